@@ -1,0 +1,1 @@
+"""Declarative reconciler for Azure Machine Learning Studio (classic) web services."""

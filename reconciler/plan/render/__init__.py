@@ -1,0 +1,16 @@
+"""A plan as people and programs read it: text for a terminal, Markdown for a pull request, JSON."""
+
+from __future__ import annotations
+
+import json
+
+from reconciler.plan.document import Plan
+from reconciler.plan.render.pull_request import markdown
+from reconciler.plan.render.terminal import text
+
+__all__ = ["json_text", "markdown", "text"]
+
+
+def json_text(plan: Plan) -> str:
+    """The plan document (`reconciler.plan.schema`), in ASCII so that no name can steer a terminal."""
+    return json.dumps(plan.model_dump(mode="json"), indent=2) + "\n"

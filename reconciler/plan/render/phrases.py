@@ -1,0 +1,128 @@
+"""The words that every rendering shares."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+
+from reconciler.plan.document import Action, Plan, Reason, Step, TargetPlan, TargetStatus
+from reconciler.plan.states import Evidence, TargetKind
+from reconciler.plan.wording import count, duration, plain
+
+KINDS = {
+    TargetKind.CLASSIC_ENDPOINT: "Classic endpoint",
+    TargetKind.NEW_WEB_SERVICE: "New web service",
+}
+
+EVIDENCE = {
+    Evidence.LOCATION: "the service shows it",
+    Evidence.PROBE: "its answers to the probe say so",
+    Evidence.MARKER: "our note on it says so",
+    Evidence.LEDGER: "only the ledger says so",
+    Evidence.UNKNOWN: "nothing tells",
+}
+
+MANY_IN_SYNC = 20
+"""In-sync targets beyond this number are counted, not listed: they are what one does not look for."""
+
+_IN_SUMMARY = (
+    (Action.TRAIN, "to retrain"),
+    (Action.CREATE, "to create"),
+    (Action.REPOINT, "to repoint"),
+    (Action.SETTINGS, "with new settings"),
+)
+
+
+def summary(plan: Plan) -> str:
+    """What the plan comes to, in one sentence without its digest.
+
+    It begins with *in sync* when nothing is left to do and nothing stands in the way.
+    """
+    in_sync = f"{len(plan.in_sync):,} in sync"
+    stopped = [f"{len(group):,} {word}" for group, word in ((plan.held, "held"), (plan.blocked, "blocked")) if group]
+    if plan.pending:
+        actions = Counter(step.action for step in plan.steps)
+        todo = [f"{actions[action]:,} {words}" for action, words in _IN_SUMMARY if actions[action]]
+        return ", ".join((*todo, *stopped, in_sync) if plan.in_sync else (*todo, *stopped))
+    if stopped:
+        return f"nothing to carry out: {', '.join((*stopped, in_sync))}"
+    scope = "selected target" if plan.partial else "target"
+    if not plan.in_sync:
+        return f"in sync: there is no {scope}"
+    return f"in sync: {count(len(plan.in_sync), scope)} as the specs say"
+
+
+def header_counts(plan: Plan) -> str:
+    """How many targets there are, and where they stand."""
+    groups = (
+        (plan.changes, "to change"),
+        (plan.drift, "drifted"),
+        (plan.held, "held"),
+        (plan.blocked, "blocked"),
+        (plan.in_sync, "in sync"),
+    )
+    total = sum(len(group) for group, _ in groups)
+    parts = ", ".join(f"{len(group):,} {word}" for group, word in groups if group)
+    return f"{count(total, 'target')}: {parts}" if total else "no targets"
+
+
+def wanted_by(plan: Plan) -> Mapping[str, list[str]]:
+    """The names of the targets that wait for each train step, by its id."""
+    found: dict[str, list[str]] = {}
+    for target in plan.targets:
+        for step in target.steps[:1]:
+            for after in step.after:
+                found.setdefault(after, []).append(plain(target.name))
+    return found
+
+
+def cost_of_training(step: Step) -> str:
+    """How long a retrain takes, as far as it is known."""
+    if step.estimate_seconds is None:
+        return "none was timed before"
+    return f"earlier ones took {duration(step.estimate_seconds)}"
+
+
+def way(target: TargetPlan) -> Iterator[str]:
+    """The names of all actions that bring a target home, in their order."""
+    for index, step in enumerate(target.steps):
+        if index == 0 and step.after:
+            yield "train"
+        yield str(step.action)
+
+
+def rules_to_judge(target: TargetPlan) -> tuple[str, ...]:
+    """The gates that are judged once the version has been trained."""
+    return tuple(reason.text for step in target.steps if step.action is Action.GATE for reason in step.reasons)
+
+
+def told_reasons(target: TargetPlan) -> tuple[Reason, ...]:
+    """The reasons that nothing else in a rendering says: gates and settings are shown with their values."""
+    shown_elsewhere = {"settings", "gate-fail", "gate-inconclusive"}
+    return tuple(reason for reason in target.reasons if reason.code not in shown_elsewhere)
+
+
+def basis(target: TargetPlan) -> str:
+    """On what the statement about its live side rests; empty if none is made."""
+    if target.status is TargetStatus.BLOCKED or _absent(target):
+        return ""
+    return f"{target.evidence}, {EVIDENCE[target.evidence]}"
+
+
+def evidence_counts(targets: Sequence[TargetPlan]) -> Iterator[str]:
+    """How many of the targets rest on each kind of evidence, strongest first."""
+    counted = Counter(target.evidence for target in targets)
+    for kind, words in EVIDENCE.items():
+        if counted[kind]:
+            yield f"{counted[kind]:,} by {kind}: {words}"
+
+
+def live_words(target: TargetPlan) -> str:
+    """What is live, or that it is foreign, unknown or absent. A foreign artefact's uri is in the reasons."""
+    if target.live is not None:
+        return "foreign artefact" if "://" in target.live else plain(target.live)
+    return "absent" if _absent(target) else "unknown"
+
+
+def _absent(target: TargetPlan) -> bool:
+    return any(reason.code == "absent" for reason in target.reasons)

@@ -1,0 +1,191 @@
+"""A plan as text: one line a target, then what changes, indented."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from reconciler.plan.document import Action, GateOutcome, Plan, Step, TargetPlan, TargetStatus, VersionPlan
+from reconciler.plan.render import phrases
+from reconciler.plan.wording import count, listing, plain, scalar
+
+_NARROWEST = 40
+_LABEL = 10
+
+_BOLD, _DIM, _RED, _GREEN, _YELLOW, _MAGENTA, _CYAN = "1", "2", "31", "32", "33", "35", "36"
+_COLOURS = {
+    TargetStatus.BLOCKED: _RED,
+    TargetStatus.HELD: _MAGENTA,
+    TargetStatus.DRIFT: _YELLOW,
+    TargetStatus.CHANGE: _CYAN,
+    TargetStatus.IN_SYNC: _GREEN,
+}
+_SYMBOLS = {
+    TargetStatus.BLOCKED: "x",
+    TargetStatus.HELD: "‖",
+    TargetStatus.DRIFT: "!",
+    TargetStatus.CHANGE: "~",
+    TargetStatus.IN_SYNC: "=",
+}
+_ASCII = str.maketrans({"‖": "#", "→": "->", "…": "..."})
+
+
+def text(plan: Plan, *, width: int = 100, color: bool = False, ascii_only: bool = False) -> str:
+    """The plan for a person at a terminal.
+
+    Args:
+        plan: The plan.
+        width: Columns that prose is wrapped to. Names and uris are never cut.
+        color: Whether to use ANSI colours.
+        ascii_only: Whether the terminal shows nothing beyond ASCII; other characters become escapes.
+    """
+    lines = "\n".join(_Terminal(max(width, _NARROWEST), color=color).plan(plan)) + "\n"
+    if ascii_only:
+        lines = lines.translate(_ASCII).encode("ascii", "backslashreplace").decode("ascii")
+    return lines
+
+
+@dataclass(frozen=True, slots=True)
+class _Terminal:
+    """Yields the lines of a plan."""
+
+    width: int
+    color: bool = False
+
+    def plan(self, plan: Plan) -> Iterator[str]:
+        yield self._painted(f"Plan for cloud {plain(plan.cloud)}, specs at {plain(plan.spec_revision)}", _BOLD)
+        yield phrases.header_counts(plan)
+        if plan.partial:
+            yield "Targets were selected: this plan says nothing of the others."
+        if plan.forced:
+            yield self._painted(f"Forced: {plain(', '.join(plan.forced))}", _YELLOW)
+        yield from self._versions(plan)
+        for title, targets in (
+            ("Blocked", plan.blocked),
+            ("Held", plan.held),
+            ("Drift: moved outside, the specs did not change", plan.drift),
+            ("Changes", plan.changes),
+        ):
+            if targets:
+                yield from ("", self._painted(title, _BOLD))
+            for target in targets:
+                yield from self._target(target)
+        yield from self._in_sync(plan.in_sync)
+        yield ""
+        told = f"{phrases.summary(plan)}."
+        yield f"{self._painted(told, _BOLD)} Digest {plan.digest}"
+
+    def _versions(self, plan: Plan) -> Iterator[str]:
+        training = [version for version in plan.versions if version.steps]
+        if training:
+            yield from ("", self._painted("Versions to train", _BOLD))
+        wanted_by = phrases.wanted_by(plan)
+        for version in training:
+            for step in version.steps:
+                yield from self._training(version, step, wanted_by.get(step.id, []))
+
+    def _training(self, version: VersionPlan, step: Step, targets: Sequence[str]) -> Iterator[str]:
+        cost = self._painted("SLOW, COSTLY", _BOLD, _YELLOW)
+        name = self._painted(f"+ {plain(version.name)}", _GREEN)
+        yield f"{name}  {cost}: a batch job; {phrases.cost_of_training(step)}"
+        for reason in step.reasons:
+            yield from self._detail("why", reason.text)
+        if version.training:
+            yield from self._detail("service", version.training)
+        for name, what in version.inputs.items():
+            yield from self._detail("input", f"{name}: {what}")
+        if targets:
+            yield from self._detail("for", listing(targets))
+
+    def _target(self, target: TargetPlan) -> Iterator[str]:
+        created = any(step.action is Action.CREATE for step in target.steps)
+        symbol = "+" if created and target.status is TargetStatus.CHANGE else _SYMBOLS[target.status]
+        name = self._painted(f"{symbol} {plain(target.name)}", _COLOURS[target.status])
+        yield f"{name}  {_movement(target)}  {self._painted(f'({_basis(target)})', _DIM)}"
+        if target.status is not TargetStatus.IN_SYNC:
+            yield from self._detail("evidence", phrases.basis(target))
+        for reason in phrases.told_reasons(target):
+            yield from self._detail("why", reason.text)
+        yield from self._gates(target)
+        for step in target.steps:
+            yield from self._step(target, step)
+        if target.steps:
+            yield from self._detail("steps", " → ".join(phrases.way(target)))
+        if target.remedy:
+            yield from self._detail("remedy", target.remedy)
+
+    def _gates(self, target: TargetPlan) -> Iterator[str]:
+        rules = [plain(gate.rule) for gate in target.gates]
+        widest = max(map(len, rules), default=0)
+        for rule, gate in zip(rules, target.gates, strict=True):
+            colour = _GREEN if gate.outcome is GateOutcome.PASS else _RED
+            outcome = self._painted(f"{gate.outcome:<12}", colour)
+            yield f"{self._label('gate')}{rule:<{widest}}  {outcome}  {plain(gate.text)}"
+        for rule in phrases.rules_to_judge(target):
+            yield from self._detail("gate", f"{rule} (judged when it is trained)")
+
+    def _step(self, target: TargetPlan, step: Step) -> Iterator[str]:
+        if step.action is Action.REPOINT:
+            yield from self._detail("repoint", target.resource)
+        elif step.action is Action.SETTINGS:
+            for changed in step.differences:
+                old, new = plain(scalar(changed.old)), plain(scalar(changed.new))
+                yield f"{self._label('setting')}{plain(changed.field)}: {old} → {new}"
+        guarded = {operation.path: operation.value for operation in step.patch if operation.op == "test"}
+        for operation in step.patch:
+            if operation.op == "test":
+                continue
+            yield f"{self._label('patch')}{operation.op} {plain(operation.path)}"
+            indent = " " * len(self._label("patch"))
+            if operation.path in guarded:
+                yield indent + self._painted(f"- {plain(str(guarded[operation.path]))}", _RED)
+            yield indent + self._painted(f"+ {plain(str(operation.value))}", _GREEN)
+
+    def _in_sync(self, targets: Sequence[TargetPlan]) -> Iterator[str]:
+        if not targets:
+            return
+        yield from ("", self._painted("In sync", _BOLD))
+        if len(targets) <= phrases.MANY_IN_SYNC:
+            for target in targets:
+                yield from self._target(target)
+            return
+        names = listing([plain(target.name) for target in targets], phrases.MANY_IN_SYNC)
+        yield from self._wrapped(f"{self._painted('=', _GREEN)} ", f"{count(len(targets), 'target')}: {names}", 2)
+        for counted in phrases.evidence_counts(targets):
+            yield from self._detail("evidence", counted)
+        noted = sum(1 for target in targets if target.reasons)
+        if noted:
+            yield from self._detail("notes", f"on {count(noted, 'target')}; see --output json")
+
+    def _detail(self, label: str, prose: str) -> Iterator[str]:
+        prefix = self._label(label)
+        return self._wrapped(prefix, plain(prose), len(prefix))
+
+    def _wrapped(self, prefix: str, prose: str, indent: int) -> Iterator[str]:
+        wrapped = textwrap.wrap(
+            prose, max(self.width - indent, _NARROWEST // 2), break_long_words=False, break_on_hyphens=False
+        )
+        for number, line in enumerate(wrapped):
+            yield (" " * indent if number else prefix) + line
+
+    def _label(self, label: str) -> str:
+        return f"    {label:<{_LABEL}}"
+
+    def _painted(self, words: str, *codes: str) -> str:
+        return f"\033[{';'.join(codes)}m{words}\033[0m" if self.color else words
+
+
+def _movement(target: TargetPlan) -> str:
+    desired = plain(target.desired)
+    moves = any(step.action is Action.REPOINT for step in target.steps)
+    if target.status is TargetStatus.IN_SYNC or (target.steps and not moves):
+        return desired
+    if target.status is TargetStatus.BLOCKED:
+        return f"wants {desired}"
+    return f"{phrases.live_words(target)} → {desired}"
+
+
+def _basis(target: TargetPlan) -> str:
+    kind = phrases.KINDS[target.kind]
+    return f"{kind}; evidence: {target.evidence}" if target.status is TargetStatus.IN_SYNC else kind

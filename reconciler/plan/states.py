@@ -1,0 +1,206 @@
+"""The words in which the plan is thought: what is wanted, what is live, what the ledger remembers.
+
+Frozen values only, no I/O. Drivers (``targets``) make `LiveTarget` values, the pass (``convergence``) makes
+the others, and `reconciler.plan.decide` turns them into a `reconciler.plan.document.Plan`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import TypeAlias
+
+from reconciler.spec.documents import Gate
+
+Scalar: TypeAlias = str | int | float | bool | None
+
+
+class TargetKind(StrEnum):
+    """The kinds of target, by the ``kind`` of their document."""
+
+    CLASSIC_ENDPOINT = "ClassicEndpoint"
+    NEW_WEB_SERVICE = "NewWebService"
+
+
+class Evidence(StrEnum):
+    """On what a statement about a live target rests, strongest first."""
+
+    LOCATION = "location"
+    """The service itself shows the artefact that it serves."""
+    PROBE = "probe"
+    """The target's answers to the probe were compared with those recorded when it was converged."""
+    MARKER = "marker"
+    """Our note on the target names the version; the service does not confirm it."""
+    LEDGER = "ledger"
+    """We remember having pointed it there; nothing on the live side says so."""
+    UNKNOWN = "unknown"
+    """Nothing tells what is live."""
+
+
+class Proof(StrEnum):
+    """How sure a finished repoint is."""
+
+    PROVEN = "proven"
+    """The service shows the new location, or the answers to the probe changed."""
+    ACCEPTED = "accepted"
+    """The service took the update and shows our marker, but the answers are the same as before."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class VersionKey:
+    """A model's version by its label; prints as ``model@label``."""
+
+    model: str
+    label: str
+
+    def __str__(self) -> str:
+        return f"{self.model}@{self.label}"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Location:
+    """Where an ``.ilearner`` lies, without any signature.
+
+    ``base`` ends with ``/`` and ``relative`` does not begin with one, whatever was given (classic-protocol
+    1.7 has seen every mixture on the wire). Two are equal when they join to the same uri, however it is
+    cut.
+    """
+
+    base: str
+    relative: str
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "base", self.base.rstrip("/") + "/")
+        object.__setattr__(self, "relative", self.relative.lstrip("/"))
+
+    def __eq__(self, other: object) -> bool:
+        return self.uri == other.uri if isinstance(other, Location) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self.uri)
+
+    @property
+    def uri(self) -> str:
+        """The two parts joined, as a New definition's ``locationInfo.uri`` has it (new-protocol 2)."""
+        return self.base + self.relative
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Why something cannot be planned or observed: a stable code, what happened, what to do about it."""
+
+    code: str
+    message: str
+    remedy: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Marker:
+    """Our note on a live target: which version we last pointed it to, with 12 digits of its fingerprint."""
+
+    version: VersionKey
+    fingerprint: str
+
+
+@dataclass(frozen=True, slots=True)
+class DesiredVersion:
+    """A version that at least one selected target wants.
+
+    ``fingerprint`` is that of its recipe (64 hex digits; of the location for a ready-made version) or None
+    when it can't be computed, in which case ``problem`` says why. ``location`` is where the artefact is or
+    will be.
+    """
+
+    key: VersionKey
+    fingerprint: str | None
+    location: Location | None
+    ready_made: bool = False
+    gates: tuple[Gate, ...] = ()
+    inputs: Mapping[str, str] = field(default_factory=dict)
+    """Name of each input to what it is, for people: ``file data/x.csv (sha256 1a2b…)``."""
+    training: str = ""
+    """The training service, for people."""
+    problem: Problem | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DesiredTarget:
+    """What a spec says of one target. ``settings`` holds only what the spec manages, by wire name."""
+
+    name: str
+    kind: TargetKind
+    identity: str
+    """What it is on the wire, canonical: workspace/service/endpoint, or the lower-cased resource id."""
+    resource: str
+    version: VersionKey
+    settings: Mapping[str, Scalar] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class LiveTarget:
+    """One target as observed, in one pass. What is None was not shown or not asked."""
+
+    identity: str
+    exists: bool
+    resources: tuple[str, ...] | None = None
+    """The names of its updatable resources."""
+    location: Location | None = None
+    """The artefact that the service shows as bound."""
+    marker: Marker | None = None
+    answers: str | None = None
+    """Digest of the answers to its probe (64 hex digits)."""
+    settings: Mapping[str, Scalar] = field(default_factory=dict)
+    pointer: str | None = None
+    """JSON Pointer of the trained-model asset's uri in a New definition, in the definition's own casing."""
+    uri: str | None = None
+    """The uri at ``pointer``, as it stands."""
+    problem: Problem | None = None
+    fingerprint: str = ""
+    """Digest of all that was observed and that a plan may rest on (without the answers)."""
+
+
+class VersionState(StrEnum):
+    """How far a version is."""
+
+    TRAINING = "training"
+    USABLE = "usable"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class KnownVersion:
+    """A version as the ledger has it."""
+
+    key: VersionKey
+    fingerprint: str
+    state: VersionState
+    location: Location | None = None
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    attempt: int = 1
+    message: str = ""
+    trained_in: timedelta | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Converged:
+    """What a target was last brought to."""
+
+    version: VersionKey
+    fingerprint: str
+    proof: Proof
+    at: datetime
+    location: Location | None = None
+    answers: str | None = None
+    not_taken: Mapping[str, Scalar] = field(default_factory=dict)
+    """Settings that the service accepted and did not show (classic-protocol 1.6): not asked for again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """What the store remembers, as far as a plan needs it."""
+
+    versions: Mapping[VersionKey, KnownVersion] = field(default_factory=dict)
+    converged: Mapping[str, Converged] = field(default_factory=dict)
+    """By target identity."""

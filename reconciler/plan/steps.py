@@ -1,0 +1,141 @@
+"""Makes the steps of a plan. An id names what is done to what, so it is the same in every plan that has it.
+
+The ids are ``train:<model>@<label>`` and ``<action>:<kind>/<target>``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from reconciler.plan.document import Action, CostClass, Difference, PatchOperation, Reason, Step
+from reconciler.plan.states import DesiredTarget, Evidence, LiveTarget, Scalar, VersionKey
+from reconciler.plan.wording import bare_uri
+
+
+def train(version: VersionKey, reason: Reason, estimate_seconds: float | None) -> Step:
+    """Makes a version; shared by all targets that want it."""
+    return Step(
+        id=train_id(version),
+        action=Action.TRAIN,
+        subject=str(version),
+        cost=CostClass.RETRAIN,
+        reasons=(reason,),
+        evidence=Evidence.LEDGER,
+        estimate_seconds=estimate_seconds,
+    )
+
+
+def train_id(version: VersionKey) -> str:
+    """The id of a version's train step."""
+    return f"train:{_escaped(version.model)}@{_escaped(version.label)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Todo:
+    """What has to be done to one target. A part that is empty or false is not needed."""
+
+    target: DesiredTarget
+    evidence: Evidence
+    train: bool = False
+    rules: tuple[str, ...] = ()
+    """Gates that can be judged only when the version has been trained."""
+    create: bool = False
+    repoint: Difference | None = None
+    patch: tuple[PatchOperation, ...] = ()
+    move_reasons: tuple[Reason, ...] = ()
+    settings: tuple[Difference, ...] = ()
+
+
+def target_steps(todo: Todo) -> tuple[Step, ...]:
+    """The steps of a target, each after the one before it: gate, create, repoint, settings, verify.
+
+    ``verify`` is always the last: nothing counts as converged on the word of a write.
+    """
+    chain = _Chain(todo.target, todo.evidence, (train_id(todo.target.version),) if todo.train else ())
+    if todo.rules:
+        chain.add(Action.GATE, CostClass.FREE, [Reason(code="rule", text=rule) for rule in todo.rules])
+    if todo.create:
+        chain.add(Action.CREATE, CostClass.CREATE, todo.move_reasons)
+    if todo.repoint is not None:
+        chain.add(Action.REPOINT, CostClass.REPOINT, todo.move_reasons, (todo.repoint,), todo.patch)
+    if todo.settings:
+        text = "what the spec manages differs from what is live"
+        reason = Reason(code="settings", text=text if not todo.create else "a new endpoint has none of them yet")
+        chain.add(Action.SETTINGS, CostClass.SETTINGS, (reason,), todo.settings)
+    chain.add(Action.VERIFY, CostClass.FREE, ())
+    return tuple(chain.steps)
+
+
+class _Chain:
+    """Collects one target's steps; each waits for the last."""
+
+    def __init__(self, target: DesiredTarget, evidence: Evidence, after: tuple[str, ...]) -> None:
+        self.steps: list[Step] = []
+        self._target = target
+        self._evidence = evidence
+        self._after = after
+
+    def add(
+        self,
+        action: Action,
+        cost: CostClass,
+        reasons: Sequence[Reason],
+        differences: tuple[Difference, ...] = (),
+        patch: tuple[PatchOperation, ...] = (),
+    ) -> None:
+        step = Step(
+            id=f"{action}:{self._target.kind}/{_escaped(self._target.name)}",
+            action=action,
+            subject=self._target.name,
+            cost=cost,
+            reasons=tuple(reasons),
+            evidence=self._evidence,
+            after=self._after,
+            differences=differences,
+            patch=patch,
+        )
+        self.steps.append(step)
+        self._after = (step.id,)
+
+
+def setting_differences(
+    target: DesiredTarget, live: LiveTarget, not_taken: Mapping[str, Scalar]
+) -> tuple[tuple[Difference, ...], tuple[Difference, ...]]:
+    """The managed settings whose live value is another one, by name: (to be set, not to be asked for again).
+
+    The second are values that the service accepted before without showing them (classic-protocol 1.6); a
+    value that the spec changed since is asked for.
+    """
+    differing: list[Difference] = []
+    refused: list[Difference] = []
+    for name, wanted in sorted(target.settings.items()):
+        old = live.settings.get(name)
+        if not _equal(old, wanted):
+            asked_before = name in not_taken and _equal(not_taken[name], wanted)
+            (refused if asked_before else differing).append(Difference(field=name, old=old, new=wanted))
+    return tuple(differing), tuple(refused)
+
+
+def definition_patch(live: LiveTarget, new_uri: str | None) -> tuple[PatchOperation, ...]:
+    """The JSON Patch that moves a New definition's model, guarded by the uri that was seen (new-protocol 2).
+
+    Empty when the target is no definition, or when it is not known yet where the artefact will lie. A uri
+    with a query carries a signature, and no secret goes into a plan: it is not tested for, and the observed
+    fingerprint guards alone.
+    """
+    if live.pointer is None or new_uri is None:
+        return ()
+    replace = PatchOperation(op="replace", path=live.pointer, value=new_uri)
+    if live.uri is None or bare_uri(live.uri) != live.uri:
+        return (replace,)
+    return (PatchOperation(op="test", path=live.pointer, value=live.uri), replace)
+
+
+def _equal(live: Scalar, wanted: Scalar) -> bool:
+    # Python takes True for 1; a service does not.
+    return live == wanted and isinstance(live, bool) is isinstance(wanted, bool)
+
+
+def _escaped(name: str) -> str:
+    return name.replace("%", "%25").replace("@", "%40").replace("/", "%2F")

@@ -1,0 +1,242 @@
+"""What is live on a target, as far as it can be known, and on what that rests.
+
+Only a New web service always shows its artefact; a Classic endpoint may show none (classic-protocol 1.5).
+Then three weaker things are weighed: our marker on the target, what the ledger remembers, and whether the
+target still answers its probe as it did when it was converged. What they leave open stays unknown; it is
+never guessed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+
+from reconciler.plan.document import Reason
+from reconciler.plan.states import (
+    Converged,
+    DesiredTarget,
+    DesiredVersion,
+    Evidence,
+    Ledger,
+    LiveTarget,
+    Location,
+    Marker,
+    Proof,
+    VersionKey,
+    VersionState,
+)
+from reconciler.plan.wording import bare_uri, short
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """The version that a target should serve: what identifies it, and whether it can be served already.
+
+    ``recorded`` is true when the ledger has it as usable, so that a target which shows it was moved by this
+    ledger.
+    """
+
+    key: VersionKey
+    fingerprint: str | None
+    location: Location | None
+    recorded: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Understanding:
+    """What is live on one target.
+
+    Attributes:
+        version: The version, if it is one that we know.
+        text: The same for people: ``model@label``, the bare uri of something foreign, or None.
+        evidence: On what it rests.
+        in_sync: Whether that is the wanted version (the settings are another matter).
+        drifted: Whether the target had been converged to what the spec still wants, and no longer is.
+        reasons: Why it is not in sync; notes if it is.
+    """
+
+    version: VersionKey | None
+    text: str | None
+    evidence: Evidence
+    in_sync: bool = False
+    drifted: bool = False
+    reasons: tuple[Reason, ...] = ()
+
+
+def wanted_version(desired: DesiredVersion, ledger: Ledger) -> Wanted:
+    """What identifies a wanted version; the ledger fills in what can't be computed any more."""
+    known = ledger.versions.get(desired.key)
+    usable = known is not None and known.state is VersionState.USABLE
+    fingerprint, location = desired.fingerprint, desired.location
+    if known is not None and usable:
+        fingerprint = fingerprint or known.fingerprint
+        location = known.location or location
+    return Wanted(desired.key, fingerprint, location, recorded=usable)
+
+
+def places(versions: Iterable[DesiredVersion], ledger: Ledger) -> dict[str, VersionKey]:
+    """Which version lies at which uri, of those that are wanted or remembered."""
+    found = {known.location.uri: key for key, known in sorted(ledger.versions.items()) if known.location is not None}
+    for version in sorted(versions, key=lambda version: version.key):
+        if version.location is not None:
+            found.setdefault(version.location.uri, version.key)
+    return found
+
+
+def understand(
+    target: DesiredTarget,
+    wanted: Wanted,
+    live: LiveTarget,
+    converged: Converged | None,
+    known_at: Mapping[str, VersionKey],
+) -> Understanding:
+    """Say what is live on a target.
+
+    Args:
+        target: What the spec says of it.
+        wanted: The version that it should serve.
+        live: What was observed.
+        converged: What it was last brought to, if ever.
+        known_at: Versions by the uri of their artefact (`places`).
+    """
+    # "Expected" is the ground of drift: if the ledger says that this very version was brought here, then any
+    # difference was made by someone else. If not, the spec moved and a difference is no surprise.
+    expected = converged is not None and _same_recipe(converged.version, converged.fingerprint, wanted)
+    if not live.exists:
+        word = "was removed" if expected else "does not exist"
+        found = Understanding(None, None, Evidence.UNKNOWN, reasons=(Reason(code="absent", text=f"it {word}"),))
+    elif live.location is not None or live.uri is not None:
+        found = _by_location(wanted, live, known_at)
+    else:
+        found = _by_traces(wanted, live, converged)
+    found = replace(found, drifted=expected and not found.in_sync)
+    if found.in_sync or (found.reasons and (found.version is None or found.version == target.version)):
+        return found
+    if found.version == target.version:
+        text = f"it serves another recipe of that label; wanted is {short(wanted.fingerprint)}"
+        return replace(found, reasons=(Reason(code="other-recipe", text=text),))
+    if found.drifted:
+        text = f"it was moved to {found.version} behind our back"
+        return replace(found, reasons=(*found.reasons, Reason(code="moved", text=text)))
+    text = f"the spec wants {target.version}"
+    return replace(found, reasons=(Reason(code="version", text=text), *found.reasons))
+
+
+def _same_recipe(version: VersionKey, fingerprint: str, wanted: Wanted) -> bool:
+    if version != wanted.key:
+        return False
+    # Without a fingerprint on the wanted side the label is all that there is to compare.
+    return wanted.fingerprint is None or fingerprint == wanted.fingerprint
+
+
+def _marks(marker: Marker, wanted: Wanted) -> bool:
+    if marker.version != wanted.key or not marker.fingerprint:
+        return False
+    return wanted.fingerprint is None or wanted.fingerprint.startswith(marker.fingerprint)
+
+
+def _by_location(wanted: Wanted, live: LiveTarget, known_at: Mapping[str, VersionKey]) -> Understanding:
+    """The service shows its artefact. That is the truth, whatever the marker and the ledger say."""
+    shown = bare_uri(live.location.uri if live.location is not None else live.uri or "")
+    # Whole uris are compared: the same place may be split into base and relative part in more than one way.
+    in_sync = wanted.location is not None and shown == bare_uri(wanted.location.uri)
+    version = wanted.key if in_sync else known_at.get(shown)
+    text = str(version) if version is not None else shown
+    reasons: tuple[Reason, ...] = ()
+    if version is None:
+        foreign = f"it serves an artefact that is no version known here: {shown}"
+        reasons = (Reason(code="foreign-location", text=foreign),)
+    elif version == wanted.key and not in_sync:
+        reasons = (Reason(code="other-artefact", text="it serves another artefact of the same label"),)
+    return Understanding(version, text, Evidence.LOCATION, in_sync, reasons=reasons)
+
+
+def _by_traces(wanted: Wanted, live: LiveTarget, converged: Converged | None) -> Understanding:
+    """The service shows no artefact: weigh the probe, then the marker, then the ledger."""
+    if converged is None:
+        return _by_marker_alone(wanted, live.marker)
+    agrees = live.marker is not None and _is_of(live.marker, converged)
+    match _probe_verdict(live, converged):
+        case True:
+            return _by_equal_answers(wanted, live.marker, converged, agrees=agrees)
+        case False if live.marker is None or agrees:
+            # The marker survives a patch of the model alone, so it can't speak for what answers differently
+            # now.
+            text = (
+                f"its answers differ from those recorded on {converged.at:%Y-%m-%d}, when it served {converged.version}"
+            )
+            return Understanding(None, None, Evidence.PROBE, reasons=(Reason(code="answers-differ", text=text),))
+        case _:
+            return _by_marker_and_ledger(wanted, live.marker, converged, agrees=agrees)
+
+
+def _probe_verdict(live: LiveTarget, converged: Converged) -> bool | None:
+    """True or False: the answers are as recorded, or not. None: they say nothing."""
+    if live.answers is None or converged.answers is None:
+        return None
+    if live.answers != converged.answers:
+        return False
+    # Accepted only: the model before it gave the same answers, so equal ones do not tell the two apart.
+    return True if converged.proof is Proof.PROVEN else None
+
+
+def _by_equal_answers(wanted: Wanted, marker: Marker | None, converged: Converged, *, agrees: bool) -> Understanding:
+    in_sync = _same_recipe(converged.version, converged.fingerprint, wanted)
+    reasons: tuple[Reason, ...] = ()
+    if marker is None:
+        # Not worth a write: the description was rewritten, and the answers show that the model was not
+        # touched.
+        text = f"our note is gone from it, but it answers as {converged.version} did"
+        reasons = (Reason(code="marker-missing", text=text),)
+    elif not agrees:
+        # Two traces contradict each other. Pointing it there again is cheap and makes them agree.
+        in_sync = False
+        text = f"our note on it names {_marked(marker)}, but it answers as {converged.version} did"
+        reasons = (Reason(code="marker-differs", text=text),)
+    return Understanding(converged.version, str(converged.version), Evidence.PROBE, in_sync, reasons=reasons)
+
+
+def _by_marker_and_ledger(
+    wanted: Wanted, marker: Marker | None, converged: Converged, *, agrees: bool
+) -> Understanding:
+    if marker is None:
+        text = f"our note is gone from it; the ledger remembers {converged.version} of {converged.at:%Y-%m-%d}"
+        reason = Reason(code="marker-missing", text=text)
+        return Understanding(converged.version, str(converged.version), Evidence.LEDGER, reasons=(reason,))
+    if agrees:
+        in_sync = _same_recipe(converged.version, converged.fingerprint, wanted)
+        return Understanding(marker.version, str(marker.version), Evidence.MARKER, in_sync)
+    if _marks(marker, wanted):
+        # A run was killed between the update and its record, or another ledger moved it. Doing it again is
+        # cheap, and without proof on record a later drift could not be seen.
+        reason = Reason(
+            code="unconfirmed", text=f"our note names {marker.version}, but no record of that move has proof"
+        )
+    else:
+        text = f"our note on it names {_marked(marker)}, the ledger {converged.version}"
+        reason = Reason(code="marker-differs", text=text)
+    return Understanding(marker.version, str(marker.version), Evidence.MARKER, reasons=(reason,))
+
+
+def _by_marker_alone(wanted: Wanted, marker: Marker | None) -> Understanding:
+    if marker is None:
+        reason = Reason(code="adopt", text="nothing tells what it serves; it is taken over")
+        return Understanding(None, None, Evidence.UNKNOWN, reasons=(reason,))
+    found = Understanding(marker.version, str(marker.version), Evidence.MARKER)
+    if not _marks(marker, wanted):
+        return found
+    if wanted.recorded:
+        # The ledger made this version and yet has no record of the target: that move was never finished.
+        text = f"our note names {marker.version}, but no record of that move has proof"
+        return replace(found, reasons=(Reason(code="unconfirmed", text=text),))
+    return replace(found, in_sync=True)
+
+
+def _is_of(marker: Marker, converged: Converged) -> bool:
+    if marker.version != converged.version or not marker.fingerprint:
+        return False
+    return converged.fingerprint.startswith(marker.fingerprint)
+
+
+def _marked(marker: Marker) -> str:
+    return f"{marker.version} ({short(marker.fingerprint)})"

@@ -1,0 +1,77 @@
+"""How values are said to people: numbers, times, places, and text that others wrote."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Sequence
+from unicodedata import category
+
+from reconciler.plan.states import Scalar
+
+# Control characters would move the cursor or recolour a terminal, format characters show a name in another order than
+# it has, the two Unicode separators break a line in two, and a lone surrogate can't be encoded at all.
+_OBEYED = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+
+
+def plain(text: str) -> str:
+    """``text`` with everything that a terminal would obey, or could not show, made visible as an escape."""
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(map(_visible, text))
+
+
+def _visible(character: str) -> str:
+    if category(character) not in _OBEYED:
+        return character
+    code = ord(character)
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
+
+
+def bare_uri(uri: str) -> str:
+    """A uri without its query and fragment: a shared access signature is a secret."""
+    return re.split(r"[?#]", uri, maxsplit=1)[0]
+
+
+def short(fingerprint: str | None) -> str:
+    """The first twelve digits of a fingerprint, as markers have them."""
+    return fingerprint[:12] if fingerprint else "unknown"
+
+
+def number(value: float) -> str:
+    """A metric with at most six significant digits: ``0.9731``, ``152``."""
+    return f"{value:.6g}"
+
+
+def scalar(value: Scalar) -> str:
+    """A setting's value as JSON has it, so that the text ``20`` is not the number 20; None is *not set*."""
+    return "not set" if value is None else json.dumps(value, ensure_ascii=False)
+
+
+def duration(seconds: float) -> str:
+    """A time span in its two biggest units: ``45s``, ``2m10s``, ``1h05m``, ``3d04h``."""
+    whole = max(0, round(seconds))
+    minutes, rest = divmod(whole, 60)
+    hours, minute = divmod(minutes, 60)
+    days, hour = divmod(hours, 24)
+    if days:
+        return f"{days}d{hour:02d}h"
+    if hours:
+        return f"{hours}h{minute:02d}m"
+    return f"{minutes}m{rest:02d}s" if minutes else f"{rest}s"
+
+
+def count(amount: int, one: str, many: str | None = None) -> str:
+    """``1 target``, ``2 targets``, ``10,000 targets``."""
+    return f"{amount:,} {one if amount == 1 else many or one + 's'}"
+
+
+def listing(names: Sequence[str], limit: int = 20) -> str:
+    """Names with commas; beyond the limit only how many more there are."""
+    shown = ", ".join(names[:limit])
+    return shown if len(names) <= limit else f"{shown} and {len(names) - limit:,} more"
+
+
+def quoted(names: Iterable[str]) -> str:
+    """Names in quotation marks with commas, or *nothing*."""
+    return ", ".join(f'"{name}"' for name in names) or "nothing"

@@ -1,0 +1,52 @@
+"""The store room: versions, operations in flight, targets, history, leases. SQLAlchemy Core on SQLite.
+
+Nothing secret ever goes in (`reconciler.store.records` says how that is kept). It knows no other room.
+"""
+
+from reconciler.store.errors import (
+    LeaseHeld,
+    LeaseLost,
+    LocationTaken,
+    OperationConflict,
+    StoreError,
+    VersionImmutable,
+)
+from reconciler.store.processes import this_process
+from reconciler.store.records import (
+    Event,
+    Holder,
+    LastOutcome,
+    Lease,
+    Operation,
+    Outcome,
+    Phase,
+    Scalar,
+    TargetRecord,
+    VersionRecord,
+    VersionState,
+)
+from reconciler.store.store import DEFAULT_TTL, Store, Transaction
+
+__all__ = [
+    "DEFAULT_TTL",
+    "Event",
+    "Holder",
+    "LastOutcome",
+    "Lease",
+    "LeaseHeld",
+    "LeaseLost",
+    "LocationTaken",
+    "Operation",
+    "OperationConflict",
+    "Outcome",
+    "Phase",
+    "Scalar",
+    "Store",
+    "StoreError",
+    "TargetRecord",
+    "Transaction",
+    "VersionImmutable",
+    "VersionRecord",
+    "VersionState",
+    "this_process",
+]

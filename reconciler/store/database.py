@@ -1,0 +1,251 @@
+"""The SQLite file underneath: finding it, making it, and transactions that are durable when they have ended.
+
+Another kind of database would get its own way to open; the tables and the queries know nothing of SQLite.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Self
+
+from sqlalchemy import Connection, Engine, QueuePool, create_engine, event
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError, StatementError
+
+from reconciler.store import schema, snapshot
+from reconciler.store.errors import StoreError
+
+_PATIENCE_SECONDS = 60.0
+"""How long a writer waits for the others. They hold the file for milliseconds, so this is many of them."""
+
+_making = threading.Lock()
+"""Held while this process makes a store file: closing a descriptor of a file drops the locks that another
+thread has on it through SQLite."""
+
+
+class Database:
+    """An open database file, or a private copy of one."""
+
+    def __init__(self, engine: Engine, name: str, copied_to: TemporaryDirectory[str] | None) -> None:
+        self._engine = engine
+        self._name = name
+        self._copied_to = copied_to
+        self._closed = False
+
+    @classmethod
+    def open(cls, where: str | Path, *, read_only: bool) -> Self:
+        """Opens or makes the file, or copies it; see `reconciler.store.Store.open`.
+
+        Raises:
+            StoreError: It cannot be used; the message names it.
+        """
+        path = path_of(where)
+        try:
+            return cls._open_copy(path) if read_only else cls._open_file(path)
+        except StoreError as error:
+            raise StoreError(f"the store {path} cannot be used: {error}") from error
+        except OSError as error:
+            remedy = "" if read_only else "; it needs a directory that can be written to"
+            raise StoreError(f"the store {path} cannot be used: {error.strerror or error}{remedy}") from error
+        except (sqlite3.Error, SQLAlchemyError) as error:
+            raise StoreError(f"the store {path} cannot be used: {_reason(error)}") from error
+
+    @classmethod
+    def _open_file(cls, path: Path) -> Self:
+        if path.is_dir():
+            raise StoreError("it is a directory")
+        _make_file(path)
+        engine = _engine(path, durable=True)
+        database = cls(engine, str(path), None)
+        try:
+            with database._transaction(writes=False) as connection:
+                version = schema.found_version(connection)
+            if version < schema.SCHEMA_VERSION:
+                _switch_to_write_ahead(path)
+                with database._transaction(writes=True) as connection:
+                    schema.bring_forward(connection)
+        except BaseException:
+            database.close()
+            raise
+        return database
+
+    @classmethod
+    def _open_copy(cls, path: Path) -> Self:
+        if path.is_dir():
+            raise StoreError("it is a directory")
+        directory = TemporaryDirectory(prefix="reconciler-")
+        copy = Path(directory.name) / "store.db"
+        database = cls(_engine(copy, durable=False), str(path), directory)
+        try:
+            snapshot.copy_to(path, copy)
+            copy.touch(mode=0o600)
+            # Ours alone, so an older one can be brought forward to be read.
+            with database._transaction(writes=True) as connection:
+                schema.bring_forward(connection)
+        except BaseException:
+            database.close()
+            raise
+        return database
+
+    def close(self) -> None:
+        """Closes all connections, and removes the private copy."""
+        self._closed = True
+        self._engine.dispose()
+        if self._copied_to is not None:
+            self._copied_to.cleanup()
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """One view of the data, unmoved by what others write meanwhile."""
+        with self._named_errors(), self._transaction(writes=False) as connection:
+            yield connection
+
+    @contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """The only write transaction at that time, in all processes; on the disk when the block has ended."""
+        if self._copied_to is not None:
+            raise StoreError(f"the store {self._name} was opened read-only")
+        with self._named_errors(), self._transaction(writes=True) as connection:
+            yield connection
+
+    @contextmanager
+    def _transaction(self, *, writes: bool) -> Iterator[Connection]:
+        if self._closed:
+            raise StoreError(f"the store {self._name} is closed")
+        with self._engine.connect() as connection:
+            connection.execution_options(writes=writes)
+            with connection.begin():
+                yield connection
+
+    @contextmanager
+    def _named_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except SQLAlchemyError as error:
+            raise StoreError(f"the store {self._name} failed: {_reason(error)}") from error
+
+
+def path_of(where: str | Path) -> Path:
+    """The file that a store URL or a plain path means.
+
+    Raises:
+        StoreError: A URL of another kind. Its text is not repeated, for it may hold a password.
+    """
+    if isinstance(where, Path):
+        return where
+    scheme, separator, rest = where.partition("://")
+    if not separator:
+        path = where
+    elif scheme == "sqlite":
+        # The third slash ends the (empty) host, so a fourth one makes the path absolute.
+        path = rest.removeprefix("/")
+    else:
+        raise StoreError(
+            f"a store of the kind {scheme}:// is not supported; give sqlite:///relative/path, sqlite:////absolute/path"
+            " or a plain path"
+        )
+    if not path:
+        raise StoreError("the store's path is empty; give sqlite:///relative/path or a plain path")
+    return Path(path)
+
+
+def _make_file(path: Path) -> None:
+    """Makes the file and the directories above it, for the owner alone; leaves what is there as it is."""
+    with _making:
+        if path.exists():
+            return
+        missing = [parent for parent in (path.parent, *path.parent.parents) if not parent.exists()]
+        for directory in reversed(missing):
+            directory.mkdir(mode=0o700, exist_ok=True)
+        try:
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+        except FileExistsError:
+            return
+        # A file is safe from a power loss only when the directories that lead to it are.
+        for directory in {path.parent, *(parent.parent for parent in missing)}:
+            descriptor = os.open(directory, os.O_RDONLY)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+
+
+def _engine(path: Path, *, durable: bool) -> Engine:
+    engine = create_engine(
+        "sqlite://",
+        creator=partial(_connect, path, durable=durable),
+        poolclass=QueuePool,
+        # A thread never waits for another one's reading to end.
+        max_overflow=-1,
+        hide_parameters=True,
+        json_serializer=partial(json.dumps, ensure_ascii=False, allow_nan=False),
+    )
+    event.listen(engine, "begin", _begin)
+    return engine
+
+
+def _connect(path: Path, *, durable: bool) -> sqlite3.Connection:
+    connection = sqlite3.connect(
+        # "rw" and not "rwc": a store that somebody removed under us must not come back empty.
+        f"{path.absolute().as_uri()}?mode=rw",
+        uri=True,
+        timeout=_PATIENCE_SECONDS,
+        # The driver begins no transaction of its own; see `_begin`.
+        isolation_level=None,
+        # The pool hands a connection to one thread at a time.
+        check_same_thread=False,
+    )
+    # In WAL mode, NORMAL would lose acknowledged commits with the power. On macOS it takes fullfsync as well.
+    connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'OFF'}")
+    connection.execute("PRAGMA fullfsync = ON")
+    connection.execute("PRAGMA foreign_keys = ON")
+    return connection
+
+
+def _begin(connection: Connection) -> None:
+    """Begins for writing at once, where a transaction will write.
+
+    One that reads first and writes later would fail outright, without waiting, if another wrote in between.
+    """
+    writes = connection.get_execution_options().get("writes", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def _switch_to_write_ahead(path: Path) -> None:
+    """Switches to WAL, which stays with the file.
+
+    SQLite does not wait for others in this one command, so this does: they are at the same, and soon done.
+    """
+    give_up = time.monotonic() + _PATIENCE_SECONDS
+    with closing(_connect(path, durable=True)) as connection:
+        while True:
+            try:
+                (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > give_up:
+                    raise
+                time.sleep(0.002)
+                continue
+            if mode != "wal":
+                raise StoreError(
+                    f"its file system does not allow SQLite's write-ahead log (it keeps to {mode!r});"
+                    " put the store on a local disk"
+                )
+            return
+
+
+def _reason(error: Exception) -> str:
+    """What the driver said, without the statement and its values."""
+    if isinstance(error, DBAPIError | StatementError) and error.orig is not None:
+        error = error.orig if isinstance(error.orig, Exception) else error
+    if isinstance(error, sqlite3.OperationalError) and error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY:
+        return f"other processes kept it locked for {_PATIENCE_SECONDS:g} seconds"
+    return str(error)

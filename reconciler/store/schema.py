@@ -1,0 +1,60 @@
+"""The schema's version, and how a store of an earlier one is brought forward. There is no way back.
+
+The version is SQLite's ``user_version``, and ``application_id`` says that the file is a store at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from sqlalchemy import Connection
+
+from reconciler.store.errors import StoreError
+from reconciler.store.tables import metadata
+
+SCHEMA_VERSION = 1
+APPLICATION_ID = 0x5245434F
+"""``RECO``."""
+
+Migrations = Mapping[int, Callable[[Connection], None]]
+MIGRATIONS: Migrations = {}
+"""By the version that a step starts from; each leads to the next one. Steps once released never change."""
+
+
+def found_version(connection: Connection, known: int = SCHEMA_VERSION) -> int:
+    """The version of the schema in the file; 0 if it is empty.
+
+    Raises:
+        StoreError: The file belongs to another program, or to a newer one of ours.
+    """
+    application = connection.exec_driver_sql("PRAGMA application_id").scalar_one()
+    version: int = connection.exec_driver_sql("PRAGMA user_version").scalar_one()
+    if application != APPLICATION_ID:
+        tables = connection.exec_driver_sql("SELECT count(*) FROM sqlite_master").scalar_one()
+        if application or version or tables:
+            raise StoreError("it is a database of another program and not a store")
+        return 0
+    if version > known:
+        raise StoreError(
+            f"it has schema version {version}, made by a newer reconcile; this one knows versions up to"
+            f" {known}: update it, or name another store"
+        )
+    return version
+
+
+def bring_forward(connection: Connection, known: int = SCHEMA_VERSION, migrations: Migrations = MIGRATIONS) -> None:
+    """Makes the tables in an empty file, or takes every step from the file's version to the known one.
+
+    To be called inside of a write transaction, so that a crash leaves the earlier version whole.
+
+    Raises:
+        StoreError: As for `found_version`.
+    """
+    version = found_version(connection, known)
+    if version == 0:
+        metadata.create_all(connection)
+    else:
+        for step in range(version, known):
+            migrations[step](connection)
+    connection.exec_driver_sql(f"PRAGMA application_id = {APPLICATION_ID}")
+    connection.exec_driver_sql(f"PRAGMA user_version = {known}")

@@ -1,0 +1,317 @@
+"""The store: what must be remembered between runs, durable and shared by processes.
+
+Everything is synchronous and quick; call it from a thread where an event loop must not wait. One `Store`
+may be used by several threads, and one file by several processes. A forked child opens its own.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from sqlalchemy import Connection
+
+from reconciler.store import history, leases, operations, targets, versions
+from reconciler.store.database import Database
+from reconciler.store.errors import StoreError
+from reconciler.store.processes import is_dead
+from reconciler.store.records import Event, Holder, Lease, Operation, TargetRecord, VersionRecord
+
+DEFAULT_TTL = timedelta(minutes=2)
+"""Long enough for a few missed renewals, short enough to wait for when a host dies."""
+
+
+class Transaction:
+    """What may be written under a lease, all or nothing. Made by `Store.fenced`."""
+
+    def __init__(self, connection: Connection, clock: Callable[[], datetime]) -> None:
+        self._connection = connection
+        self._clock = clock
+
+    def version(self, model: str, label: str) -> VersionRecord | None:
+        """The version as it stands inside this transaction, or None."""
+        return versions.find(self._connection, model, label)
+
+    def open_operation(self, model: str, label: str) -> Operation | None:
+        """The version's operation that is not closed, or None."""
+        return operations.find_open(self._connection, model, label)
+
+    def target(self, identity: str) -> TargetRecord | None:
+        """The target as it stands inside this transaction, or None."""
+        return targets.find(self._connection, identity)
+
+    def put_version(self, record: VersionRecord) -> None:
+        """Writes a version down, or replaces one that is not usable yet.
+
+        Writing a usable version again with the same fingerprint and location changes nothing, not even its
+        metrics.
+
+        Raises:
+            VersionImmutable: The version is usable, and the record says something else.
+            LocationTaken: Another usable version lies at the record's location.
+        """
+        versions.put(self._connection, record)
+
+    def put_operation(self, operation: Operation) -> Operation:
+        """Writes a new operation down (``id`` None), or moves a known one forward.
+
+        Returns:
+            The operation with its id.
+
+        Raises:
+            OperationConflict: Another operation of this version is open, or its attempt is not higher than
+                those before, or a known one would move backwards or change in what it is.
+        """
+        return operations.put(self._connection, operation)
+
+    def put_target(self, record: TargetRecord) -> None:
+        """Writes a target's row down, replacing the whole of the earlier one."""
+        targets.put(self._connection, record)
+
+    def add_event(
+        self,
+        *,
+        run_id: str,
+        subject: str,
+        action: str,
+        outcome: str,
+        message: str = "",
+        details: Mapping[str, Any] | None = None,
+    ) -> Event:
+        """Appends to the history, with the present time.
+
+        Args:
+            run_id: The run that did it.
+            subject: What it is about.
+            action: What was done.
+            outcome: How it went.
+            message: For people.
+            details: Plain JSON values for programs; never a secret.
+
+        Returns:
+            The event as stored.
+        """
+        return history.add(
+            self._connection,
+            at=self._clock(),
+            run_id=run_id,
+            subject=subject,
+            action=action,
+            outcome=outcome,
+            message=message,
+            details=details or {},
+        )
+
+
+class Store:
+    """An open store; use it as a context manager, or close it.
+
+    Raises everywhere:
+        StoreError: The file cannot be read or written, or the store was opened read-only and something
+            would write.
+    """
+
+    def __init__(
+        self, database: Database, clock: Callable[[], datetime], holder_is_dead: Callable[[Holder], bool]
+    ) -> None:
+        self._database = database
+        self._clock = clock
+        self._holder_is_dead = holder_is_dead
+        self._write_lock = threading.RLock()
+        self._writing = False
+
+    @classmethod
+    def open(
+        cls,
+        where: str | Path,
+        *,
+        clock: Callable[[], datetime],
+        read_only: bool = False,
+        holder_is_dead: Callable[[Holder], bool] = is_dead,
+    ) -> Self:
+        """Opens the store, and makes it if it is not there.
+
+        Args:
+            where: ``sqlite:///relative/path``, ``sqlite:////absolute/path``, or a plain path.
+            clock: Gives the present, aware.
+            read_only: Reads a private copy of the store as it is at this moment. Nothing at ``where`` is
+                created or changed, and later writes of others are not seen. A missing store reads as an
+                empty one.
+            holder_is_dead: Whether a lease's holder provably is no more.
+
+        Raises:
+            StoreError: Not a store, made by a newer program, not writable, or an unsupported kind of URL.
+        """
+        return cls(Database.open(where, read_only=read_only), clock, holder_is_dead)
+
+    def close(self) -> None:
+        """Closes the store. Leases stay as they are."""
+        self._database.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    # Reading
+
+    def versions(self) -> tuple[VersionRecord, ...]:
+        """All versions, by model and then in the order in which their labels were first written down."""
+        with self._database.reading() as connection:
+            return versions.every(connection)
+
+    def version(self, model: str, label: str) -> VersionRecord | None:
+        """The version, or None."""
+        with self._database.reading() as connection:
+            return versions.find(connection, model, label)
+
+    def training_durations(self) -> dict[str, list[float]]:
+        """How long past trainings that gave a usable version took: seconds by model, oldest first."""
+        with self._database.reading() as connection:
+            return versions.training_durations(connection)
+
+    def operations(self, *, open_only: bool = False) -> tuple[Operation, ...]:
+        """All operations, oldest first; with ``open_only`` those that are not closed."""
+        with self._database.reading() as connection:
+            return operations.every(connection, open_only=open_only)
+
+    def open_operation(self, model: str, label: str) -> Operation | None:
+        """The version's operation that is not closed, or None."""
+        with self._database.reading() as connection:
+            return operations.find_open(connection, model, label)
+
+    def targets(self) -> tuple[TargetRecord, ...]:
+        """All targets that were ever tried, by identity."""
+        with self._database.reading() as connection:
+            return targets.every(connection)
+
+    def target(self, identity: str) -> TargetRecord | None:
+        """The target, or None if it never was tried."""
+        with self._database.reading() as connection:
+            return targets.find(connection, identity)
+
+    def events(
+        self, subject: str | None = None, *, run_id: str | None = None, limit: int | None = None
+    ) -> Iterator[Event]:
+        """The history, newest first, read page by page as it is consumed.
+
+        Args:
+            subject: Only events about this.
+            run_id: Only events of this run.
+            limit: At most so many; None for all.
+        """
+        before: int | None = None
+        left = limit
+        while left is None or left > 0:
+            size = history.PAGE if left is None else min(left, history.PAGE)
+            with self._database.reading() as connection:
+                page = history.page(connection, subject, run_id, before, size)
+            yield from page
+            if len(page) < size:
+                return
+            before = page[-1].id
+            left = None if left is None else left - len(page)
+
+    def leases(self) -> tuple[Lease, ...]:
+        """The leases that were not released, by key; expired ones among them."""
+        with self._database.reading() as connection:
+            return leases.every(connection)
+
+    # Leases
+
+    def acquire(self, key: str, holder: Holder, ttl: timedelta = DEFAULT_TTL) -> Lease:
+        """Takes the lease on a key, if nobody has it: one worker per key.
+
+        A lease that has expired, or whose holder is a dead process on this host, is taken over. The same
+        run is refused like any other.
+
+        Args:
+            key: What is leased.
+            holder: Who takes it; see `reconciler.store.this_process`.
+            ttl: For how long, unless renewed.
+
+        Raises:
+            LeaseHeld: Somebody has it; the message says who, since when and until when.
+        """
+        with self._writing_transaction() as connection:
+            return leases.acquire(
+                connection, key, holder, ttl=ttl, now=self._clock(), holder_is_dead=self._holder_is_dead
+            )
+
+    def renew(self, lease: Lease) -> Lease:
+        """Extends the lease to a full ``ttl`` from now; also one that has expired but was not taken over.
+
+        Returns:
+            The lease with its new end. The token stays, so the earlier value goes on fencing.
+
+        Raises:
+            LeaseLost: It was taken over or released.
+        """
+        with self._writing_transaction() as connection:
+            return leases.renew(connection, lease, self._clock())
+
+    def release(self, lease: Lease) -> None:
+        """Gives the lease back. Does nothing if it is lost already: the end is the same."""
+        with self._writing_transaction() as connection:
+            leases.release(connection, lease)
+
+    # Writing
+
+    @contextmanager
+    def fenced(self, lease: Lease) -> Iterator[Transaction]:
+        """One write transaction under a lease, whose token is checked first and inside of it.
+
+        While it is open nobody else can write, in any process: gather the facts before, do no I/O within,
+        and do not await. It is durable when the block has ended; an exception undoes all of it.
+
+        Raises:
+            LeaseLost: The lease was taken over or released; the block does not run.
+        """
+        with self._writing_transaction() as connection:
+            leases.check(connection, lease)
+            yield Transaction(connection, self._clock)
+
+    def add_event(
+        self,
+        *,
+        run_id: str,
+        subject: str,
+        action: str,
+        outcome: str,
+        message: str = "",
+        details: Mapping[str, Any] | None = None,
+    ) -> Event:
+        """Appends to the history without a lease: for what concerns a run and not one key.
+
+        See `Transaction.add_event`.
+        """
+        with self._writing_transaction() as connection:
+            return Transaction(connection, self._clock).add_event(
+                run_id=run_id,
+                subject=subject,
+                action=action,
+                outcome=outcome,
+                message=message,
+                details=details,
+            )
+
+    @contextmanager
+    def _writing_transaction(self) -> Iterator[Connection]:
+        # The threads of a process queue here, in fairness, instead of polling for the file's lock.
+        with self._write_lock:
+            if self._writing:
+                raise StoreError("a write transaction is open in this thread already; use it, or end it first")
+            self._writing = True
+            try:
+                with self._database.writing() as connection:
+                    yield connection
+            finally:
+                self._writing = False

@@ -1,0 +1,146 @@
+"""Values that the tests of the plan room are made of: a small world with sensible defaults.
+
+The fixture ``a`` makes one value a call: ``a.version()``, ``a.endpoint(name="clinic-b")``, ``a.plan(…)``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from reconciler.plan.decide import make_plan
+from reconciler.plan.document import Plan
+from reconciler.plan.states import (
+    Converged,
+    DesiredTarget,
+    DesiredVersion,
+    KnownVersion,
+    Ledger,
+    LiveTarget,
+    Location,
+    Marker,
+    Proof,
+    TargetKind,
+    VersionKey,
+    VersionState,
+)
+
+NOW = datetime(2026, 11, 24, 9, 30, tzinfo=UTC)
+MODEL = "breast-cancer"
+RESOURCE = "Breast Cancer [trained model]"
+ACCOUNT = "https://contoso.blob.core.windows.net/"
+POINTER = "/properties/assets/asset3/locationInfo/uri"
+
+
+class World:
+    """Factories of states. Whatever is left out is what a healthy fleet has."""
+
+    now = NOW
+    pointer = POINTER
+
+    def key(self, label: str = "2026-11", model: str = MODEL) -> VersionKey:
+        return VersionKey(model, label)
+
+    def fingerprint(self, key: VersionKey) -> str:
+        return hashlib.sha256(str(key).encode()).hexdigest()
+
+    def location(self, key: VersionKey) -> Location:
+        return Location(ACCOUNT, f"models/{key.model}/{key.label}/{self.fingerprint(key)}.ilearner")
+
+    def version(self, label: str = "2026-11", model: str = MODEL, **given: Any) -> DesiredVersion:
+        key = self.key(label, model)
+        made: dict[str, Any] = {
+            "fingerprint": self.fingerprint(key),
+            "location": self.location(key),
+            "inputs": {"input1": f"file data/{model}-{label}.csv (48,121 bytes, sha256 1a2b3c4d5e6f)"},
+            "training": "Breast Cancer [training exp.], endpoint default",
+        }
+        return DesiredVersion(key, **{**made, **given})
+
+    def known(self, label: str = "2026-11", model: str = MODEL, **given: Any) -> KnownVersion:
+        key = self.key(label, model)
+        made: dict[str, Any] = {
+            "fingerprint": self.fingerprint(key),
+            "state": VersionState.USABLE,
+            "location": self.location(key),
+            "metrics": {"AUC": 0.97, "Average Log Loss": 0.12},
+            "trained_in": timedelta(seconds=130),
+        }
+        return KnownVersion(key, **{**made, **given})
+
+    def endpoint(self, name: str = "clinic-a", label: str = "2026-11", **given: Any) -> DesiredTarget:
+        made: dict[str, Any] = {
+            "kind": TargetKind.CLASSIC_ENDPOINT,
+            "identity": f"3ad1c2b4/breast-cancer-predictive/{name}",
+            "resource": RESOURCE,
+            "version": self.key(label),
+        }
+        return DesiredTarget(name, **{**made, **given})
+
+    def service(self, name: str = "breast-cancer-new", label: str = "2026-11", **given: Any) -> DesiredTarget:
+        given.setdefault("kind", TargetKind.NEW_WEB_SERVICE)
+        given.setdefault("identity", f"/subscriptions/0f/resourcegroups/ml/webservices/{name}")
+        return self.endpoint(name, label, **given)
+
+    def live(self, target: DesiredTarget, **given: Any) -> LiveTarget:
+        made: dict[str, Any] = {
+            "exists": True,
+            "resources": (RESOURCE,),
+            "fingerprint": f"seen-{target.name}",
+        }
+        if target.kind is TargetKind.NEW_WEB_SERVICE:
+            made["pointer"] = POINTER
+            if isinstance(given.get("location"), Location):
+                made["uri"] = given["location"].uri
+        return LiveTarget(target.identity, **{**made, **given})
+
+    def marker(self, label: str = "2026-11", model: str = MODEL) -> Marker:
+        key = self.key(label, model)
+        return Marker(key, self.fingerprint(key)[:12])
+
+    def converged(self, label: str = "2026-11", model: str = MODEL, **given: Any) -> Converged:
+        key = self.key(label, model)
+        made: dict[str, Any] = {
+            "fingerprint": self.fingerprint(key),
+            "proof": Proof.PROVEN,
+            "at": datetime(2026, 11, 3, 12, 0, tzinfo=UTC),
+            "location": self.location(key),
+        }
+        return Converged(key, **{**made, **given})
+
+    def ledger(self, *known: KnownVersion, converged: Mapping[DesiredTarget | str, Converged] | None = None) -> Ledger:
+        return Ledger({version.key: version for version in known}, converged or {})
+
+    def plan(
+        self,
+        targets: Sequence[DesiredTarget],
+        live: Sequence[LiveTarget],
+        ledger: Ledger | None = None,
+        versions: Sequence[DesiredVersion] | None = None,
+        **given: Any,
+    ) -> Plan:
+        if versions is None:
+            keys = sorted({target.version for target in targets})
+            versions = [self.version(key.label, key.model) for key in keys]
+        made: dict[str, Any] = {
+            "cloud": "local",
+            "revision": "1a2b3c4d5e6f7a8b",
+            "partial": False,
+            "now": NOW,
+        }
+        return make_plan(
+            versions=versions,
+            targets=targets,
+            live={shown.identity: shown for shown in live},
+            ledger=ledger or Ledger(),
+            **{**made, **given},
+        )
+
+
+@pytest.fixture(scope="session")
+def a() -> World:
+    return World()

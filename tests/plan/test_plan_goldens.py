@@ -1,0 +1,140 @@
+"""Whole plans as people and programs read them, kept as files in ``goldens/``.
+
+After a wanted change of a rendering, write them anew and look at what the version control shows::
+
+    UPDATE_GOLDENS=1 pytest tests/plan/test_plan_goldens.py
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from reconciler.plan.render import json_text, markdown, text
+from reconciler.plan.states import Problem, VersionState
+from reconciler.spec.documents import Gate
+
+GOLDENS = Path(__file__).parent / "goldens"
+RENDERINGS = {"txt": text, "json": json_text, "md": markdown}
+GATES = (Gate(metric="AUC", min=0.95), Gate(metric="AUC", max_drop=0.01))
+OLD, NEW = "2026-09", "2026-11"
+SETTINGS = {"Description": "Clinic A", "MaxConcurrentCalls": 20, "ThrottleLevel": "High"}
+
+
+def first_converge(a):
+    endpoint, service = a.endpoint(settings=SETTINGS), a.service()
+    live = [
+        a.live(endpoint, exists=False, resources=None),
+        a.live(service, uri="https://studio.blob.core.windows.net/experiments/baca7bca.ilearner"),
+    ]
+    return a.plan([endpoint, service], live, versions=[a.version(gates=GATES)])
+
+
+def in_sync(a):
+    endpoint, service = a.endpoint(), a.service()
+    ledger = a.ledger(a.known(), converged={endpoint.identity: a.converged(answers="recorded")})
+    live = [
+        a.live(endpoint, marker=a.marker(), answers="recorded"),
+        a.live(service, location=a.location(a.key())),
+    ]
+    return a.plan([endpoint, service], live, ledger)
+
+
+def version_bump(a):
+    targets = [a.endpoint("clinic-a"), a.endpoint("clinic-b"), a.service()]
+    ledger = a.ledger(
+        a.known(OLD), converged={target.identity: a.converged(OLD, answers="recorded") for target in targets}
+    )
+    live = [a.live(target, marker=a.marker(OLD), answers="recorded") for target in targets[:2]]
+    live.append(a.live(targets[2], location=a.location(a.key(OLD))))
+    return a.plan(targets, live, ledger, [a.version(NEW, gates=GATES)])
+
+
+def drift_by_probe(a):
+    target = a.endpoint()
+    ledger = a.ledger(a.known(), converged={target.identity: a.converged(answers="recorded")})
+    return a.plan([target], [a.live(target, marker=a.marker(), answers="other")], ledger)
+
+
+def drift_by_location(a):
+    targets = [a.service(), a.service("stroke-new")]
+    ledger = a.ledger(a.known(OLD), a.known(), converged={target.identity: a.converged() for target in targets})
+    live = [
+        a.live(targets[0], location=a.location(a.key(OLD))),
+        a.live(targets[1], uri="https://elsewhere.blob.core.windows.net/x/y.ilearner?sv=2026&sig=c2VjcmV0"),
+    ]
+    return a.plan(targets, live, ledger)
+
+
+def gate_held(a):
+    targets = [a.endpoint("clinic-a"), a.endpoint("clinic-b")]
+    ledger = a.ledger(
+        a.known(OLD), a.known(NEW, metrics={"AUC": 0.8125}), converged={targets[0].identity: a.converged(OLD)}
+    )
+    live = [a.live(targets[0], marker=a.marker(OLD)), a.live(targets[1])]
+    forced = frozenset({"gate:clinic-b"})
+    return a.plan(targets, live, ledger, [a.version(NEW, gates=GATES)], forced=forced)
+
+
+def blocked(a):
+    names = ("changed-recipe", "no-such-resource", "unreachable")
+    targets = [a.endpoint(names[0], OLD), *map(a.endpoint, names[1:]), a.service("not-deployed")]
+    live = [
+        a.live(targets[0]),
+        a.live(targets[1], resources=("Stroke [trained model]", "Breast Cancer [trained model 2]")),
+        a.live(targets[2], problem=Problem("sign-in", "the workspace token was refused (401)", "renew the token")),
+        a.live(targets[3], exists=False, resources=None, pointer=None),
+    ]
+    ledger = a.ledger(a.known(OLD, fingerprint="f" * 64), a.known(NEW))
+    return a.plan(targets, live, ledger)
+
+
+def mixed_fleet(a):
+    quiet = [a.endpoint(f"ward-{number:02d}") for number in range(24)]
+    moving = [a.endpoint("clinic-a", NEW), a.endpoint("clinic-b", NEW, settings=SETTINGS)]
+    drifted, late = a.endpoint("clinic-c"), a.endpoint("clinic-d", "2026-12", settings=SETTINGS)
+    wrong = a.endpoint("clinic-e", resource="Nothing [trained model]")
+    failed = a.known("2026-12", state=VersionState.FAILED, location=None, message="the job ran out of memory")
+    settled = (*quiet, drifted, moving[1])
+    converged = {target.identity: a.converged() for target in settled}
+    live = [
+        *(a.live(target, marker=a.marker()) for target in quiet),
+        a.live(moving[0], marker=a.marker(OLD)),
+        a.live(moving[1], marker=a.marker(), settings={**SETTINGS, "ThrottleLevel": "Low"}),
+        a.live(drifted, marker=a.marker(OLD)),
+        a.live(late, marker=a.marker(), settings=SETTINGS),
+        a.live(wrong),
+    ]
+    ledger = a.ledger(a.known(OLD), a.known(), failed, converged=converged)
+    targets = [*quiet, *moving, drifted, late, wrong]
+    versions = [a.version(), a.version("2026-12", gates=GATES)]
+    return a.plan(targets, live, ledger, versions, partial=True)
+
+
+SCENARIOS = (
+    first_converge,
+    in_sync,
+    version_bump,
+    drift_by_probe,
+    drift_by_location,
+    gate_held,
+    blocked,
+    mixed_fleet,
+)
+
+
+@pytest.mark.parametrize("ending", RENDERINGS)
+@pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.__name__)
+def test_a_plan_reads_as_its_golden(a, scenario, ending):
+    golden = GOLDENS / f"{scenario.__name__}.{ending}"
+    rendered = RENDERINGS[ending](scenario(a))
+    if os.environ.get("UPDATE_GOLDENS"):
+        golden.write_text(rendered, encoding="utf-8")
+    assert rendered == golden.read_text(encoding="utf-8")
+
+
+def test_there_is_no_golden_without_its_scenario():
+    expected = {f"{scenario.__name__}.{ending}" for scenario in SCENARIOS for ending in RENDERINGS}
+    assert expected == {path.name for path in GOLDENS.iterdir()}
