@@ -1,0 +1,38 @@
+"""What a run tells about itself while it runs, for a console to draw and for lines in a log."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+
+class Mark(StrEnum):
+    """What a note is about."""
+
+    STARTED = "started"
+    WAITING = "waiting"
+    DONE = "done"
+    HELD = "held"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """One thing that happened. ``subject`` is a target's name or ``model@label``; ``text`` holds no secret."""
+
+    subject: str
+    mark: Mark
+    text: str
+
+
+class Progress(Protocol):
+    """Takes the notes of a run; must not raise and must not block."""
+
+    def __call__(self, note: Note) -> None:
+        """Take one note."""
+
+
+def silent(note: Note) -> None:
+    """A progress that shows nothing."""
+    del note

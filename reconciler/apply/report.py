@@ -1,0 +1,63 @@
+"""How a run ended, target by target."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from reconciler.plan.states import Proof
+
+
+class Result(StrEnum):
+    """How one target came out."""
+
+    IN_SYNC = "in-sync"
+    CONVERGED = "converged"
+    HELD = "held"
+    REFUSED = "refused"
+    FAILED = "failed"
+
+
+class Verdict(StrEnum):
+    """How the run came out as a whole; each has its exit code."""
+
+    IN_SYNC = "in-sync"
+    CONVERGED = "converged"
+    HELD = "held"
+    REFUSED = "refused"
+    PARTLY = "partly"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """One target's end. ``proof`` is there when it was converged."""
+
+    name: str
+    kind: str
+    result: Result
+    text: str
+    proof: Proof | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """All targets' ends, in the plan's order."""
+
+    outcomes: tuple[Outcome, ...]
+
+    def count(self, result: Result) -> int:
+        """How many targets came out like this."""
+        return sum(outcome.result is result for outcome in self.outcomes)
+
+    @property
+    def verdict(self) -> Verdict:
+        """The run's verdict: what failed comes first, then what was refused, then what is held."""
+        home = self.count(Result.CONVERGED) + self.count(Result.IN_SYNC)
+        if self.count(Result.FAILED):
+            return Verdict.PARTLY if home else Verdict.FAILED
+        if self.count(Result.REFUSED):
+            return Verdict.REFUSED
+        if self.count(Result.HELD):
+            return Verdict.HELD
+        return Verdict.CONVERGED if self.count(Result.CONVERGED) else Verdict.IN_SYNC

@@ -1,0 +1,91 @@
+"""What everything in one run shares: the clients, the store, who we are, and how a lease is kept."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from reconciler.apply.progress import Mark, Note, Progress, silent
+from reconciler.plan.states import DesiredTarget, DesiredVersion, VersionKey
+from reconciler.store import DEFAULT_TTL, Holder, Lease, LeaseLost, Store
+from reconciler.targets.connections import Connections
+from reconciler.targets.contract import Driver
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much is done at once.
+
+    Attributes:
+        trainings: Jobs that run side by side; an endpoint runs 40 and queues the rest (classic-protocol 3).
+        rollouts: Targets that are moved side by side.
+        lease: How long a lease lasts unless renewed; it is renewed at a third of that.
+    """
+
+    trainings: int = 8
+    rollouts: int = 16
+    lease: timedelta = DEFAULT_TTL
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One run over one plan."""
+
+    run_id: str
+    holder: Holder
+    store: Store
+    connections: Connections
+    drivers: Mapping[str, Driver]
+    """By `reconciler.plan.document.TargetPlan.kind`."""
+    versions: Mapping[VersionKey, DesiredVersion]
+    targets: Mapping[str, DesiredTarget]
+    """By identity."""
+    clock: Callable[[], datetime]
+    progress: Progress = silent
+    limits: Limits = field(default_factory=Limits)
+
+    def note(self, subject: str, mark: Mark, text: str) -> None:
+        """Tell the progress."""
+        self.progress(Note(subject, mark, text))
+
+
+@asynccontextmanager
+async def leased(run: Run, key: str) -> AsyncIterator[Lease]:
+    """Hold the lease on a key for the block, and renew it meanwhile.
+
+    Raises:
+        LeaseHeld: somebody works on the key; the message says who.
+        LeaseLost: it was taken over while the block ran, which is then stopped.
+    """
+    lease = run.store.acquire(key, run.holder, run.limits.lease)
+    worker = asyncio.current_task()
+    lost: list[LeaseLost] = []
+
+    async def keep() -> None:
+        while True:
+            await asyncio.sleep(run.limits.lease.total_seconds() / 3)
+            try:
+                run.store.renew(lease)
+            except LeaseLost as error:
+                lost.append(error)
+                if worker is not None:
+                    worker.cancel()
+                return
+
+    keeper = asyncio.create_task(keep(), name=f"lease on {key}")
+    try:
+        yield lease
+    except asyncio.CancelledError:
+        if not lost:
+            raise
+        if worker is not None:
+            worker.uncancel()
+        raise lost[0] from None
+    finally:
+        keeper.cancel()
+        with suppress(asyncio.CancelledError):
+            await keeper
+        run.store.release(lease)

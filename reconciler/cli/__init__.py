@@ -1,0 +1,1 @@
+"""The command line: parses, prints, and gives exit codes. It decides nothing."""

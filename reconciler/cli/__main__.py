@@ -1,0 +1,5 @@
+"""``python -m reconciler.cli`` is ``reconcile``."""
+
+from reconciler.cli.app import main
+
+main()

@@ -1,0 +1,201 @@
+"""The `reconcile` command. What each command needs is imported when it runs, so that ``--help`` answers at once."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from reconciler.cli import options
+from reconciler.cli.exit_codes import ExitCode
+from reconciler.cli.options import DEFAULT_STORE, Format, Listing
+
+app = typer.Typer(
+    name="reconcile",
+    no_args_is_help=False,
+    add_completion=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+EXIT_CODES = """
+Exit codes: 0 in sync or converged (with --dry-run: the plan was made); 1 error; 2 changes are pending
+(--dry-run --detailed-exitcode); 3 refused as unsafe; 4 held by a gate or by another run; 5 partly converged.
+"""
+
+
+@app.callback(invoke_without_command=True, epilog=EXIT_CODES)
+def reconcile(
+    context: typer.Context,
+    specs: options.Specs = None,
+    cloud: options.CloudName = None,
+    store: options.StoreUrl = DEFAULT_STORE,
+    select: options.Select = None,
+    dry_run: options.DryRun = False,
+    detailed_exitcode: options.Detailed = False,
+    output: options.Output = Format.TEXT,
+    out: options.Out = None,
+    yes: options.Yes = False,
+    force: options.Force = None,
+    probes: options.Probes = 200,
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
+    """Point Azure ML Studio (classic) web services at the model versions that the specs name.
+
+    Without a command: plan, show the plan, ask, carry it out.
+    """
+    if context.invoked_subcommand is not None:
+        return
+    if version:
+        from importlib.metadata import version as installed
+
+        typer.echo(f"reconcile {installed('reconciler')}")
+        return
+    from reconciler.cli.converge import Request, converge
+
+    if detailed_exitcode and not dry_run:
+        raise typer.BadParameter("--detailed-exitcode goes with --dry-run")
+    request = Request(
+        specs=tuple(specs or ()),
+        cloud=cloud,
+        store=store,
+        select=tuple(select or ()),
+        forced=frozenset(force or ()),
+        probes=probes,
+    )
+    raise typer.Exit(converge(request, dry_run=dry_run, detailed=detailed_exitcode, output=output, out=out, yes=yes))
+
+
+@app.command()
+def apply(
+    plan: Annotated[Path, typer.Argument(metavar="PLAN.json", help="A plan that --dry-run wrote with --out.")],
+    specs: options.Specs = None,
+    cloud: options.CloudName = None,
+    store: options.StoreUrl = DEFAULT_STORE,
+    select: options.Select = None,
+    probes: options.Probes = 200,
+    output: options.Output = Format.TEXT,
+) -> None:
+    """Carry out exactly a saved plan; refused (exit 3) if the world moved since."""
+    from reconciler.cli.converge import Request, apply_saved
+
+    request = Request(
+        specs=tuple(specs or ()),
+        cloud=cloud,
+        store=store,
+        select=tuple(select or ()),
+        forced=frozenset(),
+        probes=probes,
+    )
+    raise typer.Exit(apply_saved(request, plan, output=output))
+
+
+@app.command()
+def status(
+    name: Annotated[str | None, typer.Argument(help="Only this target or version.")] = None,
+    store: options.StoreUrl = DEFAULT_STORE,
+    output: options.AsListing = Listing.TEXT,
+) -> None:
+    """What the store knows: targets and why they are held, versions and their metrics, jobs in flight. No network."""
+    from reconciler.cli.inspect import show_status
+
+    raise typer.Exit(show_status(store, name, output))
+
+
+@app.command()
+def history(
+    subject: Annotated[str | None, typer.Argument(help="Only this target, or this model@version.")] = None,
+    store: options.StoreUrl = DEFAULT_STORE,
+    limit: Annotated[int, typer.Option("--limit", min=1, help="At most so many, newest first.")] = 50,
+    output: options.AsListing = Listing.TEXT,
+) -> None:
+    """What was done, newest first. No network."""
+    from reconciler.cli.inspect import show_history
+
+    raise typer.Exit(show_history(store, subject, limit, output))
+
+
+@app.command()
+def validate(
+    paths: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="[PATH]...", help="Spec files or directories. Default: specs."),
+    ] = None,
+    specs: options.Specs = None,
+) -> None:
+    """Check the specs and report every mistake at once, with its place. No network."""
+    from reconciler.cli.specs import validate as check
+
+    raise typer.Exit(check([*(paths or ()), *(specs or ())]))
+
+
+@app.command()
+def schema(
+    kind: Annotated[
+        str | None, typer.Argument(help="A kind of document, or `plan`. Default: all kinds of document.")
+    ] = None,
+) -> None:
+    """Print a JSON Schema that an editor can use."""
+    from reconciler.cli.specs import schema as show
+
+    raise typer.Exit(show(kind))
+
+
+@app.command()
+def emulator(
+    studio: Annotated[
+        Path | None,
+        typer.Option("--studio", metavar="FILE", help="A studio file. Default: the built-in one."),
+    ] = None,
+    state: Annotated[
+        Path | None, typer.Option("--state", metavar="DIR", help="Keep its state here. Default: in memory.")
+    ] = None,
+    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="The loopback port; 0 picks a free one.")] = 0,
+    cloud_file: Annotated[
+        Path | None, typer.Option("--cloud-file", metavar="FILE", help="Where to write the file for --cloud.")
+    ] = None,
+    env_file: Annotated[
+        Path | None,
+        typer.Option("--env-file", metavar="FILE", help="Where to write the secrets that specs refer to."),
+    ] = None,
+) -> None:
+    """Run a local Studio; prints one line of JSON, with its URL and its files, when it answers."""
+    from reconciler.cli.serve import run_emulator
+
+    raise typer.Exit(run_emulator(studio, state, port, cloud_file, env_file))
+
+
+@app.command()
+def demo(
+    directory: Annotated[
+        Path | None,
+        typer.Option(
+            "--directory",
+            metavar="DIR",
+            help="Where to work. Default: a new temporary directory, removed at the end.",
+        ),
+    ] = None,
+) -> None:
+    """Walk through the main job on a local Studio with real data: two minutes, nothing but loopback."""
+    from reconciler.cli.demo import run_demo
+
+    raise typer.Exit(run_demo(directory))
+
+
+def main() -> None:
+    """The entry point: every expected failure is a message and an exit code, never a traceback."""
+    from reconciler.cli.failures import explained
+
+    try:
+        with explained():
+            app()
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        sys.exit(ExitCode.INTERRUPTED)
+
+
+if __name__ == "__main__":
+    main()

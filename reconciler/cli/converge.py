@@ -1,0 +1,223 @@
+"""``reconcile``, ``reconcile --dry-run`` and ``reconcile apply``: what is printed, asked and answered around a pass."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from collections.abc import Coroutine
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from reconciler.cli.console import progress_on
+from reconciler.cli.exit_codes import ExitCode
+from reconciler.cli.failures import UserError
+from reconciler.cli.local_studio import the_cloud
+from reconciler.cli.options import DEFAULT_SPECS, Format
+from reconciler.convergence import Options, Pass, Report, Result, Verdict
+from reconciler.plan import render
+from reconciler.plan.document import Plan
+from reconciler.plan.saved import load_plan
+from reconciler.spec.fleet import Fleet, load_fleet
+from reconciler.spec.secrets import SecretResolver
+from reconciler.store import Store
+
+if TYPE_CHECKING:
+    from reconciler.azure.clouds import Cloud
+
+_CODES = {
+    Verdict.IN_SYNC: ExitCode.OK,
+    Verdict.CONVERGED: ExitCode.OK,
+    Verdict.HELD: ExitCode.HELD,
+    Verdict.REFUSED: ExitCode.REFUSED,
+    Verdict.PARTLY: ExitCode.PARTLY,
+    Verdict.FAILED: ExitCode.ERROR,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What the options of a command ask for."""
+
+    specs: tuple[Path, ...]
+    cloud: str | None
+    store: str
+    select: tuple[str, ...]
+    forced: frozenset[str]
+    probes: int
+
+    def fleet(self) -> Fleet:
+        """The fleet of the spec tree, cut down to what was selected."""
+        fleet = load_fleet(self.specs or (DEFAULT_SPECS,))
+        return fleet.select(self.select) if self.select else fleet
+
+    def options(self) -> Options:
+        """What a pass wants to know."""
+        return Options(partial=bool(self.select), forced=self.forced, probes=self.probes)
+
+
+def converge(
+    request: Request, *, dry_run: bool, detailed: bool, output: Format, out: Path | None, yes: bool
+) -> ExitCode:
+    """Plan, show, ask, carry out."""
+    fleet = request.fleet()
+
+    async def work(cloud: Cloud) -> ExitCode:
+        with _store(request.store, read_only=dry_run) as store:
+            async with Pass(fleet, cloud, store, _secrets(cloud), request.options()) as one:
+                plan = await one.plan()
+                _write(plan, out, output)
+                if dry_run:
+                    print(_rendered(plan, output))
+                    return _dry_run_code(plan, detailed=detailed)
+                return await _carry_out(one, plan, output, yes=yes)
+
+    with the_cloud(request.cloud) as cloud:
+        return _run(work(cloud))
+
+
+def apply_saved(request: Request, path: Path, *, output: Format) -> ExitCode:
+    """Carry out a saved plan, if it still fits."""
+    try:
+        plan = load_plan(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} can't be read: {error}") from error
+    if plan.partial and not request.select:
+        raise UserError(f"{path} was made with --select; give the same --select to apply it")
+    fleet = request.fleet()
+    request = Request(
+        request.specs, request.cloud, request.store, request.select, frozenset(plan.forced), request.probes
+    )
+
+    async def work(cloud: Cloud) -> ExitCode:
+        with _store(request.store, read_only=False) as store:
+            async with Pass(fleet, cloud, store, _secrets(cloud), request.options()) as one:
+                with progress_on() as progress:
+                    report = await one.converge_saved(plan, progress)
+                return _finish(plan, report, output)
+
+    with the_cloud(request.cloud) as cloud:
+        return _run(work(cloud))
+
+
+async def _carry_out(one: Pass, plan: Plan, output: Format, *, yes: bool) -> ExitCode:
+    if output is Format.TEXT:
+        print(_rendered(plan, output))
+    if plan.pending and not yes and not _agreed():
+        print("nothing was changed", file=sys.stderr)
+        return ExitCode.ERROR
+    with progress_on() as progress:
+        report = await one.converge(plan, progress)
+    return _finish(plan, report, output)
+
+
+def _agreed() -> bool:
+    if not sys.stdin.isatty():
+        raise UserError("changes are pending and nobody can be asked here: add --yes to carry the plan out")
+    try:
+        answer = input("Carry this plan out? Only `yes` does: ")
+    except EOFError:
+        return False
+    return answer.strip().lower() in {"y", "yes"}
+
+
+def _finish(plan: Plan, report: Report, output: Format) -> ExitCode:
+    match output:
+        case Format.JSON:
+            print(json.dumps({"plan": plan.model_dump(mode="json"), "report": _as_json(report)}, indent=2))
+        case Format.MARKDOWN:
+            print(render.markdown(plan))
+            print(_summary(report))
+        case Format.TEXT:
+            if plan.pending or report.verdict is not Verdict.IN_SYNC:
+                print(_summary(report))
+    return _CODES[report.verdict]
+
+
+def _as_json(report: Report) -> dict[str, Any]:
+    return {
+        "verdict": report.verdict.value,
+        "targets": [
+            {
+                "name": outcome.name,
+                "kind": outcome.kind,
+                "result": outcome.result.value,
+                "proof": outcome.proof.value if outcome.proof is not None else None,
+                "text": outcome.text,
+            }
+            for outcome in report.outcomes
+        ],
+    }
+
+
+def _summary(report: Report) -> str:
+    lines = [
+        f"{outcome.name}: {outcome.result.value}: {outcome.text}"
+        for outcome in report.outcomes
+        if outcome.result is not Result.IN_SYNC
+    ]
+    counts = [f"{report.count(result)} {result.value}" for result in Result if report.count(result)]
+    return "\n".join([*lines, f"{report.verdict.value}: {', '.join(counts) or 'no targets'}"])
+
+
+def _dry_run_code(plan: Plan, *, detailed: bool) -> ExitCode:
+    if plan.blocked:
+        return ExitCode.ERROR
+    if not detailed:
+        return ExitCode.OK
+    if plan.pending:
+        return ExitCode.PENDING
+    return ExitCode.HELD if plan.held else ExitCode.OK
+
+
+def _rendered(plan: Plan, output: Format) -> str:
+    match output:
+        case Format.JSON:
+            return render.json_text(plan)
+        case Format.MARKDOWN:
+            return render.markdown(plan)
+        case Format.TEXT:
+            return render.text(plan, color=sys.stdout.isatty() and "NO_COLOR" not in os.environ)
+
+
+def _write(plan: Plan, out: Path | None, output: Format) -> None:
+    if out is None:
+        return
+    kind = {".json": Format.JSON, ".md": Format.MARKDOWN}.get(out.suffix.lower(), output)
+    text = render.text(plan) if kind is Format.TEXT else _rendered(plan, kind)
+    try:
+        out.write_text(text.rstrip("\n") + "\n", encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"--out {out} can't be written: {error.strerror}") from error
+
+
+def _secrets(cloud: Cloud) -> SecretResolver:
+    return SecretResolver(os.environ, cloud.env_file)
+
+
+def _store(url: str, *, read_only: bool) -> Store:
+    return Store.open(url, clock=lambda: datetime.now(UTC), read_only=read_only)
+
+
+def _run(work: Coroutine[Any, Any, ExitCode]) -> ExitCode:
+    """Run to the end, or until Ctrl-C or SIGTERM, which end every task in order."""
+
+    async def interruptible() -> ExitCode:
+        task = asyncio.ensure_future(work)
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, task.cancel)
+        try:
+            return await task
+        except asyncio.CancelledError:
+            print(
+                "interrupted: what runs on the service runs on and is remembered; the next run takes it up",
+                file=sys.stderr,
+            )
+            return ExitCode.INTERRUPTED
+
+    return asyncio.run(interruptible())

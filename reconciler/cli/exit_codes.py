@@ -1,0 +1,24 @@
+"""What the exit code of every command means; scripts rely on it, so a meaning never changes."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+
+class ExitCode(IntEnum):
+    """The codes, and when each is given."""
+
+    OK = 0
+    """In sync or converged; with ``--dry-run``: the plan was made."""
+    ERROR = 1
+    """A bad spec, sign-in, a failure of the service."""
+    PENDING = 2
+    """``--dry-run --detailed-exitcode``: changes are pending."""
+    REFUSED = 3
+    """Refused as unsafe, such as a plan that no longer fits; that rule's target was not changed."""
+    HELD = 4
+    """A gate failed or is inconclusive, or another run works on the target."""
+    PARTLY = 5
+    """Some targets failed, the others were brought home."""
+    INTERRUPTED = 130
+    """Ctrl-C or SIGTERM; what runs on the service is remembered."""

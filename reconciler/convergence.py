@@ -1,0 +1,184 @@
+"""One pass, wired: observe, plan, and carry the plan out. The command line and every other caller use this.
+
+A pass always starts from what is live now. `Pass.plan` reads and changes nothing anywhere; `Pass.converge` does what
+the plan says and nothing else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import Self
+
+from reconciler.apply.executor import execute
+from reconciler.apply.ledger import read_ledger
+from reconciler.apply.progress import Progress, silent
+from reconciler.apply.recipes import desired_versions
+from reconciler.apply.report import Outcome, Report, Result, Verdict
+from reconciler.apply.run import Limits, Run
+from reconciler.azure.clouds import Cloud
+from reconciler.plan.decide import make_plan
+from reconciler.plan.document import Plan
+from reconciler.plan.saved import same_plan
+from reconciler.plan.states import DesiredTarget, DesiredVersion, Ledger, LiveTarget
+from reconciler.spec.fleet import Fleet
+from reconciler.spec.secrets import SecretResolver
+from reconciler.store import Store, this_process
+from reconciler.targets.classic_endpoint import ClassicEndpoints
+from reconciler.targets.connections import Connections
+from reconciler.targets.contract import Driver
+from reconciler.targets.new_web_service import NewWebServices
+
+__all__ = ["Options", "Outcome", "Pass", "Report", "Result", "Verdict", "WorldMoved"]
+
+
+class WorldMoved(Exception):
+    """A saved plan no longer fits: carrying it out was refused, and nothing was changed."""
+
+    def __init__(self, moved: tuple[str, ...]) -> None:
+        super().__init__("the plan no longer fits: " + "; ".join(moved))
+        self.moved = moved
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What a caller chooses of a pass.
+
+    Attributes:
+        partial: Whether the fleet is a selection.
+        forced: Rules that are overridden (``--force``).
+        probes: At most so many targets are scored while observing, to see drift that the service does not show.
+        limits: How much is done at once.
+    """
+
+    partial: bool = False
+    forced: frozenset[str] = frozenset()
+    probes: int = 200
+    limits: Limits = field(default_factory=Limits)
+
+
+@dataclass(frozen=True, slots=True)
+class _Observed:
+    """What one look at the world gave."""
+
+    targets: tuple[DesiredTarget, ...]
+    versions: tuple[DesiredVersion, ...]
+    live: Mapping[str, LiveTarget]
+    ledger: Ledger
+
+
+class Pass:
+    """One pass over a fleet. An async context manager.
+
+    Raises where it is used:
+        MissingSecret, CloudError, StoreError: nothing can be done for any target.
+        PlanError: ``forced`` names no rule.
+    """
+
+    def __init__(
+        self,
+        fleet: Fleet,
+        cloud: Cloud,
+        store: Store,
+        secrets: SecretResolver,
+        options: Options | None = None,
+        *,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        run_id: str | None = None,
+    ) -> None:
+        self._fleet = fleet
+        self._cloud = cloud
+        self._store = store
+        self._options = options if options is not None else Options()
+        self._clock = clock
+        self.run_id = run_id if run_id is not None else uuid.uuid4().hex[:12]
+        self._connections = Connections(fleet, cloud, secrets)
+        self._drivers: dict[str, Driver] = {}
+        self._observed: _Observed | None = None
+        self._stack = AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        await self._stack.enter_async_context(self._connections)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._stack.aclose()
+
+    async def plan(self) -> Plan:
+        """Look at the world and make the plan. Sends only reads, and writes nothing."""
+        observed = await self._observe()
+        return make_plan(
+            cloud=self._cloud.name,
+            revision=self._fleet.revision,
+            partial=self._options.partial,
+            versions=observed.versions,
+            targets=observed.targets,
+            live=observed.live,
+            ledger=observed.ledger,
+            now=self._clock(),
+            forced=self._options.forced,
+        )
+
+    async def _observe(self) -> _Observed:
+        self._drivers = {
+            driver.kind: driver for driver in (ClassicEndpoints(self._connections), NewWebServices(self._connections))
+        }
+        targets = tuple(target for driver in self._drivers.values() for target in driver.desired())
+        ledger = read_ledger(self._store)
+        recorded = _to_probe(targets, ledger, self._options.probes)
+        wanted = frozenset(target.version for target in targets)
+        found, versions = await asyncio.gather(
+            asyncio.gather(*(driver.observe(recorded) for driver in self._drivers.values())),
+            desired_versions(wanted, self._connections, ledger.versions),
+        )
+        live: dict[str, LiveTarget] = {}
+        for part in found:
+            live.update(part)
+        self._observed = _Observed(targets, versions, live, ledger)
+        return self._observed
+
+    async def converge(self, plan: Plan, progress: Progress = silent) -> Report:
+        """Carry out a plan that this pass made."""
+        if self._observed is None:
+            raise RuntimeError("a pass carries out only what it planned itself")
+        run = Run(
+            run_id=self.run_id,
+            holder=this_process(self.run_id),
+            store=self._store,
+            connections=self._connections,
+            drivers=self._drivers,
+            versions={version.key: version for version in self._observed.versions},
+            targets={target.identity: target for target in self._observed.targets},
+            clock=self._clock,
+            progress=progress,
+            limits=self._options.limits,
+        )
+        return await execute(run, plan)
+
+    async def converge_saved(self, saved: Plan, progress: Progress = silent) -> Report:
+        """Carry out a saved plan, exactly, if a fresh look gives the same plan.
+
+        Raises:
+            WorldMoved: it does not; the message says what moved. Nothing was changed.
+        """
+        fresh = await self.plan()
+        if fresh.digest != saved.digest:
+            raise WorldMoved(same_plan(saved, fresh))
+        return await self.converge(fresh, progress)
+
+
+def _to_probe(targets: tuple[DesiredTarget, ...], ledger: Ledger, limit: int) -> dict[str, str]:
+    """The targets to score, with the answers to compare with: those that were looked at longest ago come first."""
+    known = (
+        (converged.at, target.identity, converged.answers)
+        for target in targets
+        if (converged := ledger.converged.get(target.identity)) is not None and converged.answers is not None
+    )
+    return {identity: answers for _, identity, answers in sorted(known)[:limit]}

@@ -1,0 +1,1 @@
+"""What users write: the documents of a spec tree, read with all of their mistakes at once."""

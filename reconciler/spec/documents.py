@@ -1,0 +1,247 @@
+"""The documents that users write (design 3.1), as frozen values.
+
+In a file the names are camelCase, here they are snake_case. A field left out of a document is None here and
+is not managed: the live side keeps what it has. Rules of a single value are in `reconciler.spec.rules`,
+rules between documents in `reconciler.spec.references`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, TypeAlias
+
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator
+
+from reconciler.spec import rules
+from reconciler.spec.parts import (
+    Container,
+    Metadata,
+    ModelMetadata,
+    Part,
+    ProbeValue,
+    ResourceId,
+    SecretReference,
+    Text,
+    VersionLabel,
+    Whole,
+    shape,
+)
+from reconciler.spec.recipes import (
+    BlobInput,
+    ClassicTraining,
+    FileInput,
+    Gate,
+    Outputs,
+    ReadyLocation,
+    ReadyVersion,
+    ResolvedTraining,
+    Training,
+    UrlInput,
+)
+
+__all__ = [
+    "API_VERSION",
+    "KINDS",
+    "LATER_KINDS",
+    "AnyDocument",
+    "BlobInput",
+    "ClassicEndpoint",
+    "ClassicEndpointSpec",
+    "ClassicTraining",
+    "Document",
+    "FileInput",
+    "Gate",
+    "Metadata",
+    "Model",
+    "ModelMetadata",
+    "ModelSpec",
+    "ModelUse",
+    "NewSettings",
+    "NewWebService",
+    "NewWebServiceSpec",
+    "Outputs",
+    "Part",
+    "Probe",
+    "ReadyLocation",
+    "ReadyVersion",
+    "ResolvedTraining",
+    "SecretReference",
+    "Storage",
+    "Target",
+    "ThrottleLevel",
+    "TraceLevel",
+    "Training",
+    "UrlInput",
+    "Workspace",
+    "WorkspaceSpec",
+]
+
+API_VERSION: Literal["reconciler/v1"] = "reconciler/v1"
+LOW_THROTTLE_CALLS = 4
+"""What ``ThrottleLevel`` Low caps ``MaxConcurrentCalls`` at (classic-protocol 1.5)."""
+
+TraceLevel: TypeAlias = Literal["None", "Error", "All"]
+ThrottleLevel: TypeAlias = Literal["Low", "High"]
+
+
+class Document(Part):
+    """What all documents have."""
+
+    api_version: Literal["reconciler/v1"] = Field(default=API_VERSION, description="The version of this format.")
+    metadata: Metadata
+
+    @property
+    def name(self) -> str:
+        """``metadata.name``."""
+        return self.metadata.name
+
+
+class Storage(Part):
+    """The storage account that inputs are uploaded to and trained models are written to."""
+
+    connection_string: SecretReference = Field(description="Reference to the account's connection string.")
+    container: Container = Field(description="Container for inputs and trained models.")
+
+
+class WorkspaceSpec(Part):
+    """A Studio (classic) workspace and how to reach it."""
+
+    id: Annotated[str, AfterValidator(rules.workspace_id), shape(pattern=rules.WORKSPACE_ID_PATTERN)] = Field(
+        description="The workspace id, 32 hexadecimal digits."
+    )
+    region: Text = Field(description="The region as the portal shows it, for example South Central US.")
+    token: SecretReference = Field(description="Reference to the workspace authorization token.")
+    storage: Storage
+
+
+class Workspace(Document):
+    """A Studio (classic) workspace that models are trained in and Classic endpoints live in."""
+
+    kind: Literal["Workspace"] = "Workspace"
+    spec: WorkspaceSpec
+
+
+class ModelSpec(Part):
+    """A line of trained models: one recipe, and versions of it."""
+
+    workspace: str = Field(description="Name of the Workspace it is trained in.")
+    training: Training | None = None
+    gates: tuple[Gate, ...] = Field(
+        default=(), description="Rules that a version must meet before any target moves to it."
+    )
+    versions: dict[VersionLabel, ReadyVersion] = Field(
+        default_factory=dict, description="Ready-made versions by label; these are not trained."
+    )
+
+
+class Model(Document):
+    """A line of trained models with one training recipe."""
+
+    kind: Literal["Model"] = "Model"
+    metadata: ModelMetadata
+    spec: ModelSpec
+
+
+class ModelUse(Part):
+    """Which version a target serves, and under which name the service knows its trained model."""
+
+    resource: Text = Field(description="Name of the trained model in the predictive experiment.")
+    name: str = Field(description="Name of the Model.")
+    version: VersionLabel = Field(description="Label of the version to serve; quote it.")
+
+
+class Probe(Part):
+    """Rows to score before and after a change; left out, they are made from the service's swagger."""
+
+    rows: Annotated[tuple[dict[Text, ProbeValue], ...], shape(minItems=1)] = Field(description="Rows by column name.")
+    input: Text | None = Field(default=None, description="The web service input's name; the first one if left out.")
+
+    @field_validator("rows")
+    @classmethod
+    def _some_row(cls, value: tuple[dict[str, Any], ...]) -> tuple[dict[str, Any], ...]:
+        if not value:
+            raise rules.broken("has no rows", allowed="at least one row")
+        return value
+
+
+class ClassicEndpointSpec(Part):
+    """An added endpoint of a Classic predictive web service."""
+
+    workspace: str = Field(description="Name of the Workspace.")
+    web_service: Text = Field(description="Name of the predictive web service if it is unique, else its id.")
+    endpoint: Annotated[
+        str, AfterValidator(rules.endpoint_name), shape(pattern=rules.ENDPOINT_PATTERN, maxLength=24)
+    ] = Field(description="Name of the endpoint; created if absent. Not `default`, which can't be patched.")
+    description: (
+        Annotated[
+            str,
+            AfterValidator(rules.description),
+            shape(maxLength=rules.DESCRIPTION_LIMIT - rules.MARKER_ROOM),
+        ]
+        | None
+    ) = Field(default=None, description="Description; the reconciler's marker is added to its end.")
+    throttle_level: ThrottleLevel | None = Field(
+        default=None, description="Low caps maxConcurrentCalls at 4, High at 200."
+    )
+    max_concurrent_calls: Annotated[Whole, Field(ge=1, le=200)] | None = Field(
+        default=None, description="How many Execute calls may run at once."
+    )
+    diagnostics: TraceLevel | None = Field(default=None, description="DiagnosticsTraceLevel.")
+    model: ModelUse
+    probe: Probe | None = None
+
+    @field_validator("max_concurrent_calls")
+    @classmethod
+    def _within_throttle(cls, value: int | None, info: ValidationInfo) -> int | None:
+        if value is not None and value > LOW_THROTTLE_CALLS and info.data.get("throttle_level") == "Low":
+            raise rules.broken(
+                "is more than throttleLevel Low allows",
+                allowed=f"1 to {LOW_THROTTLE_CALLS} with Low, 1 to 200 with High",
+                remedy="set throttleLevel to High, or lower this",
+            )
+        return value
+
+
+class ClassicEndpoint(Document):
+    """A target: an added endpoint of a Classic predictive web service."""
+
+    kind: Literal["ClassicEndpoint"] = "ClassicEndpoint"
+    spec: ClassicEndpointSpec
+
+
+class NewSettings(Part):
+    """Settings of a New web service that are managed."""
+
+    max_concurrent_calls: Annotated[Whole, Field(ge=4, le=200)] | None = Field(
+        default=None, description="realtimeConfiguration.maxConcurrentCalls."
+    )
+    diagnostics: TraceLevel | None = Field(default=None, description="diagnostics.level.")
+
+
+class NewWebServiceSpec(Part):
+    """A New (Azure Resource Manager) web service."""
+
+    resource_id: ResourceId = Field(description=rules.RESOURCE_ID_SHAPE)
+    model: ModelUse
+    settings: NewSettings = Field(default_factory=NewSettings)
+    probe: Probe | None = None
+
+
+class NewWebService(Document):
+    """A target: a New (Azure Resource Manager) web service."""
+
+    kind: Literal["NewWebService"] = "NewWebService"
+    spec: NewWebServiceSpec
+
+
+Target: TypeAlias = ClassicEndpoint | NewWebService
+AnyDocument: TypeAlias = Workspace | Model | ClassicEndpoint | NewWebService
+
+KINDS: Mapping[str, type[AnyDocument]] = {
+    "Workspace": Workspace,
+    "Model": Model,
+    "ClassicEndpoint": ClassicEndpoint,
+    "NewWebService": NewWebService,
+}
+LATER_KINDS = frozenset({"EndpointSet"})
+"""Kinds that the design has and this version does not."""

@@ -1,0 +1,150 @@
+"""All documents of a spec tree, with their references resolved."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
+from functools import cached_property
+from pathlib import Path
+from types import MappingProxyType
+from typing import TypeVar
+
+from reconciler.spec.diagnostics import Position, SpecError, SpecErrors, did_you_mean, listed
+from reconciler.spec.documents import AnyDocument, ClassicEndpoint, Model, NewWebService, Target, Workspace
+from reconciler.spec.loader import Tree, read_tree
+from reconciler.spec.references import check
+
+_D = TypeVar("_D", bound=AnyDocument)
+_REVISION_LENGTH = 16
+_GLOB = frozenset("*?[")
+
+
+@dataclass(frozen=True)
+class Fleet:
+    """The documents of a spec tree by name, each kind in the order of names.
+
+    ``revision`` is a digest (16 hex digits) of what the whole tree says: it does not depend on comments, on the order
+    of documents, or on how they are spread over files, and `select` keeps it.
+    """
+
+    workspaces: Mapping[str, Workspace]
+    models: Mapping[str, Model]
+    classic_endpoints: Mapping[str, ClassicEndpoint]
+    new_web_services: Mapping[str, NewWebService]
+    revision: str
+    positions: Mapping[tuple[str, str], Position] = field(repr=False, compare=False)
+    """Where each document's name stands, by kind and name."""
+
+    def position_of(self, kind: str, name: str) -> Position:
+        """Where the name of a document stands. Raises KeyError when there is no such document."""
+        return self.positions[kind, name]
+
+    def base_dir_of(self, kind: str, name: str) -> Path:
+        """The directory of a document's file, to which its ``file`` paths are relative."""
+        return self.positions[kind, name].file.parent
+
+    @cached_property
+    def targets(self) -> tuple[Target, ...]:
+        """The targets of all kinds in the order of their names, which are unique among them."""
+        return tuple(
+            sorted([*self.classic_endpoints.values(), *self.new_web_services.values()], key=lambda each: each.name)
+        )
+
+    def wanted_versions(self) -> dict[tuple[str, str], list[str]]:
+        """The (model, label) pairs that targets want, in order, each with the names of those targets."""
+        wanted: dict[tuple[str, str], list[str]] = {}
+        for target in self.targets:
+            use = target.spec.model
+            wanted.setdefault((use.name, use.version), []).append(target.name)
+        return dict(sorted(wanted.items()))
+
+    def select(self, selectors: Sequence[str]) -> Fleet:
+        """The fleet with only those targets that a selector picks; all of them when there is no selector.
+
+        A selector is a name, a glob over names, or ``label=value`` where the value may be a glob.
+
+        Raises:
+            SpecError: a selector picks nothing; the message names the nearest names.
+        """
+        if not selectors:
+            return self
+        chosen: set[str] = set()
+        unmatched: list[str] = []
+        for selector in selectors:
+            names = {target.name for target in self.targets if _picks(selector, target)}
+            chosen |= names
+            if not names:
+                unmatched.append(self._nothing_for(selector))
+        if unmatched:
+            raise SpecError("\n".join(unmatched))
+        return replace(
+            self,
+            classic_endpoints=_only(self.classic_endpoints, chosen.__contains__),
+            new_web_services=_only(self.new_web_services, chosen.__contains__),
+        )
+
+    def _nothing_for(self, selector: str) -> str:
+        names = [target.name for target in self.targets]
+        if "=" in selector:
+            pairs = sorted({f"{key}={value}" for each in self.targets for key, value in each.metadata.labels.items()})
+            guess = did_you_mean(selector, pairs)
+            known = f"labels in use: {listed(pairs)}" if pairs else "no target has a label"
+        else:
+            guess = did_you_mean(selector, names)
+            known = f"targets: {listed(names)}" if names else "there are no targets"
+        return f"--select {selector!r} picks no target; " + (f"{guess} " if guess else "") + f"({known})"
+
+
+def load_fleet(paths: Sequence[Path]) -> Fleet:
+    """Read files and directories of documents into a fleet.
+
+    Raises:
+        SpecErrors: there are mistakes; it holds all of them.
+    """
+    tree = read_tree(paths)
+    diagnostics = [*tree.diagnostics, *check(tree)]
+    if diagnostics:
+        raise SpecErrors(diagnostics)
+    documents = [found.document for found in tree.found if found.document is not None]
+    return Fleet(
+        workspaces=_of(Workspace, documents),
+        models=_of(Model, documents),
+        classic_endpoints=_of(ClassicEndpoint, documents),
+        new_web_services=_of(NewWebService, documents),
+        revision=_revision(documents),
+        positions=_positions(tree),
+    )
+
+
+def _of(kind: type[_D], documents: Iterable[AnyDocument]) -> Mapping[str, _D]:
+    chosen = sorted((each for each in documents if isinstance(each, kind)), key=lambda each: each.name)
+    return MappingProxyType({each.name: each for each in chosen})
+
+
+def _only(documents: Mapping[str, _D], wanted: Callable[[str], bool]) -> Mapping[str, _D]:
+    return MappingProxyType({name: document for name, document in documents.items() if wanted(name)})
+
+
+def _positions(tree: Tree) -> Mapping[tuple[str, str], Position]:
+    return MappingProxyType(
+        {(found.kind, found.name): found.mentions["metadata.name"].position for found in tree.found if found.name}
+    )
+
+
+def _revision(documents: Iterable[AnyDocument]) -> str:
+    """A digest of what documents say. What is left out and what is null say the same."""
+    ordered = sorted(documents, key=lambda each: (each.kind, each.name))
+    content = [each.model_dump(mode="json", by_alias=True, exclude_none=True) for each in ordered]
+    canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(canonical.encode("utf-8", "surrogatepass")).hexdigest()[:_REVISION_LENGTH]
+
+
+def _picks(selector: str, target: Target) -> bool:
+    key, equals, value = selector.partition("=")
+    if equals:
+        found = target.metadata.labels.get(key)
+        return found is not None and (found == value or fnmatchcase(found, value))
+    return selector == target.name or (bool(_GLOB & set(selector)) and fnmatchcase(target.name, selector))

@@ -1,0 +1,158 @@
+"""Rules between documents: names, references, and what two targets must not share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+
+from reconciler.spec.diagnostics import Diagnostic, did_you_mean, listed
+from reconciler.spec.literals import shown
+from reconciler.spec.loader import Found, Mention, Tree
+
+TARGET_KINDS = frozenset({"ClassicEndpoint", "NewWebService"})
+_MOST_GUESSES = 100
+
+
+def check(tree: Tree) -> Iterator[Diagnostic]:
+    """Every mistake between the documents of a tree, those with mistakes of their own included."""
+    by_kind: dict[str, dict[str, Found]] = {}
+    for found in tree.found:
+        if found.name is not None:
+            by_kind.setdefault(found.kind, {}).setdefault(found.name, found)
+    dangling = _Dangling(by_kind, tree.lost_names)
+    yield from _duplicate_names(tree.found)
+    yield from _shared_identities(tree.found, by_kind.get("Workspace", {}))
+    for found in tree.found:
+        yield from dangling.check(found, "spec.workspace", "Workspace")
+        yield from dangling.check(found, "spec.model.name", "Model")
+        yield from _underivable(found, by_kind.get("Model", {}))
+    yield from _training_services_as_targets(tree.found)
+
+
+def _duplicate_names(documents: Sequence[Found]) -> Iterator[Diagnostic]:
+    first: dict[tuple[str, str], Found] = {}
+    for found in documents:
+        mention = found.mentions.get("metadata.name")
+        if mention is None:
+            continue
+        space = "target" if found.kind in TARGET_KINDS else found.kind
+        earlier = first.setdefault((space, mention.value), found)
+        if earlier is found:
+            continue
+        where = earlier.mentions["metadata.name"].position
+        same = earlier.kind == found.kind
+        yield Diagnostic(
+            f"duplicate name: there are two {found.kind} documents named {shown(mention.value)}"
+            if same
+            else f"duplicate name: a {earlier.kind} is named {shown(mention.value)} too",
+            mention.position,
+            "metadata.name",
+            f"the first is at {where}" + ("" if same else "; targets of all kinds share one space of names"),
+            "rename one of them, or take it out",
+        )
+
+
+def _identity(found: Found, workspaces: Mapping[str, Found]) -> tuple[str, ...] | None:
+    """What a target is on the wire, as far as that is known offline: a service may be named by name or by id."""
+    mentions = found.mentions
+    if found.kind == "NewWebService":
+        resource = mentions.get("spec.resourceId")
+        return (resource.value.lower(),) if resource else None
+    parts = [mentions.get(f"spec.{name}") for name in ("workspace", "webService", "endpoint")]
+    if found.kind != "ClassicEndpoint" or None in parts:
+        return None
+    workspace, service, endpoint = (part.value for part in parts if part is not None)
+    home = workspaces.get(workspace)
+    studio_id = home.mentions.get("spec.id") if home else None
+    return (studio_id.value.lower() if studio_id else workspace, service, endpoint)
+
+
+def _shared_identities(documents: Sequence[Found], workspaces: Mapping[str, Found]) -> Iterator[Diagnostic]:
+    first: dict[tuple[str, ...], Found] = {}
+    for found in documents:
+        identity = _identity(found, workspaces)
+        if identity is None:
+            continue
+        earlier = first.setdefault(identity, found)
+        if earlier is found:
+            continue
+        field = "spec.resourceId" if found.kind == "NewWebService" else "spec.endpoint"
+        what = "the same web service" if found.kind == "NewWebService" else "the same endpoint"
+        yield Diagnostic(
+            f"two targets manage {what}: {shown(earlier.name or '?')} and {shown(found.name or '?')}",
+            found.mentions[field].position,
+            field,
+            f"the first is at {earlier.mentions[field].position}",
+            "keep one of them: two would undo each other's changes for ever",
+        )
+
+
+class _Dangling:
+    """Finds references to documents that do not exist. A name that a text which can't be read may hold is let pass."""
+
+    def __init__(self, by_kind: Mapping[str, Mapping[str, Found]], lost: AbstractSet[str]) -> None:
+        self._names = {kind: sorted(by_kind.get(kind, {})) for kind in ("Workspace", "Model")}
+        self._known = {kind: frozenset(names) | lost for kind, names in self._names.items()}
+        self._guesses: dict[tuple[str, str], str] = {}
+
+    def check(self, found: Found, field: str, kind: str) -> Iterator[Diagnostic]:
+        """The diagnostic of a reference that leads nowhere."""
+        mention = found.mentions.get(field)
+        if mention is None or mention.value in self._known[kind]:
+            return
+        names = self._names[kind]
+        yield Diagnostic(
+            f"there is no {kind} named {shown(mention.value)}",
+            mention.position,
+            field,
+            f"there are: {listed(names)}" if names else f"there is no {kind} at all",
+            self._guess(kind, mention.value) or f"add a document of kind {kind}, or correct the name",
+        )
+
+    def _guess(self, kind: str, name: str) -> str:
+        # Each guess looks at every name; a tree with thousands of wrong references must not take minutes for them.
+        if (kind, name) not in self._guesses and len(self._guesses) < _MOST_GUESSES:
+            self._guesses[kind, name] = did_you_mean(name, self._names[kind])
+        return self._guesses.get((kind, name), "")
+
+
+def _underivable(found: Found, models: Mapping[str, Found]) -> Iterator[Diagnostic]:
+    name, version = found.mentions.get("spec.model.name"), found.mentions.get("spec.model.version")
+    model = models.get(name.value) if name else None
+    if model is None or version is None or model.trains or version.value in model.ready:
+        return
+    ready = listed(sorted(model.ready)) if model.ready else "none"
+    yield Diagnostic(
+        f"version {shown(version.value)} of model {shown(model.name or '?')} can't be had: "
+        "the model has no training, and no ready-made version of this label",
+        version.position,
+        "spec.model.version",
+        f"its ready-made versions: {ready}; the model is at {model.position}",
+        did_you_mean(version.value, model.ready) or "add the version or a training to the model",
+    )
+
+
+def _training_services_as_targets(documents: Sequence[Found]) -> Iterator[Diagnostic]:
+    """A training service has no updatable resources and is never patched (classic-protocol 5.1, 5.2)."""
+    trained_by: dict[tuple[str, str], Found] = {}
+    for found in documents:
+        service = found.mentions.get("spec.training.classic.webService")
+        workspace = found.mentions.get("spec.workspace")
+        if service and workspace:
+            trained_by.setdefault((workspace.value, service.value), found)
+    for found in documents:
+        target = _served_by(found)
+        model = trained_by.get((target[0].value, target[1].value)) if target else None
+        if model is not None and target is not None:
+            yield Diagnostic(
+                f"{shown(target[1].value)} is a training web service; its endpoints can't be targets",
+                target[1].position,
+                "spec.webService",
+                f"model {shown(model.name or '?')} at {model.position} is trained by it",
+                "name the predictive web service",
+            )
+
+
+def _served_by(found: Found) -> tuple[Mention, Mention] | None:
+    workspace, service = found.mentions.get("spec.workspace"), found.mentions.get("spec.webService")
+    return (workspace, service) if workspace and service else None

@@ -1,0 +1,425 @@
+"""Classic endpoints: observed by one list call per web service, repointed by one ``PATCH`` of ``Resources``.
+
+The one captured listing shows neither ``Resources`` nor a bound ``Location`` (classic-protocol 1.5), so a location is
+used where a service shows one, and what is live is otherwise known by our marker and by probes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import difflib
+import hashlib
+import json
+from collections.abc import Awaitable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from reconciler.azure.classic import ClassicManagement, Endpoint, EndpointPatch, ResourceUpdate, WebService
+from reconciler.azure.errors import CloudError, Conflict, LostReply, ServiceError
+from reconciler.plan.document import Action, Step
+from reconciler.plan.states import (
+    DesiredTarget,
+    LiveTarget,
+    Location,
+    Problem,
+    Proof,
+    Scalar,
+    TargetKind,
+    VersionKey,
+)
+from reconciler.spec.documents import ClassicEndpoint
+from reconciler.spec.secrets import MissingSecret
+from reconciler.targets import probing
+from reconciler.targets.connections import Connections
+from reconciler.targets.contract import Artefact, Driver, Notify, TargetError, Verified
+from reconciler.targets.marker import marked_description, marker_for, split_description
+
+_SERVICES_AT_ONCE = 16
+_PROBES_AT_ONCE = 16
+_TRIES = 3
+
+
+@dataclass(slots=True)
+class _Service:
+    """One web service as this pass knows it."""
+
+    workspace: str
+    name: str
+    id: str = ""
+    endpoints: dict[str, Endpoint] = field(default_factory=dict)
+    resources: tuple[str, ...] | None = None
+    problem: Problem | None = None
+    swagger: asyncio.Task[dict[str, Any]] | None = None
+
+
+class ClassicEndpoints(Driver):
+    """The fleet's Classic endpoints."""
+
+    kind = TargetKind.CLASSIC_ENDPOINT.value
+
+    def __init__(self, connections: Connections) -> None:
+        self._connections = connections
+        fleet = connections.fleet
+        self._specs: dict[str, ClassicEndpoint] = {
+            self._identity(spec): spec for spec in fleet.classic_endpoints.values()
+        }
+        self._services: dict[tuple[str, str], _Service] = {}
+
+    def _identity(self, spec: ClassicEndpoint) -> str:
+        workspace = self._connections.fleet.workspaces[spec.spec.workspace].spec.id
+        return f"{workspace}/{spec.spec.web_service}/{spec.spec.endpoint}"
+
+    def desired(self) -> tuple[DesiredTarget, ...]:
+        """See `Driver.desired`."""
+        return tuple(_desired(identity, spec) for identity, spec in self._specs.items())
+
+    # -- observe
+
+    async def observe(self, recorded: Mapping[str, str]) -> dict[str, LiveTarget]:
+        """See `Driver.observe`. Per workspace one list of services, per service one list of endpoints.
+
+        The names of updatable resources, which the listing may leave out, cost one ``GET`` for each service in which
+        a target does not carry the marker that it should.
+        """
+        wanted: dict[tuple[str, str], list[str]] = {}
+        for identity, spec in self._specs.items():
+            wanted.setdefault((spec.spec.workspace, spec.spec.web_service), []).append(identity)
+        await self._find_services(wanted)
+        gate = asyncio.Semaphore(_SERVICES_AT_ONCE)
+
+        async def look(key: tuple[str, str], identities: list[str]) -> None:
+            async with gate:
+                await self._list_endpoints(self._services[key], identities)
+
+        await asyncio.gather(*(look(key, identities) for key, identities in wanted.items()))
+        live = {identity: self._live(identity) for identity in self._specs}
+        await self._probe(live, recorded)
+        return live
+
+    async def _find_services(self, wanted: Iterable[tuple[str, str]]) -> None:
+        by_workspace: dict[str, list[str]] = {}
+        for workspace, name in wanted:
+            by_workspace.setdefault(workspace, []).append(name)
+
+        async def look(workspace: str, names: list[str]) -> None:
+            listed: list[WebService] = []
+            problem: Problem | None = None
+            try:
+                listed = await self._connections.management(workspace).list_services()
+            except (ServiceError, MissingSecret, CloudError) as error:
+                problem = Problem("workspace-unreadable", f"workspace {workspace}: {error}")
+            for name in names:
+                self._services[workspace, name] = _resolve(workspace, name, listed, problem)
+
+        await asyncio.gather(*(look(workspace, names) for workspace, names in by_workspace.items()))
+
+    async def _list_endpoints(self, service: _Service, identities: list[str]) -> None:
+        if service.problem is not None:
+            return
+        management = self._connections.management(service.workspace)
+        try:
+            listed = await management.list_endpoints(service.id)
+            service.endpoints = {endpoint.name: endpoint for endpoint in listed}
+            shown = next((endpoint.resources for endpoint in listed if endpoint.resources is not None), None)
+            if shown is None and any(not self._carries_its_marker(service, identity) for identity in identities):
+                shown = await self._ask_resources(management, service, identities)
+            service.resources = None if shown is None else tuple(resource.name for resource in shown)
+        except ServiceError as error:
+            service.problem = Problem("service-unreadable", f"web service {service.name}: {error}")
+
+    async def _ask_resources(self, management: ClassicManagement, service: _Service, identities: list[str]) -> Any:
+        names = [self._specs[identity].spec.endpoint for identity in identities]
+        name = next((name for name in (*names, "default", *service.endpoints) if name in service.endpoints), None)
+        found = None if name is None else await management.get_endpoint(service.id, name)
+        # An endpoint without the member has no updatable resource (classic-protocol 5.3).
+        return None if found is None else found.resources or ()
+
+    def _carries_its_marker(self, service: _Service, identity: str) -> bool:
+        spec = self._specs[identity].spec
+        endpoint = service.endpoints.get(spec.endpoint)
+        if endpoint is None:
+            return False
+        marker = split_description(endpoint.description)[1]
+        return marker is not None and (marker.version.model, marker.version.label) == (
+            spec.model.name,
+            spec.model.version,
+        )
+
+    def _live(self, identity: str) -> LiveTarget:
+        spec = self._specs[identity].spec
+        service = self._services[spec.workspace, spec.web_service]
+        if service.problem is not None:
+            return LiveTarget(
+                identity,
+                exists=False,
+                problem=service.problem,
+                fingerprint=_fingerprint(service.problem.code),
+            )
+        endpoint = service.endpoints.get(spec.endpoint)
+        if endpoint is None:
+            return LiveTarget(
+                identity,
+                exists=False,
+                resources=service.resources,
+                fingerprint=_fingerprint("absent", service.id),
+            )
+        return _live(identity, spec.model.resource, endpoint, service)
+
+    async def _probe(self, live: dict[str, LiveTarget], recorded: Mapping[str, str]) -> None:
+        gate = asyncio.Semaphore(_PROBES_AT_ONCE)
+
+        async def one(identity: str, before: str) -> None:
+            async with gate:
+                answers = await self._answers(identity)
+            if probing.comparable(before, answers):
+                live[identity] = _with_answers(live[identity], answers)
+
+        unclear = [identity for identity in recorded if identity in live and live[identity].location is None]
+        await asyncio.gather(*(one(identity, recorded[identity]) for identity in unclear if live[identity].exists))
+
+    async def answers(self, target: DesiredTarget) -> str | None:
+        """See `Driver.answers`."""
+        return await self._answers(target.identity)
+
+    async def _answers(self, identity: str) -> str | None:
+        spec = self._specs[identity].spec
+        service = self._services[spec.workspace, spec.web_service]
+        endpoint = service.endpoints.get(spec.endpoint)
+        if endpoint is None or endpoint.primary_key is None or endpoint.api_location is None:
+            return None
+        scoring = self._connections.scoring(endpoint.api_location, endpoint.primary_key)
+
+        def swagger() -> Awaitable[dict[str, Any]]:
+            # One for all endpoints of the service: they share its interface.
+            if service.swagger is None:
+                service.swagger = asyncio.create_task(scoring.swagger(), name=f"swagger of {service.name}")
+            return asyncio.shield(service.swagger)
+
+        return await probing.score(scoring, spec.probe, swagger)
+
+    # -- carry out
+
+    async def carry_out(self, step: Step, target: DesiredTarget, artefact: Artefact) -> None:
+        """See `Driver.carry_out`."""
+        spec = self._specs[target.identity]
+        service = self._services[spec.spec.workspace, spec.spec.web_service]
+        management = self._connections.management(spec.spec.workspace)
+        try:
+            match step.action:
+                case Action.CREATE:
+                    await self._create(management, service, spec)
+                case Action.REPOINT:
+                    await self._repoint(management, service, spec, artefact)
+                case Action.SETTINGS:
+                    await self._settings(management, service, spec, step)
+                case _:
+                    raise TargetError(f"a Classic endpoint has no step {step.action}")
+        except ServiceError as error:
+            raise TargetError(str(error)) from error
+
+    async def _create(self, management: ClassicManagement, service: _Service, spec: ClassicEndpoint) -> None:
+        name = spec.spec.endpoint
+        endpoint = await management.get_endpoint(service.id, name)
+        if endpoint is None:
+            try:
+                endpoint = await management.create_endpoint(
+                    service.id,
+                    name,
+                    description=spec.spec.description or "",
+                    throttle_level=spec.spec.throttle_level,
+                    max_concurrent_calls=spec.spec.max_concurrent_calls,
+                )
+            except (LostReply, Conflict):
+                # Whether a PUT on an existing name is an upsert or a conflict is unknown (classic-protocol 1.6), and
+                # so is what a lost reply did: what is there now decides.
+                endpoint = await management.get_endpoint(service.id, name)
+        if endpoint is None:
+            raise TargetError(f"endpoint {name} was not created, though the service did not refuse it; run again")
+        service.endpoints[name] = endpoint
+
+    async def _repoint(
+        self, management: ClassicManagement, service: _Service, spec: ClassicEndpoint, artefact: Artefact
+    ) -> None:
+        wanted = spec.spec
+        marker = marker_for(artefact.key, artefact.fingerprint)
+        for attempt in range(1, _TRIES + 1):
+            endpoint = await self._read(management, service, wanted.endpoint)
+            _check_resource(endpoint, wanted.model.resource, service.name)
+            # Read, compare, write: a text that someone else wrote meanwhile stays, unless the spec manages it.
+            text = split_description(endpoint.description)[0] if wanted.description is None else wanted.description
+            patch = EndpointPatch(
+                resources=(
+                    ResourceUpdate(
+                        wanted.model.resource,
+                        artefact.location.base,
+                        artefact.location.relative,
+                        artefact.signature,
+                    ),
+                ),
+                description=marked_description(text, marker),
+            )
+            try:
+                await management.patch_endpoint(service.id, wanted.endpoint, patch)
+                return
+            except LostReply:
+                # The same PATCH twice ends in the same state (classic-protocol 6), so it is simply sent again.
+                if attempt == _TRIES:
+                    raise
+
+    async def _settings(
+        self, management: ClassicManagement, service: _Service, spec: ClassicEndpoint, step: Step
+    ) -> None:
+        endpoint = await self._read(management, service, spec.spec.endpoint)
+        live = _live("", spec.spec.model.resource, endpoint, service).settings
+        # What the creation or the repoint just before took along is there by now.
+        changed = {wanted.field for wanted in step.differences if live.get(wanted.field) != wanted.new}
+        if not changed:
+            return
+        description: str | None = None
+        if "Description" in changed and spec.spec.description is not None:
+            marker = split_description(endpoint.description)[1]
+            description = spec.spec.description if marker is None else marked_description(spec.spec.description, marker)
+        patch = EndpointPatch(
+            description=description,
+            diagnostics=spec.spec.diagnostics if "DiagnosticsTraceLevel" in changed else None,
+            throttle_level=spec.spec.throttle_level if "ThrottleLevel" in changed else None,
+            max_concurrent_calls=spec.spec.max_concurrent_calls if "MaxConcurrentCalls" in changed else None,
+        )
+        try:
+            await management.patch_endpoint(service.id, spec.spec.endpoint, patch)
+        except LostReply:
+            await management.patch_endpoint(service.id, spec.spec.endpoint, patch)
+
+    async def _read(self, management: ClassicManagement, service: _Service, name: str) -> Endpoint:
+        endpoint = await management.get_endpoint(service.id, name)
+        if endpoint is None:
+            raise TargetError(f"endpoint {name} of {service.name} is gone; run again to create it")
+        service.endpoints[name] = endpoint
+        return endpoint
+
+    async def verify(self, target: DesiredTarget, artefact: Artefact, before: str | None, notify: Notify) -> Verified:
+        """See `Driver.verify`."""
+        spec = self._specs[target.identity].spec
+        service = self._services[spec.workspace, spec.web_service]
+        management = self._connections.management(spec.workspace)
+        try:
+            endpoint = await self._read(management, service, spec.endpoint)
+        except ServiceError as error:
+            raise TargetError(str(error)) from error
+        live = _live(target.identity, spec.model.resource, endpoint, service)
+        if live.location is not None and live.location != artefact.location:
+            raise TargetError(f"the endpoint shows {live.location.uri} as its model, not {artefact.location.uri}")
+        if live.marker != marker_for(artefact.key, artefact.fingerprint):
+            raise TargetError("the service answered with success, but the endpoint does not carry our marker")
+        not_taken = {name: value for name, value in target.settings.items() if live.settings.get(name) != value}
+        if live.location is not None:
+            answers = await self._answers(target.identity)
+            return Verified(Proof.PROVEN, "the endpoint shows the new location", answers, not_taken)
+        return await self._verify_by_probe(target, before, notify, not_taken)
+
+    async def _verify_by_probe(
+        self, target: DesiredTarget, before: str | None, notify: Notify, not_taken: Mapping[str, Scalar]
+    ) -> Verified:
+        if before is None:
+            answers = await self._answers(target.identity)
+            return Verified(
+                Proof.ACCEPTED,
+                "our marker was read back; there are no earlier answers to compare",
+                answers,
+                not_taken,
+            )
+        notify("waiting for other answers from the new model")
+        cloud = self._connections.cloud
+        answers = await probing.until_changed(
+            lambda: self._answers(target.identity), before, settle=cloud.settle, first_pause=cloud.poll
+        )
+        if answers is None:
+            return Verified(Proof.ACCEPTED, "our marker was read back; the probe could not be scored", None, not_taken)
+        if probing.comparable(before, answers) and answers != before:
+            return Verified(Proof.PROVEN, "the answers to the probe changed", answers, not_taken)
+        return Verified(
+            Proof.ACCEPTED, "our marker was read back; the answers are the same as before", answers, not_taken
+        )
+
+
+def _desired(identity: str, document: ClassicEndpoint) -> DesiredTarget:
+    spec = document.spec
+    managed: dict[str, Scalar] = {
+        "Description": spec.description,
+        "ThrottleLevel": spec.throttle_level,
+        "MaxConcurrentCalls": spec.max_concurrent_calls,
+        "DiagnosticsTraceLevel": spec.diagnostics,
+    }
+    return DesiredTarget(
+        name=document.metadata.name,
+        kind=TargetKind.CLASSIC_ENDPOINT,
+        identity=identity,
+        resource=spec.model.resource,
+        version=VersionKey(spec.model.name, spec.model.version),
+        settings={name: value for name, value in managed.items() if value is not None},
+    )
+
+
+def _resolve(workspace: str, name: str, listed: list[WebService], problem: Problem | None) -> _Service:
+    """Find a service by name or id; service names are not unique (classic-protocol 1.4)."""
+    if problem is not None:
+        return _Service(workspace, name, problem=problem)
+    found = [service for service in listed if service.id == name] or [
+        service for service in listed if service.name == name
+    ]
+    if len(found) == 1:
+        return _Service(workspace, name, id=found[0].id)
+    if found:
+        ids = ", ".join(service.id for service in found)
+        text = f"{len(found)} web services of workspace {workspace} are named {name}: {ids}"
+        return _Service(
+            workspace,
+            name,
+            problem=Problem("service-ambiguous", text, "name the one that is meant by its id"),
+        )
+    near = difflib.get_close_matches(name, [service.name for service in listed], n=1)
+    remedy = (
+        f"did you mean {near[0]}?" if near else "the workspace has: " + (", ".join(s.name for s in listed) or "none")
+    )
+    text = f"workspace {workspace} has no web service {name}"
+    return _Service(workspace, name, problem=Problem("service-not-found", text, remedy))
+
+
+def _live(identity: str, resource: str, endpoint: Endpoint, service: _Service) -> LiveTarget:
+    text, marker = split_description(endpoint.description)
+    names = service.resources
+    location: Location | None = None
+    if endpoint.resources is not None:
+        names = tuple(found.name for found in endpoint.resources)
+        bound = next((found.location for found in endpoint.resources if found.name == resource), None)
+        location = None if bound is None else Location(*bound)
+    settings: dict[str, Scalar] = {
+        "Description": text,
+        "ThrottleLevel": endpoint.throttle_level,
+        "MaxConcurrentCalls": endpoint.max_concurrent_calls,
+        "DiagnosticsTraceLevel": endpoint.diagnostics,
+    }
+    return LiveTarget(
+        identity,
+        exists=True,
+        resources=names,
+        location=location,
+        marker=marker,
+        settings=settings,
+        fingerprint=_fingerprint(service.id, endpoint.description, settings, location and location.uri),
+    )
+
+
+def _with_answers(live: LiveTarget, answers: str | None) -> LiveTarget:
+    return replace(live, answers=answers)
+
+
+def _check_resource(endpoint: Endpoint, resource: str, service: str) -> None:
+    if endpoint.resources is None or any(found.name == resource for found in endpoint.resources):
+        return
+    offered = ", ".join(found.name for found in endpoint.resources) or "nothing: is it a training service?"
+    raise TargetError(f"{service} offers no updatable resource {resource}; it offers {offered}")
+
+
+def _fingerprint(*observed: object) -> str:
+    return hashlib.sha256(json.dumps(observed, sort_keys=True, default=str).encode()).hexdigest()

@@ -1,0 +1,113 @@
+"""What a kind of target must be able to do.
+
+A pass works with a driver in this order:
+
+1. `Driver.desired` — pure: the specs of its kind, as the plan's words.
+2. `Driver.observe` — bulk: all of them as they are live now, in as few calls as the service allows.
+3. (the plan decides the steps; it asks no driver)
+4. `Driver.carry_out` — one step of one target. Called again after a crash, it must come to the same end.
+5. `Driver.verify` — after the last step: what the target shows now, and the strongest honest word for it.
+
+A driver never decides *whether* something should be done, never touches the store, and never raises for one target's
+trouble in `observe`: it says so in `LiveTarget.problem`, because one bad target must not block the others.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from pydantic import SecretStr
+
+from reconciler.plan.document import Action, Step
+from reconciler.plan.states import DesiredTarget, LiveTarget, Location, Proof, Scalar, VersionKey
+
+
+@dataclass(frozen=True, slots=True)
+class Artefact:
+    """A usable version, ready to be pointed to. ``signature`` (``?sv=…``) grants reading it; it may be empty."""
+
+    key: VersionKey
+    fingerprint: str
+    location: Location
+    signature: SecretStr
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """What is known of a target after its last step.
+
+    Attributes:
+        proof: The strongest honest word.
+        text: The same as a sentence for people.
+        answers: The probe's answers as `observe` compares them later, if it could be scored.
+        not_taken: Settings that the service accepted and does not show.
+    """
+
+    proof: Proof
+    text: str
+    answers: str | None = None
+    not_taken: Mapping[str, Scalar] = field(default_factory=dict)
+
+
+class TargetError(Exception):
+    """A step could not be carried out on one target. The message names the place and the remedy, and no secret."""
+
+
+class PlanMoved(TargetError):
+    """The live side is no longer what the step was planned on; nothing was changed."""
+
+
+Notify = Callable[[str], None]
+"""Takes a few words on what is being waited for, for the progress display."""
+
+
+class Driver(ABC):
+    """One kind of target. Made anew for each pass, so what it learns while observing may be kept for carrying out."""
+
+    kind: str
+
+    @abstractmethod
+    def desired(self) -> tuple[DesiredTarget, ...]:
+        """The selected specs of this kind in the plan's words. Pure: no I/O. Must give each an identity of its own."""
+
+    @abstractmethod
+    async def observe(self, recorded: Mapping[str, str]) -> dict[str, LiveTarget]:
+        """All desired targets as they are live, by identity.
+
+        Must use one list call per service, never one per target. May score a probe for those identities that are in
+        ``recorded`` (identity to the answers recorded when it was converged) and must then leave
+        `LiveTarget.answers` None unless they are comparable. Must not change anything, and must not raise for what
+        one target or one service answers.
+        """
+
+    @abstractmethod
+    async def answers(self, target: DesiredTarget) -> str | None:
+        """The target's answers to its probe, as text that compares; None when it can't be scored. Never raises."""
+
+    @abstractmethod
+    async def carry_out(self, step: Step, target: DesiredTarget, artefact: Artefact) -> None:
+        """Do one step (`Action.CREATE`, `Action.REPOINT` or `Action.SETTINGS`) and see it through.
+
+        Must be idempotent; must read back after a lost reply instead of assuming either way.
+
+        Raises:
+            PlanMoved: the live side moved since the plan; nothing was changed.
+            TargetError: the service refused or did not do it.
+        """
+
+    @abstractmethod
+    async def verify(self, target: DesiredTarget, artefact: Artefact, before: str | None, notify: Notify) -> Verified:
+        """Read the target back and score it.
+
+        ``before`` is what `answers` gave before the repoint; None when that is not known. May wait as long as the
+        service takes to load a model.
+
+        Raises:
+            TargetError: it does not show what was written.
+        """
+
+
+WRITES = frozenset({Action.CREATE, Action.REPOINT, Action.SETTINGS})
+"""The actions that `Driver.carry_out` takes."""

@@ -1,0 +1,291 @@
+"""New web services: one definition each on Azure Resource Manager, repointed by a ``PATCH`` of its assets.
+
+A ``200`` proves nothing here (new-protocol 6.1, 6.2): only the uri that a later ``GET`` shows does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import jsonpatch
+
+from reconciler.azure.definitions import TrainedModelAsset, api_location, find_trained_model
+from reconciler.azure.errors import Conflict, DefinitionError, LostReply, NotFound, ServiceError
+from reconciler.plan.document import Action, Step
+from reconciler.plan.states import (
+    DesiredTarget,
+    LiveTarget,
+    Location,
+    Problem,
+    Proof,
+    Scalar,
+    TargetKind,
+    VersionKey,
+)
+from reconciler.spec.documents import NewWebService
+from reconciler.spec.secrets import MissingSecret
+from reconciler.targets import probing
+from reconciler.targets.connections import Connections
+from reconciler.targets.contract import Artefact, Driver, Notify, PlanMoved, TargetError, Verified
+from reconciler.targets.marker import marked_tags, marker_for, marker_of_tags
+
+_AT_ONCE = 16
+_TRIES = 3
+
+Definition = Mapping[str, Any]
+
+
+class NewWebServices(Driver):
+    """The fleet's New web services."""
+
+    kind = TargetKind.NEW_WEB_SERVICE.value
+
+    def __init__(self, connections: Connections) -> None:
+        self._connections = connections
+        self._specs: dict[str, NewWebService] = {
+            document.spec.resource_id.lower(): document for document in connections.fleet.new_web_services.values()
+        }
+        self._seen: dict[str, Definition] = {}
+
+    def desired(self) -> tuple[DesiredTarget, ...]:
+        """See `Driver.desired`."""
+        return tuple(_desired(identity, document) for identity, document in self._specs.items())
+
+    # -- observe
+
+    async def observe(self, recorded: Mapping[str, str]) -> dict[str, LiveTarget]:
+        """See `Driver.observe`. One ``GET`` each, side by side: the list does not show assets (new-protocol 1)."""
+        del recorded  # The definition shows its model's uri, so nothing has to be scored.
+        gate = asyncio.Semaphore(_AT_ONCE)
+
+        async def look(identity: str) -> LiveTarget:
+            async with gate:
+                return await self._look(identity)
+
+        found = await asyncio.gather(*(look(identity) for identity in self._specs))
+        return {live.identity: live for live in found}
+
+    async def _look(self, identity: str) -> LiveTarget:
+        spec = self._specs[identity].spec
+        try:
+            definition = await self._get(identity)
+        except NotFound:
+            return LiveTarget(identity, exists=False, fingerprint=_digest("absent"))
+        except (ServiceError, MissingSecret) as error:
+            problem = Problem("service-unreadable", f"{spec.resource_id}: {error}")
+            return LiveTarget(identity, exists=False, problem=problem, fingerprint=_digest(problem.code))
+        return _live(identity, spec.model.resource, definition)
+
+    async def _get(self, identity: str) -> Definition:
+        definition = await self._connections.definitions.get(self._specs[identity].spec.resource_id)
+        self._seen[identity] = definition
+        return definition
+
+    async def answers(self, target: DesiredTarget) -> str | None:
+        """See `Driver.answers`."""
+        document = self._specs[target.identity]
+        definition = self._seen.get(target.identity)
+        if definition is None:
+            return None
+        try:
+            key = await self._connections.definitions.list_keys(document.spec.resource_id)
+        except (ServiceError, MissingSecret):
+            return None
+        base = api_location(definition)
+        if base is None:
+            return None
+        scoring = self._connections.scoring(base, key)
+        return await probing.score(scoring, document.spec.probe, scoring.swagger)
+
+    # -- carry out
+
+    async def carry_out(self, step: Step, target: DesiredTarget, artefact: Artefact) -> None:
+        """See `Driver.carry_out`."""
+        try:
+            match step.action:
+                case Action.REPOINT:
+                    await self._repoint(step, target, artefact)
+                case Action.SETTINGS:
+                    await self._settings(step, target)
+                case _:
+                    raise TargetError(f"a New web service has no step {step.action}")
+        except (ServiceError, DefinitionError) as error:
+            raise TargetError(str(error)) from error
+
+    async def _repoint(self, step: Step, target: DesiredTarget, artefact: Artefact) -> None:
+        for attempt in range(1, _TRIES + 1):
+            definition = await self._get(target.identity)
+            asset = find_trained_model(definition, target.resource)
+            if _without_query(asset.uri) == artefact.location.uri:
+                return  # An earlier try, ours or another run's, got through.
+            body = _repoint_body(definition, asset, step, artefact)
+            try:
+                await self._connections.definitions.patch(self._specs[target.identity].spec.resource_id, body)
+                return
+            except (LostReply, Conflict):
+                # Unknown whether it was taken, or the service is still busy with it: what GET shows decides.
+                if attempt == _TRIES:
+                    raise
+
+    async def _settings(self, step: Step, target: DesiredTarget) -> None:
+        changed = {difference.field: difference.new for difference in step.differences}
+        properties: dict[str, Any] = {"packageType": "Graph"}
+        if "maxConcurrentCalls" in changed:
+            properties["realtimeConfiguration"] = {"maxConcurrentCalls": changed["maxConcurrentCalls"]}
+        if "diagnostics" in changed:
+            properties["diagnostics"] = {"level": changed["diagnostics"]}
+        resource_id = self._specs[target.identity].spec.resource_id
+        try:
+            await self._connections.definitions.patch(resource_id, {"properties": properties})
+        except LostReply:
+            await self._connections.definitions.patch(resource_id, {"properties": properties})
+
+    async def verify(self, target: DesiredTarget, artefact: Artefact, before: str | None, notify: Notify) -> Verified:
+        """See `Driver.verify`. The proof is the uri that the definition shows, whatever the answers are."""
+        notify("reading the definition again")
+        try:
+            definition = await self._get(target.identity)
+            live = _live(target.identity, target.resource, definition)
+        except ServiceError as error:
+            raise TargetError(str(error)) from error
+        if live.problem is not None:
+            raise TargetError(live.problem.message)
+        if live.location != artefact.location:
+            shown = "nothing" if live.location is None else live.location.uri
+            raise TargetError(
+                f"the service answered with success, but its definition shows {shown}, not {artefact.location.uri}"
+            )
+        not_taken = {name: value for name, value in target.settings.items() if live.settings.get(name) != value}
+        answers = await self.answers(target)
+        text = "the definition shows the new location"
+        if probing.comparable(before, answers):
+            text += ", the answers are the same as before" if answers == before else ", the answers changed"
+        return Verified(Proof.PROVEN, text, answers, not_taken)
+
+
+def _desired(identity: str, document: NewWebService) -> DesiredTarget:
+    spec = document.spec
+    managed: dict[str, Scalar] = {}
+    if spec.settings is not None:
+        managed = {
+            "maxConcurrentCalls": spec.settings.max_concurrent_calls,
+            "diagnostics": spec.settings.diagnostics,
+        }
+    return DesiredTarget(
+        name=document.metadata.name,
+        kind=TargetKind.NEW_WEB_SERVICE,
+        identity=identity,
+        resource=spec.model.resource,
+        version=VersionKey(spec.model.name, spec.model.version),
+        settings={name: value for name, value in managed.items() if value is not None},
+    )
+
+
+def _live(identity: str, resource: str, definition: Definition) -> LiveTarget:
+    properties = _member(definition, "properties") or {}
+    settings: dict[str, Scalar] = {
+        "maxConcurrentCalls": _member(_member(properties, "realtimeConfiguration") or {}, "maxConcurrentCalls"),
+        "diagnostics": _member(_member(properties, "diagnostics") or {}, "level"),
+    }
+    marker = marker_of_tags(_member(definition, "tags") or {})
+    state = str(_member(properties, "provisioningState") or "")
+    modified = str(_member(properties, "modifiedOn") or "")
+    try:
+        asset = find_trained_model(definition, resource)
+    except DefinitionError as error:
+        problem = Problem("no-trained-model", str(error), "correct model.resource in the spec")
+        return LiveTarget(
+            identity,
+            exists=True,
+            marker=marker,
+            settings=settings,
+            problem=problem,
+            fingerprint=_digest(state),
+        )
+    return LiveTarget(
+        identity,
+        exists=True,
+        resources=(resource,),
+        location=_location(asset.uri),
+        marker=marker,
+        settings=settings,
+        pointer=asset.pointer,
+        uri=_without_query(asset.uri),
+        fingerprint=_digest(state, modified, _without_query(asset.uri), settings, marker and str(marker.version)),
+    )
+
+
+def _repoint_body(definition: Definition, asset: TrainedModelAsset, step: Step, artefact: Artefact) -> dict[str, Any]:
+    """The whole assets map with one uri changed, right whether the service merges or replaces (new-protocol 2)."""
+    operations = [operation.model_dump(mode="json") for operation in step.patch]
+    uri = artefact.location.uri + _signature_if_foreign(definition, artefact)
+    for operation in operations:
+        if operation["op"] == "test":
+            # A signature in the live uri is no part of what was planned on, and never was in the plan.
+            operation["value"] = asset.uri if operation["value"] == _without_query(asset.uri) else operation["value"]
+        else:
+            operation["value"] = uri
+    try:
+        patched = jsonpatch.apply_patch(copy.deepcopy(dict(definition)), operations)
+    except (
+        jsonpatch.JsonPatchTestFailed,
+        jsonpatch.JsonPatchConflict,
+        jsonpatch.JsonPointerException,
+    ) as error:
+        raise PlanMoved(
+            f"the definition's trained model is now {_without_query(asset.uri)}, which is not what was planned on; "
+            "plan again"
+        ) from error
+    properties = _member(patched, "properties")
+    assets = next(name for name in properties if name.lower() == "assets")
+    marker = marker_for(artefact.key, artefact.fingerprint)
+    return {
+        "tags": marked_tags(_member(definition, "tags") or {}, marker),
+        "properties": {"packageType": "Graph", assets: properties[assets]},
+    }
+
+
+def _signature_if_foreign(definition: Definition, artefact: Artefact) -> str:
+    """A service reads blobs of its own storage account by its own key; any other account needs a signature."""
+    account = _member(_member(_member(definition, "properties") or {}, "storageAccount") or {}, "name")
+    if account and account.lower() in artefact.location.base.lower():
+        return ""
+    return artefact.signature.get_secret_value()
+
+
+def _member(members: Mapping[str, Any], name: str) -> Any:
+    """A member whatever its casing: a definition mixes them (new-protocol 1)."""
+    if name in members:
+        return members[name]
+    return next((value for key, value in members.items() if key.lower() == name.lower()), None)
+
+
+def _without_query(uri: str) -> str:
+    return uri.partition("?")[0]
+
+
+def _location(uri: str) -> Location:
+    """A uri as a place: how it is cut does not matter, only the joined text is compared."""
+    return Location(*uri_parts(uri))
+
+
+def uri_parts(uri: str) -> tuple[str, str]:
+    """A blob's uri as (base of the account, the rest), without its query.
+
+    A path-style address, as an account on an IP address has, keeps the account's name in the base.
+    """
+    scheme, _, rest = _without_query(uri).partition("://")
+    host, _, path = rest.partition("/")
+    if host.partition(":")[0].replace(".", "").isdigit() or host.startswith("localhost"):
+        account, _, path = path.partition("/")
+        host = f"{host}/{account}"
+    return f"{scheme}://{host}/", path
+
+
+def _digest(*observed: object) -> str:
+    return hashlib.sha256(json.dumps(observed, sort_keys=True, default=str).encode()).hexdigest()

@@ -1,0 +1,68 @@
+"""Scoring a target to learn what it serves, where the service does not tell.
+
+Answers are compared as text: the digest of the rows that were asked, a colon, the digest of what was answered. Only
+answers to the same rows compare.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+
+from reconciler.azure.errors import ServiceError, SwaggerError
+from reconciler.azure.scoring import Scoring, answers_digest, probe_rows
+from reconciler.spec.documents import Probe
+
+Row = Mapping[str, Any]
+
+
+async def score(scoring: Scoring, probe: Probe | None, swagger: Callable[[], Awaitable[dict[str, Any]]]) -> str | None:
+    """The target's answers as text that compares, or None when it can't be scored.
+
+    Rows come from the spec's probe, else they are made from the service's swagger, which is then asked for.
+    """
+    try:
+        rows: Sequence[Row] = () if probe is None else probe.rows
+        if probe is None or probe.input is None:
+            input_name, made = probe_rows(await swagger())
+            rows = rows or made
+        else:
+            input_name = probe.input
+        if not rows:
+            return None
+        answers = await scoring.execute(input_name, rows)
+    except (ServiceError, SwaggerError):
+        # A target that can't be scored is not thereby broken (its probe may be): nothing is known, and that is said.
+        return None
+    asked = hashlib.sha256(json.dumps([input_name, list(rows)], sort_keys=True, default=str).encode()).hexdigest()
+    return f"{asked[:16]}:{answers_digest(answers)}"
+
+
+def comparable(one: str | None, other: str | None) -> bool:
+    """Whether both are answers to the same rows."""
+    return one is not None and other is not None and one.partition(":")[0] == other.partition(":")[0]
+
+
+async def until_changed(
+    ask: Callable[[], Awaitable[str | None]], before: str, *, settle: timedelta, first_pause: timedelta
+) -> str | None:
+    """Score again until the answers are others than ``before``, for at most ``settle``; gives the last answers.
+
+    A service takes a new model into use some time after it accepted it (about 30 s: classic-protocol 1.7).
+    """
+    loop = asyncio.get_running_loop()
+    end = loop.time() + settle.total_seconds()
+    pause = first_pause.total_seconds()
+    while True:
+        answers = await ask()
+        if comparable(before, answers) and answers != before:
+            return answers
+        left = end - loop.time()
+        if left <= 0:
+            return answers
+        await asyncio.sleep(min(pause, left))
+        pause = min(pause * 1.5, 5.0)
