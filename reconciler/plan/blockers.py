@@ -6,12 +6,8 @@ from collections.abc import Mapping
 from difflib import get_close_matches
 
 from reconciler.plan.document import VersionPlan
-from reconciler.plan.states import DesiredTarget, LiveTarget, Problem, TargetKind
+from reconciler.plan.states import DesiredTarget, LiveTarget, Problem
 from reconciler.plan.wording import quoted
-
-_CREATABLE = frozenset({TargetKind.CLASSIC_ENDPOINT})
-# A New service's model moves by a patch of its definition, so the place in the definition has to be known.
-_MOVED_BY_PATCH = frozenset({TargetKind.NEW_WEB_SERVICE})
 
 
 def blocker(
@@ -43,28 +39,13 @@ def blocker(
         )
     if version.problem is not None:
         return Problem(version.problem.code, version.problem.text, version.remedy)
-    return _absent(target) if not live.exists else _unfit(target, live)
-
-
-def _absent(target: DesiredTarget) -> Problem | None:
-    if target.kind in _CREATABLE:
-        return None
-    return Problem(
-        "create-unsupported",
-        "it does not exist, and New web services are not created by this version",
-        "deploy it once from Studio, or correct its resourceId",
-    )
+    # A target that is absent and has no problem can be created: its driver says so by saying nothing.
+    return _unfit(target, live) if live.exists else None
 
 
 def _unfit(target: DesiredTarget, live: LiveTarget) -> Problem | None:
     if live.resources is not None and target.resource not in live.resources:
         return _unknown_resource(target.resource, live.resources)
-    if target.kind in _MOVED_BY_PATCH and live.pointer is None:
-        return Problem(
-            "no-pointer",
-            f'the place of "{target.resource}" in its definition is not known',
-            "look at its definition: it needs exactly one trained-model asset of that name",
-        )
     return None
 
 

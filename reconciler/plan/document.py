@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from reconciler.plan.states import Evidence, Scalar, TargetKind, VersionKey
+from reconciler.plan.states import Evidence, Scalar, VersionKey
 
 FORMAT_VERSION = "1.0"
 
@@ -145,7 +145,7 @@ class TargetPlan(_Frozen):
     """One target: where it stands, and the steps that bring it home."""
 
     name: str
-    kind: TargetKind
+    kind: str
     identity: str
     status: TargetStatus
     resource: str

@@ -17,13 +17,6 @@ from reconciler.spec.documents import Gate
 Scalar: TypeAlias = str | int | float | bool | None
 
 
-class TargetKind(StrEnum):
-    """The kinds of target, by the ``kind`` of their document."""
-
-    CLASSIC_ENDPOINT = "ClassicEndpoint"
-    NEW_WEB_SERVICE = "NewWebService"
-
-
 class Evidence(StrEnum):
     """On what a statement about a live target rests, strongest first."""
 
@@ -130,7 +123,8 @@ class DesiredTarget:
     """What a spec says of one target. ``settings`` holds only what the spec manages, by wire name."""
 
     name: str
-    kind: TargetKind
+    kind: str
+    """The ``kind`` of its document."""
     identity: str
     """What it is on the wire, canonical: workspace/service/endpoint, or the lower-cased resource id."""
     resource: str
@@ -144,6 +138,7 @@ class LiveTarget:
 
     identity: str
     exists: bool
+    """An absent target without a ``problem`` is one that can be created."""
     resources: tuple[str, ...] | None = None
     """The names of its updatable resources."""
     location: Location | None = None

@@ -24,7 +24,6 @@ from reconciler.plan.states import (
     Problem,
     Proof,
     Scalar,
-    TargetKind,
     VersionKey,
 )
 from reconciler.spec.documents import ClassicEndpoint
@@ -55,7 +54,7 @@ class _Service:
 class ClassicEndpoints(Driver):
     """The fleet's Classic endpoints."""
 
-    kind = TargetKind.CLASSIC_ENDPOINT.value
+    kind = "ClassicEndpoint"
 
     def __init__(self, connections: Connections) -> None:
         self._connections = connections
@@ -352,7 +351,7 @@ def _desired(identity: str, document: ClassicEndpoint) -> DesiredTarget:
     }
     return DesiredTarget(
         name=document.metadata.name,
-        kind=TargetKind.CLASSIC_ENDPOINT,
+        kind=ClassicEndpoints.kind,
         identity=identity,
         resource=spec.model.resource,
         version=VersionKey(spec.model.name, spec.model.version),

@@ -24,7 +24,6 @@ from reconciler.plan.states import (
     Problem,
     Proof,
     Scalar,
-    TargetKind,
     VersionKey,
 )
 from reconciler.spec.documents import NewWebService
@@ -43,7 +42,7 @@ Definition = Mapping[str, Any]
 class NewWebServices(Driver):
     """The fleet's New web services."""
 
-    kind = TargetKind.NEW_WEB_SERVICE.value
+    kind = "NewWebService"
 
     def __init__(self, connections: Connections) -> None:
         self._connections = connections
@@ -75,7 +74,12 @@ class NewWebServices(Driver):
         try:
             definition = await self._get(identity)
         except NotFound:
-            return LiveTarget(identity, exists=False, fingerprint=_digest("absent"))
+            problem = Problem(
+                "create-unsupported",
+                f"{spec.resource_id} does not exist, and New web services are not created by this version",
+                "deploy it once from Studio, or correct its resourceId",
+            )
+            return LiveTarget(identity, exists=False, problem=problem, fingerprint=_digest("absent"))
         except (ServiceError, MissingSecret) as error:
             problem = Problem("service-unreadable", f"{spec.resource_id}: {error}")
             return LiveTarget(identity, exists=False, problem=problem, fingerprint=_digest(problem.code))
@@ -178,7 +182,7 @@ def _desired(identity: str, document: NewWebService) -> DesiredTarget:
         }
     return DesiredTarget(
         name=document.metadata.name,
-        kind=TargetKind.NEW_WEB_SERVICE,
+        kind=NewWebServices.kind,
         identity=identity,
         resource=spec.model.resource,
         version=VersionKey(spec.model.name, spec.model.version),

@@ -24,7 +24,6 @@ from reconciler.plan.states import (
     Location,
     Marker,
     Proof,
-    TargetKind,
     VersionKey,
     VersionState,
 )
@@ -74,7 +73,7 @@ class World:
 
     def endpoint(self, name: str = "clinic-a", label: str = "2026-11", **given: Any) -> DesiredTarget:
         made: dict[str, Any] = {
-            "kind": TargetKind.CLASSIC_ENDPOINT,
+            "kind": "ClassicEndpoint",
             "identity": f"3ad1c2b4/breast-cancer-predictive/{name}",
             "resource": RESOURCE,
             "version": self.key(label),
@@ -82,7 +81,7 @@ class World:
         return DesiredTarget(name, **{**made, **given})
 
     def service(self, name: str = "breast-cancer-new", label: str = "2026-11", **given: Any) -> DesiredTarget:
-        given.setdefault("kind", TargetKind.NEW_WEB_SERVICE)
+        given.setdefault("kind", "NewWebService")
         given.setdefault("identity", f"/subscriptions/0f/resourcegroups/ml/webservices/{name}")
         return self.endpoint(name, label, **given)
 
@@ -92,7 +91,7 @@ class World:
             "resources": (RESOURCE,),
             "fingerprint": f"seen-{target.name}",
         }
-        if target.kind is TargetKind.NEW_WEB_SERVICE:
+        if target.kind == "NewWebService":
             made["pointer"] = POINTER
             if isinstance(given.get("location"), Location):
                 made["uri"] = given["location"].uri

@@ -150,9 +150,10 @@ def test_a_classic_endpoint_that_is_absent_is_created_first(a):
     assert change.live is None
 
 
-def test_a_new_web_service_that_is_absent_blocks(a):
+def test_an_absent_target_blocks_when_its_driver_says_that_it_can_not_be_created(a):
     target = a.service()
-    plan = a.plan([target], [a.live(target, exists=False, resources=None, pointer=None)], a.ledger(a.known()))
+    problem = Problem("create-unsupported", "it does not exist", "deploy it once")
+    plan = a.plan([target], [a.live(target, exists=False, problem=problem)], a.ledger(a.known()))
     assert codes(only(plan)) == ["create-unsupported"]
 
 
@@ -160,7 +161,6 @@ def test_a_new_web_service_that_is_absent_blocks(a):
     ("prepare", "code"),
     [
         (lambda _a, _target: {"live": []}, "not-observed"),
-        (lambda a, target: {"live": [a.live(target, pointer=None)]}, "no-pointer"),
         (lambda a, target: {"live": [a.live(target)], "versions": []}, "version-unknown"),
         (
             lambda a, target: {

@@ -85,7 +85,11 @@ def blocked(a):
         a.live(targets[0]),
         a.live(targets[1], resources=("Stroke [trained model]", "Breast Cancer [trained model 2]")),
         a.live(targets[2], problem=Problem("sign-in", "the workspace token was refused (401)", "renew the token")),
-        a.live(targets[3], exists=False, resources=None, pointer=None),
+        a.live(
+            targets[3],
+            exists=False,
+            problem=Problem("create-unsupported", "it does not exist", "deploy it once from Studio"),
+        ),
     ]
     ledger = a.ledger(a.known(OLD, fingerprint="f" * 64), a.known(NEW))
     return a.plan(targets, live, ledger)

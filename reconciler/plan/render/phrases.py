@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
 from reconciler.plan.document import Action, Plan, Reason, Step, TargetPlan, TargetStatus
-from reconciler.plan.states import Evidence, TargetKind
+from reconciler.plan.states import Evidence
 from reconciler.plan.wording import count, duration, plain
-
-KINDS = {
-    TargetKind.CLASSIC_ENDPOINT: "Classic endpoint",
-    TargetKind.NEW_WEB_SERVICE: "New web service",
-}
 
 EVIDENCE = {
     Evidence.LOCATION: "the service shows it",
@@ -31,6 +27,12 @@ _IN_SUMMARY = (
     (Action.REPOINT, "to repoint"),
     (Action.SETTINGS, "with new settings"),
 )
+
+
+def kind_in_words(kind: str) -> str:
+    """A kind of document as people say it: ``NewWebService`` is a New web service."""
+    first, *rest = re.findall(r"[A-Z][^A-Z]*|^[^A-Z]+", kind) or [kind]
+    return " ".join([first, *(word.lower() for word in rest)])
 
 
 def summary(plan: Plan) -> str:

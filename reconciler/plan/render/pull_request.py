@@ -79,7 +79,7 @@ def _table(targets: Sequence[TargetPlan]) -> Iterator[str]:
 
 def _target(target: TargetPlan) -> Iterator[str]:
     yield from (f"#### {_code(target.name)}", "")
-    yield f"- {phrases.KINDS[target.kind]} {_code(target.identity)}, resource {_code(target.resource)}"
+    yield f"- {phrases.kind_in_words(target.kind)} {_code(target.identity)}, resource {_code(target.resource)}"
     if basis := phrases.basis(target):
         yield f"- evidence for what is live: {basis}"
     for reason in phrases.told_reasons(target):

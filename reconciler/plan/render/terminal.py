@@ -187,5 +187,5 @@ def _movement(target: TargetPlan) -> str:
 
 
 def _basis(target: TargetPlan) -> str:
-    kind = phrases.KINDS[target.kind]
+    kind = phrases.kind_in_words(target.kind)
     return f"{kind}; evidence: {target.evidence}" if target.status is TargetStatus.IN_SYNC else kind

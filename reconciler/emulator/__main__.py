@@ -1,0 +1,23 @@
+"""``python -m reconciler.emulator``: the local Studio without the command line of the reconciler."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from reconciler.emulator.server import run
+
+
+def main() -> int:
+    """Parses the arguments and serves."""
+    parser = argparse.ArgumentParser(prog="python -m reconciler.emulator", description="A local Studio (classic).")
+    parser.add_argument("--studio", type=Path, help="studio file (YAML); the default Studio if left out")
+    parser.add_argument("--state", type=Path, help="directory that keeps everything through a restart")
+    parser.add_argument("--port", type=int, default=0, help="0 for any free one")
+    parser.add_argument("--cloud-file", type=Path, help="where to write the cloud file")
+    parser.add_argument("--env-file", type=Path, help="where to write the secrets")
+    given = parser.parse_args()
+    return run(given.studio, given.state, given.port, given.cloud_file, given.env_file)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,86 @@
+"""What one batch job does: read its data, train or score in a worker, write its outputs."""
+
+import asyncio
+
+from reconciler.emulator import experiments
+from reconciler.emulator.batch_request import JobRequest
+from reconciler.emulator.blob_client import BlobAccessError
+from reconciler.emulator.context import Context
+from reconciler.emulator.csv_table import read_table
+from reconciler.emulator.data_formats import from_csv, to_csv, write_csv
+from reconciler.emulator.execution_services import ExecutionService
+from reconciler.emulator.experiments import ExperimentError
+from reconciler.emulator.studio_file import ParameterInput, PredictiveExperiment, TrainingExperiment
+from reconciler.emulator.workers import WorkerDied
+
+
+class JobFailed(Exception):
+    """The job ends as Failed; the text becomes its Details."""
+
+
+async def run_job(
+    context: Context,
+    service: ExecutionService,
+    experiment: TrainingExperiment | PredictiveExperiment,
+    request: JobRequest,
+) -> None:
+    """Runs a job whose every output has a place.
+
+    Raises:
+        JobFailed: with a text without secrets.
+    """
+    try:
+        if isinstance(experiment, TrainingExperiment):
+            results = await _train(context, experiment, request)
+        else:
+            results = await _score(context, service, experiment, request)
+        for name, data in results.items():
+            await context.blobs.write(request.outputs[name], data)
+    except BlobAccessError as error:
+        raise JobFailed(f"{error.code}: {error.message}") from error
+    except ExperimentError as error:
+        raise JobFailed(f"ModuleExecutionError: {error.message}") from error
+    except WorkerDied as error:
+        raise JobFailed(f"ContainerProcessTerminatedWithSystemError: {error}") from error
+
+
+async def _train(context: Context, experiment: TrainingExperiment, request: JobRequest) -> dict[str, bytes]:
+    if isinstance(experiment.input, ParameterInput):
+        url = str(request.parameters[experiment.input.parameter])
+        data = await context.blobs.fetch_url(url)
+        name = url.partition("?")[0]
+    else:
+        reference = request.inputs[experiment.input.web_service]
+        data, name = await context.blobs.read(reference), reference.relative_location
+    rows = await asyncio.to_thread(to_csv, data, name)
+    trained = await context.workers.train(
+        rows, experiments.TrainingExperiment(learner=experiment.learner, label=experiment.label)
+    )
+    results = {experiment.outputs.model: trained.ilearner}
+    evaluation = experiment.outputs.evaluation
+    if evaluation is not None:
+        results[evaluation] = from_csv(trained.evaluation_csv, request.outputs[evaluation].relative_location)
+    return results
+
+
+async def _score(
+    context: Context, service: ExecutionService, experiment: PredictiveExperiment, request: JobRequest
+) -> dict[str, bytes]:
+    bound = context.execution.model(service.path, experiment.trained_model)
+    if bound is None:
+        raise JobFailed(f"ModelPackageNotFound: the service has no {experiment.trained_model!r}")
+    reference = request.inputs[experiment.input]
+    data = await context.blobs.read(reference)
+    columns, rows = await asyncio.to_thread(_table, data, reference.relative_location)
+    scored = await context.workers.score(context.models.read(bound.digest), bound.digest, columns, rows)
+    target = request.outputs[experiment.output].relative_location
+    return {experiment.output: await asyncio.to_thread(_written, scored, target)}
+
+
+def _table(data: bytes, name: str) -> tuple[list[str], list[list[experiments.Scalar]]]:
+    table = read_table(to_csv(data, name))
+    return list(table.names), [list(row) for row in zip(*table.columns, strict=True)]
+
+
+def _written(scored: experiments.Scored, name: str) -> bytes:
+    return from_csv(write_csv([scored.columns, *scored.rows]), name)

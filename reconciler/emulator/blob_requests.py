@@ -1,0 +1,260 @@
+"""Requests to one block blob: write, in one piece or in blocks, read, describe, delete."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import re
+from datetime import datetime
+from email.utils import parsedate_to_datetime
+from typing import Final
+
+from aiohttp import web
+
+from reconciler.emulator.blob_records import Blob
+from reconciler.emulator.content_files import Content
+from reconciler.emulator.storage_errors import StorageError
+from reconciler.emulator.storage_exchange import Exchange, metadata_headers
+from reconciler.emulator.storage_xml import block_list, http_date, parse_block_list
+
+_SEND_SIZE: Final = 1 << 20
+_BLOCK_LIST_LIMIT: Final = 16 << 20
+_LONGEST_NAME: Final = 1024
+_STORED_HEADERS: Final = (
+    "Content-Type",
+    "Content-Encoding",
+    "Content-Language",
+    "Content-Disposition",
+    "Cache-Control",
+)
+_RANGE: Final = re.compile(r"bytes=(\d+)-(\d*)")
+
+
+async def put_blob(exchange: Exchange) -> web.StreamResponse:
+    """Put Blob: a whole block blob."""
+    headers = exchange.request.headers
+    if "x-ms-copy-source" in headers:
+        raise StorageError("UnsupportedHeader", "Blobs cannot be copied here: x-ms-copy-source.")
+    kind = headers.get("x-ms-blob-type")
+    if kind is None:
+        raise StorageError("MissingRequiredHeader", "x-ms-blob-type is missing.")
+    if kind != "BlockBlob":
+        raise StorageError("InvalidHeaderValue", "Only block blobs are kept here: x-ms-blob-type.")
+    if len(exchange.blob) > _LONGEST_NAME:
+        raise StorageError("OutOfRangeInput", "The blob's name is longer than 1024 characters.")
+    stored = _stored_headers(exchange)
+    blob = await exchange.store.put(
+        exchange.account,
+        exchange.container,
+        exchange.blob,
+        exchange.chunks(),
+        headers={"Content-Type": headers.get("Content-Type", "application/octet-stream")} | stored,
+        metadata=exchange.metadata(),
+        precondition=lambda current: _check_write(exchange, current),
+        accept=lambda content: _check_md5(content, headers.get("Content-MD5"), stored.get("Content-MD5")),
+    )
+    return exchange.answer(201, _written(blob) | {"Content-MD5": blob.headers["Content-MD5"]})
+
+
+async def put_block(exchange: Exchange) -> web.StreamResponse:
+    """Put Block: a part of a blob to come."""
+    block_id = exchange.request.query.get("blockid", "")
+    try:
+        valid = 0 < len(base64.b64decode(block_id, validate=True)) <= 64
+    except (binascii.Error, ValueError):
+        valid = False
+    if not valid:
+        raise StorageError("InvalidBlockId")
+    content = await exchange.store.put_block(
+        exchange.account,
+        exchange.container,
+        exchange.blob,
+        block_id,
+        exchange.chunks(),
+        accept=lambda content: _check_md5(content, exchange.request.headers.get("Content-MD5")),
+    )
+    return exchange.answer(201, {"Content-MD5": content.md5, "x-ms-request-server-encrypted": "true"})
+
+
+async def put_block_list(exchange: Exchange) -> web.StreamResponse:
+    """Put Block List: make the blob out of its blocks."""
+    wanted = parse_block_list(await exchange.small_body(_BLOCK_LIST_LIMIT))
+    stored = _stored_headers(exchange)
+    blob = await exchange.store.commit(
+        exchange.account,
+        exchange.container,
+        exchange.blob,
+        wanted,
+        headers={"Content-Type": "application/octet-stream"} | stored,
+        metadata=exchange.metadata(),
+        precondition=lambda current: _check_write(exchange, current),
+    )
+    return exchange.answer(201, _written(blob))
+
+
+async def get_block_list(exchange: Exchange) -> web.StreamResponse:
+    """Get Block List."""
+    blob = exchange.store.find(exchange.account, exchange.container, exchange.blob)
+    waiting = exchange.store.uncommitted(exchange.account, exchange.container, exchange.blob)
+    if blob is None and not waiting:
+        raise StorageError("BlobNotFound")
+    which = exchange.request.query.get("blocklisttype", "committed").lower()
+    body = block_list(
+        blob.blocks if blob is not None and which in {"committed", "all"} else (),
+        [(i, b["length"]) for i, b in waiting.items()] if which in {"uncommitted", "all"} else (),
+    )
+    headers = {"x-ms-blob-content-length": str(blob.length if blob else 0)}
+    return exchange.answer_xml(body, headers | (_identity(blob) if blob else {}))
+
+
+async def set_blob_metadata(exchange: Exchange) -> web.StreamResponse:
+    """Set Blob Metadata."""
+    blob = _existing(exchange)
+    _check_write(exchange, blob)
+    changed = exchange.store.set_metadata(exchange.account, exchange.container, blob, exchange.metadata())
+    return exchange.answer(200, _written(changed))
+
+
+async def delete_blob(exchange: Exchange) -> web.StreamResponse:
+    """Delete Blob."""
+    _check_conditions(exchange, _existing(exchange), writes=True)
+    exchange.store.delete(exchange.account, exchange.container, exchange.blob)
+    return exchange.answer(202, {"x-ms-delete-type-permanent": "true"})
+
+
+async def head_blob(exchange: Exchange) -> web.StreamResponse:
+    """Get Blob Properties."""
+    blob = _existing(exchange)
+    _check_conditions(exchange, blob, writes=False)
+    return exchange.answer(200, _description(exchange, blob) | {"Content-Length": str(blob.length)})
+
+
+async def get_blob(exchange: Exchange) -> web.StreamResponse:
+    """Get Blob, whole or one range of it."""
+    blob = _existing(exchange)
+    _check_conditions(exchange, blob, writes=False)
+    headers = {**exchange.headers, **_description(exchange, blob)}
+    start, end, status = 0, blob.length, 200
+    wanted = exchange.request.headers.get("x-ms-range") or exchange.request.headers.get("Range")
+    match = _RANGE.fullmatch(wanted or "")
+    if match:
+        start = int(match[1])
+        end = min(blob.length, int(match[2]) + 1) if match[2] else blob.length
+        if start >= end:
+            raise StorageError("InvalidRange")
+        status = 206
+        headers["Content-Range"] = f"bytes {start}-{end - 1}/{blob.length}"
+        # The stored digest is of the whole blob, so it goes by another name beside a part.
+        whole = headers.pop("Content-MD5", None)
+        if whole is not None:
+            headers["x-ms-blob-content-md5"] = whole
+    # Opened before anything is awaited: afterwards the file may be gone, but can still be read.
+    with exchange.store.open(blob) as file:
+        file.seek(start)
+        if end - start <= _SEND_SIZE:
+            body = await asyncio.to_thread(file.read, end - start)
+            return web.Response(status=status, body=body, headers=headers)
+        response = web.StreamResponse(status=status, headers=headers)
+        response.content_length = end - start
+        await response.prepare(exchange.request)
+        left = end - start
+        while left:
+            data = await asyncio.to_thread(file.read, min(left, _SEND_SIZE))
+            await response.write(data)
+            left -= len(data)
+        await response.write_eof()
+        return response
+
+
+def _existing(exchange: Exchange) -> Blob:
+    blob = exchange.store.find(exchange.account, exchange.container, exchange.blob)
+    if blob is None:
+        raise StorageError("BlobNotFound")
+    return blob
+
+
+def _stored_headers(exchange: Exchange) -> dict[str, str]:
+    """What the request wants the blob's content headers to be, from its x-ms-blob- headers."""
+    if "x-ms-structured-body" in exchange.request.headers:
+        raise StorageError("UnsupportedHeader", "The body's structure is not known here: x-ms-structured-body.")
+    given = {}
+    for name in (*_STORED_HEADERS, "Content-MD5"):
+        value = exchange.request.headers.get(f"x-ms-blob-{name.lower()}")
+        if value is not None:
+            given[name] = value
+    cache = exchange.request.headers.get("x-ms-blob-cache-control")
+    if cache is not None:
+        given["Cache-Control"] = cache
+    return given
+
+
+def _check_md5(content: Content, *claimed: str | None) -> None:
+    for md5 in claimed:
+        if md5 is not None and md5 != content.md5:
+            raise StorageError("Md5Mismatch")
+
+
+def _check_write(exchange: Exchange, current: Blob | None) -> None:
+    # Permission to create is not permission to overwrite.
+    if current is not None and "w" not in exchange.grant.permissions:
+        raise StorageError("UnauthorizedBlobOverwrite")
+    _check_conditions(exchange, current, writes=True)
+
+
+def _check_conditions(exchange: Exchange, blob: Blob | None, *, writes: bool) -> None:
+    """Judge If-Match, If-None-Match, If-Modified-Since and If-Unmodified-Since.
+
+    Raises:
+        StorageError: BlobAlreadyExists for a write that may only create; else ConditionNotMet, as a 304 for a
+            read of what the caller has already.
+    """
+    headers = exchange.request.headers
+    match, none_match = headers.get("If-Match"), headers.get("If-None-Match")
+    if match is not None and (blob is None or match.strip('"') not in {"*", blob.etag.strip('"')}):
+        raise StorageError("ConditionNotMet")
+    if blob is None:
+        return
+    if none_match == "*" and writes:
+        raise StorageError("BlobAlreadyExists")
+    if none_match is not None and none_match.strip('"') in {"*", blob.etag.strip('"')}:
+        raise StorageError("ConditionNotMet", status=412 if writes else 304)
+    modified = blob.modified.replace(microsecond=0)
+    since, until = _date(exchange, "If-Modified-Since"), _date(exchange, "If-Unmodified-Since")
+    if since is not None and modified <= since:
+        raise StorageError("ConditionNotMet", status=412 if writes else 304)
+    if until is not None and modified > until:
+        raise StorageError("ConditionNotMet")
+
+
+def _date(exchange: Exchange, name: str) -> datetime | None:
+    text = exchange.request.headers.get(name)
+    if text is None:
+        return None
+    try:
+        return parsedate_to_datetime(text)
+    except ValueError:
+        raise StorageError("InvalidHeaderValue", f"{name} is not an HTTP date.") from None
+
+
+def _identity(blob: Blob) -> dict[str, str]:
+    return {"ETag": blob.etag, "Last-Modified": http_date(blob.modified)}
+
+
+def _written(blob: Blob) -> dict[str, str]:
+    return _identity(blob) | {"x-ms-request-server-encrypted": "true"}
+
+
+def _description(exchange: Exchange, blob: Blob) -> dict[str, str]:
+    return {
+        **_identity(blob),
+        **blob.headers,
+        **metadata_headers(blob.metadata),
+        **exchange.grant.overrides,
+        "Accept-Ranges": "bytes",
+        "x-ms-blob-type": "BlockBlob",
+        "x-ms-creation-time": http_date(blob.created),
+        "x-ms-lease-status": "unlocked",
+        "x-ms-lease-state": "available",
+        "x-ms-server-encrypted": "true",
+    }

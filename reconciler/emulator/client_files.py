@@ -1,0 +1,82 @@
+"""The two files that tell a client how to reach this Studio: where it is (no secrets), and the secrets."""
+
+import json
+import os
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+from typing import Any
+
+from reconciler.emulator.context import Context
+
+# Whatever waits for a model to take effect waits this much longer than that takes.
+_SETTLE_MARGIN_SECONDS = 1
+_POLL_SECONDS = 0.2
+
+
+def environment(context: Context) -> dict[str, str]:
+    """The secrets by the names that the studio file gives them."""
+    variables: dict[str, str] = {}
+    for workspace in context.studio.workspaces:
+        if workspace.token_env is not None:
+            variables[workspace.token_env] = context.secrets.workspace_token(workspace.id)
+    for account in context.studio.storage_accounts:
+        if account.connection_string_env is not None:
+            variables[account.connection_string_env] = context.storage.connection_string(
+                account.name, context.server_url
+            )
+    principal = context.studio.principal
+    variables["AZURE_TENANT_ID"] = principal.tenant_id
+    variables["AZURE_CLIENT_ID"] = principal.client_id
+    variables["AZURE_CLIENT_SECRET"] = context.secrets.client_secret()
+    return variables
+
+
+def write_env_file(path: Path, variables: Mapping[str, str]) -> None:
+    """Writes ``NAME=value`` lines, quoted as a shell wants them, readable by the owner alone."""
+    lines = [f"{name}={shlex.quote(value)}" for name, value in variables.items()]
+    _write("".join(f"{line}\n" for line in lines), path)
+
+
+def cloud(context: Context, cloud_file: Path, env_file: Path) -> dict[str, Any]:
+    """The content of the cloud file, which names the env file relative to itself."""
+    url = context.server_url
+    takes_effect = context.studio.timings.patch_takes_effect.total_seconds()
+    return {
+        "formatVersion": "1.0",
+        "name": "local",
+        "managementUrl": url,
+        "resourceManagerUrl": url,
+        "audience": "https://management.azure.com/",
+        "signIn": {
+            "tokenUrl": url + "/{tenant}/oauth2/v2.0/token",
+            "tenantId": context.studio.principal.tenant_id,
+            "clientId": {"env": "AZURE_CLIENT_ID"},
+            "clientSecret": {"env": "AZURE_CLIENT_SECRET"},
+        },
+        "envFile": os.path.relpath(env_file.resolve(), cloud_file.resolve().parent),
+        "settleSeconds": takes_effect + _SETTLE_MARGIN_SECONDS,
+        "pollSeconds": _POLL_SECONDS,
+    }
+
+
+def write_cloud_file(path: Path, content: Mapping[str, Any]) -> None:
+    """Writes the cloud file."""
+    _write(json.dumps(content, indent=2) + "\n", path)
+
+
+def _write(text: str, path: Path) -> None:
+    """Replaces a file as a whole: a reader sees the old one or the new one. Its mode is 0600."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # A temporary file is made with mode 0600, so the content is never readable by others.
+    with NamedTemporaryFile("w", encoding="utf-8", dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
+        unfinished = Path(file.name)
+        try:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+            unfinished.replace(path)
+        except BaseException:
+            unfinished.unlink(missing_ok=True)
+            raise

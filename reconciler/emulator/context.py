@@ -1,0 +1,93 @@
+"""What every room of the emulator is given."""
+
+import base64
+import hmac
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from reconciler.emulator.documents import Documents
+from reconciler.emulator.execution_services import ExecutionServices
+from reconciler.emulator.studio_file import StudioFile
+
+if TYPE_CHECKING:  # The rooms import this module for their argument; importing them would close a circle.
+    from reconciler.emulator.blob_client import BlobClient
+    from reconciler.emulator.storage import BlobService
+    from reconciler.emulator.trained_models import TrainedModels
+    from reconciler.emulator.workers import Workers
+
+
+class Secrets:
+    """The keys and tokens of this Studio: random when first asked for, the same as long as the state lives."""
+
+    def __init__(self, documents: Documents) -> None:
+        self._documents = documents.collection("secrets")
+
+    def workspace_token(self, workspace_id: str) -> str:
+        """The workspace's authorization token, 32 hex digits (classic-protocol 4.3: shapes differ)."""
+        return self._secret(f"workspace-token/{workspace_id}", lambda: secrets.token_hex(16))
+
+    def storage_key(self, account: str) -> str:
+        """The base64 key of a storage account."""
+        return self._secret(f"storage-key/{account}", new_key)
+
+    def client_secret(self) -> str:
+        """The secret of the principal in the studio file."""
+        return self._secret("client-secret", lambda: secrets.token_urlsafe(30))
+
+    def signing_key(self) -> str:
+        """The key with which the emulator signs its own tokens."""
+        return self._secret("signing-key", lambda: secrets.token_hex(32))
+
+    @staticmethod
+    def matches(secret: str, given: str) -> bool:
+        """Whether a caller knows a secret; how long it takes does not tell how close a wrong one was."""
+        # A header may hold bytes that are no text; they match nothing, and must not be an error.
+        return hmac.compare_digest(secret.encode(), given.encode(errors="surrogateescape"))
+
+    def __repr__(self) -> str:
+        return "<Secrets>"
+
+    def _secret(self, name: str, make: Callable[[], str]) -> str:
+        found = self._documents.get(name)
+        if found is None:
+            found = self._documents[name] = {"value": make()}
+        return str(found["value"])
+
+
+def new_key() -> str:
+    """A fresh key for an endpoint, a New service or a storage account: base64 of 64 random bytes."""
+    return base64.b64encode(secrets.token_bytes(64)).decode("ascii")
+
+
+@dataclass
+class Context:
+    """The parts that rooms share.
+
+    Attributes:
+        documents: durable collections.
+        studio: the studio file.
+        secrets: keys and tokens.
+        workers: training and scoring, in processes of their own.
+        blobs: reads and writes blobs by reference, over HTTP.
+        storage: the emulator's own Blob service, for seeding and signing.
+        execution: what answers scoring calls and batch jobs.
+        models: the emulator's own copies of trained models.
+        clock: the time now, with a time zone.
+        new_id: a fresh id of 32 hex digits.
+        server_url: this server's own URL without a slash at its end; known once it listens.
+    """
+
+    documents: Documents
+    studio: StudioFile
+    secrets: Secrets
+    workers: "Workers"
+    blobs: "BlobClient"
+    storage: "BlobService"
+    execution: ExecutionServices
+    models: "TrainedModels"
+    clock: Callable[[], datetime]
+    new_id: Callable[[], str]
+    server_url: str = field(default="")

@@ -1,0 +1,30 @@
+"""What the emulator tells about itself under ``/_studio``: for people, and for tests that ask what really happened."""
+
+from aiohttp import web
+
+from reconciler.emulator.batch_jobs import BatchJobs
+from reconciler.emulator.errors import bad_argument
+from reconciler.emulator.requestlog import CONTROL_PREFIX, RequestLog
+
+
+def routes(jobs: BatchJobs, log: RequestLog) -> list[web.RouteDef]:
+    """The routes of the control API; only loopback reaches the server."""
+
+    async def health(_: web.Request) -> web.Response:
+        return web.json_response({"status": "ok"})
+
+    async def list_jobs(_: web.Request) -> web.Response:
+        return web.json_response({"jobs": jobs.listing()})
+
+    async def list_requests(request: web.Request) -> web.Response:
+        """``?after=N`` leaves out the requests up to number N."""
+        after = request.query.get("after", "0")
+        if not after.isdecimal():
+            raise bad_argument("InvalidQueryParameter", "after is the number of a request.")
+        return web.json_response({"requests": log.recent(int(after))})
+
+    return [
+        web.get(f"{CONTROL_PREFIX}health", health),
+        web.get(f"{CONTROL_PREFIX}jobs", list_jobs),
+        web.get(f"{CONTROL_PREFIX}requests", list_requests),
+    ]

@@ -1,0 +1,288 @@
+"""The New web services of the studio file, as a deployment from Studio would have defined them.
+
+A definition has the modules of its experiment as assets of type Module, and a predictive one has its trained model as
+an asset of type Resource whose uri is the blob of the initial model (new-protocol 2).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from reconciler.emulator import web_services
+from reconciler.emulator.blob_client import BlobReference
+from reconciler.emulator.context import Context
+from reconciler.emulator.csv_table import read_table
+from reconciler.emulator.definition_shape import Json
+from reconciler.emulator.experiments import Column, ColumnType, Scalar
+from reconciler.emulator.provisioning import REGIONS, Proposal, Provisioning, new_key, region_code
+from reconciler.emulator.resource_groups import ResourceGroups
+from reconciler.emulator.studio_file import (
+    BlobAddress,
+    NewService,
+    ParameterInput,
+    PredictiveExperiment,
+    ResourceGroup,
+    TrainingExperiment,
+    derived_id,
+)
+from reconciler.emulator.web_services import CachedModel, WebService, timestamp
+
+_FAMILY = "506153734175476c4f62416c57734963"
+"""The family of Studio's own modules, in every module uri that was ever published."""
+
+_FORMATS: Mapping[ColumnType, str] = {"Integer": "Int64", "Number": "Double", "String": "", "Boolean": ""}
+_RESULTS = "Results dataset"
+_EXAMPLE_ROWS = 2
+
+
+@dataclass(frozen=True)
+class Schema:
+    """What goes through a service: its columns in, its columns out, and rows to try it with."""
+
+    inputs: Sequence[Column]
+    outputs: Sequence[Column]
+    example: Sequence[Sequence[Scalar]]
+
+
+async def seed_services(context: Context, groups: ResourceGroups, provisioning: Provisioning) -> None:
+    """Makes the subscriptions, resource groups and New web services of the studio file that were never made.
+
+    A service that a user deleted does not come back.
+    """
+    seeded = context.documents.collection("seeded")
+    for subscription in context.studio.subscriptions:
+        groups.add_subscription(subscription.id)
+        for group in subscription.resource_groups:
+            mark = f"resource-group/{subscription.id}/{group.name.lower()}"
+            if mark not in seeded:
+                with context.documents.transaction():
+                    groups.put(subscription.id, group.name, {"location": group.location})
+                    seeded[mark] = {}
+            for service in group.web_services:
+                await _seed_service(context, provisioning, subscription.id, group, service)
+
+
+async def _seed_service(
+    context: Context,
+    provisioning: Provisioning,
+    subscription: str,
+    group: ResourceGroup,
+    service: NewService,
+) -> None:
+    mark = f"web-service/{subscription}/{group.name.lower()}/{service.name.lower()}"
+    if mark in context.documents.collection("seeded"):
+        return
+    proposal, models = await _proposal(context, provisioning, group, service)
+    now = timestamp(context.clock())
+    resource_id = (
+        f"/subscriptions/{subscription}/resourceGroups/{group.name}/providers/{web_services.RESOURCE_TYPE}"
+        f"/{service.name}"
+    )
+    seeded = WebService(
+        id=resource_id,
+        name=service.name,
+        location=proposal.location,
+        tags=proposal.tags,
+        subscription=subscription,
+        service=derived_id(subscription, group.name, service.name),
+        created_on=now,
+        modified_on=now,
+        experiment=service.experiment,
+    )
+    live = replace(provisioning.live(seeded, proposal, models), state="Succeeded")
+    with context.documents.transaction():
+        provisioning.store(live)
+        context.documents.collection("seeded")[mark] = {}
+
+
+async def _proposal(
+    context: Context, provisioning: Provisioning, group: ResourceGroup, service: NewService
+) -> tuple[Proposal, dict[str, CachedModel]]:
+    studio = context.studio
+    account = group.storage_account or studio.storage_accounts[0].name
+    experiment = studio.experiment(service.experiment)
+    properties: Json = {
+        "title": service.title or service.name,
+        "description": service.description,
+        "readOnly": False,
+        "realtimeConfiguration": {"maxConcurrentCalls": 20},
+        "diagnostics": {"level": "None"},
+        "storageAccount": {"name": account},
+        "exposeSampleData": True,
+        "packageType": "Graph",
+        "parameters": {},
+    }
+    workspace = group.workspace or (studio.workspaces[0].id if studio.workspaces else None)
+    if workspace is not None:
+        properties["machineLearningWorkspace"] = {"id": workspace}
+    proposal = Proposal(
+        location=next((name for name in REGIONS if region_code(name) == region_code(group.location)), group.location),
+        tags={},
+        properties=properties,
+        keys={"primary": new_key(secrets.token_bytes), "secondary": new_key(secrets.token_bytes)},
+        storage_key=context.secrets.storage_key(account),
+        commitment_plan=None,
+    )
+    if isinstance(experiment, TrainingExperiment):
+        schema = await _training_schema(context, experiment)
+        return replace(proposal, properties={**properties, **training_payload(experiment, schema)}), {}
+    uri = _uri(context, experiment.initial_model.blob)
+    # The payload's schema is the model's own, so the model comes first; fetching it also checks that it can be read.
+    resource = {"assets": {"asset1": _resource_asset(experiment, uri)}}
+    fetched = await provisioning.fetch(replace(proposal, properties={**properties, **resource}), {})
+    model = fetched["asset1"]
+    schema = await _predictive_schema(context, model.digest)
+    payload = predictive_payload(experiment, schema, uri)
+    (key,) = (key for key, asset in payload["assets"].items() if asset["type"] == "Resource")
+    return replace(proposal, properties={**properties, **payload}), {key: model}
+
+
+async def _predictive_schema(context: Context, digest: str) -> Schema:
+    about = await context.workers.describe(context.models.read(digest), digest)
+    rows = [[row.get(column.name) for column in about.columns] for row in about.example_rows[:_EXAMPLE_ROWS]]
+    return Schema(about.columns, [*about.columns, *about.outputs], rows)
+
+
+async def _training_schema(context: Context, experiment: TrainingExperiment) -> Schema:
+    """The columns of the example data; a training service has none to show if the studio file names no such data."""
+    if experiment.example_data is None:
+        return Schema((), (), ())
+    address = context.studio.dataset(experiment.example_data).blob
+    connection_string = context.storage.connection_string(address.account, context.server_url)
+    place = BlobReference(f"{address.container}/{address.blob}", connection_string=connection_string)
+    table = read_table(await context.blobs.read(place))
+    columns = [Column(name, kind, _FORMATS[kind]) for name, kind in zip(table.names, table.types, strict=True)]
+    values = [table.typed(index)[:_EXAMPLE_ROWS] for index in range(len(columns))]
+    return Schema(columns, (), [list(row) for row in zip(*values, strict=True)])
+
+
+def predictive_payload(experiment: PredictiveExperiment, schema: Schema, model_uri: str) -> Json:
+    """The payload of a scoring service: input, Select Columns, Score Model with the trained model, output."""
+    assets = {
+        "asset1": _module_asset("Select Columns in Dataset"),
+        "asset2": _module_asset("Score Model"),
+        "asset3": _resource_asset(experiment, model_uri),
+    }
+    everything = {"Select columns": "AllColumns"}
+    nodes = {
+        "node1": {"inputId": experiment.input},
+        "node2": {"assetId": "asset1", "parameters": _node_parameters(everything)},
+        "node3": {"assetId": "asset3"},
+        "node4": {
+            "assetId": "asset2",
+            "parameters": _node_parameters({"Append score columns to output": "True"}),
+        },
+        "node5": {"outputId": experiment.output},
+    }
+    edges = [
+        _edge("node1", "node2", target_port="Dataset"),
+        _edge("node3", "node4", source_port=_RESULTS, target_port="Trained model"),
+        _edge("node2", "node4", source_port=_RESULTS, target_port="Dataset"),
+        _edge("node4", "node5", source_port="Scored dataset"),
+    ]
+    return {
+        "assets": assets,
+        "input": _tables({experiment.input: schema.inputs}),
+        "output": _tables({experiment.output: schema.outputs}),
+        "exampleRequest": {"inputs": {experiment.input: schema.example}, "globalParameters": {}},
+        "package": {"nodes": nodes, "edges": edges, "graphParameters": {}},
+    }
+
+
+def training_payload(experiment: TrainingExperiment, schema: Schema) -> Json:
+    """The payload of a training service: data in, Train Model out, and Evaluate Model out if it is connected."""
+    assets = {
+        "asset1": _module_asset("Import Data"),
+        "asset2": _module_asset(experiment.learner),
+        "asset3": _module_asset("Train Model"),
+        "asset4": _module_asset("Evaluate Model"),
+    }
+    outputs = experiment.outputs
+    payload: Json = {"assets": assets, "input": _tables({}), "exampleRequest": {"inputs": {}, "globalParameters": {}}}
+    if isinstance(experiment.input, ParameterInput):
+        name = experiment.input.parameter
+        data: Json = {"assetId": "asset1", "parameters": _node_parameters({"Data source URL": ""})}
+        links = [{"nodeId": "node1", "parameterKey": "Data source URL"}]
+        graph_parameters = {name: {"description": "", "type": "String", "links": links}}
+        payload["parameters"] = {name: {"value": "", "certificateThumbprint": ""}}
+    else:
+        del assets["asset1"]
+        data, graph_parameters = {"inputId": experiment.input.web_service}, {}
+        payload["input"] = _tables({experiment.input.web_service: schema.inputs})
+        payload["exampleRequest"]["inputs"] = {experiment.input.web_service: schema.example}
+    nodes: Json = {
+        "node1": data,
+        "node2": {"assetId": "asset2"},
+        "node3": {"assetId": "asset3", "parameters": _node_parameters({"Label column": experiment.label})},
+        "node4": {"outputId": outputs.model},
+    }
+    edges = [
+        _edge("node2", "node3", source_port="Untrained model", target_port="Untrained model"),
+        _edge("node1", "node3", source_port=_RESULTS if "assetId" in data else None, target_port="Dataset"),
+        _edge("node3", "node4", source_port="Trained model"),
+    ]
+    if outputs.evaluation is None:
+        del assets["asset4"]
+    else:
+        nodes |= {"node5": {"assetId": "asset4"}, "node6": {"outputId": outputs.evaluation}}
+        edges.append(_edge("node3", "node5", source_port="Trained model", target_port="Scored dataset"))
+        edges.append(_edge("node5", "node6", source_port="Evaluation results"))
+    payload["output"] = _tables({name: () for name in (outputs.model, outputs.evaluation) if name is not None})
+    payload["package"] = {"nodes": nodes, "edges": edges, "graphParameters": graph_parameters}
+    return payload
+
+
+def _uri(context: Context, address: BlobAddress) -> str:
+    return f"{context.server_url}/{address.account}/{address.container}/{address.blob}"
+
+
+def _module_asset(name: str) -> Json:
+    module = hashlib.sha256(name.encode()).hexdigest()[:32]
+    uri = f"aml://module/{_FAMILY}.{module}.v1-default-1743"
+    return {"name": name, "type": "Module", "locationInfo": {"uri": uri, "credentials": ""}}
+
+
+def _resource_asset(experiment: PredictiveExperiment, uri: str) -> Json:
+    return {
+        "name": experiment.trained_model,
+        "type": "Resource",
+        "locationInfo": {"uri": uri},
+        "outputPorts": {_RESULTS: {"type": "Dataset"}},
+    }
+
+
+def _node_parameters(values: Mapping[str, str]) -> Json:
+    return {name: {"value": value, "certificateThumbprint": ""} for name, value in values.items()}
+
+
+def _edge(source: str, target: str, *, source_port: str | None = None, target_port: str | None = None) -> Json:
+    # The ends at an input and at an output have no port [O].
+    edge = {
+        "sourceNodeId": source,
+        "sourcePortId": source_port,
+        "targetNodeId": target,
+        "targetPortId": target_port,
+    }
+    return {name: value for name, value in edge.items() if value is not None}
+
+
+def _tables(tables: Mapping[str, Sequence[Column]]) -> Json:
+    """An ``input`` or ``output``: a table of columns under each name."""
+
+    def table(columns: Sequence[Column]) -> Json:
+        shown: dict[str, Any] = {
+            column.name: {
+                "type": column.type,
+                "format": _FORMATS[column.type],
+                "x-ms-isnullable": column.type in ("Integer", "Number"),
+            }
+            for column in columns
+        }
+        return {"title": "", "description": "", "type": "object", "properties": shown}
+
+    properties = {name: table(columns) for name, columns in tables.items()}
+    return {"title": "", "description": "", "type": "object", "properties": properties}

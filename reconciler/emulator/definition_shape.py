@@ -1,0 +1,274 @@
+"""The shape of a web service definition: reading it whatever its casing, checking, merging and sealing it.
+
+Pure functions over JSON values. Member names are case-insensitive on the way in (new-protocol 1, "Normalisation"). The
+members of ``properties`` themselves, and those of its small fixed objects, come back in camelCase whatever was written;
+what lies deeper in ``assets``, ``input``, ``output``, ``exampleRequest``, ``parameters`` and ``package`` comes back in
+the casing in which it was written. A member that is ``null`` is a member that is absent.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Literal, NamedTuple, TypeAlias
+from urllib.parse import urlsplit
+
+from reconciler.emulator.arm_errors import bad_request
+
+Json: TypeAlias = dict[str, Any]
+AssetsMerge: TypeAlias = Literal["merge", "replace"]
+
+# The fixed objects of `properties`, with their members.
+_SMALL_OBJECTS: Mapping[str, tuple[str, ...]] = {
+    "keys": ("primary", "secondary"),
+    "realtimeConfiguration": ("maxConcurrentCalls",),
+    "diagnostics": ("level", "expiry"),
+    "storageAccount": ("name", "key"),
+    "machineLearningWorkspace": ("id",),
+    "commitmentPlan": ("id",),
+}
+_PAYLOAD = ("assets", "input", "output", "exampleRequest", "parameters", "package")
+_SCALARS = ("title", "description", "readOnly", "exposeSampleData", "packageType")
+_KNOWN = {
+    name.lower(): name for name in (*_SMALL_OBJECTS, *_PAYLOAD, *_SCALARS, "payloadsInBlobStorage", "payloadsLocation")
+}
+_DIAGNOSTIC_LEVELS = {"none": "None", "error": "Error", "all": "All"}
+TRAINED_MODEL_SUFFIX = "[trained model]"
+
+
+# -- reading -----------------------------------------------------------------------------------------------------------
+
+
+def spelling(mapping: Mapping[str, Any], name: str) -> str | None:
+    """How `mapping` spells the member `name`; an exact match wins; None if it has no such member."""
+    if name in mapping:
+        return name
+    wanted = name.lower()
+    return next((key for key in mapping if key.lower() == wanted), None)
+
+
+def member(mapping: Any, *path: str) -> Any:
+    """The value under the member names of `path`, each in any casing; None where there is nothing."""
+    value = mapping
+    for name in path:
+        if not isinstance(value, Mapping):
+            return None
+        key = spelling(value, name)
+        value = None if key is None else value[key]
+    return value
+
+
+def without_nulls(value: Any) -> Any:
+    """`value` less every member that is null; nulls in arrays are values (cells of a row) and stay."""
+    if isinstance(value, Mapping):
+        return {key: without_nulls(inner) for key, inner in value.items() if inner is not None}
+    if isinstance(value, list):
+        return [without_nulls(inner) for inner in value]
+    return value
+
+
+def written_properties(body: Mapping[str, Any]) -> Json:
+    """The writable members of the ``properties`` of a request, by their canonical names, nulls dropped.
+
+    Unknown members are dropped, as a provider with a typed contract does [I]; those that only the provider writes are
+    ignored.
+
+    Raises:
+        ArmError: 400, if there are no properties, or ``packageType`` is missing or is not ``Graph``.
+    """
+    given = member(body, "properties")
+    if not isinstance(given, Mapping):
+        raise bad_request("PropertiesRequired", "The request has no properties.")
+    written: Json = {}
+    for key, value in without_nulls(given).items():
+        name = _KNOWN.get(key.lower())
+        if name is None:
+            continue
+        if name in _SMALL_OBJECTS:
+            _require_object(name, value)
+            written[name] = {
+                inner: found for inner in _SMALL_OBJECTS[name] if (found := member(value, inner)) is not None
+            }
+        else:
+            if name in _PAYLOAD:
+                _require_object(name, value)
+            written[name] = value
+    package_type = written.get("packageType")
+    if not isinstance(package_type, str) or package_type.lower() != "graph":
+        raise bad_request("InvalidPackageType", "The property packageType is required; its only value is 'Graph'.")
+    written["packageType"] = "Graph"
+    return written
+
+
+def _require_object(name: str, value: Any) -> None:
+    if not isinstance(value, Mapping):
+        raise bad_request("InvalidProperty", f"The property {name} must be an object.")
+
+
+# -- checking ----------------------------------------------------------------------------------------------------------
+
+
+def check(properties: Json) -> None:
+    """Checks a whole definition, and puts the level of its diagnostics into the service's own casing.
+
+    Raises:
+        ArmError: 400 with what is wrong. No recording shows these, so their inner codes are [I].
+    """
+    for flag in ("readOnly", "exposeSampleData"):
+        if not isinstance(properties.get(flag, False), bool):
+            raise bad_request("InvalidProperty", f"The property {flag} must be a boolean.")
+    calls = member(properties, "realtimeConfiguration", "maxConcurrentCalls")
+    if calls is not None and (not isinstance(calls, int) or isinstance(calls, bool) or not 4 <= calls <= 200):
+        raise bad_request("InvalidRealtimeConfiguration", "maxConcurrentCalls must be an integer from 4 to 200.")
+    if "diagnostics" in properties:
+        level = _DIAGNOSTIC_LEVELS.get(str(properties["diagnostics"].get("level")).lower())
+        if level is None:
+            raise bad_request("InvalidDiagnostics", "diagnostics.level must be one of None, Error, All.")
+        properties["diagnostics"]["level"] = level
+    for key, asset in properties.get("assets", {}).items():
+        _check_asset(key, asset)
+    _check_graph(properties)
+
+
+def _check_asset(key: str, asset: Any) -> None:
+    for path in (("name",), ("type",), ("locationInfo", "uri")):
+        if not isinstance(member(asset, *path), str):
+            raise bad_request("InvalidAsset", f"The asset '{key}' has no {'.'.join(path)}.")
+    if str(member(asset, "type")).lower() not in ("module", "resource"):
+        raise bad_request("InvalidAsset", f"The type of the asset '{key}' must be Module or Resource.")
+
+
+def _check_graph(properties: Json) -> None:
+    """Every node of the graph stands for an asset, input or output that the definition has."""
+    nodes = member(properties, "package", "nodes") or {}
+    known = {
+        "assetId": properties.get("assets", {}),
+        "inputId": member(properties, "input", "properties") or {},
+        "outputId": member(properties, "output", "properties") or {},
+    }
+    for node_id, node in nodes.items():
+        for reference, names in known.items():
+            name = member(node, reference)
+            if name is not None and spelling(names, str(name)) is None:
+                raise bad_request(
+                    "InvalidGraph", f"The {reference} '{name}' of the node '{node_id}' is not in the definition."
+                )
+
+
+# -- merging -----------------------------------------------------------------------------------------------------------
+
+
+def merged(current: Json, patch: Json, *, assets: AssetsMerge) -> Json:
+    """`current` after a PATCH with the properties `patch`, both as `written_properties` gives them.
+
+    Objects merge one level down, as recorded for ``keys`` (new-protocol 3, "PATCH body rules"); arrays and deeper
+    objects are replaced. What happens inside ``assets`` is not confirmed, so it is a setting: ``merge`` goes all the
+    way down, ``replace`` takes the map as it was sent. Parameters that are empty after a PATCH that named them are
+    gone [O].
+    """
+    result = dict(current)
+    for name, value in patch.items():
+        before = result.get(name)
+        if not isinstance(before, Mapping) or not isinstance(value, Mapping):
+            result[name] = value
+        elif name == "assets":
+            result[name] = value if assets == "replace" else _merged_objects(before, value, depth=None)
+        else:
+            result[name] = _merged_objects(before, value, depth=1)
+    if "parameters" in patch and not result["parameters"]:
+        del result["parameters"]
+    return result
+
+
+def _merged_objects(before: Mapping[str, Any], patch: Mapping[str, Any], *, depth: int | None) -> Json:
+    """Merges `depth` levels, or all for None; a member keeps its place and takes the casing of the last write."""
+    result = dict(before)
+    for key, value in patch.items():
+        old_key = spelling(result, key)
+        if old_key is None or (old_key != key and old_key in patch):
+            result[key] = value
+            continue
+        old = result[old_key]
+        deeper = depth is None or depth > 1
+        if deeper and isinstance(old, Mapping) and isinstance(value, Mapping):
+            value = _merged_objects(old, value, depth=None if depth is None else depth - 1)  # noqa: PLW2901 - the merge
+        result = {key if name == old_key else name: inner for name, inner in result.items()}
+        result[key] = value
+    return result
+
+
+# -- sealing -----------------------------------------------------------------------------------------------------------
+
+
+class Sealed(NamedTuple):
+    """A definition as the outside sees it, and what its envelopes hold."""
+
+    properties: Json
+    contents: dict[str, str]
+
+
+def seal(properties: Json, random_bytes: Callable[[int], bytes]) -> Sealed:
+    """Puts every secret of a definition into a new envelope.
+
+    These are the Credential parameters, which have a ``certificateThumbprint`` (new-protocol 1), and the
+    ``credentials`` of assets, which may be an account's connection string [I]. An envelope looks like the base64 of a
+    CMS message and is new at each write, as observed.
+    """
+    contents: dict[str, str] = {}
+
+    def enveloped(plain: str) -> str:
+        # A CMS "enveloped data" message begins with these bytes: a sequence, and the identifier 1.2.840.113549.1.7.3.
+        prefix = bytes.fromhex("308202640609 2a864886f70d010703a082025530820251".replace(" ", ""))
+        envelope = base64.b64encode(prefix + random_bytes(592)).decode()
+        contents[envelope] = plain
+        return envelope
+
+    def sealed(value: Any, parent: Mapping[str, Any] | None, key: str) -> Any:
+        if isinstance(value, Mapping):
+            return {name: sealed(inner, value, name) for name, inner in value.items()}
+        if isinstance(value, list):
+            return [sealed(inner, None, "") for inner in value]
+        if not isinstance(value, str) or not value or parent is None:
+            return value
+        is_parameter = key.lower() == "value" and bool(member(parent, "certificateThumbprint"))
+        is_credentials = key.lower() == "credentials" and member(parent, "uri") is not None
+        return enveloped(value) if is_parameter or is_credentials else value
+
+    holders = ("assets", "parameters", "package")
+    result = {name: sealed(value, None, name) if name in holders else value for name, value in properties.items()}
+    return Sealed(result, contents)
+
+
+def unsealed(value: Any, contents: Mapping[str, str]) -> Any:
+    """`value` with every envelope of `contents` opened, so that what was read may be written back."""
+    if isinstance(value, Mapping):
+        return {key: unsealed(inner, contents) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [unsealed(inner, contents) for inner in value]
+    return contents.get(value, value) if isinstance(value, str) else value
+
+
+# -- trained models ----------------------------------------------------------------------------------------------------
+
+
+class TrainedModelAsset(NamedTuple):
+    """A trained model in a definition: the positional key of its asset, its name, and where its blob is."""
+
+    key: str
+    name: str
+    uri: str
+    credentials: str
+
+
+def trained_models(properties: Json) -> Iterator[TrainedModelAsset]:
+    """The trained models among the assets of an unsealed definition.
+
+    A trained model is a Resource whose blob ends in ``.ilearner`` or whose name ends in ``[trained model]``; other
+    Resources (transforms, datasets) are not (new-protocol 2).
+    """
+    for key, asset in properties.get("assets", {}).items():
+        if str(member(asset, "type")).lower() != "resource":
+            continue
+        name, uri = str(member(asset, "name")), str(member(asset, "locationInfo", "uri"))
+        if urlsplit(uri).path.lower().endswith(".ilearner") or name.lower().endswith(TRAINED_MODEL_SUFFIX):
+            yield TrainedModelAsset(key, name, uri, str(member(asset, "locationInfo", "credentials") or ""))

@@ -1,0 +1,130 @@
+"""What answers scoring calls and batch jobs: Classic endpoints and New web services, in one register.
+
+Both kinds speak one protocol under different paths (new-protocol 4), so scoring and batch know only this.
+"""
+
+import hmac
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from typing import Any, Literal
+
+from reconciler.emulator.documents import Documents
+
+Scope = Literal["workspaces", "subscriptions"]
+
+
+@dataclass(frozen=True)
+class ExecutionService:
+    """One thing that scores or runs batch jobs.
+
+    Attributes:
+        scope: ``workspaces`` for Classic, ``subscriptions`` for New.
+        scope_id: the workspace's id, or the subscription's without its dashes (32 hex digits).
+        id: the endpoint's GUID, or the New service's (32 hex digits).
+        title: the web service's name.
+        endpoint: the endpoint's name; None for a New service.
+        experiment: name of an experiment in the studio file.
+        primary_key: accepted as a bearer token.
+        secondary_key: accepted as well.
+        max_concurrent_calls: scoring calls at one time; more are answered 503.
+        storage_account: where outputs without a location of their own are written.
+    """
+
+    scope: Scope
+    scope_id: str
+    id: str
+    title: str
+    endpoint: str | None
+    experiment: str
+    primary_key: str
+    secondary_key: str
+    max_concurrent_calls: int
+    storage_account: str
+
+    @property
+    def path(self) -> str:
+        """The path of its URL below the server's, without slashes at the ends."""
+        return execution_path(self.scope, self.scope_id, self.id)
+
+    def accepts(self, key: str) -> bool:
+        """Whether a caller that gives this key may use the service."""
+        # A header may hold bytes that are no text; they are no key either, and must not be an error.
+        given = key.encode(errors="surrogateescape")
+        # Both are compared in any case: how long it takes must not tell which one was close.
+        primary = hmac.compare_digest(given, self.primary_key.encode())
+        secondary = hmac.compare_digest(given, self.secondary_key.encode())
+        return primary or secondary
+
+    def __repr__(self) -> str:
+        return f"<ExecutionService {self.path} {self.title!r} {self.endpoint or ''}>"
+
+
+@dataclass(frozen=True)
+class BoundModel:
+    """The trained model that an execution service uses: the emulator's own copy, and where it came from."""
+
+    digest: str
+    base_location: str | None = None
+    relative_location: str | None = None
+
+
+def execution_path(scope: str, scope_id: str, service_id: str) -> str:
+    """The path of an execution service, which is also its key in the register."""
+    return f"{scope}/{scope_id}/services/{service_id}"
+
+
+class ExecutionServices:
+    """The register. Every change is durable when the call returns."""
+
+    def __init__(self, documents: Documents, clock: Callable[[], datetime]) -> None:
+        self._clock = clock
+        self._services = documents.collection("execution-services")
+        self._models = documents.collection("bound-models")
+
+    def publish(self, service: ExecutionService) -> None:
+        """Makes a service answer, or changes what is known of one (its keys, its limit)."""
+        self._services[service.path] = asdict(service)
+
+    def withdraw(self, path: str) -> None:
+        """Makes a service stop to answer; nothing happens if there is none at that path."""
+        self._services.pop(path, None)
+        self._models.pop(path, None)
+
+    def find(self, path: str) -> ExecutionService | None:
+        """The service at a path."""
+        document = self._services.get(path)
+        return None if document is None else ExecutionService(**document)
+
+    def bind(self, path: str, resource: str, model: BoundModel, *, takes_effect_in: timedelta) -> None:
+        """Gives a service another model for one of its resources, used once the time is over.
+
+        Until then the service goes on with what it uses now (classic-protocol 1.7: approximately 30 seconds).
+        """
+        now = self._clock()
+        document: dict[str, Any] = dict(self._models.get(path, {}))
+        before = self._in_effect(document.get(resource), now)
+        document[resource] = {
+            "current": before,
+            "next": asdict(model),
+            "from": (now + takes_effect_in).isoformat(),
+        }
+        self._models[path] = document
+
+    def model(self, path: str, resource: str) -> BoundModel | None:
+        """The model that scoring uses at this moment."""
+        found = self._in_effect(self._models.get(path, {}).get(resource), self._clock())
+        return None if found is None else BoundModel(**found)
+
+    def latest_model(self, path: str, resource: str) -> BoundModel | None:
+        """The model that was bound last, in effect already or not."""
+        entry = self._models.get(path, {}).get(resource)
+        return None if entry is None else BoundModel(**entry["next"])
+
+    @staticmethod
+    def _in_effect(entry: dict[str, Any] | None, now: datetime) -> dict[str, Any] | None:
+        if entry is None:
+            return None
+        reached = entry["current"] is None or now >= datetime.fromisoformat(entry["from"])
+        found: dict[str, Any] = entry["next"] if reached else entry["current"]
+        return found

@@ -1,0 +1,93 @@
+"""Where the trained model of a definition is read, and with what right (new-protocol 2).
+
+A SAS in the uri's query is used if there is one, else the connection string in the asset's ``credentials``, else the
+key of the service's own storage account. Only the last way is in a public walkthrough; the others are [I].
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import NamedTuple
+from urllib.parse import SplitResult, unquote, urlsplit
+
+from reconciler.emulator.blob_client import BlobReference
+from reconciler.emulator.context import Context
+from reconciler.emulator.definition_shape import TrainedModelAsset
+from reconciler.emulator.provisioning import FetchModel, ModelUnavailable, StorageAccount
+from reconciler.emulator.trained_models import ModelRefused
+
+
+class BlobPlace(NamedTuple):
+    """A blob's URI in its parts: the account, its endpoint with a slash at the end, and ``container/blob``."""
+
+    account: str
+    endpoint: str
+    relative: str
+
+
+def blob_place(uri: str) -> BlobPlace | None:
+    """The parts of a blob's URI less its query, or None if it is not that of a blob.
+
+    The account is in the host's name or, where the host is an address, at the start of the path.
+    """
+    parts = urlsplit(uri)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        return None
+    path = unquote(parts.path.lstrip("/"))
+    account, endpoint = parts.hostname.partition(".")[0], f"{parts.scheme}://{parts.netloc}/"
+    if _in_path_style(parts):
+        account, _, path = path.partition("/")
+        endpoint = f"{endpoint}{account}/"
+    container, _, blob = path.partition("/")
+    return BlobPlace(account, endpoint, path) if container and blob else None
+
+
+def _in_path_style(parts: SplitResult) -> bool:
+    try:
+        ipaddress.ip_address(parts.hostname or "")
+    except ValueError:
+        return parts.hostname == "localhost"
+    return True
+
+
+def reference_to(asset: TrainedModelAsset, storage: StorageAccount) -> BlobReference:
+    """How to read the model of `asset` for a service whose storage account is `storage`.
+
+    Raises:
+        ModelUnavailable: the uri is not a blob's, or nothing gives the right to read it.
+    """
+    place = blob_place(asset.uri)
+    if place is None:
+        raise ModelUnavailable("InvalidAssetUri", f"The uri of the asset '{asset.name}' is not that of a blob.")
+    query = urlsplit(asset.uri).query
+    if query:
+        return BlobReference(place.relative, base_location=place.endpoint, sas_blob_token=f"?{query}")
+    if asset.credentials:
+        return BlobReference(place.relative, connection_string=asset.credentials)
+    if place.account.lower() != storage.name.lower():
+        raise ModelUnavailable(
+            "AssetNotAccessible",
+            f"The blob of the asset '{asset.name}' is in the storage account '{place.account}', and that of the web "
+            f"service is '{storage.name}'; give credentials, or a shared access signature in the uri.",
+        )
+    scheme = urlsplit(place.endpoint).scheme
+    return BlobReference(
+        place.relative,
+        connection_string=f"DefaultEndpointsProtocol={scheme};AccountName={storage.name};AccountKey={storage.key};"
+        f"BlobEndpoint={place.endpoint.rstrip('/')};",
+    )
+
+
+def fetcher(context: Context) -> FetchModel:
+    """Reads, checks and keeps models with the parts of a Studio."""
+
+    async def fetch(asset: TrainedModelAsset, storage: StorageAccount) -> str:
+        reference = reference_to(asset, storage)
+        try:
+            bound = await context.models.fetch(context.blobs, context.workers, reference)
+        except ModelRefused as error:
+            message = f"The trained model of the asset '{asset.name}' could not be loaded: {error.message}."
+            raise ModelUnavailable(error.code, message) from error
+        return bound.digest
+
+    return fetch

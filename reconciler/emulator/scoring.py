@@ -1,0 +1,213 @@
+"""The request/response service: rows in, scored rows out, in both body forms; and each service's API document.
+
+(classic-protocol 2; new-protocol 4: New services speak the same protocol under another path.)
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from aiohttp import web
+
+from reconciler.emulator.batch_request import read_parameters
+from reconciler.emulator.context import Context
+from reconciler.emulator.errors import (
+    Detail,
+    ServiceError,
+    bad_argument,
+    bad_user_argument,
+    json_object,
+    origin,
+    service_unavailable,
+)
+from reconciler.emulator.execution_access import EXECUTION_ROUTE, check_api_version, find_service
+from reconciler.emulator.execution_services import BoundModel, ExecutionService
+from reconciler.emulator.experiments import ModelDescription, Scalar, Scored, ScoringError
+from reconciler.emulator.studio_file import PredictiveExperiment
+from reconciler.emulator.swagger import predictive_swagger, training_swagger
+from reconciler.emulator.training_data import TrainingData
+from reconciler.emulator.workers import WorkerDied
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The rows of a request: names, and values by position."""
+
+    columns: Sequence[str]
+    values: Sequence[Sequence[Scalar]]
+
+
+class Scoring:
+    """Execute and swagger.json of every execution service."""
+
+    def __init__(self, context: Context, training_data: TrainingData) -> None:
+        self._context = context
+        self._training_data = training_data
+        self._calls: Counter[str] = Counter()
+
+    def routes(self) -> list[web.RouteDef]:
+        """The routes below each execution service."""
+        return [
+            web.post(f"{EXECUTION_ROUTE}/execute", self.execute),
+            web.get(f"{EXECUTION_ROUTE}/swagger.json", self.swagger),
+        ]
+
+    async def execute(self, request: web.Request) -> web.Response:
+        """POST …/execute: ``format=swagger`` chooses rows as objects, else it is columns and values."""
+        service = find_service(self._context, request)
+        check_api_version(request)
+        experiment = self._context.studio.experiment(service.experiment)
+        if not isinstance(experiment, PredictiveExperiment):
+            raise bad_argument(
+                "WebServiceTypeInvalid", "A training service has no scoring; run it with the batch execution service."
+            )
+        as_objects = request.query.get("format", "").lower() == "swagger"
+        with self._one_call(service):
+            body = await json_object(request, empty_is="RequestIsEmpty", invalid_is="RequestBodyInvalid")
+            read_parameters(body, ())
+            rows = read_rows(body, experiment.input, as_objects=as_objects)
+            scored = await self._score(service, experiment, rows)
+        detailed = request.query.get("details", "").lower() == "true"
+        return web.json_response(
+            {"Results": {experiment.output: results(scored, as_objects=as_objects, detailed=detailed)}}
+        )
+
+    async def swagger(self, request: web.Request) -> web.Response:
+        """GET …/swagger.json, for anyone."""
+        service = find_service(self._context, request, key_needed=False)
+        experiment = self._context.studio.experiment(service.experiment)
+        here = origin(request)
+        if isinstance(experiment, PredictiveExperiment):
+            bound = self._bound(service, experiment)
+            description = await self._context.workers.describe(self._context.models.read(bound.digest), bound.digest)
+            return web.json_response(predictive_swagger(service, experiment, description, here))
+        example = await self._training_data.example(experiment)
+        return web.json_response(training_swagger(service, experiment, example, here))
+
+    @contextmanager
+    def _one_call(self, service: ExecutionService) -> Iterator[None]:
+        """Counts a call against the endpoint's limit (classic-protocol 2: beyond it, 503)."""
+        if self._calls[service.path] >= service.max_concurrent_calls:
+            raise service_unavailable(
+                "TooManyConcurrentRequests",
+                f"{service.endpoint or service.title} answers {service.max_concurrent_calls} calls at one time.",
+            )
+        self._calls[service.path] += 1
+        try:
+            yield
+        finally:
+            self._calls[service.path] -= 1
+            if not self._calls[service.path]:
+                del self._calls[service.path]
+
+    async def _score(self, service: ExecutionService, experiment: PredictiveExperiment, rows: Rows) -> Scored:
+        bound = self._bound(service, experiment)
+        workers, ilearner = self._context.workers, self._context.models.read(bound.digest)
+        try:
+            async with asyncio.timeout(self._context.studio.timings.score_timeout.total_seconds()):
+                description = await workers.describe(ilearner, bound.digest)
+                check_columns(rows.columns, description)
+                return await workers.score(ilearner, bound.digest, rows.columns, rows.values)
+        except ScoringError as error:
+            raise bad_user_argument(error.code, error.message) from error
+        except TimeoutError as error:
+            late = Detail("ScoreRequestTimeout", "Scoring took longer than the service allows.")
+            raise ServiceError(408, "RequestTimeout", "The request timed out.", late) from error
+        except WorkerDied as error:
+            dead = Detail("ContainerProcessTerminatedWithSystemError", "The process that scores has ended.")
+            raise ServiceError(500, "InternalError", "Scoring failed.", dead) from error
+
+    def _bound(self, service: ExecutionService, experiment: PredictiveExperiment) -> BoundModel:
+        bound = self._context.execution.model(service.path, experiment.trained_model)
+        if bound is None:
+            missing = Detail("ModelPackageNotFound", f"The service has no {experiment.trained_model!r}.")
+            raise ServiceError(404, "NotFound", "Not found.", missing)
+        return bound
+
+
+def read_rows(body: Mapping[str, Any], input_name: str, *, as_objects: bool) -> Rows:
+    """The rows of an execute request.
+
+    Args:
+        body: the JSON object.
+        input_name: the service's one input; its name is case-sensitive (classic-protocol 2).
+        as_objects: rows are objects, as with ``format=swagger``; else a table of ColumnNames and Values.
+
+    Raises:
+        ServiceError: 400.
+    """
+    inputs = body.get("Inputs")
+    if not isinstance(inputs, dict):
+        raise bad_argument("MissingRequestInput", "The request has no Inputs.")
+    if unknown := [name for name in inputs if name != input_name]:
+        raise bad_argument("InvalidInputNames", f"The service has no input {unknown[0]!r}; it has {input_name!r}.")
+    if input_name not in inputs:
+        raise bad_argument("MissingRequestInput", f"The request has no rows for the input {input_name!r}.")
+    content = inputs[input_name]
+    rows = _rows_of_objects(content) if as_objects else _rows_of_table(content)
+    for row in rows.values:
+        for value in row:
+            if not isinstance(value, str | int | float | bool | None):
+                raise bad_user_argument("InputParseError", "A value of a row is a list or an object.")
+    return rows
+
+
+def _rows_of_objects(content: Any) -> Rows:
+    if not isinstance(content, list) or not all(isinstance(row, dict) for row in content):
+        raise bad_argument("RequestBodyInvalid", "With format=swagger an input is an array of objects.")
+    # In the order of first mention; a name that a row leaves out is a missing value there.
+    columns = list(dict.fromkeys(name for row in content for name in row))
+    return Rows(columns, [[row.get(name) for name in columns] for row in content])
+
+
+def _rows_of_table(content: Any) -> Rows:
+    if not isinstance(content, dict):
+        raise bad_argument("RequestBodyInvalid", "An input is an object with ColumnNames and Values.")
+    columns, values = content.get("ColumnNames"), content.get("Values")
+    if not isinstance(columns, list) or not all(isinstance(name, str) for name in columns):
+        raise bad_argument("RequestBodyInvalid", "ColumnNames is not an array of strings.")
+    if not isinstance(values, list) or not all(isinstance(row, list) for row in values):
+        raise bad_argument("RequestBodyInvalid", "Values is not an array of arrays.")
+    if len(set(columns)) < len(columns):
+        raise bad_user_argument("InputMismatchError", "ColumnNames names a column twice.")
+    for position, row in enumerate(values):
+        if len(row) != len(columns):
+            raise bad_user_argument(
+                "InputParseError", f"Row {position} has {len(row)} values for {len(columns)} columns."
+            )
+    return Rows(columns, values)
+
+
+def check_columns(given: Sequence[str], model: ModelDescription) -> None:
+    """Every input column of the model, no others; the label's column may be there or not.
+
+    Raises:
+        ScoringError: InputMismatchError.
+    """
+    wanted = [column.name for column in model.columns]
+    missing = [name for name in wanted if name not in given]
+    unknown = [name for name in given if name not in wanted and name != model.label]
+    if missing:
+        raise ScoringError("InputMismatchError", f"The input lacks the column {', '.join(map(repr, missing))}.")
+    if unknown:
+        raise ScoringError("InputMismatchError", f"The model has no column {', '.join(map(repr, unknown))}.")
+
+
+def results(scored: Scored, *, as_objects: bool, detailed: bool) -> Any:
+    """Scored rows as one output on the wire (classic-protocol 2); values are strings, as the service sends them."""
+    values = [[_text(value) for value in row] for row in scored.rows]
+    if as_objects:
+        return [dict(zip(scored.columns, row, strict=True)) for row in values]
+    table: dict[str, Any] = {"ColumnNames": list(scored.columns)}
+    if detailed:
+        table["ColumnTypes"] = list(scored.types)
+    return {"type": "DataTable", "value": {**table, "Values": values}}
+
+
+def _text(value: Scalar) -> str | None:
+    if value is None:
+        return None
+    return repr(value) if isinstance(value, float) else str(value)

@@ -1,0 +1,288 @@
+"""A local Studio as one server on loopback, made of the rooms of this package."""
+
+import asyncio
+import errno
+import json
+import logging
+import signal
+import socket
+import sys
+import tempfile
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+from uuid import uuid4
+
+from aiohttp import web
+
+from reconciler.emulator import arm, classic_services, client_files, control, sign_in
+from reconciler.emulator.batch import BatchExecution
+from reconciler.emulator.batch_jobs import OUTPUT_CONTAINER, BatchJobs
+from reconciler.emulator.blob_client import BlobClient
+from reconciler.emulator.context import Context, Secrets
+from reconciler.emulator.documents import Documents, StateInUse, StateUnreadable
+from reconciler.emulator.execution_services import ExecutionServices
+from reconciler.emulator.initial_models import make_initial_models
+from reconciler.emulator.management import Management
+from reconciler.emulator.requestlog import RequestLog
+from reconciler.emulator.scoring import Scoring
+from reconciler.emulator.storage import BlobService
+from reconciler.emulator.studio_file import StudioFile, StudioFileError, load_studio
+from reconciler.emulator.trained_models import TrainedModels
+from reconciler.emulator.training_data import TrainingData
+from reconciler.emulator.workers import Workers
+
+HOST = "127.0.0.1"
+# Put Blob in one piece; larger blobs come in blocks (storage's own limit is checked there).
+_LARGEST_BODY = 300 << 20
+_SECONDS_TO_FINISH = 2.0
+
+
+class PortTaken(RuntimeError):
+    """Another process listens on the port that was asked for."""
+
+
+class Studio:
+    """A local Studio that answers on loopback while the context is open.
+
+    Example::
+
+        async with Studio() as studio:
+            print(studio.url)
+
+    Args:
+        studio_file: what it consists of; the default Studio if left out.
+        state: a directory that keeps everything through a restart; without one, nothing is kept.
+        port: 0 takes the port of the last time if the state knows one and it is free, else any free one.
+        cloud_file: where to write the cloud file; ``cloud.json`` in the state, or in a fresh directory.
+        env_file: where to write the secrets; ``emulator.env`` beside it.
+        workers: processes that train and score, to share them; the Studio's own if left out.
+        clock: the time now, with a time zone.
+    """
+
+    def __init__(
+        self,
+        studio_file: StudioFile | None = None,
+        *,
+        state: Path | None = None,
+        port: int = 0,
+        cloud_file: Path | None = None,
+        env_file: Path | None = None,
+        workers: Workers | None = None,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._studio_file = studio_file or load_studio(None)
+        self._state = state
+        self._port = port
+        self._cloud_file = cloud_file
+        self._env_file = env_file
+        self._workers = workers
+        self._clock = clock
+        self._open = AsyncExitStack()
+        self._context: Context | None = None
+
+    @property
+    def context(self) -> Context:
+        """The parts of the running Studio."""
+        if self._context is None:
+            raise RuntimeError("the Studio is not running")
+        return self._context
+
+    @property
+    def url(self) -> str:
+        """The server's URL, without a slash at its end."""
+        return self.context.server_url
+
+    @property
+    def cloud_file(self) -> Path:
+        """Where the cloud file is; known once the Studio runs."""
+        if self._cloud_file is None:
+            raise RuntimeError("the Studio is not running")
+        return self._cloud_file
+
+    @property
+    def env_file(self) -> Path:
+        """Where the env file is; known once the Studio runs."""
+        if self._env_file is None:
+            raise RuntimeError("the Studio is not running")
+        return self._env_file
+
+    async def __aenter__(self) -> Self:
+        try:
+            await self._start()
+        except BaseException:
+            await self._open.aclose()
+            raise
+        return self
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self._open.aclose()
+
+    async def _start(self) -> None:
+        documents = Documents.open(self._state)
+        self._open.callback(documents.close)
+        directory = self._state or Path(self._open.enter_context(tempfile.TemporaryDirectory(prefix="studio-")))
+        listener = _listen(self._port or _last_port(documents), must=self._port != 0)
+        self._open.callback(listener.close)
+        context = self._context = await self._make_context(documents, directory, listener)
+        log, jobs, data = RequestLog(), BatchJobs(context), TrainingData(context)
+        classic = classic_services.ClassicServices(context)
+        app = web.Application(middlewares=[log.middleware], client_max_size=_LARGEST_BODY)
+        app.add_routes(
+            [
+                *control.routes(jobs, log),
+                *Management(context, classic).routes(),
+                *BatchExecution(context, jobs).routes(),
+                *Scoring(context, data).routes(),
+                *arm.routes(context),
+                *sign_in.routes(context),
+                *context.storage.routes(),
+            ]
+        )
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=_SECONDS_TO_FINISH)
+        await runner.setup()
+        self._open.push_async_callback(runner.cleanup)
+        self._open.push_async_callback(jobs.close)
+        self._open.push_async_callback(arm.close, context)
+        await data.write_blobs()
+        classic_services.seed(context, await make_initial_models(context, data))
+        # From here on it answers; what the rooms still have to do, they do by calls to it.
+        await web.SockSite(runner, listener).start()
+        await arm.seed(context)
+        jobs.resume()
+        self._write_client_files(directory)
+
+    async def _make_context(self, documents: Documents, directory: Path, listener: socket.socket) -> Context:
+        secrets = Secrets(documents)
+        accounts = {account.name: secrets.storage_key(account.name) for account in self._studio_file.storage_accounts}
+        storage = BlobService(documents, directory / "blobs", accounts, clock=self._clock)
+        seeded = documents.collection("seeded")
+        for account in self._studio_file.storage_accounts:
+            for container in {*account.containers, OUTPUT_CONTAINER}:
+                # A container that a user deleted does not come back at the next start.
+                if f"container/{account.name}/{container}" not in seeded:
+                    storage.create_container(account.name, container)
+                    seeded[f"container/{account.name}/{container}"] = {}
+        workers = self._workers
+        if workers is None:
+            workers = await self._open.enter_async_context(Workers())
+        port = listener.getsockname()[1]
+        documents.collection("server")["port"] = {"value": port}
+        return Context(
+            documents=documents,
+            studio=self._studio_file,
+            secrets=secrets,
+            workers=workers,
+            blobs=await self._open.enter_async_context(BlobClient()),
+            storage=storage,
+            execution=ExecutionServices(documents, self._clock),
+            models=TrainedModels(directory / "models", self._clock),
+            clock=self._clock,
+            new_id=lambda: uuid4().hex,
+            server_url=f"http://{HOST}:{port}",
+        )
+
+    def _write_client_files(self, directory: Path) -> None:
+        self._cloud_file = self._cloud_file or directory / "cloud.json"
+        self._env_file = self._env_file or directory / "emulator.env"
+        client_files.write_env_file(self._env_file, client_files.environment(self.context))
+        client_files.write_cloud_file(
+            self._cloud_file, client_files.cloud(self.context, self._cloud_file, self._env_file)
+        )
+
+
+def run(studio: Path | None, state: Path | None, port: int, cloud_file: Path | None, env_file: Path | None) -> int:
+    """Serves a local Studio until SIGINT or SIGTERM.
+
+    When it answers, one line of JSON on standard output says where: ``url``, ``cloudFile``, ``envFile``. The log goes
+    to standard error, one line a request.
+
+    Args:
+        studio: a studio file; the default Studio if None.
+        state: a directory that keeps everything through a restart; nothing is kept if None.
+        port: 0 for any free one.
+        cloud_file: where to write the cloud file; in the state, or in a fresh directory, if None.
+        env_file: where to write the secrets; likewise.
+
+    Returns:
+        The exit code: 0 when it was told to end, 1 if it could not start.
+    """
+    logging.basicConfig(
+        stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", force=True
+    )
+    # These two write a line for each request that the emulator itself sends.
+    for chatty in ("azure", "aiohttp"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
+    try:
+        return asyncio.run(_serve(studio, state, port, cloud_file, env_file))
+    except (StudioFileError, StateInUse, StateUnreadable, PortTaken) as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+
+
+async def _serve(
+    studio: Path | None, state: Path | None, port: int, cloud_file: Path | None, env_file: Path | None
+) -> int:
+    told_to_end = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, told_to_end.set)
+    starting = asyncio.create_task(_start(studio, state, port, cloud_file, env_file))
+    ending = asyncio.create_task(told_to_end.wait())
+    await asyncio.wait({starting, ending}, return_when=asyncio.FIRST_COMPLETED)
+    if not starting.done():
+        # Told to end while the first models are trained.
+        starting.cancel()
+        await asyncio.gather(starting, return_exceptions=True)
+        return 0
+    ending.cancel()
+    running = starting.result()
+    try:
+        files = {"cloudFile": running.cloud_file, "envFile": running.env_file}
+        where = {"url": running.url, **{name: str(path.resolve()) for name, path in files.items()}}
+        sys.stdout.write(json.dumps(where) + "\n")
+        sys.stdout.flush()
+        await told_to_end.wait()
+    finally:
+        await running.__aexit__(None, None, None)
+    return 0
+
+
+async def _start(
+    studio: Path | None, state: Path | None, port: int, cloud_file: Path | None, env_file: Path | None
+) -> Studio:
+    return await Studio(
+        load_studio(studio), state=state, port=port, cloud_file=cloud_file, env_file=env_file
+    ).__aenter__()
+
+
+def _last_port(documents: Documents) -> int:
+    known = documents.collection("server").get("port")
+    return int(known["value"]) if known else 0
+
+
+def _listen(port: int, *, must: bool) -> socket.socket:
+    """A listening socket; a port that is only wished for gives way to any free one."""
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    # Without it, a restart would have to wait for the connections of the last process to time out.
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        try:
+            listener.bind((HOST, port))
+        except OSError as error:
+            if error.errno not in {errno.EADDRINUSE, errno.EACCES}:
+                raise
+            if must:
+                raise PortTaken(f"cannot listen on port {port} of {HOST}: {error.strerror}") from error
+            listener.bind((HOST, 0))
+        # Listening already: SO_REUSEADDR alone would let a second process bind the same port.
+        listener.listen(128)
+    except BaseException:
+        listener.close()
+        raise
+    return listener

@@ -1,0 +1,261 @@
+"""The Blob service of the local storage accounts, over HTTP, in path style: ``/account/container/blob``.
+
+What azure-storage-blob needs to keep containers and block blobs, with its errors and its authentication. Left
+out, and refused rather than passed over: append and page blobs, snapshots, versions, leases, copies, tags,
+stored access policies and user delegation keys.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Final
+from urllib.parse import unquote
+from uuid import uuid4
+
+from aiohttp import web
+
+from reconciler.emulator import blob_requests, container_requests
+from reconciler.emulator.blob_store import BlobStore
+from reconciler.emulator.documents import Documents
+from reconciler.emulator.shared_access import (
+    SIGNED_VERSION,
+    Level,
+    Operation,
+    SignedRequest,
+    authorize,
+    sign,
+)
+from reconciler.emulator.storage_errors import StorageError
+from reconciler.emulator.storage_exchange import Exchange
+from reconciler.emulator.storage_xml import error_body, http_date
+
+Handler = Callable[[Exchange], Awaitable[web.StreamResponse]]
+
+_CONTAINER_NAME: Final = re.compile(r"[a-z0-9](?:-?[a-z0-9])*|\$root|\$web")
+_ACCOUNT_NAME: Final = re.compile(r"[a-z0-9]{3,24}")
+
+_SERVICE: Final[Mapping[tuple[str, str, str], tuple[Operation, Handler]]] = {
+    ("GET", "", "list"): (Operation(Level.SERVICE, "l"), container_requests.list_containers),
+    ("GET", "account", "properties"): (Operation(Level.SERVICE, "rl"), container_requests.get_account),
+    ("HEAD", "account", "properties"): (Operation(Level.SERVICE, "rl"), container_requests.get_account),
+}
+_LOOK: Final = Operation(Level.CONTAINER, "r", by_service_sas=False)
+_CONTAINER: Final[Mapping[tuple[str, str, str], tuple[Operation, Handler]]] = {
+    ("PUT", "container", ""): (
+        Operation(Level.CONTAINER, "cw", by_service_sas=False),
+        container_requests.create_container,
+    ),
+    ("GET", "container", ""): (_LOOK, container_requests.get_container),
+    ("HEAD", "container", ""): (_LOOK, container_requests.get_container),
+    ("DELETE", "container", ""): (
+        Operation(Level.CONTAINER, "d", by_service_sas=False),
+        container_requests.delete_container,
+    ),
+    ("GET", "container", "list"): (Operation(Level.CONTAINER, "l"), container_requests.list_blobs),
+}
+_READ: Final = Operation(Level.OBJECT, "r")
+_WRITE: Final = Operation(Level.OBJECT, "w")
+_BLOB: Final[Mapping[tuple[str, str, str], tuple[Operation, Handler]]] = {
+    ("PUT", "", ""): (Operation(Level.OBJECT, "cw"), blob_requests.put_blob),
+    ("PUT", "", "block"): (_WRITE, blob_requests.put_block),
+    ("PUT", "", "blocklist"): (_WRITE, blob_requests.put_block_list),
+    ("PUT", "", "metadata"): (_WRITE, blob_requests.set_blob_metadata),
+    ("GET", "", "blocklist"): (_READ, blob_requests.get_block_list),
+    ("GET", "", ""): (_READ, blob_requests.get_blob),
+    ("HEAD", "", ""): (_READ, blob_requests.head_blob),
+    ("DELETE", "", ""): (Operation(Level.OBJECT, "d"), blob_requests.delete_blob),
+}
+_REFUSED_PARAMETERS: Final = ("snapshot", "versionid")
+
+
+class BlobService:
+    """The storage accounts of one local Studio.
+
+    Args:
+        documents: where containers and blobs are remembered.
+        directory: where contents are kept; files in it that no blob refers to are removed.
+        accounts: the accounts' keys, in base64, by their names.
+        clock: the present moment.
+        new_id: hexadecimal names for contents and ETags that never repeat.
+
+    Raises:
+        ValueError: for an account whose name or key no storage account could have.
+    """
+
+    def __init__(
+        self,
+        documents: Documents,
+        directory: Path,
+        accounts: Mapping[str, str],
+        *,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        new_id: Callable[[], str] = lambda: uuid4().hex,
+    ) -> None:
+        for account, key in accounts.items():
+            if not _ACCOUNT_NAME.fullmatch(account):
+                raise ValueError(f"a storage account is named by 3 to 24 lower-case letters and digits: {account!r}")
+            try:
+                base64.b64decode(key, validate=True)
+            except ValueError:
+                raise ValueError(f"the key of storage account {account!r} is not base64") from None
+        self._accounts = dict(accounts)
+        self._clock = clock
+        self._store = BlobStore(documents, directory, clock=clock, new_id=new_id)
+
+    def routes(self) -> list[web.RouteDef]:
+        """The routes of every account; they match no URL that does not start with an account's name."""
+        return [
+            web.route("*", f"/{account}{rest}", self._handle)
+            for account in self._accounts
+            for rest in ("", "/", "/{path:.+}")
+        ]
+
+    def connection_string(self, account: str, server_url: str) -> str:
+        """What azure-storage-blob's ``from_connection_string`` takes.
+
+        Args:
+            account: one of the accounts.
+            server_url: where this service is reached, such as ``http://127.0.0.1:8080``.
+        """
+        endpoint = f"{server_url.rstrip('/')}/{account}"
+        scheme = endpoint.partition(":")[0]
+        return (
+            f"DefaultEndpointsProtocol={scheme};AccountName={account};AccountKey={self._accounts[account]};"
+            f"BlobEndpoint={endpoint};"
+        )
+
+    def sign(
+        self,
+        account: str,
+        container: str,
+        *,
+        permissions: str = "rl",
+        valid_for: timedelta,
+        blob: str | None = None,
+    ) -> str:
+        """A service SAS for a container, or for one blob of it: ``?sv=…&sig=…`` (classic-protocol 3)."""
+        return sign(
+            account,
+            self._accounts[account],
+            container,
+            permissions=permissions,
+            valid_for=valid_for,
+            now=self._clock(),
+            blob=blob,
+        )
+
+    def create_container(self, account: str, container: str) -> None:
+        """Make an empty private container; one that exists is left alone."""
+        try:
+            self._store.container(account, container)
+        except StorageError:
+            self._store.create_container(account, container, "", {})
+
+    async def seed(self, account: str, container: str, blob: str, data: bytes) -> None:
+        """Write a blob, and its container if need be; one that has this content already is left alone.
+
+        Args:
+            account: one of the accounts.
+            container: the container's name.
+            blob: the blob's name.
+            data: the content.
+        """
+        if account not in self._accounts:
+            raise ValueError(f"there is no storage account {account!r}")
+        try:
+            current = self._store.find(account, container, blob)
+        except StorageError:
+            self._store.create_container(account, container, "", {})
+            current = None
+        if current is not None and current.length == len(data):
+            with self._store.open(current) as file:
+                if file.read() == data:
+                    return
+        await self._store.put(
+            account,
+            container,
+            blob,
+            _one_chunk(data),
+            headers={"Content-Type": "application/octet-stream"},
+            metadata={},
+            precondition=lambda _current: None,
+            accept=lambda _content: None,
+        )
+
+    async def _handle(self, request: web.Request) -> web.StreamResponse:
+        headers = {
+            "Server": "Windows-Azure-Blob/1.0",
+            "Date": http_date(self._clock()),
+            "x-ms-request-id": str(uuid4()),
+            "x-ms-version": request.headers.get("x-ms-version", SIGNED_VERSION),
+        }
+        if "x-ms-client-request-id" in request.headers:
+            headers["x-ms-client-request-id"] = request.headers["x-ms-client-request-id"]
+        try:
+            return await self._answer(request, headers)
+        except StorageError as error:
+            headers["x-ms-error-code"] = error.code
+            if error.status == 304:
+                return web.Response(status=304, headers=headers)
+            body = error_body(error, headers["x-ms-request-id"], self._clock())
+            headers["Content-Type"] = "application/xml"
+            return web.Response(status=error.status, headers=headers, body=body)
+
+    async def _answer(self, request: web.Request, headers: Mapping[str, str]) -> web.StreamResponse:
+        raw_path = request.rel_url.raw_path
+        account, container, blob = (unquote(part) for part in [*raw_path.lstrip("/").split("/", 2), "", ""][:3])
+        operation, handler = _operation(request, container, blob)
+        grant = authorize(
+            SignedRequest(
+                request.method,
+                raw_path,
+                list(request.query.items()),
+                request.headers,
+                request.scheme,
+                request.remote,
+            ),
+            operation,
+            account=account,
+            key=self._accounts[account],
+            container=container or None,
+            blob=blob or None,
+            public=self._is_public(account, container, operation),
+            now=self._clock(),
+        )
+        if container and not _CONTAINER_NAME.fullmatch(container):
+            raise StorageError("InvalidResourceName", "A container is named by lower-case letters, digits and hyphens.")
+        if container and not container.startswith("$") and not 3 <= len(container) <= 63:
+            raise StorageError("OutOfRangeInput", "A container's name has 3 to 63 characters.")
+        return await handler(Exchange(request, self._store, account, container, blob, grant, headers))
+
+    def _is_public(self, account: str, container: str, operation: Operation) -> bool:
+        try:
+            public = self._store.container(account, container).public
+        except StorageError:
+            return False
+        if operation.level is Level.OBJECT:
+            return operation is _READ and public != ""
+        return public == "container" and (operation is _LOOK or "l" in operation.permissions)
+
+
+def _operation(request: web.Request, container: str, blob: str) -> tuple[Operation, Handler]:
+    query = request.query
+    for name in _REFUSED_PARAMETERS:
+        if name in query:
+            raise StorageError("UnsupportedQueryParameter", f"There are no snapshots or versions here: {name}.")
+    table = _BLOB if blob else _CONTAINER if container else _SERVICE
+    key = (request.method, query.get("restype", ""), query.get("comp", ""))
+    found = table.get(key)
+    if found is not None:
+        return found
+    if any((restype, comp) == key[1:] for _, restype, comp in table):
+        raise StorageError("UnsupportedHttpVerb")
+    raise StorageError("UnsupportedQueryParameter", "This restype and comp are not known here.")
+
+
+async def _one_chunk(data: bytes) -> AsyncIterator[bytes]:
+    yield data

@@ -1,0 +1,359 @@
+"""The studio file: what a local Studio consists of, as YAML; ``default_studio.yaml`` documents every section."""
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import yaml
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
+from pydantic.alias_generators import to_camel
+
+from reconciler.emulator.studio_settings import Behaviour, Limits, Timings
+
+_DEFAULT_FILE = "default_studio.yaml"
+
+
+class StudioFileError(ValueError):
+    """The studio file cannot be used; the message lists everything that is wrong with it."""
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, alias_generator=to_camel, populate_by_name=True)
+
+
+def _lower_text(value: object) -> object:
+    return value.lower() if isinstance(value, str) else value
+
+
+Name = Annotated[str, StringConstraints(min_length=1, max_length=260)]
+AccountName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]{3,24}$")]
+ContainerName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9](-?[a-z0-9]){2,62}$")]
+EndpointName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9-]{0,22}[a-z0-9])?$")]
+EnvironmentName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
+Hex32 = Annotated[str, BeforeValidator(_lower_text), StringConstraints(pattern=r"^[0-9a-f]{32}$")]
+Guid = Annotated[
+    str,
+    BeforeValidator(_lower_text),
+    StringConstraints(pattern=r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"),
+]
+
+Learner = Literal[
+    "Two-Class Logistic Regression",
+    "Two-Class Boosted Decision Tree",
+    "Multiclass Logistic Regression",
+    "Linear Regression",
+    "Boosted Decision Tree Regression",
+]
+
+
+class StorageAccount(_Section):
+    """An account of the Blob service that the emulator serves itself."""
+
+    name: AccountName
+    containers: tuple[ContainerName, ...] = ()
+    connection_string_env: EnvironmentName | None = None
+
+
+class BlobAddress(_Section):
+    """Where a blob lies in one of the storage accounts."""
+
+    account: AccountName
+    container: ContainerName
+    blob: Annotated[str, StringConstraints(min_length=1, max_length=1024)]
+
+
+class DatasetSource(_Section):
+    """The rows of a data set: one that scikit-learn ships, or a CSV file (relative to the studio file)."""
+
+    sklearn: Literal["breast-cancer", "diabetes"] | None = None
+    rows: Annotated[int, Field(ge=10)] | None = None
+    file: Path | None = None
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        if (self.sklearn is None) == (self.file is None):
+            raise ValueError("give either sklearn or file")
+        if self.file is not None and self.rows is not None:
+            raise ValueError("rows goes with sklearn; a file is taken whole")
+        return self
+
+
+class Dataset(_Section):
+    """A data set and the blob that holds it as CSV when the emulator first starts."""
+
+    name: Name
+    source: DatasetSource
+    blob: BlobAddress
+
+
+class WebServiceInput(_Section):
+    """The training data come in through a web service input (``Inputs`` of a batch job)."""
+
+    web_service: Name
+
+
+class ParameterInput(_Section):
+    """The training data are fetched from the URL in a web service parameter (``GlobalParameters``)."""
+
+    parameter: Name
+
+
+class TrainingOutputs(_Section):
+    """The names of a training service's outputs: Train Model's, and Evaluate Model's if it is connected."""
+
+    model: Name = "output1"
+    evaluation: Name | None = "output2"
+
+    @model_validator(mode="after")
+    def _differ(self) -> Self:
+        if self.model == self.evaluation:
+            raise ValueError("the two outputs need different names")
+        return self
+
+
+class TrainingExperiment(_Section):
+    """An experiment that trains: data in, a trained model and its evaluation out."""
+
+    kind: Literal["training"]
+    name: Name
+    learner: Learner
+    label: Name
+    input: WebServiceInput | ParameterInput
+    outputs: TrainingOutputs = TrainingOutputs()
+    example_data: Name | None = None
+
+
+class InitialModel(_Section):
+    """How the model that a predictive experiment starts with is made, and the blob that it lies in."""
+
+    trained_by: Name
+    dataset: Name
+    blob: BlobAddress
+
+
+class PredictiveExperiment(_Section):
+    """An experiment that scores rows with its trained model."""
+
+    kind: Literal["predictive"]
+    name: Name
+    trained_model: Name
+    initial_model: InitialModel
+    input: Name = "input1"
+    output: Name = "output1"
+
+
+Experiment = Annotated[TrainingExperiment | PredictiveExperiment, Field(discriminator="kind")]
+
+
+class EndpointSeed(_Section):
+    """An endpoint that a Classic web service has from the start, besides ``default``."""
+
+    name: EndpointName
+    description: Annotated[str, StringConstraints(max_length=2000)] = ""
+    throttle_level: Literal["Low", "High"] = "Low"
+    max_concurrent_calls: Annotated[int, Field(ge=1, le=200)] | None = None
+
+
+class ClassicService(_Section):
+    """A Classic web service; its ``default`` endpoint need not be listed."""
+
+    name: Name
+    experiment: Name
+    id: Hex32 | None = None
+    description: str = ""
+    endpoints: tuple[EndpointSeed, ...] = ()
+
+
+class Workspace(_Section):
+    """A Studio workspace with its Classic web services."""
+
+    id: Hex32
+    name: Name
+    region: Name = "South Central US"
+    tier: Literal["standard", "free"] = "standard"
+    storage_account: AccountName
+    token_env: EnvironmentName | None = None
+    services: tuple[ClassicService, ...] = ()
+
+    def service_id(self, position: int) -> str:
+        """The id of the service at that position: the file's, else one that is the same at every start."""
+        service = self.services[position]
+        return service.id or derived_id(self.id, str(position), service.name)
+
+
+class NewService(_Section):
+    """A New (Azure Resource Manager) web service."""
+
+    name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,259}$")]
+    experiment: Name
+    title: str | None = None
+    description: str = ""
+
+
+class ResourceGroup(_Section):
+    """A resource group; its location is also that of its web services."""
+
+    name: Annotated[str, StringConstraints(pattern=r"^[\w().-]{0,89}[\w()-]$")]
+    location: Name = "South Central US"
+    storage_account: AccountName | None = None
+    workspace: Hex32 | None = None
+    web_services: tuple[NewService, ...] = ()
+
+
+class Subscription(_Section):
+    """An Azure subscription with its resource groups."""
+
+    id: Guid
+    resource_groups: tuple[ResourceGroup, ...] = ()
+
+
+class Principal(_Section):
+    """The service principal that may use Azure Resource Manager."""
+
+    tenant_id: Guid
+    client_id: Guid
+
+
+class StudioFile(_Section):
+    """A whole local Studio."""
+
+    storage_accounts: Annotated[tuple[StorageAccount, ...], Field(min_length=1)]
+    datasets: tuple[Dataset, ...] = ()
+    experiments: tuple[Experiment, ...] = ()
+    workspaces: tuple[Workspace, ...] = ()
+    subscriptions: tuple[Subscription, ...] = ()
+    principal: Principal
+    timings: Timings = Timings()
+    limits: Limits = Limits()
+    behaviour: Behaviour = Behaviour()
+
+    @model_validator(mode="after")
+    def _references_exist(self) -> Self:
+        problems = [*self._duplicates(), *self._dangling()]
+        if problems:
+            raise ValueError("; ".join(problems))
+        return self
+
+    def experiment(self, name: str) -> TrainingExperiment | PredictiveExperiment:
+        """The experiment of that name; a KeyError cannot happen for a name that the file itself refers to."""
+        for experiment in self.experiments:
+            if experiment.name == name:
+                return experiment
+        raise KeyError(name)
+
+    def predictive_experiment(self, name: str) -> PredictiveExperiment:
+        """The predictive experiment of that name; KeyError if there is none."""
+        experiment = self.experiment(name)
+        if not isinstance(experiment, PredictiveExperiment):
+            raise KeyError(name)
+        return experiment
+
+    def dataset(self, name: str) -> Dataset:
+        """The data set of that name; KeyError if there is none."""
+        for dataset in self.datasets:
+            if dataset.name == name:
+                return dataset
+        raise KeyError(name)
+
+    def workspace(self, workspace_id: str) -> Workspace | None:
+        """The workspace with that id."""
+        return next((workspace for workspace in self.workspaces if workspace.id == workspace_id), None)
+
+    def _duplicates(self) -> Iterable[str]:
+        groups = [s.resource_groups for s in self.subscriptions]
+        names: list[tuple[str, Sequence[str]]] = [
+            ("storage account", [a.name for a in self.storage_accounts]),
+            ("data set", [d.name for d in self.datasets]),
+            ("experiment", [e.name for e in self.experiments]),
+            ("workspace", [w.id for w in self.workspaces]),
+            ("service id", [w.service_id(i) for w in self.workspaces for i in range(len(w.services))]),
+            ("subscription", [s.id for s in self.subscriptions]),
+            *(("resource group", [g.name.lower() for g in group]) for group in groups),
+            *(("New service", [s.name.lower() for s in g.web_services]) for group in groups for g in group),
+            *(
+                ("endpoint", ["default", *(e.name for e in service.endpoints)])
+                for workspace in self.workspaces
+                for service in workspace.services
+            ),
+        ]
+        for sort, values in names:
+            yield from (f"two of {sort} {value!r}" for value, times in Counter(values).items() if times > 1)
+
+    def _dangling(self) -> Iterable[str]:
+        accounts = {account.name for account in self.storage_accounts}
+        datasets = {dataset.name for dataset in self.datasets}
+        experiments = {experiment.name: experiment for experiment in self.experiments}
+        places = [d.blob.account for d in self.datasets]
+        places += [w.storage_account for w in self.workspaces]
+        groups = [group for subscription in self.subscriptions for group in subscription.resource_groups]
+        places += [group.storage_account for group in groups if group.storage_account]
+        for experiment in self.experiments:
+            if isinstance(experiment, PredictiveExperiment):
+                initial = experiment.initial_model
+                places.append(initial.blob.account)
+                if not isinstance(experiments.get(initial.trained_by), TrainingExperiment):
+                    yield f"experiment {experiment.name!r}: no training experiment {initial.trained_by!r}"
+                if initial.dataset not in datasets:
+                    yield f"experiment {experiment.name!r}: no data set {initial.dataset!r}"
+            elif experiment.example_data is not None and experiment.example_data not in datasets:
+                yield f"experiment {experiment.name!r}: no data set {experiment.example_data!r}"
+        yield from (f"no storage account {place!r}" for place in sorted(set(places) - accounts))
+        used = {service.experiment for workspace in self.workspaces for service in workspace.services}
+        used |= {service.experiment for group in groups for service in group.web_services}
+        yield from (f"no experiment {name!r}" for name in sorted(used - experiments.keys()))
+
+
+def load_studio(path: Path | None) -> StudioFile:
+    """Reads a studio file, or the default one.
+
+    Raises:
+        StudioFileError: with every mistake in the file.
+    """
+    if path is None:
+        source, text = _DEFAULT_FILE, resources.files(__package__).joinpath(_DEFAULT_FILE).read_text("utf-8")
+    else:
+        try:
+            source, text = str(path), path.read_text("utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise StudioFileError(f"{path}: cannot be read: {error}") from error
+    try:
+        content = yaml.load(text, Loader=yaml.CSafeLoader)
+    except yaml.YAMLError as error:
+        reason = " ".join(str(error).split())
+        raise StudioFileError(f"{source}: is not YAML: {reason}") from error
+    try:
+        studio = StudioFile.model_validate(content)
+    except ValidationError as error:
+        lines = [f"{source}: {_field(problem['loc'])}: {problem['msg']}" for problem in error.errors()]
+        raise StudioFileError("\n".join(lines)) from error
+    return studio if path is None else _with_files_from(studio, path.parent)
+
+
+def derived_id(*parts: str) -> str:
+    """32 hex digits that are the same at every start, for a thing that the studio file gives no id."""
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
+
+
+def _with_files_from(studio: StudioFile, directory: Path) -> StudioFile:
+    def resolved(dataset: Dataset) -> Dataset:
+        if dataset.source.file is None:
+            return dataset
+        source = dataset.source.model_copy(update={"file": directory / dataset.source.file})
+        return dataset.model_copy(update={"source": source})
+
+    return studio.model_copy(update={"datasets": tuple(resolved(dataset) for dataset in studio.datasets)})
+
+
+def _field(location: tuple[Any, ...]) -> str:
+    return ".".join(str(part) for part in location) or "the file"

@@ -1,0 +1,217 @@
+"""The API document of an execution service, in the shape that the service gave it (classic-protocol 0, source SWE).
+
+Names of inputs, outputs, parameters and columns, with example rows in ``example``.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from reconciler.emulator.execution_services import ExecutionService
+from reconciler.emulator.experiments import Column, ModelDescription
+from reconciler.emulator.studio_file import ParameterInput, PredictiveExperiment, TrainingExperiment
+from reconciler.emulator.training_data import Example
+
+Json = dict[str, Any]
+
+_VERSION = {"name": "api-version", "in": "query", "required": True, "type": "string", "enum": ["2.0"]}
+_JOB_ID = {"name": "jobId", "in": "path", "required": True, "type": "string", "description": "The job's id."}
+
+
+def predictive_swagger(
+    service: ExecutionService, experiment: PredictiveExperiment, model: ModelDescription, origin: str
+) -> Json:
+    """The document of a service that scores, made from the model that it uses now."""
+    label = Column(model.label, model.label_type, "")
+    outputs = [*model.columns, *model.outputs]
+    definitions = {
+        **_rows("Input", experiment.input, model.columns, required=True, extra=[label]),
+        **_rows("Output", experiment.output, outputs, required=False),
+        "ExecutionRequest": {
+            "type": "object",
+            "properties": {
+                "Inputs": {"$ref": "#/definitions/ExecutionInputs"},
+                "GlobalParameters": {"type": "object", "properties": {}},
+            },
+            "required": ["Inputs"],
+            "example": {
+                "Inputs": {experiment.input: [dict(row) for row in model.example_rows]},
+                "GlobalParameters": {},
+            },
+        },
+        "ExecutionResults": {
+            "type": "object",
+            "properties": {"Results": {"$ref": "#/definitions/ExecutionOutputs"}},
+            "required": ["Results"],
+        },
+        **_batch_definitions([experiment.input], {experiment.output: ".csv, .tsv or .arff"}, []),
+    }
+    paths = {"/execute": {"post": _execute()}, **_batch_paths()}
+    return _document(service, origin, paths, definitions)
+
+
+def training_swagger(
+    service: ExecutionService, experiment: TrainingExperiment, example: Example | None, origin: str
+) -> Json:
+    """The document of a service that trains: batch jobs alone, with the names that a job may use."""
+    by_parameter = isinstance(experiment.input, ParameterInput)
+    inputs = [] if isinstance(experiment.input, ParameterInput) else [experiment.input.web_service]
+    parameters = [experiment.input.parameter] if isinstance(experiment.input, ParameterInput) else []
+    outputs = {experiment.outputs.model: ".ilearner"}
+    if experiment.outputs.evaluation is not None:
+        outputs[experiment.outputs.evaluation] = ".csv, .tsv or .arff"
+    definitions = _batch_definitions(inputs, outputs, parameters)
+    if example is not None and not by_parameter:
+        definitions |= _rows("Input", inputs[0], example.columns, required=True)
+        definitions["ExecutionInputsItem"]["example"] = dict(example.rows[0])
+    return _document(service, origin, _batch_paths(), definitions)
+
+
+def _document(service: ExecutionService, origin: str, paths: Json, definitions: Json) -> Json:
+    scheme, _, host = origin.partition("://")
+    return {
+        "swagger": "2.0",
+        "info": {
+            "version": "2.0",
+            "title": service.title,
+            "description": "",
+            **({"x-endpoint-name": service.endpoint} if service.endpoint else {}),
+        },
+        "host": host,
+        "schemes": [scheme],
+        "basePath": f"/{service.path}",
+        "consumes": ["application/json"],
+        "produces": ["application/json"],
+        "paths": {"/swagger.json": {"get": _operation("getSwaggerDocument", {}, ok="The document.")}, **paths},
+        "securityDefinitions": {
+            "Bearer": {
+                "type": "apiKey",
+                "name": "Authorization",
+                "in": "header",
+                "description": "Bearer and one of the endpoint's keys.",
+            }
+        },
+        "security": [{"Bearer": []}],
+        "definitions": {**definitions, "ErrorResponse": _ERROR},
+    }
+
+
+def _execute() -> Json:
+    operation = _operation("execute", {"$ref": "#/definitions/ExecutionResults"}, ok="The scored rows.")
+    operation["parameters"] = [
+        _VERSION,
+        {"name": "format", "in": "query", "required": True, "type": "string", "enum": ["swagger"]},
+        _body("executionRequest", "ExecutionRequest"),
+    ]
+    return operation
+
+
+def _batch_paths() -> Json:
+    register = _operation("createJob", {"type": "string"}, ok="The id of the job, which is not started yet.")
+    register["parameters"] = [_VERSION, _body("batchExecutionRequest", "BatchExecutionRequest")]
+    start = _operation("startJob", None, status="204", ok="The job is queued.")
+    status = _operation("getJob", {"$ref": "#/definitions/BatchExecutionStatus"}, ok="Where the job stands.")
+    cancel = _operation("cancelJob", None, status="204", ok="The job is cancelled.")
+    for operation in (start, status, cancel):
+        operation["parameters"] = [_VERSION, _JOB_ID]
+    return {
+        "/jobs": {"post": register},
+        "/jobs/{jobId}": {"get": status, "delete": cancel},
+        "/jobs/{jobId}/start": {"post": start},
+    }
+
+
+def _operation(operation_id: str, schema: Json | None, *, ok: str, status: str = "200") -> Json:
+    success: Json = {"description": ok}
+    if schema:
+        success["schema"] = schema
+    failure = {"description": "An error.", "schema": {"$ref": "#/definitions/ErrorResponse"}}
+    return {"operationId": operation_id, "responses": {status: success, "default": failure}}
+
+
+def _body(name: str, definition: str) -> Json:
+    return {"name": name, "in": "body", "required": True, "schema": {"$ref": f"#/definitions/{definition}"}}
+
+
+def _rows(side: str, name: str, columns: Sequence[Column], *, required: bool, extra: Iterable[Column] = ()) -> Json:
+    """``Execution{side}s`` with one table, and the schema of its rows; ``extra`` columns may be left out."""
+    item: Json = {
+        "type": "object",
+        "properties": {column.name: _column(column) for column in [*columns, *extra]},
+    }
+    if required:
+        item["required"] = [column.name for column in columns]
+    table = {"type": "array", "items": {"$ref": f"#/definitions/Execution{side}sItem"}}
+    return {
+        f"Execution{side}s": {"type": "object", "properties": {name: table}},
+        f"Execution{side}sItem": item,
+    }
+
+
+def _column(column: Column) -> Json:
+    return {"type": column.type.lower(), **({"format": column.format} if column.format else {})}
+
+
+def _batch_definitions(inputs: Sequence[str], outputs: Mapping[str, str], parameters: Sequence[str]) -> dict[str, Json]:
+    reference = {"$ref": "#/definitions/BatchExecutionBlobReference"}
+    properties: Json = {}
+    required: list[str] = []
+    if inputs:
+        properties["Input"] = reference
+        properties["Inputs"] = {"type": "object", "properties": dict.fromkeys(inputs, reference)}
+    properties["Outputs"] = {
+        "type": "object",
+        "properties": {
+            name: {**reference, "description": f"A blob whose name ends in {extensions}."}
+            for name, extensions in outputs.items()
+        },
+    }
+    properties["GlobalParameters"] = {
+        "type": "object",
+        "properties": {name: {"type": "string"} for name in parameters},
+        **({"required": list(parameters)} if parameters else {}),
+    }
+    if parameters:
+        required.append("GlobalParameters")
+    text = {"type": "string"}
+    return {
+        "BatchExecutionRequest": {
+            "type": "object",
+            "properties": properties,
+            **({"required": required} if required else {}),
+        },
+        "BatchExecutionBlobReference": {
+            "type": "object",
+            "properties": dict.fromkeys(("ConnectionString", "RelativeLocation", "BaseLocation", "SasBlobToken"), text),
+        },
+        "BatchExecutionStatus": {
+            "type": "object",
+            "properties": {
+                "StatusCode": {
+                    "type": "string",
+                    "enum": ["NotStarted", "Running", "Failed", "Cancelled", "Finished"],
+                    "default": "NotStarted",
+                },
+                "Results": {"type": "object", "additionalProperties": reference},
+                "Details": text,
+            },
+        },
+    }
+
+
+_DETAIL: Json = {
+    "type": "object",
+    "properties": {name: {"type": "string"} for name in ("code", "target", "message")},
+}
+_ERROR: Json = {
+    "type": "object",
+    "properties": {
+        "error": {
+            "type": "object",
+            "properties": {
+                "code": {"type": "string"},
+                "message": {"type": "string"},
+                "details": {"type": "array", "items": _DETAIL},
+            },
+        }
+    },
+}

@@ -1,0 +1,145 @@
+"""New web services as the local Studio keeps them, and the three forms in which Azure Resource Manager shows them.
+
+A service is one document of the collection ``webServices``, under its resource id in lower case:
+
+* ``id``, ``name``, ``location`` ("South Central US"), ``tags`` as they were written; ``subscription`` as a GUID;
+* ``service``: the 32-hex id in the paths of its execution service, the same for the service's whole life;
+* ``properties``: the definition that is live, as GET shows it, or null while there has never been one;
+* ``contents``: what the envelopes in ``properties`` hold, by envelope;
+* ``keys``, ``storage_key``, ``commitment_plan``: what GET never shows;
+* ``models``: by asset key, each trained model that is in service: ``name``, ``uri``, ``credentials`` and ``digest``,
+  under which its bytes are kept;
+* ``experiment``: the experiment of the studio file that it was deployed from, null for one that a client made;
+* ``state``: provisioning state; ``created_on``, ``modified_on``; ``operation``: the id of the one in progress, or null.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Self
+
+from reconciler.emulator.definition_shape import Json
+
+COLLECTION = "webServices"
+RESOURCE_TYPE = "Microsoft.MachineLearning/webServices"
+
+# The order of the recordings, which people compare with.
+_ENVELOPE_ORDER = ("title", "description", "swaggerLocation", "readOnly", "realtimeConfiguration", "diagnostics")
+_AFTER_ENVELOPE = ("storageAccount", "machineLearningWorkspace")
+_FULL_ORDER = (
+    "assets",
+    "input",
+    "output",
+    "packageType",
+    "exampleRequest",
+    "exposeSampleData",
+    "parameters",
+    "package",
+)
+_LIST_ORDER = ("packageType", "exposeSampleData")
+_DEFAULTS: Json = {"readOnly": False, "realtimeConfiguration": {"maxConcurrentCalls": 20}, "exposeSampleData": True}
+
+
+@dataclass(frozen=True)
+class CachedModel:
+    """A trained model that was fetched when its service was provisioned."""
+
+    name: str
+    uri: str
+    credentials: str
+    digest: str
+
+    def __repr__(self) -> str:
+        return f"CachedModel({self.name!r}, digest={self.digest!r})"  # the uri may carry a signature
+
+
+@dataclass(frozen=True)
+class WebService:
+    """One New web service; the module's docstring says what each field holds."""
+
+    id: str
+    name: str
+    location: str
+    tags: dict[str, str] | None
+    subscription: str
+    service: str
+    created_on: str
+    modified_on: str
+    state: str = "Provisioning"
+    properties: Json | None = None
+    contents: dict[str, str] = field(default_factory=dict, repr=False)
+    keys: dict[str, str] = field(default_factory=dict, repr=False)
+    storage_key: str = field(default="", repr=False)
+    commitment_plan: str | None = None
+    models: dict[str, CachedModel] = field(default_factory=dict)
+    experiment: str | None = None
+    operation: str | None = None
+
+    @classmethod
+    def from_document(cls, document: Mapping[str, Any]) -> Self:
+        """The service of a document of the collection."""
+        models = {key: CachedModel(**model) for key, model in document["models"].items()}
+        return cls(**{**document, "models": models})
+
+    def to_document(self) -> dict[str, Any]:
+        """The document of the service."""
+        return asdict(self)
+
+
+def timestamp(moment: datetime) -> str:
+    """ISO 8601 with ``Z`` and a fraction whose trailing zeros are trimmed, as recorded."""
+    text = moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")
+    return text.rstrip("0").rstrip(".") + "Z"
+
+
+def accepted_view(service: WebService, *, patch: bool) -> Json:
+    """The tiny first body of a write [O]."""
+    properties: Json = {} if patch else {"payloadsInBlobStorage": False}
+    return _enveloped(service, {**properties, "provisioningState": "Provisioning"})
+
+
+def full_view(service: WebService, base_url: str) -> Json:
+    """What GET by name shows."""
+    return _view(service, base_url, _FULL_ORDER)
+
+
+def list_view(service: WebService, base_url: str) -> Json:
+    """What an item of a list shows: no payload (new-protocol 1, column "list item")."""
+    return _view(service, base_url, _LIST_ORDER)
+
+
+def swagger_location(service: WebService, base_url: str) -> str:
+    """Where the service's API description is: the subscription id without dashes (new-protocol 4)."""
+    subscription = service.subscription.replace("-", "")
+    return f"{base_url}/subscriptions/{subscription}/services/{service.service}/swagger.json"
+
+
+def _view(service: WebService, base_url: str, tail: tuple[str, ...]) -> Json:
+    # A service whose first provisioning failed has no definition: no tags, title, diagnostics, workspace, packageType,
+    # and an empty storage account [O].
+    live = {**_DEFAULTS, "storageAccount": {}} if service.properties is None else {**_DEFAULTS, **service.properties}
+    live["swaggerLocation"] = swagger_location(service, base_url)
+    shown: Json = {
+        "payloadsInBlobStorage": False,
+        "provisioningState": service.state,
+        "createdOn": service.created_on,
+        "modifiedOn": service.modified_on,
+    }
+    shown |= {name: live[name] for name in (*_ENVELOPE_ORDER, *_AFTER_ENVELOPE, *tail) if name in live}
+    return _enveloped(service, shown)
+
+
+def _enveloped(service: WebService, properties: Json) -> Json:
+    body: Json = {
+        "id": service.id,
+        "name": service.name,
+        "type": RESOURCE_TYPE,
+        "location": service.location,
+        "tags": service.tags,
+        "properties": properties,
+    }
+    if service.tags is None or (service.state == "Failed" and service.properties is None):
+        del body["tags"]
+    return body

@@ -1,0 +1,272 @@
+"""A running Studio for each test, and plain HTTP to talk to it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+import threading
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, TypeVar
+
+import aiohttp
+import pytest
+import yaml
+from azure.storage.blob import BlobClient
+
+from reconciler.emulator.context import Context
+from reconciler.emulator.server import Studio
+from reconciler.emulator.studio_file import StudioFile, load_studio
+from reconciler.emulator.workers import Workers
+
+T = TypeVar("T")
+
+WORKSPACE = "3ad1c2b4e5f60718293a4b5c6d7e8f90"
+TRAINING = "Breast Cancer [training exp.]"
+PREDICTIVE = "Breast Cancer [predictive exp.]"
+MODEL = "Breast Cancer [trained model]"
+DEFAULT_STUDIO = Path(__file__).parents[2] / "reconciler" / "emulator" / "default_studio.yaml"
+
+
+class StudioThread:
+    """One event loop in a thread, in which every Studio of the session runs with the same workers.
+
+    Workers take seconds to start, and a test's own loop ends with the test; so the Studios live in a loop that does
+    not, and tests reach them as anybody does, over HTTP.
+    """
+
+    def __init__(self) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="studios of the tests", daemon=True)
+        self._thread.start()
+        self.workers = self.call(self._make_workers())
+
+    @staticmethod
+    async def _make_workers() -> Workers:
+        return Workers(training=1, scoring=1)
+
+    def call(self, work: Coroutine[Any, Any, T]) -> T:
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
+
+    @contextmanager
+    def studio(self, studio_file: StudioFile | None = None, **options: Any) -> Iterator[Studio]:
+        running = Studio(studio_file, **{"workers": self.workers, **options})
+        self.call(running.__aenter__())
+        try:
+            yield running
+        finally:
+            self.call(running.__aexit__(None, None, None))
+
+    def close(self) -> None:
+        self.call(self.workers.aclose())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+
+@pytest.fixture(scope="session")
+def studio_thread() -> Iterator[StudioThread]:
+    thread = StudioThread()
+    yield thread
+    thread.close()
+
+
+@pytest.fixture(scope="session")
+def first_state(studio_thread: StudioThread, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The state of the default Studio after its first start: data sets written, initial models trained."""
+    state = tmp_path_factory.mktemp("first-state") / "state"
+    with studio_thread.studio(state=state):
+        pass
+    return state
+
+
+StartStudio = Callable[..., Studio]
+
+
+@pytest.fixture
+def start_studio(studio_thread: StudioThread, first_state: Path, tmp_path: Path) -> Iterator[Callable[..., Studio]]:
+    """Starts a Studio with a state of its own, that of a first start; sections of its file can be changed.
+
+    ``start_studio(behaviour={"putExisting": "conflict"})`` changes settings; ``workspaces=[…]`` replaces a list.
+    """
+    with ExitStack() as open_studios:
+
+        def start(state: Path | None = None, clock: Any = None, **changes: Any) -> Studio:
+            if state is None:
+                state = tmp_path / f"state-{len(list(tmp_path.iterdir()))}"
+            if not state.exists():
+                shutil.copytree(first_state, state)
+            options: dict[str, Any] = {"state": state} | ({} if clock is None else {"clock": clock})
+            return open_studios.enter_context(studio_thread.studio(changed_studio(**changes), **options))
+
+        yield start
+
+
+def changed_studio(**changes: Any) -> StudioFile:
+    """The default Studio with some sections changed."""
+    if not changes:
+        return load_studio(None)
+    content = yaml.safe_load(DEFAULT_STUDIO.read_text("utf-8"))
+    for section, value in changes.items():
+        content[section] = {**content[section], **value} if isinstance(value, Mapping) else value
+    return StudioFile.model_validate(content)
+
+
+@pytest.fixture
+def studio(start_studio: StartStudio) -> Studio:
+    """The default Studio, except that a patch takes effect at once: tests wait for nothing."""
+    return start_studio(timings={"patchTakesEffect": "0s"})
+
+
+@dataclass
+class Reply:
+    """An answer, read whole; ``body`` is the JSON in it, None if it is empty."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: Any
+
+    @property
+    def code(self) -> str:
+        """The most specific error code: that of the details, where there are any."""
+        error = self.body["error"]
+        return str((error.get("details") or [error])[0]["code"])
+
+
+@dataclass
+class Client:
+    """Plain HTTP to one Studio."""
+
+    context: Context
+    session: aiohttp.ClientSession = field(repr=False)
+
+    @property
+    def url(self) -> str:
+        return self.context.server_url
+
+    @property
+    def token(self) -> str:
+        return self.context.secrets.workspace_token(WORKSPACE)
+
+    @property
+    def storage(self) -> str:
+        return self.context.storage.connection_string("contosostore", self.url)
+
+    async def send(self, method: str, path: str, body: Any = None, *, token: str | None = None, **query: str) -> Reply:
+        target = path if path.startswith("http") else self.url + path
+        headers = {} if token is None else {"Authorization": f"Bearer {token}"}
+        if isinstance(body, str | bytes):
+            content: dict[str, Any] = {"data": body}
+        else:
+            content = {} if body is None else {"json": body}
+        async with self.session.request(method, target, params=query, headers=headers, **content) as response:
+            text = await response.text()
+            return Reply(response.status, response.headers, _json(text, response.content_type))
+
+    async def manage(self, method: str, path: str = "", body: Any = None, *, token: str | None = None) -> Reply:
+        """A call to the management API below …/webservices, with the workspace's token if no other is given."""
+        return await self.send(method, f"/workspaces/{WORKSPACE}/webservices{path}", body, token=token or self.token)
+
+    async def service_id(self, name: str) -> str:
+        services = (await self.manage("GET")).body
+        (found,) = [service["Id"] for service in services if service["Name"] == name]
+        return str(found)
+
+    async def endpoint(self, service: str = PREDICTIVE, name: str = "clinica") -> dict[str, Any]:
+        reply = await self.manage("GET", f"/{await self.service_id(service)}/endpoints/{name}")
+        assert reply.status == 200, reply.body
+        found: dict[str, Any] = reply.body
+        return found
+
+    async def new_service(self, name: str = "BreastCancer") -> dict[str, str]:
+        """Base URL and key of a New web service, under the names that a Classic endpoint has for them."""
+        for document in self.context.documents.collection("webServices").values():
+            if document["name"] == name:
+                subscription = document["subscription"].replace("-", "")
+                location = f"{self.url}/subscriptions/{subscription}/services/{document['service']}"
+                return {"ApiLocation": location, "PrimaryKey": document["keys"]["primary"]}
+        raise KeyError(name)
+
+    async def call(self, endpoint: Mapping[str, Any], method: str, path: str, body: Any = None, **query: str) -> Reply:
+        """A call to an endpoint's execution API with its primary key."""
+        return await self.send(
+            method,
+            endpoint["ApiLocation"] + path,
+            body,
+            token=endpoint["PrimaryKey"],
+            **{"api-version": "2.0", **query},
+        )
+
+    async def upload(self, blob: str, data: bytes) -> None:
+        account, _, path = f"contosostore/{blob}".partition("/")
+        container, _, name = path.partition("/")
+        await asyncio.to_thread(_upload, self.storage, container, name, data)
+        assert account == "contosostore"
+
+    async def download(self, blob: str) -> bytes:
+        container, _, name = blob.partition("/")
+        return await asyncio.to_thread(_download, self.storage, container, name)
+
+    def stored(self, blob: str) -> dict[str, str]:
+        """A blob of the Studio's own account as a batch job names it."""
+        return {"ConnectionString": self.storage, "RelativeLocation": blob}
+
+    def signed(self, blob: str, *, container: str = "models", **options: Any) -> dict[str, str]:
+        """A blob as a result and a PATCH name it."""
+        token = self.context.storage.sign(
+            "contosostore", container, **{"valid_for": timedelta(hours=1), "permissions": "rl", **options}
+        )
+        return {
+            "BaseLocation": f"{self.url}/contosostore/",
+            "RelativeLocation": f"{container}/{blob}",
+            "SasBlobToken": token,
+        }
+
+    async def finished(self, endpoint: Mapping[str, Any], job_id: str) -> dict[str, Any]:
+        """Polls a job until it has ended."""
+        async with asyncio.timeout(60):
+            while True:
+                status = (await self.call(endpoint, "GET", f"/jobs/{job_id}")).body
+                if status["StatusCode"] not in {"NotStarted", "Running"}:
+                    found: dict[str, Any] = status
+                    return found
+                await asyncio.sleep(0.02)
+
+    async def run_job(self, endpoint: Mapping[str, Any], request: Mapping[str, Any]) -> dict[str, Any]:
+        """Registers and starts a job and waits for its end."""
+        job_id = (await self.call(endpoint, "POST", "/jobs", request)).body
+        assert isinstance(job_id, str), job_id
+        started = await self.call(endpoint, "POST", f"/jobs/{job_id}/start")
+        assert started.status == 204, started.body
+        return await self.finished(endpoint, job_id)
+
+
+def _json(text: str, content_type: str) -> Any:
+    return json.loads(text) if text and content_type == "application/json" else text or None
+
+
+def _upload(connection_string: str, container: str, name: str, data: bytes) -> None:
+    with BlobClient.from_connection_string(connection_string, container, name) as blob:
+        blob.upload_blob(data, overwrite=True)
+
+
+def _download(connection_string: str, container: str, name: str) -> bytes:
+    with BlobClient.from_connection_string(connection_string, container, name) as blob:
+        return blob.download_blob().readall()
+
+
+@pytest.fixture
+async def connect() -> AsyncIterator[Callable[[Studio], Client]]:
+    """Makes a client of a Studio."""
+    async with aiohttp.ClientSession() as session:
+        yield lambda studio: Client(studio.context, session)
+
+
+@pytest.fixture
+def client(studio: Studio, connect: Callable[[Studio], Client]) -> Client:
+    """Plain HTTP to `studio`."""
+    return connect(studio)

@@ -1,0 +1,69 @@
+"""One local storage account on a loopback port, with a clock that a test can move."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+
+from reconciler.emulator.documents import Documents
+from reconciler.emulator.storage import BlobService
+
+KEY = base64.b64encode(b"k" * 64).decode()
+
+
+@dataclass
+class Clock:
+    """The real time, plus what the test says; clients sign with the real one."""
+
+    ahead: timedelta = field(default_factory=timedelta)
+
+    def __call__(self) -> datetime:
+        return datetime.now(UTC) + self.ahead
+
+
+@dataclass(frozen=True)
+class Account:
+    name: str
+    key: str
+    server_url: str
+    url: str
+    connection_string: str
+    service: BlobService
+    clock: Clock
+    directory: Path
+
+
+@pytest.fixture
+async def account(tmp_path) -> AsyncIterator[Account]:
+    clock = Clock()
+    documents = Documents.open(None)
+    service = BlobService(documents, tmp_path / "contents", {"studiostore": KEY, "other": KEY}, clock=clock)
+    app = web.Application()
+    app.add_routes(service.routes())
+    app.add_routes([web.get("/workspaces/{w}", _elsewhere)])
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    server_url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    yield Account(
+        "studiostore",
+        KEY,
+        server_url,
+        f"{server_url}/studiostore",
+        service.connection_string("studiostore", server_url),
+        service,
+        clock,
+        tmp_path / "contents",
+    )
+    await runner.cleanup()
+    documents.close()
+
+
+async def _elsewhere(_: web.Request) -> web.Response:
+    return web.Response(text="not storage")

@@ -1,0 +1,223 @@
+"""Training and scoring in processes of their own."""
+
+import asyncio
+import hashlib
+import os
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from reconciler.emulator.workers import (
+    ScoringError,
+    TrainingError,
+    TrainingExperiment,
+    UnreadableModelError,
+    WorkerDied,
+    Workers,
+)
+
+EXPERIMENT = TrainingExperiment("Two-Class Logistic Regression", "diagnosis")
+LINE = TrainingExperiment("Linear Regression", "y")
+LINE_DATA = b"x,y\n" + b"".join(b"%d,%d\n" % (x, x) for x in range(10))
+
+on_shared_workers = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def shared():
+    """Workers for the tests that leave them as they were; each start takes seconds."""
+    async with Workers() as workers:
+        yield workers
+
+
+@pytest.fixture
+async def workers():
+    async with Workers() as workers:
+        yield workers
+
+
+def digest_of(ilearner):
+    return hashlib.sha256(ilearner).hexdigest()
+
+
+def children():
+    """This process's children that live, by their ids."""
+    found = set()
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            name, _, rest = stat.read_text().rpartition(")")
+        except OSError:
+            continue
+        state, parent = rest.split()[:2]
+        if int(parent) == os.getpid() and state != "Z":
+            found.add(int(name.split()[0]))
+    return found
+
+
+async def halted_child():
+    """Wait for the next child to start, and stop it where it is: it then answers nothing, however fast it is."""
+    before = children()
+    while not (new := children() - before):  # noqa: ASYNC110 - the kernel has no event for it
+        await asyncio.sleep(0)
+    pid = new.pop()
+    os.kill(pid, signal.SIGSTOP)
+    return pid
+
+
+@on_shared_workers
+async def test_a_model_goes_from_data_to_scores(shared):
+    data = await shared.dataset("breast-cancer", 250)
+    trained = await shared.train(data, EXPERIMENT)
+    digest = digest_of(trained.ilearner)
+
+    about = await shared.describe(trained.ilearner, digest)
+    columns = [column.name for column in about.columns]
+    rows = [[row[name] for name in columns] for row in about.example_rows]
+    scored = await shared.score(trained.ilearner, digest, columns, rows)
+
+    assert trained.evaluation_csv.startswith(b"Accuracy,Precision,Recall,F-Score,AUC")
+    assert (about.label, about.classes) == ("diagnosis", ["benign", "malignant"])
+    assert scored.columns[-2:] == ["Scored Labels", "Scored Probabilities"]
+    assert all(0 <= row[-1] <= 1 for row in scored.rows)
+
+
+@on_shared_workers
+async def test_errors_come_back_as_they_were_raised(shared):
+    with pytest.raises(TrainingError) as training:
+        await shared.train(b"a,b\n1,2\n", EXPERIMENT)
+    with pytest.raises(UnreadableModelError) as describing:
+        await shared.describe(b"junk", digest_of(b"junk"))
+    with pytest.raises(ValueError, match="no data set 'iris'"):
+        await shared.dataset("iris", 10)
+
+    assert (training.value.code, describing.value.code) == ("0001", "IncompatibleModel")
+
+
+@on_shared_workers
+async def test_a_model_is_sent_again_when_the_worker_has_dropped_it(shared):
+    """More models than a worker keeps, and back to the first: neither side may be confused by it."""
+    models = []
+    for i in range(18):
+        data = b"x,y\n" + b"".join(b"%d,%d\n" % (x, (i + 1) * x) for x in range(10))
+        models.append((await shared.train(data, LINE)).ilearner)
+
+    for _ in range(2):
+        for i, ilearner in enumerate(models):
+            scored = await shared.score(ilearner, digest_of(ilearner), ["x"], [[10]])
+            assert scored.rows[0][-1] == pytest.approx(10 * (i + 1))
+
+
+@on_shared_workers
+async def test_a_refused_row_does_not_cost_the_worker(shared):
+    ilearner = (await shared.train(LINE_DATA, LINE)).ilearner
+    digest = digest_of(ilearner)
+    await shared.describe(ilearner, digest)
+    before = children()
+
+    with pytest.raises(ScoringError):
+        await shared.score(ilearner, digest, ["x"], [["text"]])
+    await shared.score(ilearner, digest, ["x"], [[1]])
+
+    assert children() == before
+
+
+async def test_a_worker_that_is_killed_fails_its_own_call_and_no_other(workers):
+    doomed = asyncio.create_task(workers.train(LINE_DATA, LINE))
+    pid = await halted_child()
+
+    other = await workers.train(LINE_DATA, LINE)
+    os.kill(pid, signal.SIGKILL)
+
+    assert other.ilearner
+    with pytest.raises(WorkerDied):
+        await doomed
+    assert len(await asyncio.gather(workers.train(LINE_DATA, LINE), workers.train(LINE_DATA, LINE))) == 2
+
+
+async def test_a_worker_that_died_idle_is_replaced(workers):
+    before = children()
+    await workers.warm_up()
+    for pid in children() - before:
+        os.kill(pid, signal.SIGKILL)
+
+    outcomes = [await asyncio.gather(workers.dataset("diabetes", 10), return_exceptions=True) for _ in range(2)]
+
+    assert isinstance(outcomes[0][0], (bytes, WorkerDied))
+    assert isinstance(outcomes[1][0], bytes)
+
+
+async def test_a_cancelled_training_ends_its_process(workers):
+    task = asyncio.create_task(workers.train(LINE_DATA, LINE))
+    pid = await halted_child()
+
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+    assert pid not in children()
+    assert (await workers.train(LINE_DATA, LINE)).ilearner
+
+
+async def test_no_more_trainings_run_at_once_than_there_are_workers():
+    before = children()
+    async with Workers(training=1) as workers:
+        trained = await asyncio.gather(*(workers.train(LINE_DATA, LINE) for _ in range(4)))
+
+        assert len(trained) == 4
+        assert len(children() - before) == 1
+
+
+async def test_closing_leaves_no_process_and_takes_no_more_calls():
+    workers = Workers()
+    busy = asyncio.create_task(workers.train(LINE_DATA, LINE))
+    before = children()
+    await halted_child()
+    idle = await workers.dataset("diabetes", 10)
+
+    await workers.aclose()
+
+    assert idle
+    assert children() == before
+    with pytest.raises(WorkerDied):
+        await busy
+    with pytest.raises(RuntimeError, match="closed"):
+        await workers.dataset("diabetes", 10)
+
+
+async def test_workers_that_were_never_used_cost_nothing():
+    before = children()
+    async with Workers():
+        assert children() == before
+
+
+SERVER = """
+import asyncio, os
+from reconciler.emulator.workers import Workers
+
+async def main():
+    async with Workers() as workers:
+        await workers.warm_up()
+        print("sklearn" in __import__("sys").modules, flush=True)
+        await asyncio.Event().wait()
+
+asyncio.run(main())
+"""
+
+
+async def test_no_worker_outlives_a_server_that_was_killed():
+    """And the server has not loaded scikit-learn. The pipe's end comes only when all that hold it are gone."""
+    server = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", SERVER, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+    )
+    assert await server.stdout.readline() == b"False\n"
+
+    server.kill()
+    await server.wait()
+
+    async with asyncio.timeout(30):
+        # The workers hold the server's standard error, so that it ends with the last of them.
+        assert await server.stderr.read() == b""
+    await server.stdout.read()
