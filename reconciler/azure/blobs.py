@@ -1,0 +1,301 @@
+"""Blob storage: where inputs go and where trained models lie."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+from urllib.parse import quote, urlsplit
+
+from pydantic import SecretStr
+
+from reconciler.azure.clouds import is_loopback
+from reconciler.azure.errors import Conflict, ConnectionStringError, InvalidReply, NotFound
+
+if TYPE_CHECKING:
+    from azure.storage.blob.aio import BlobClient, BlobServiceClient
+
+# Larger files go in blocks of this size, several at once: no file is ever in memory as a whole.
+_BLOCK = 1 << 20
+_BLOCKS_AT_ONCE = 4
+
+# A signature is valid from a little before now, because clocks differ.
+_BACKDATED = timedelta(minutes=5)
+
+Progress = Callable[[int, int], None]
+"""Takes the bytes sent so far and the bytes there are."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredBlob:
+    """A blob by its account and ``container/name``: what a job reads from or writes to (classic-protocol 3)."""
+
+    connection_string: SecretStr
+    relative: str
+
+
+@dataclass(frozen=True, slots=True)
+class BlobReference:
+    """A blob by its place and a signature (classic-protocol 3).
+
+    Attributes:
+        base: Ends with ``/``.
+        relative: ``container/name``, without a leading ``/``.
+        sas: Begins with ``?``, or is empty.
+    """
+
+    base: str
+    relative: str
+    sas: SecretStr
+
+    @classmethod
+    def of(cls, base: str, relative: str, sas: str) -> BlobReference:
+        """From the parts as they come on the wire, where every mixture of slashes and ``?`` was seen."""
+        token = sas.strip().lstrip("?")
+        return cls(base.rstrip("/") + "/", relative.lstrip("/"), SecretStr(f"?{token}" if token else ""))
+
+
+@dataclass(frozen=True, slots=True)
+class BlobProperties:
+    """What a blob is, without its content."""
+
+    length: int
+    etag: str
+    md5: bytes | None
+
+
+class Blobs:
+    """One storage account, by its connection string. An async context manager."""
+
+    def __init__(
+        self,
+        connection_string: SecretStr,
+        *,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        retry_pause: int = 1,
+    ) -> None:
+        """Make a client; nothing is sent.
+
+        Args:
+            connection_string: With ``AccountName`` and ``AccountKey``.
+            clock: The time that signatures count from.
+            retry_pause: Seconds between the few tries of a call.
+
+        Raises:
+            ConnectionStringError: it is not a connection string with an account and a key.
+        """
+        parts = _parts(connection_string.get_secret_value())
+        self._account = parts["accountname"]
+        self._key = SecretStr(parts["accountkey"])
+        self._clock = clock
+        self._retry_pause = retry_pause
+        self._service = _service(connection_string, retry_pause)
+        self._base = f"{self._service.url.split('?')[0].rstrip('/')}/"
+
+    async def __aenter__(self) -> Self:
+        await self._service.__aenter__()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._service.close()
+
+    @property
+    def base(self) -> str:
+        """The account's blob endpoint with a trailing slash, as a location's base has it."""
+        return self._base
+
+    def holds(self, base: str) -> bool:
+        """Whether ``base``, of some location, is this account; letter case, slashes and http or https aside."""
+        return _identity(base) == _identity(self._base)
+
+    async def upload_once(self, container: str, name: str, path: Path, progress: Progress | None = None) -> bool:
+        """Upload a file unless the blob is there; never overwrites. Makes the container if it is missing.
+
+        Returns:
+            Whether it was uploaded: False if the blob was there, or came to be there meanwhile.
+
+        Raises:
+            Conflict: what is there has another length, so it is something else.
+            OSError: the file can't be read.
+            ServiceError: storage refuses, or can't be reached.
+        """
+        size = (await asyncio.to_thread(path.stat)).st_size
+        if await self._is_there(container, name, size):
+            return False
+        try:
+            await self._upload(container, name, path, size, progress)
+        except NotFound:
+            await self._make(container)
+            await self._upload(container, name, path, size, progress)
+        except Conflict:
+            # Another process was quicker, or our own upload's answer was lost and the second try met it.
+            if not await self._is_there(container, name, size):
+                raise
+            return False
+        return True
+
+    async def properties(self, container: str, name: str) -> BlobProperties | None:
+        """A blob's properties; None when there is no such blob or container.
+
+        Raises:
+            ServiceError: storage refuses, or can't be reached.
+        """
+        try:
+            async with self._asking(f"look for blob {container}/{name}"):
+                found = await self._blob(container, name).get_blob_properties()
+        except NotFound:
+            return None
+        md5 = found.content_settings.content_md5
+        return BlobProperties(found.size, str(found.etag), bytes(md5) if md5 else None)
+
+    async def read(self, container: str, name: str) -> bytes:
+        """A whole blob.
+
+        Raises:
+            NotFound: there is none.
+            ServiceError: storage refuses, or can't be reached.
+        """
+        async with self._asking(f"read blob {container}/{name}"):
+            return await _content(self._blob(container, name))
+
+    async def read_reference(self, reference: BlobReference) -> bytes:
+        """A whole blob, of whatever account, by the reference's own signature.
+
+        Raises:
+            NotFound: there is none.
+            SignInError: the signature is not accepted; it may have expired.
+            ServiceError: storage refuses, or can't be reached.
+        """
+        from azure.storage.blob.aio import BlobClient  # noqa: PLC0415 - late: takes 0.3 s
+
+        url = reference.base + quote(reference.relative) + reference.sas.get_secret_value()
+        async with self._asking(f"read blob {reference.relative}", reference.base):
+            client = BlobClient.from_blob_url(url, **_options(reference.base, self._retry_pause))
+            async with client:
+                return await _content(client)
+
+    def sign(self, container: str, name: str, valid_for: timedelta) -> SecretStr:
+        """A signature, ``?sv=…``, that lets its holder read this one blob for so long. Nothing is sent."""
+        from azure.storage.blob import BlobSasPermissions, generate_blob_sas  # noqa: PLC0415 - late: takes 0.3 s
+
+        now = self._clock()
+        token = generate_blob_sas(
+            self._account,
+            container,
+            name,
+            account_key=self._key.get_secret_value(),
+            permission=BlobSasPermissions(read=True),
+            start=now - _BACKDATED,
+            expiry=now + valid_for,
+        )
+        return SecretStr(f"?{token}")
+
+    async def _is_there(self, container: str, name: str, size: int) -> bool:
+        found = await self.properties(container, name)
+        if found is not None and found.length != size:
+            raise Conflict(
+                f"a blob of {found.length} bytes is there already, and the file has {size}",
+                operation=f"upload blob {container}/{name}",
+            )
+        return found is not None
+
+    async def _upload(self, container: str, name: str, path: Path, size: int, progress: Progress | None) -> None:
+        content = await asyncio.to_thread(path.open, "rb")
+        try:
+            async with self._asking(f"upload blob {container}/{name}"):
+                await self._blob(container, name).upload_blob(
+                    content,
+                    length=size,
+                    overwrite=False,
+                    max_concurrency=_BLOCKS_AT_ONCE,
+                    progress_hook=_hook(progress, size),
+                )
+        finally:
+            content.close()
+
+    async def _make(self, container: str) -> None:
+        try:
+            async with self._asking(f"make container {container}"):
+                await self._service.create_container(container)
+        except Conflict:
+            return
+
+    def _blob(self, container: str, name: str) -> BlobClient:
+        return self._service.get_blob_client(container, name)
+
+    @asynccontextmanager
+    async def _asking(self, operation: str, url: str | None = None) -> AsyncIterator[None]:
+        from azure.core.exceptions import AzureError  # noqa: PLC0415 - as late as the client itself
+
+        from reconciler.azure.failures import Call, translated  # noqa: PLC0415
+
+        try:
+            yield
+        except AzureError as error:
+            raise translated(Call(operation, url or self._base), error) from None
+        except ValueError as error:
+            # The library's word for an answer that lacks a header, or for a URL that is none.
+            raise InvalidReply(str(error), operation=operation) from None
+
+
+def _hook(progress: Progress | None, size: int) -> Callable[[int, int | None], Awaitable[None]] | None:
+    if progress is None:
+        return None
+
+    async def report(sent: int, _: int | None) -> None:
+        progress(sent, size)
+
+    return report
+
+
+async def _content(client: BlobClient) -> bytes:
+    return await (await client.download_blob()).readall()
+
+
+def _parts(connection_string: str) -> dict[str, str]:
+    parts = {
+        name.strip().lower(): value.strip()
+        for name, sign, value in (part.partition("=") for part in connection_string.split(";"))
+        if sign
+    }
+    missing = [name for name in ("AccountName", "AccountKey") if not parts.get(name.lower())]
+    if missing:
+        raise ConnectionStringError(
+            f"the storage connection string has no {' and no '.join(missing)}; "
+            "it should read like DefaultEndpointsProtocol=https;AccountName=…;AccountKey=…"
+        )
+    return parts
+
+
+def _service(connection_string: SecretStr, retry_pause: int) -> BlobServiceClient:
+    from azure.storage.blob.aio import BlobServiceClient  # noqa: PLC0415 - late: takes 0.3 s
+
+    secret = connection_string.get_secret_value()
+    endpoint = _parts(secret).get("blobendpoint", "")
+    try:
+        return BlobServiceClient.from_connection_string(secret, **_options(endpoint, retry_pause))
+    except ValueError as error:
+        raise ConnectionStringError(f"the storage connection string can't be used: {error}") from None
+
+
+def _options(endpoint: str, retry_pause: int) -> dict[str, Any]:
+    """Few tries, short waits; and no proxy between us and a loopback account."""
+    from azure.storage.blob.aio import LinearRetry  # noqa: PLC0415 - late: takes 0.3 s
+
+    return {
+        "retry_policy": LinearRetry(backoff=retry_pause, retry_total=3, random_jitter_range=retry_pause),
+        "max_single_put_size": _BLOCK,
+        "max_block_size": _BLOCK,
+        "connection_timeout": 10,
+        "read_timeout": 60,
+        "use_env_settings": not is_loopback(urlsplit(endpoint).hostname or ""),
+    }
+
+
+def _identity(base: str) -> tuple[str, str]:
+    parts = urlsplit(base.lower())
+    return parts.netloc, parts.path.strip("/")

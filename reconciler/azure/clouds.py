@@ -1,0 +1,236 @@
+"""Clouds: the hosts of a Studio and where to sign in.
+
+``public`` and ``germany`` are built in; any other is a JSON file, such as the emulator writes.
+"""
+
+from __future__ import annotations
+
+import difflib
+import ipaddress
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from reconciler.azure.errors import CloudError
+
+FORMAT_MAJOR = "1"
+
+
+@dataclass(frozen=True, slots=True)
+class Cloud:
+    """Hosts, sign-in and pace of one cloud.
+
+    Attributes:
+        name: What people call it.
+        resource_manager_url: Base URL of Azure Resource Manager, without a trailing slash.
+        audience: Whom a Resource Manager token is for.
+        regions: Management base URL by region, as the service spells regions (classic-protocol 1.1).
+        management_base: One management base URL for every region, instead of ``regions``.
+        authority: Sign-in host of azure-identity's default chain; unused with ``token_url``.
+        token_url: Token endpoint for a client-credentials sign-in, with ``{tenant}`` already filled in.
+        tenant_id: The tenant of ``token_url``.
+        client_id_env: Name of the environment variable that holds the client id.
+        client_secret_env: Name of the environment variable that holds the client secret.
+        env_file: ``KEY=VALUE`` file in which such variables may also be.
+        settle: How long a changed endpoint takes to serve its new model (classic-protocol 1.7: about 30 s).
+        poll: First interval of polling a job or an operation.
+        allow_http: Whether its hosts are plain HTTP, which only loopback hosts may be.
+    """
+
+    name: str
+    resource_manager_url: str
+    audience: str
+    regions: Mapping[str, str] = field(default_factory=dict)
+    management_base: str | None = None
+    authority: str | None = None
+    token_url: str | None = None
+    tenant_id: str | None = None
+    client_id_env: str | None = None
+    client_secret_env: str | None = None
+    env_file: Path | None = None
+    settle: timedelta = timedelta(seconds=30)
+    poll: timedelta = timedelta(seconds=5)
+    allow_http: bool = False
+
+    @property
+    def scope(self) -> str:
+        """The scope to ask a Resource Manager token for."""
+        return self.audience.rstrip("/") + "/.default"
+
+    def management_url(self, region: str) -> str:
+        """Base URL of the Classic management API in ``region``, without a trailing slash.
+
+        Spaces and letter case do not matter: ``southcentralus`` is ``South Central US``.
+
+        Raises:
+            CloudError: the cloud has no such region; the message lists those it has.
+        """
+        if self.management_base is not None:
+            return self.management_base
+        by_key = {_region_key(name): url for name, url in self.regions.items()}
+        url = by_key.get(_region_key(region))
+        if url is None:
+            raise CloudError(self._unknown_region(region))
+        return url
+
+    def _unknown_region(self, region: str) -> str:
+        keys = {_region_key(name): name for name in self.regions}
+        near = difflib.get_close_matches(_region_key(region), keys, n=1)
+        hint = f", did you mean {keys[near[0]]!r}?" if near else ";"
+        return f"cloud {self.name!r} has no region {region!r}{hint} it has {', '.join(self.regions)}"
+
+
+def _region_key(region: str) -> str:
+    return "".join(region.split()).lower()
+
+
+PUBLIC = Cloud(
+    name="public",
+    resource_manager_url="https://management.azure.com",
+    audience="https://management.azure.com/",
+    authority="login.microsoftonline.com",
+    # classic-protocol 1.1
+    regions={
+        "South Central US": "https://management.azureml.net",
+        "West Europe": "https://europewest.management.azureml.net",
+        "Southeast Asia": "https://asiasoutheast.management.azureml.net",
+        "Japan East": "https://japaneast.management.azureml.net",
+        "West Central US": "https://uswestcentral.management.azureml.net",
+        "Integration Test": "https://management.azureml-int.net",
+    },
+)
+
+GERMANY = Cloud(
+    name="germany",
+    resource_manager_url="https://management.microsoftazure.de",
+    audience="https://management.core.cloudapi.de/",
+    authority="login.microsoftonline.de",
+    # classic-protocol 1.1
+    regions={"Germany Central": "https://germanycentral.management.azureml.de"},
+)
+
+BUILT_IN = {cloud.name: cloud for cloud in (PUBLIC, GERMANY)}
+
+
+def load_cloud(name_or_path: str | Path) -> Cloud:
+    """A built-in cloud by its name, else the cloud file at that path.
+
+    Raises:
+        CloudError: there is neither, or the file is not a cloud file. The message names the wrong member.
+    """
+    built_in = BUILT_IN.get(str(name_or_path))
+    if built_in is not None:
+        return built_in
+    path = Path(name_or_path)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise CloudError(_not_found(name_or_path)) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise CloudError(f"cloud file {path} can't be read: {error}") from error
+    try:
+        content = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise CloudError(f"cloud file {path} is not JSON: line {error.lineno}: {error.msg}") from error
+    if not isinstance(content, dict):
+        raise CloudError(f"cloud file {path} must hold a JSON object")
+    return _CloudFile(path, content).cloud()
+
+
+def _not_found(name_or_path: str | Path) -> str:
+    near = difflib.get_close_matches(str(name_or_path), BUILT_IN, n=1)
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    known = " and ".join(repr(name) for name in BUILT_IN)
+    origin = f"built in are {known}; the emulator writes a file when it starts"
+    return f"no cloud file {str(name_or_path)!r}{hint} ({origin})"
+
+
+@dataclass(frozen=True, slots=True)
+class _CloudFile:
+    """Reads a cloud file's members; unknown ones belong to a later minor version and are ignored."""
+
+    path: Path
+    content: dict[str, Any]
+
+    def cloud(self) -> Cloud:
+        version = self._text(self.content, "formatVersion")
+        if version.split(".")[0] != FORMAT_MAJOR:
+            raise self._error("formatVersion", f"is {version!r}; this program reads {FORMAT_MAJOR}.x")
+        sign_in = self.content.get("signIn")
+        if sign_in is not None and not isinstance(sign_in, dict):
+            raise self._error("signIn", "must be an object")
+        urls = {name: self._url(self.content, name) for name in ("managementUrl", "resourceManagerUrl")}
+        tenant = token_url = client_id = client_secret = None
+        if sign_in is not None:
+            tenant = self._text(sign_in, "tenantId", "signIn.")
+            token_url = self._url(sign_in, "tokenUrl", "signIn.").replace("{tenant}", tenant)
+            client_id = self._variable(sign_in, "clientId")
+            client_secret = self._variable(sign_in, "clientSecret")
+        env_file = self._text(self.content, "envFile") if "envFile" in self.content else None
+        return Cloud(
+            name=self._text(self.content, "name"),
+            management_base=urls["managementUrl"],
+            resource_manager_url=urls["resourceManagerUrl"],
+            audience=self._text(self.content, "audience"),
+            authority=PUBLIC.authority,
+            token_url=token_url,
+            tenant_id=tenant,
+            client_id_env=client_id,
+            client_secret_env=client_secret,
+            env_file=self.path.parent / env_file if env_file else None,
+            settle=self._seconds("settleSeconds", PUBLIC.settle),
+            poll=self._seconds("pollSeconds", PUBLIC.poll),
+            allow_http=any(url.startswith("http://") for url in urls.values()),
+        )
+
+    def _error(self, member: str, what: str) -> CloudError:
+        return CloudError(f"cloud file {self.path}: {member} {what}")
+
+    def _text(self, where: Mapping[str, Any], member: str, prefix: str = "") -> str:
+        value = where.get(member)
+        if not isinstance(value, str) or not value:
+            raise self._error(prefix + member, "is missing" if value is None else "must be a text")
+        return value
+
+    def _url(self, where: Mapping[str, Any], member: str, prefix: str = "") -> str:
+        value = self._text(where, member, prefix)
+        try:
+            parts = urlsplit(value)
+            host = parts.hostname
+        except ValueError as error:
+            raise self._error(prefix + member, f"is not a URL: {error}") from error
+        if parts.scheme not in {"http", "https"} or not host:
+            raise self._error(prefix + member, f"must be an http or https URL, not {value!r}")
+        if parts.username is not None or parts.password is not None or parts.query:
+            raise self._error(prefix + member, "must hold neither credentials nor a query")
+        if parts.scheme == "http" and not is_loopback(host):
+            raise self._error(prefix + member, f"uses http on {host!r}, which would send keys in the clear: use https")
+        return value.rstrip("/")
+
+    def _variable(self, sign_in: Mapping[str, Any], member: str) -> str:
+        value = sign_in.get(member)
+        if not isinstance(value, dict) or not isinstance(value.get("env"), str) or not value["env"]:
+            raise self._error(f"signIn.{member}", 'must be {"env": "NAME"}: the file holds no secrets')
+        return str(value["env"])
+
+    def _seconds(self, member: str, default: timedelta) -> timedelta:
+        value = self.content.get(member)
+        if value is None:
+            return default
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 86400:
+            raise self._error(member, "must be a number of seconds from 0 to 86400")
+        return timedelta(seconds=value)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether ``host``, a name or an address, is this machine by its spelling; nothing is looked up."""
+    if host.lower() == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

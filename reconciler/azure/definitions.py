@@ -1,0 +1,331 @@
+"""New web services in Azure Resource Manager, through azure-mgmt-resource (new-protocol 1 to 3 and 7)."""
+
+from __future__ import annotations
+
+import asyncio
+import difflib
+import json
+from collections.abc import Mapping
+from copy import copy
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Self
+from urllib.parse import quote, urlsplit
+
+from azure.core.credentials_async import AsyncTokenCredential
+from azure.core.exceptions import AzureError, HttpResponseError
+from azure.core.pipeline import PipelineRequest
+from azure.core.pipeline.policies import AsyncBearerTokenCredentialPolicy, RequestIdPolicy, UserAgentPolicy
+from azure.core.rest import AsyncHttpResponse, HttpRequest
+from pydantic import SecretStr
+
+from reconciler.azure.clouds import Cloud, is_loopback
+from reconciler.azure.errors import (
+    DefinitionError,
+    InvalidReply,
+    ServiceError,
+    ServiceUnavailable,
+    SignInError,
+)
+from reconciler.azure.failures import Call, body_of, error_of, read_error_body, request_id_of, translated
+from reconciler.azure.retries import Retries
+
+if TYPE_CHECKING:
+    from azure.mgmt.resource.resources.aio import ResourceManagementClient
+
+API_VERSION = "2017-01-01"
+
+# A PATCH takes 10 to 15 s (new-protocol 3); one that is not through after this long is stuck.
+_PATIENCE = timedelta(minutes=15)
+
+
+@dataclass(frozen=True, slots=True)
+class TrainedModelAsset:
+    """The one asset of a definition that is the trained model.
+
+    Attributes:
+        pointer: JSON Pointer (RFC 6901) of its uri, in the definition's own letter case.
+        uri: The uri as it stands.
+        key: The asset's key, a positional label such as ``asset3``.
+        name: The asset's name, in its own letter case.
+    """
+
+    pointer: str
+    uri: str
+    key: str
+    name: str
+
+
+class _ResourceManagerSignIn(AsyncBearerTokenCredentialPolicy[HttpRequest, AsyncHttpResponse]):
+    """Adds the token, to calls of the cloud's own Resource Manager alone.
+
+    Operations and next pages are followed by the absolute URLs that the service gives (new-protocol 3),
+    regional hosts among them; a token must not follow one that leads elsewhere.
+    """
+
+    def __init__(self, cloud: Cloud, credential: AsyncTokenCredential) -> None:
+        super().__init__(credential, cloud.scope)
+        self._allow_http = cloud.allow_http
+        self._host = urlsplit(cloud.resource_manager_url).netloc
+
+    async def on_request(self, request: PipelineRequest[HttpRequest]) -> None:
+        parts = urlsplit(request.http_request.url)
+        if parts.netloc != self._host and not parts.netloc.endswith(f".{self._host}"):
+            message = f"the service leads to {parts.netloc}, which is not {self._host}; no token is sent there"
+            raise InvalidReply(message, operation="follow a link")
+        if parts.scheme != "https":
+            if not self._allow_http or not is_loopback(parts.hostname or ""):
+                raise SignInError(f"no token is sent to {parts.netloc} without TLS")
+            request.context.options["enforce_https"] = False
+        await super().on_request(request)
+
+
+class Definitions:
+    """The New web services of one cloud. An async context manager; safe to use from many tasks."""
+
+    def __init__(self, cloud: Cloud, credential: AsyncTokenCredential, *, retries: Retries | None = None) -> None:
+        """Make a client; nothing is sent. The credential is the caller's to close."""
+        self._cloud = cloud
+        self._sign_in = _ResourceManagerSignIn(cloud, credential)
+        self._credential = credential
+        self._retries = retries or Retries()
+        self._client: ResourceManagementClient | None = None
+
+    async def __aenter__(self) -> Self:
+        from azure.mgmt.resource.resources.aio import ResourceManagementClient  # noqa: PLC0415 - late: takes 0.1 s
+
+        self._client = ResourceManagementClient(
+            self._credential,
+            "",  # the operations used here take the subscription from the resource id
+            base_url=self._cloud.resource_manager_url,
+            credential_scopes=[self._cloud.scope],
+            polling_interval=self._cloud.poll.total_seconds(),
+            # Few of them: each costs time on every call, and the client's own list also registers resource
+            # providers.
+            policies=[RequestIdPolicy(), UserAgentPolicy("reconciler"), copy(self._retries), self._sign_in],
+            connection_timeout=10,
+            read_timeout=60,
+            use_env_settings=not self._cloud.allow_http,
+        )
+        await self._client.__aenter__()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._client is not None:
+            await self._client.__aexit__()
+            self._client = None
+
+    async def get(self, resource_id: str) -> dict[str, Any]:
+        """A service's whole definition, in the letter case that the service has it in.
+
+        Raises:
+            NotFound: there is no such service.
+            Retired: nobody there knows such services any more.
+            ServiceError: as the tree in `reconciler.azure.errors` says.
+        """
+        return await self._get(_path(resource_id), f"get definition of {_name(resource_id)}")
+
+    async def patch(self, resource_id: str, body: Mapping[str, Any], *, patience: timedelta = _PATIENCE) -> None:
+        """PATCH a definition, and wait until the operation has succeeded.
+
+        Even then only reading it again proves anything (new-protocol 6, first pitfall).
+
+        Args:
+            resource_id: The service.
+            body: ``properties`` with ``packageType`` and the whole ``assets`` map (new-protocol 2, 3).
+            patience: After how long to give up; the operation may still end then.
+
+        Raises:
+            Conflict: the service is being worked on.
+            LostReply: it may have been done: read before repeating.
+            ServiceUnavailable: the operation was not through in time.
+            ServiceError: refused, or the operation failed; with the service's own code.
+        """
+        client, call = self._opened(), self._call(resource_id, f"patch definition of {_name(resource_id)}")
+        try:
+            async with asyncio.timeout(patience.total_seconds()):
+                poller = await client.resources.begin_update_by_id(
+                    _path(resource_id).lstrip("/"), dict(body), api_version=API_VERSION
+                )
+                await poller.result()
+        except TimeoutError:
+            message = f"the operation has not ended after {patience}"
+            raise ServiceUnavailable(message, operation=call.operation) from None
+        except HttpResponseError as error:
+            if error.response is None or (error.status_code or 0) >= 400:
+                raise translated(call, error) from None
+            raise _failed_operation(call, error) from None
+        except AzureError as error:
+            raise translated(call, error) from None
+
+    async def list_keys(self, resource_id: str) -> SecretStr:
+        """The primary key, for jobs and scoring. This is a GET (new-protocol 3).
+
+        Raises:
+            ServiceError: as `get`.
+        """
+        operation = f"list keys of {_name(resource_id)}"
+        key = _lookup(await self._get(_path(resource_id) + "/listKeys", operation), "primary")
+        if not isinstance(key, str) or not key:
+            raise InvalidReply("the answer has no primary key", operation=operation)
+        return SecretStr(key)
+
+    async def list_group(self, subscription: str, group: str) -> list[dict[str, Any]]:
+        """All services of a resource group, with the sparse members of new-protocol 1; follows all pages.
+
+        Raises:
+            ServiceError: as `get`.
+        """
+        return await self._list(f"/subscriptions/{subscription}/resourceGroups/{group}", f"resource group {group}")
+
+    async def list_subscription(self, subscription: str) -> list[dict[str, Any]]:
+        """All services of a subscription, as `list_group`.
+
+        Raises:
+            ServiceError: as `get`.
+        """
+        return await self._list(f"/subscriptions/{subscription}", f"subscription {subscription}")
+
+    async def _list(self, scope: str, where: str) -> list[dict[str, Any]]:
+        operation = f"list New web services of {where}"
+        page = await self._get(_path(f"{scope}/providers/Microsoft.MachineLearning/webServices"), operation)
+        found, seen = list(page.get("value") or []), set[str]()
+        while isinstance(link := page.get("nextLink"), str) and link and link not in seen:
+            seen.add(link)
+            page = await self._fetch(link, operation)
+            found += page.get("value") or []
+        return found
+
+    async def _get(self, path: str, operation: str) -> dict[str, Any]:
+        # Not get_by_id: it builds a model of the whole body, which doubles the cost (new-protocol 7).
+        return await self._fetch(f"{{endpoint}}{path}?api-version={API_VERSION}", operation)
+
+    async def _fetch(self, url: str, operation: str) -> dict[str, Any]:
+        client, call = self._opened(), self._call("", operation)
+        try:
+            response: AsyncHttpResponse = await client.send_request(HttpRequest("GET", url))
+        except AzureError as error:
+            raise translated(call, error) from None
+        text = response.content.decode("utf-8-sig", errors="replace")
+        if response.status_code >= 400:
+            raise error_of(call, response.status_code, text, response.headers)
+        try:
+            content = json.loads(text)
+        except (ValueError, RecursionError):
+            content = None
+        if not isinstance(content, dict):
+            raise InvalidReply(
+                "the answer is not a JSON object",
+                operation=operation,
+                status=response.status_code,
+                request_id=request_id_of(response.headers),
+            )
+        return content
+
+    def _opened(self) -> ResourceManagementClient:
+        if self._client is None:
+            raise RuntimeError("Definitions is used outside of its async with")
+        return self._client
+
+    def _call(self, resource_id: str, operation: str) -> Call:
+        return Call(operation, self._cloud.resource_manager_url + resource_id)
+
+
+def _failed_operation(call: Call, error: HttpResponseError) -> ServiceError:
+    """What a failed operation says, in ``error`` or, as the spec has it, in ``errorInfo`` (new-protocol 3)."""
+    body = read_error_body(body_of(error))
+    message = body.message if body.structured else "and does not say why"
+    return ServiceError(
+        f"the operation failed: {message}",
+        operation=call.operation,
+        code=body.code,
+        detail_codes=body.detail_codes,
+        request_id=request_id_of(getattr(error.response, "headers", {})),
+    )
+
+
+def _path(resource_id: str) -> str:
+    return "/" + quote(resource_id.strip("/"), safe="/")
+
+
+def _name(resource_id: str) -> str:
+    return resource_id.rstrip("/").rpartition("/")[2] or resource_id
+
+
+def find_trained_model(definition: Mapping[str, Any], name: str) -> TrainedModelAsset:
+    """The one asset of type ``Resource`` that is called ``name`` (new-protocol 2).
+
+    Members are found whatever their letter case (new-protocol 1); the name too, if that leaves only one.
+
+    Raises:
+        DefinitionError: there is none, or more than one; the message names the resources that are there.
+    """
+    properties_key, properties = _member(definition, "properties")
+    assets_key, assets = _member(properties, "assets")
+    if not isinstance(assets, Mapping):
+        in_blob = _lookup(properties, "payloadsInBlobStorage") is True
+        reason = "keeps its assets in a blob (payloadsInBlobStorage), where" if in_blob else "shows no assets, so"
+        raise DefinitionError(f"the definition {reason} no trained model can be found")
+    resources = [
+        (str(key), asset, str(_lookup(asset, "name") or ""))
+        for key, asset in assets.items()
+        if str(_lookup(asset, "type") or "").lower() == "resource"
+    ]
+    found = [entry for entry in resources if entry[2] == name]
+    found = found or [entry for entry in resources if entry[2].casefold() == name.casefold()]
+    if len(found) != 1:
+        raise DefinitionError(_not_one(name, found, [entry[2] for entry in resources]))
+    key, asset, own_name = found[0]
+    location_key, location = _member(asset, "locationInfo")
+    uri_key, uri = _member(location, "uri")
+    if not isinstance(uri, str) or not uri:
+        raise DefinitionError(f"the asset {own_name!r} has no locationInfo.uri")
+    path = (properties_key, assets_key, key, location_key, uri_key)
+    pointer = "".join("/" + part.replace("~", "~0").replace("/", "~1") for part in path)
+    return TrainedModelAsset(pointer, uri, key, own_name)
+
+
+def _not_one(name: str, found: list[tuple[str, Any, str]], there: list[str]) -> str:
+    if found:
+        keys = ", ".join(entry[0] for entry in found)
+        return f"the definition has {len(found)} resources called {name!r} ({keys}); which one is meant is unclear"
+    if not there:
+        return f"the definition has no trained model {name!r}, nor any other resource"
+    near = difflib.get_close_matches(name, there, n=1)
+    hint = f", did you mean {near[0]!r}?" if near else ";"
+    return f"the definition has no trained model {name!r}{hint} it has {', '.join(map(repr, sorted(there)))}"
+
+
+def api_location(definition: Mapping[str, Any]) -> str | None:
+    """The base URL for jobs and scoring, from ``swaggerLocation`` (new-protocol 4); None if it is not shown."""
+    location = _lookup(_lookup(definition, "properties"), "swaggerLocation")
+    if not isinstance(location, str) or not location:
+        return None
+    return location.split("?")[0].rstrip("/").removesuffix("/swagger.json")
+
+
+def update_body(definition: Mapping[str, Any]) -> dict[str, Any]:
+    """The PATCH body that makes the service's assets those of ``definition`` (new-protocol 2).
+
+    It holds the complete assets map, which is right whether the service merges or replaces inside it, and no
+    more: a definition as read lacks keys and must not be sent back whole (new-protocol 6).
+    """
+    properties_key, properties = _member(definition, "properties")
+    assets_key, assets = _member(properties, "assets")
+    package = _lookup(properties, "packageType") or "Graph"
+    return {properties_key: {"packageType": package, assets_key: assets}}
+
+
+def _member(value: object, name: str) -> tuple[str, Any]:
+    """A member's own spelling and its value, letter case aside; (``name``, None) if there is none."""
+    if isinstance(value, Mapping):
+        if name in value:
+            return name, value[name]
+        for key, item in value.items():
+            if str(key).lower() == name.lower():
+                return str(key), item
+    return name, None
+
+
+def _lookup(value: object, name: str) -> Any:
+    return _member(value, name)[1]

@@ -1,0 +1,173 @@
+"""The built-in clouds and cloud files."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from reconciler.azure.clouds import GERMANY, PUBLIC, is_loopback, load_cloud
+from reconciler.azure.errors import CloudError
+
+CONTENT: dict[str, Any] = {
+    "formatVersion": "1.0",
+    "name": "local",
+    "managementUrl": "http://127.0.0.1:7001/",
+    "resourceManagerUrl": "http://127.0.0.1:7001",
+    "audience": "https://management.azure.com/",
+    "signIn": {
+        "tokenUrl": "http://127.0.0.1:7001/{tenant}/oauth2/v2.0/token",
+        "tenantId": "t-1",
+        "clientId": {"env": "AZURE_CLIENT_ID"},
+        "clientSecret": {"env": "AZURE_CLIENT_SECRET"},
+    },
+    "envFile": "emulator.env",
+    "settleSeconds": 3,
+    "pollSeconds": 0.2,
+}
+
+
+@pytest.fixture
+def write(tmp_path):
+    def written(content: Any) -> Any:
+        path = tmp_path / "cloud.json"
+        path.write_text(content if isinstance(content, str) else json.dumps(content), encoding="utf-8")
+        return path
+
+    return written
+
+
+@pytest.mark.parametrize(
+    ("region", "url"),
+    [
+        ("South Central US", "https://management.azureml.net"),
+        ("south central us", "https://management.azureml.net"),
+        ("southcentralus", "https://management.azureml.net"),
+        ("West Europe", "https://europewest.management.azureml.net"),
+        ("Southeast Asia", "https://asiasoutheast.management.azureml.net"),
+        ("Japan East", "https://japaneast.management.azureml.net"),
+        ("West Central US", "https://uswestcentral.management.azureml.net"),
+    ],
+)
+def test_a_region_of_the_public_cloud_has_its_management_host(region, url):
+    """classic-protocol 1.1"""
+    assert PUBLIC.management_url(region) == url
+
+
+def test_germany_is_a_cloud_of_its_own():
+    assert load_cloud("germany") is GERMANY
+    assert GERMANY.management_url("Germany Central") == "https://germanycentral.management.azureml.de"
+
+
+def test_an_unknown_region_is_refused_with_the_nearest_and_all_known_ones():
+    with pytest.raises(
+        CloudError, match=r"no region 'West Eurpe', did you mean 'West Europe'\? it has South Central US, "
+    ):
+        PUBLIC.management_url("West Eurpe")
+
+
+def test_a_cloud_file_is_read(write):
+    path = write(CONTENT)
+
+    cloud = load_cloud(path)
+
+    assert cloud.name == "local"
+    assert cloud.management_url("anywhere") == "http://127.0.0.1:7001"
+    assert cloud.resource_manager_url == "http://127.0.0.1:7001"
+    assert cloud.scope == "https://management.azure.com/.default"
+    assert cloud.token_url == "http://127.0.0.1:7001/t-1/oauth2/v2.0/token"
+    assert (cloud.client_id_env, cloud.client_secret_env) == ("AZURE_CLIENT_ID", "AZURE_CLIENT_SECRET")
+    assert cloud.env_file == path.parent / "emulator.env"
+    assert (cloud.settle, cloud.poll) == (timedelta(seconds=3), timedelta(seconds=0.2))
+    assert cloud.allow_http
+
+
+def test_members_of_a_later_minor_version_are_ignored(write):
+    assert load_cloud(write(CONTENT | {"formatVersion": "1.7", "later": 1})).name == "local"
+
+
+def test_without_sign_in_and_paces_the_real_ones_hold(write):
+    content = {
+        name: value
+        for name, value in CONTENT.items()
+        if name not in {"signIn", "settleSeconds", "pollSeconds", "envFile"}
+    }
+
+    cloud = load_cloud(write(content))
+
+    assert cloud.token_url is None
+    assert cloud.env_file is None
+    assert (cloud.settle, cloud.poll) == (timedelta(seconds=30), timedelta(seconds=5))
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"formatVersion": "2.0"}, "formatVersion is '2.0'; this program reads 1.x"),
+        ({"formatVersion": None}, "formatVersion is missing"),
+        ({"name": 7}, "name must be a text"),
+        ({"managementUrl": None}, "managementUrl is missing"),
+        ({"managementUrl": "ftp://x"}, "managementUrl must be an http or https URL"),
+        ({"managementUrl": "http://studio.example"}, "managementUrl uses http on 'studio.example'"),
+        ({"resourceManagerUrl": "http://10.0.0.1"}, "resourceManagerUrl uses http on '10.0.0.1'"),
+        ({"resourceManagerUrl": "https://u:p@host"}, "resourceManagerUrl must hold neither credentials nor a query"),
+        ({"resourceManagerUrl": "https://[x"}, "resourceManagerUrl is not a URL"),
+        ({"settleSeconds": -1}, "settleSeconds must be a number of seconds"),
+        ({"pollSeconds": True}, "pollSeconds must be a number of seconds"),
+        ({"signIn": 1}, "signIn must be an object"),
+        ({"signIn": CONTENT["signIn"] | {"clientSecret": "literal"}}, 'signIn.clientSecret must be {"env": "NAME"}'),
+        ({"signIn": CONTENT["signIn"] | {"tokenUrl": "http://login.example/x"}}, "signIn.tokenUrl uses http"),
+    ],
+)
+def test_a_wrong_member_of_a_cloud_file_is_named(write, change, words):
+    with pytest.raises(CloudError) as raised:
+        load_cloud(write(CONTENT | change))
+
+    assert words in str(raised.value)
+    assert "cloud.json" in str(raised.value)
+
+
+def test_a_literal_secret_in_a_cloud_file_is_not_repeated(write):
+    with pytest.raises(CloudError) as raised:
+        load_cloud(write(CONTENT | {"signIn": CONTENT["signIn"] | {"clientSecret": "pa55word"}}))
+
+    assert "pa55word" not in str(raised.value)
+
+
+@pytest.mark.parametrize(("text", "words"), [("{\n x", "is not JSON: line 2"), ("[]", "must hold a JSON object")])
+def test_a_file_of_another_kind_is_no_cloud_file(write, text, words):
+    with pytest.raises(CloudError, match=words):
+        load_cloud(write(text))
+
+
+def test_a_file_that_is_no_text_is_no_cloud_file(tmp_path):
+    path = tmp_path / "cloud.json"
+    path.write_bytes(b"\xff\xfe\x00")
+
+    with pytest.raises(CloudError, match="can't be read"):
+        load_cloud(path)
+
+
+def test_a_missing_file_is_said_to_be_missing_with_what_is_built_in():
+    with pytest.raises(
+        CloudError, match=r"no cloud file 'publc'; did you mean 'public'.*built in are 'public' and 'germany'"
+    ):
+        load_cloud("publc")
+
+
+@pytest.mark.parametrize(
+    ("host", "is_own"),
+    [
+        ("127.0.0.1", True),
+        ("::1", True),
+        ("LocalHost", True),
+        ("127.9.9.9", True),
+        ("10.0.0.1", False),
+        ("127.0.0.1.example", False),
+        ("", False),
+    ],
+)
+def test_loopback_is_told_by_the_spelling(host, is_own):
+    assert is_loopback(host) is is_own
