@@ -37,6 +37,7 @@ CHANGES = {
             "resourceGroups": [
                 {
                     "name": "contoso-ml",
+                    "commitmentPlans": [{"name": "plan"}, {"name": "other", "sku": "S2", "capacity": 2}],
                     "webServices": [
                         {
                             "name": "BreastCancer",

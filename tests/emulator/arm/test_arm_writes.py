@@ -102,12 +102,14 @@ async def test_tags_are_written_with_a_patch(local):
     assert (await local.get())["tags"] == {"reconciler": "v1"}
 
 
-async def test_a_storage_key_is_rotated_without_a_name(local):
-    await local.converged(await local.patch({"storageAccount": {"key": "bm90IHRoZSBrZXk="}}))
-    uri = await local.upload("models/next.ilearner", local.another_model)
-    assert (await local.finished(await local.repoint(uri)))["status"] == "Failed"
+async def test_a_storage_key_is_rotated_without_a_name_if_it_is_one_of_the_account(local):
+    before = await local.get()
+    poll = await local.finished(await local.patch({"storageAccount": {"key": "bm90IHRoZSBrZXk="}}))
+    assert (poll["status"], poll["error"]["code"]) == ("Failed", "InvalidStorageAccountKey")
+    assert (await local.get())["properties"]["assets"] == before["properties"]["assets"]
     key = local.context.secrets.storage_key("contosostore")
     await local.converged(await local.patch({"storageAccount": {"key": key}}))
+    uri = await local.upload("models/next.ilearner", local.another_model)
     await local.converged(await local.repoint(uri))
 
 
