@@ -36,13 +36,16 @@ async def test_a_patch_is_answered_with_a_tiny_body_and_where_to_poll(local):
     await local.converged(reply)
 
 
-async def test_a_poll_says_status_and_ends_with_an_end_time(local):
-    reply = await local.patch({})
-    first = (await local.send("GET", reply.headers["Azure-AsyncOperation"])).body
+async def test_a_poll_says_status_and_ends_with_an_end_time(start_arm, tmp_path):
+    state = tmp_path / "state"
+    with start_arm(state, timings=SLOW) as local:
+        reply = await local.patch({})
+        first = (await local.send("GET", reply.headers["Azure-AsyncOperation"])).body
     assert list(first) == ["id", "name", "status", "startTime", "percentComplete"]
     assert (first["status"], first["id"].rpartition("/")[2]) == ("Provisioning", first["name"])
     assert 0 < first["percentComplete"] < 1
-    last = await local.finished(reply)
+    with start_arm(state, timings=SLOW, late=timedelta(minutes=1)) as local:
+        last = await local.finished(reply)
     assert list(last) == ["id", "name", "status", "startTime", "endTime", "percentComplete"]
     assert (last["status"], last["percentComplete"]) == ("Succeeded", 1.0)
 
