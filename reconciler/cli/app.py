@@ -161,11 +161,20 @@ def emulator(
         Path | None,
         typer.Option("--env-file", metavar="FILE", help="Where to write the secrets that specs refer to."),
     ] = None,
+    profile: Annotated[
+        str | None,
+        typer.Option(
+            "--profile",
+            metavar="NAME",
+            help="What it does where no source is sure: documented, terse, hostile or random:SEED. "
+            "Default: that of the studio file.",
+        ),
+    ] = None,
 ) -> None:
     """Run a local Studio; prints one line of JSON, with its URL and its files, when it answers."""
     from reconciler.cli.serve import run_emulator
 
-    raise typer.Exit(run_emulator(studio, state, port, cloud_file, env_file))
+    raise typer.Exit(run_emulator(studio, state, port, cloud_file, env_file, profile=profile))
 
 
 @app.command()

@@ -9,7 +9,13 @@ from reconciler.cli.failures import UserError
 
 
 def run_emulator(
-    studio: Path | None, state: Path | None, port: int, cloud_file: Path | None, env_file: Path | None
+    studio: Path | None,
+    state: Path | None,
+    port: int,
+    cloud_file: Path | None,
+    env_file: Path | None,
+    *,
+    profile: str | None = None,
 ) -> int:
     """Run the local Studio until Ctrl-C or SIGTERM."""
     try:
@@ -20,4 +26,4 @@ def run_emulator(
         raise UserError(
             f"the emulator needs {error.name}: pip install 'reconciler[emulator]'", ExitCode.ERROR
         ) from error
-    return run(studio, state, port, cloud_file, env_file)
+    return run(studio, state, port, cloud_file, env_file, profile=profile)

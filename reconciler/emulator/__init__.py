@@ -12,12 +12,20 @@ if TYPE_CHECKING:
 __all__ = ["Studio", "run"]
 
 
-def run(studio: Path | None, state: Path | None, port: int, cloud_file: Path | None, env_file: Path | None) -> int:
+def run(
+    studio: Path | None,
+    state: Path | None,
+    port: int,
+    cloud_file: Path | None,
+    env_file: Path | None,
+    *,
+    profile: str | None = None,
+) -> int:
     """Serves a local Studio until SIGINT or SIGTERM; see `reconciler.emulator.server.run`."""
     # Imported when it is called: its workers import this package too, and need none of the server.
     from reconciler.emulator import server  # noqa: PLC0415
 
-    return server.run(studio, state, port, cloud_file, env_file)
+    return server.run(studio, state, port, cloud_file, env_file, profile=profile)
 
 
 def __getattr__(name: str) -> Any:

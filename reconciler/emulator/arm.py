@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import secrets
 import uuid
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from weakref import WeakKeyDictionary
 
@@ -20,10 +21,11 @@ from reconciler.emulator.arm_errors import ArmError
 from reconciler.emulator.arm_exchange import Allowance, answer, json_object
 from reconciler.emulator.context import Context
 from reconciler.emulator.definition_seed import seed_services
+from reconciler.emulator.definition_wording import properties_to_merge, tags_to_write, worded, worded_poll
 from reconciler.emulator.documents import Documents
 from reconciler.emulator.model_source import fetcher
 from reconciler.emulator.new_execution import NewExecution
-from reconciler.emulator.operations import Action, Operation, Operations
+from reconciler.emulator.operations import Action, Conclusion, Operation, Operations
 from reconciler.emulator.provisioning import (
     Proposal,
     Provisioning,
@@ -33,6 +35,7 @@ from reconciler.emulator.provisioning import (
     region_code,
 )
 from reconciler.emulator.resource_groups import ResourceGroups
+from reconciler.emulator.second_writes import SecondWrites
 from reconciler.emulator.sign_in import SignIn
 from reconciler.emulator.web_services import WebService, accepted_view, full_view, list_view, timestamp
 
@@ -79,7 +82,8 @@ class ResourceManager:
             expose=execution.expose,
             withdraw=execution.withdraw,
         )
-        self._operations = Operations(context.documents, context.clock, self._provisioning.work)
+        self._second_writes = SecondWrites(context.documents, self._behaviour)
+        self._operations = Operations(context.documents, context.clock, self._work)
 
     def routes(self) -> list[web.RouteDef]:
         """The routes; each path below a subscription is told apart here, as its segments have no casing."""
@@ -101,6 +105,10 @@ class ResourceManager:
     async def close(self) -> None:
         """See the function `close`."""
         await self._operations.close()
+
+    async def _work(self, operation: Operation) -> Conclusion:
+        await self._second_writes.turn(operation, self._operations)
+        return await self._provisioning.work(operation)
 
     async def _handle(self, request: web.Request) -> web.Response:
         self._sign_in.check(request.headers.get("Authorization"))
@@ -182,7 +190,7 @@ class ResourceManager:
         service = self._found(service_id)
         if region := request.query.get("region"):
             raise arm_errors.per_region_payload_not_found(region)
-        return web.json_response(full_view(service, _base_url(request)))
+        return web.json_response(worded(full_view(service, _base_url(request)), self._behaviour))
 
     def _list(self, request: web.Request, prefix: str) -> web.Response:
         wanted, base_url = prefix.lower(), _base_url(request)
@@ -196,7 +204,7 @@ class ResourceManager:
         if operation is None or request.method != "GET":
             raise arm_errors.operation_not_found(operation_id)
         if kind == "operationsstatus":
-            return web.json_response(operation.poll_body(self._context.clock()))
+            return web.json_response(worded_poll(operation.poll_body(self._context.clock()), self._behaviour))
         if operation.end_time is None:
             return web.Response(status=202, headers={"Location": _poll_url(request, operation, "operationresults")})
         return web.Response(status=200)
@@ -206,8 +214,10 @@ class ResourceManager:
     async def _put(self, request: web.Request, service_id: str, subscription: str) -> web.Response:
         body = await json_object(request)
         current = self._find(service_id)
-        self._check_idle(current)
-        proposal = propose_put(current, body, secrets.token_bytes)
+        self._second_writes.check(current)
+        base = None if current is None else self._second_writes.base(current, self._operations)
+        with self._refusing():
+            proposal = propose_put(base, body, secrets.token_bytes)
         now = timestamp(self._context.clock())
         service = current or WebService(
             id=service_id,
@@ -226,8 +236,13 @@ class ResourceManager:
     async def _patch(self, request: web.Request, service_id: str) -> web.Response:
         body = await json_object(request)
         current = self._found(service_id)
-        self._check_idle(current)
-        proposal = propose_patch(current, body, self._behaviour.patch_assets)
+        self._second_writes.check(current)
+        base = self._second_writes.base(current, self._operations)
+        base = replace(base, properties=properties_to_merge(base.properties, body, self._behaviour))
+        with self._refusing():
+            proposal = propose_patch(
+                base, tags_to_write(base.tags, body, self._behaviour), self._behaviour.patch_assets
+            )
         operation = self._begin("patch", current, proposal)
         view = accepted_view(replace(current, tags=proposal.tags), patch=True)
         return _accepted(request, operation, status=200, body=view)
@@ -237,18 +252,21 @@ class ResourceManager:
         if current is None:
             # Recorded: at once, though the specification wants an operation here as well.
             return web.Response(status=204)
-        self._check_idle(current)
+        self._second_writes.check(current)
         operation = self._begin("delete", current, None)
         response = _accepted(request, operation, status=202, body=None)
         response.headers["Location"] = _poll_url(request, operation, "operationresults")
         return response
 
-    def _check_idle(self, service: WebService | None) -> None:
-        """Refuses a write while another is under way, unless the studio file lets it in: no source tells [I]."""
-        if service is not None and service.operation and self._behaviour.write_while_provisioning == "conflict":
-            raise arm_errors.conflict(
-                "WebServiceProvisioning", f"The web service '{service.name}' is being provisioned. Try again later."
-            )
+    @contextmanager
+    def _refusing(self) -> Iterator[None]:
+        """Gives the refusal of a write to a read-only service this Studio's status (new-protocol, "Not found")."""
+        try:
+            yield
+        except ArmError as error:
+            if "WebServiceIsReadOnly" in error.codes and self._behaviour.read_only_refusal == 409:
+                raise replace(error, status=409, code="Conflict") from error
+            raise
 
     def _begin(self, action: Action, service: WebService, proposal: Proposal | None) -> Operation:
         seconds = self._context.studio.timings.provisioning.total_seconds()
@@ -263,6 +281,7 @@ class ResourceManager:
             start_time=timestamp(self._context.clock()),
             proposal=None if proposal is None else as_json(proposal),
         )
+        self._second_writes.waits(operation, service)
         marked = replace(service, state="Provisioning", operation=operation.id)
 
         def mark() -> None:

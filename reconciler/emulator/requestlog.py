@@ -38,7 +38,8 @@ def kind_of(method: str, path: str) -> Kind:
 class RequestLog:
     """Logs each request and remembers the last ones."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, ids_on_errors: bool = True) -> None:
+        self._ids_on_errors = ids_on_errors
         self._recent: deque[dict[str, Any]] = deque(maxlen=_REMEMBERED)
         self._number = 0
 
@@ -54,7 +55,7 @@ class RequestLog:
         try:
             response = await _answer(request, handler)
             status = response.status
-            if not response.prepared:
+            if not response.prepared and (response.status < 400 or self._ids_on_errors):
                 response.headers.setdefault("x-ms-request-id", str(uuid4()))
             return response
         finally:

@@ -22,8 +22,10 @@ from reconciler.emulator import arm, classic_services, client_files, control, si
 from reconciler.emulator.batch import BatchExecution
 from reconciler.emulator.batch_jobs import OUTPUT_CONTAINER, BatchJobs
 from reconciler.emulator.blob_client import BlobClient
+from reconciler.emulator.classic_refresh import ApiDocuments
 from reconciler.emulator.context import Context, Secrets
 from reconciler.emulator.documents import Documents, StateInUse, StateUnreadable
+from reconciler.emulator.error_wording import ErrorWording
 from reconciler.emulator.execution_services import ExecutionServices
 from reconciler.emulator.initial_models import make_initial_models
 from reconciler.emulator.management import Management
@@ -130,15 +132,18 @@ class Studio:
         listener = _listen(self._port or _last_port(documents), must=self._port != 0)
         self._open.callback(listener.close)
         context = self._context = await self._make_context(documents, directory, listener)
-        log, jobs, data = RequestLog(), BatchJobs(context), TrainingData(context)
+        log = RequestLog(ids_on_errors=context.studio.behaviour.error_request_id == "shown")
+        jobs, data = BatchJobs(context), TrainingData(context)
         classic = classic_services.ClassicServices(context)
-        app = web.Application(middlewares=[log.middleware], client_max_size=_LARGEST_BODY)
+        wording, scoring = ErrorWording(context.studio.behaviour, self._clock), Scoring(context, data)
+        app = web.Application(middlewares=[log.middleware, wording.middleware], client_max_size=_LARGEST_BODY)
         app.add_routes(
             [
                 *control.routes(jobs, log),
                 *Management(context, classic).routes(),
                 *BatchExecution(context, jobs).routes(),
-                *Scoring(context, data).routes(),
+                *scoring.routes(),
+                *ApiDocuments(context, classic, scoring).routes(),
                 *arm.routes(context),
                 *sign_in.routes(context),
                 *context.storage.routes(),
@@ -196,7 +201,15 @@ class Studio:
         )
 
 
-def run(studio: Path | None, state: Path | None, port: int, cloud_file: Path | None, env_file: Path | None) -> int:
+def run(
+    studio: Path | None,
+    state: Path | None,
+    port: int,
+    cloud_file: Path | None,
+    env_file: Path | None,
+    *,
+    profile: str | None = None,
+) -> int:
     """Serves a local Studio until SIGINT or SIGTERM.
 
     When it answers, one line of JSON on standard output says where: ``url``, ``cloudFile``, ``envFile``. The log goes
@@ -208,6 +221,7 @@ def run(studio: Path | None, state: Path | None, port: int, cloud_file: Path | N
         port: 0 for any free one.
         cloud_file: where to write the cloud file; in the state, or in a fresh directory, if None.
         env_file: where to write the secrets; likewise.
+        profile: what it does where no source is sure; that of the studio file if None.
 
     Returns:
         The exit code: 0 when it was told to end, 1 if it could not start.
@@ -219,20 +233,21 @@ def run(studio: Path | None, state: Path | None, port: int, cloud_file: Path | N
     for chatty in ("azure", "aiohttp"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
     try:
-        return asyncio.run(_serve(studio, state, port, cloud_file, env_file))
+        studio_file = load_studio(studio, profile)
+        return asyncio.run(_serve(studio_file, state, port, cloud_file, env_file))
     except (StudioFileError, StateInUse, StateUnreadable, PortTaken) as error:
         sys.stderr.write(f"{error}\n")
         return 1
 
 
 async def _serve(
-    studio: Path | None, state: Path | None, port: int, cloud_file: Path | None, env_file: Path | None
+    studio_file: StudioFile, state: Path | None, port: int, cloud_file: Path | None, env_file: Path | None
 ) -> int:
     told_to_end = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, told_to_end.set)
-    starting = asyncio.create_task(_start(studio, state, port, cloud_file, env_file))
+    starting = asyncio.create_task(_start(studio_file, state, port, cloud_file, env_file))
     ending = asyncio.create_task(told_to_end.wait())
     await asyncio.wait({starting, ending}, return_when=asyncio.FIRST_COMPLETED)
     if not starting.done():
@@ -254,11 +269,9 @@ async def _serve(
 
 
 async def _start(
-    studio: Path | None, state: Path | None, port: int, cloud_file: Path | None, env_file: Path | None
+    studio_file: StudioFile, state: Path | None, port: int, cloud_file: Path | None, env_file: Path | None
 ) -> Studio:
-    return await Studio(
-        load_studio(studio), state=state, port=port, cloud_file=cloud_file, env_file=env_file
-    ).__aenter__()
+    return await Studio(studio_file, state=state, port=port, cloud_file=cloud_file, env_file=env_file).__aenter__()
 
 
 def _last_port(documents: Documents) -> int:

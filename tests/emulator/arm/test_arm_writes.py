@@ -203,7 +203,7 @@ async def test_a_write_while_another_is_under_way_is_a_conflict(start_arm, tmp_p
 
 
 async def test_a_setting_lets_a_second_write_in(start_arm, tmp_path):
-    with start_arm(tmp_path / "state", behaviour={"writeWhileProvisioning": "accept"}) as local:
+    with start_arm(tmp_path / "state", behaviour={"writeWhileProvisioning": "lastWins"}) as local:
         replies = [await local.patch({"description": text}) for text in ("first", "second")]
         assert [(await local.finished(reply))["status"] for reply in replies] == ["Succeeded", "Succeeded"]
         properties = (await local.get())["properties"]
