@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from reconciler.azure.classic import ClassicManagement, Endpoint, EndpointPatch, ResourceUpdate, WebService
-from reconciler.azure.errors import CloudError, Conflict, LostReply, ServiceError
+from reconciler.azure.errors import CloudError, Conflict, LostReply, ServiceError, ServiceUnavailable
 from reconciler.plan.document import Action, Step
 from reconciler.plan.states import (
     DesiredTarget,
@@ -32,6 +32,7 @@ from reconciler.targets import probing
 from reconciler.targets.connections import Connections
 from reconciler.targets.contract import Artefact, Driver, Notify, TargetError, Verified
 from reconciler.targets.marker import marked_description, marker_for, split_description
+from reconciler.targets.patience import Patience
 
 _SERVICES_AT_ONCE = 16
 _PROBES_AT_ONCE = 16
@@ -228,10 +229,12 @@ class ClassicEndpoints(Driver):
                     throttle_level=spec.spec.throttle_level,
                     max_concurrent_calls=spec.spec.max_concurrent_calls,
                 )
-            except (LostReply, Conflict):
-                # Whether a PUT on an existing name is an upsert or a conflict is unknown (classic-protocol 1.6), and
+            except ServiceError as error:
+                # Whether a PUT on an existing name is an upsert, a 409 or a 400 is unknown (classic-protocol 1.6), and
                 # so is what a lost reply did: what is there now decides.
                 endpoint = await management.get_endpoint(service.id, name)
+                if endpoint is None and not isinstance(error, LostReply | Conflict):
+                    raise
         if endpoint is None:
             raise TargetError(f"endpoint {name} was not created, though the service did not refuse it; run again")
         service.endpoints[name] = endpoint
@@ -241,7 +244,8 @@ class ClassicEndpoints(Driver):
     ) -> None:
         wanted = spec.spec
         marker = marker_for(artefact.key, artefact.fingerprint)
-        for attempt in range(1, _TRIES + 1):
+        patience = self._patience()
+        while True:
             endpoint = await self._read(management, service, wanted.endpoint)
             _check_resource(endpoint, wanted.model.resource, service.name)
             # Read, compare, write: a text that someone else wrote meanwhile stays, unless the spec manages it.
@@ -260,10 +264,15 @@ class ClassicEndpoints(Driver):
             try:
                 await management.patch_endpoint(service.id, wanted.endpoint, patch)
                 return
-            except LostReply:
-                # The same PATCH twice ends in the same state (classic-protocol 6), so it is simply sent again.
-                if attempt == _TRIES:
+            except (LostReply, ServiceUnavailable):
+                # It may have been done, and the same PATCH twice ends in the same state (classic-protocol 6). Or the
+                # endpoint is too new to be patched: whether one can be right after its PUT is unknown.
+                if not await patience.again():
                     raise
+
+    def _patience(self) -> Patience:
+        cloud = self._connections.cloud
+        return Patience(cloud.settle, cloud.poll, tries=_TRIES)
 
     async def _settings(
         self, management: ClassicManagement, service: _Service, spec: ClassicEndpoint, step: Step
