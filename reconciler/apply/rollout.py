@@ -222,6 +222,7 @@ def _remember(run: Run, lease: Lease, plan: TargetPlan, outcome: LastOutcome, te
 
 def _record_converged(run: Run, lease: Lease, plan: TargetPlan, artefact: Artefact, verified: Verified) -> None:
     now = run.clock()
+    shown = verified.shown or artefact.location
     record = TargetRecord(
         identity=plan.identity,
         name=plan.name,
@@ -229,8 +230,8 @@ def _record_converged(run: Run, lease: Lease, plan: TargetPlan, artefact: Artefa
         model=artefact.key.model,
         label=artefact.key.label,
         fingerprint=artefact.fingerprint,
-        base_location=artefact.location.base,
-        relative_location=artefact.location.relative,
+        base_location=shown.base,
+        relative_location=shown.relative,
         answers=verified.answers,
         proof=verified.proof.value,
         not_taken=dict(verified.not_taken),

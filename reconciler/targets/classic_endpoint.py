@@ -64,6 +64,8 @@ class ClassicEndpoints(Driver):
             self._identity(spec): spec for spec in fleet.classic_endpoints.values()
         }
         self._services: dict[tuple[str, str], _Service] = {}
+        self._replaced: dict[tuple[str, str], Location | None] = {}
+        """What endpoints showed as their model before this pass repointed them, by service and name."""
 
     def _identity(self, spec: ClassicEndpoint) -> str:
         workspace = self._connections.fleet.workspaces[spec.spec.workspace].spec.id
@@ -248,6 +250,8 @@ class ClassicEndpoints(Driver):
         while True:
             endpoint = await self._read(management, service, wanted.endpoint)
             _check_resource(endpoint, wanted.model.resource, service.name)
+            bound = _live("", wanted.model.resource, endpoint, service).location
+            self._replaced.setdefault((service.id, wanted.endpoint), bound)
             # Read, compare, write: a text that someone else wrote meanwhile stays, unless the spec manages it.
             text = split_description(endpoint.description)[0] if wanted.description is None else wanted.description
             patch = EndpointPatch(
@@ -310,20 +314,47 @@ class ClassicEndpoints(Driver):
         spec = self._specs[target.identity].spec
         service = self._services[spec.workspace, spec.web_service]
         management = self._connections.management(spec.workspace)
+        replaced = self._replaced.get((service.id, spec.endpoint))
         try:
-            endpoint = await self._read(management, service, spec.endpoint)
+            live = await self._read_back(management, service, target, artefact, notify)
         except ServiceError as error:
             raise TargetError(str(error)) from error
-        live = _live(target.identity, spec.model.resource, endpoint, service)
-        if live.location is not None and live.location != artefact.location:
-            raise TargetError(f"the endpoint shows {live.location.uri} as its model, not {artefact.location.uri}")
+        shown = live.location
+        if shown is not None and shown != artefact.location and (shown == replaced or not _is_copy(shown, artefact)):
+            raise TargetError(f"the endpoint shows {shown.uri} as its model, not {artefact.location.uri}")
         if live.marker != marker_for(artefact.key, artefact.fingerprint):
             raise TargetError("the service answered with success, but the endpoint does not carry our marker")
         not_taken = {name: value for name, value in target.settings.items() if live.settings.get(name) != value}
-        if live.location is not None:
+        if shown == artefact.location:
             answers = await self._answers(target.identity)
             return Verified(Proof.PROVEN, "the endpoint shows the new location", answers, not_taken)
-        return await self._verify_by_probe(target, before, notify, not_taken)
+        verified = await self._verify_by_probe(target, before, notify, not_taken)
+        return replace(verified, shown=shown)
+
+    async def _read_back(
+        self,
+        management: ClassicManagement,
+        service: _Service,
+        target: DesiredTarget,
+        artefact: Artefact,
+        notify: Notify,
+    ) -> LiveTarget:
+        """The endpoint as soon as it shows what was written to it, else as it is when that should have settled.
+
+        Whether a read shows a PATCH before it has taken effect is unknown (classic-protocol 6).
+        """
+        spec = self._specs[target.identity].spec
+        replaced = self._replaced.get((service.id, spec.endpoint))
+        marker = marker_for(artefact.key, artefact.fingerprint)
+        patience = self._patience()
+        while True:
+            endpoint = await self._read(management, service, spec.endpoint)
+            live = _live(target.identity, spec.model.resource, endpoint, service)
+            moved = live.location is None or live.location == artefact.location or live.location != replaced
+            taken = all(live.settings.get(name) == value for name, value in target.settings.items())
+            if (live.marker == marker and moved and taken) or not await patience.again():
+                return live
+            notify("waiting for the endpoint to show what was written")
 
     async def _verify_by_probe(
         self, target: DesiredTarget, before: str | None, notify: Notify, not_taken: Mapping[str, Scalar]
@@ -416,6 +447,15 @@ def _live(identity: str, resource: str, endpoint: Endpoint, service: _Service) -
         settings=settings,
         fingerprint=_fingerprint(service.id, endpoint.description, settings, location and location.uri),
     )
+
+
+def _is_copy(shown: Location, artefact: Artefact) -> bool:
+    """Whether a place that is not the artefact's may be the service's own copy of it (classic-protocol 1.5).
+
+    What lies where our versions lie is none: somebody pointed the endpoint to another of them.
+    """
+    ours, container = artefact.location.base, artefact.location.relative.partition("/")[0]
+    return (shown.base, shown.relative.partition("/")[0]) != (ours, container)
 
 
 def _with_answers(live: LiveTarget, answers: str | None) -> LiveTarget:
