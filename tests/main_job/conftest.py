@@ -23,7 +23,8 @@ from urllib.request import ProxyHandler, Request, build_opener
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-EMULATOR = (sys.executable, "-W", "error", "-m", "reconciler.emulator", "--port", "0")
+PROFILE = os.environ.get("STUDIO_PROFILE", "documented")
+EMULATOR = (sys.executable, "-W", "error", "-m", "reconciler.emulator", "--port", "0", "--profile", PROFILE)
 COMMAND = (sys.executable, "-W", "error", "-m", "reconciler.cli")
 LONGEST = 120
 
