@@ -38,7 +38,7 @@ class SecondWrites:
         if pending is None or pending.proposal is None:
             return service
         proposal = pending.proposal
-        names = ("tags", "properties", "keys", "storage_key", "commitment_plan")
+        names = ("tags", "properties", "keys", "storage_key")
         return replace(service, **{name: proposal[name] for name in names})
 
     def waits(self, operation: Operation, service: WebService) -> None:

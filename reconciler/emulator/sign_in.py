@@ -96,8 +96,11 @@ class SignIn:
         seconds = int(self._lifetime.total_seconds()) - 1
         return {"token_type": "Bearer", "expires_in": seconds, "ext_expires_in": seconds, "access_token": token}
 
-    def check(self, authorization: str | None) -> None:
+    def check(self, authorization: str | None) -> str:
         """Lets a request to Azure Resource Manager pass, by its ``Authorization`` header.
+
+        Returns:
+            Who asks: the client's id.
 
         Raises:
             ArmError: 401 ``AuthenticationFailed``, ``InvalidAuthenticationToken``, ``ExpiredAuthenticationToken`` or
@@ -124,6 +127,7 @@ class SignIn:
                 f"The access token has been obtained for wrong audience or resource '{kept['audience']}'. It should "
                 f"exactly match with one of the allowed audiences '{','.join(AUDIENCES)}'.",
             )
+        return str(kept["client"])
 
     def _challenge(self, code: str, message: str) -> ArmError:
         authority = f"https://login.microsoftonline.com/{self._principal.tenant_id}"

@@ -73,6 +73,26 @@ class Timings(Settings):
     score_timeout: Duration = timedelta(seconds=90)
 
 
+class Rate(Settings):
+    """A token bucket: the calls that it holds when full, and those that flow back each second."""
+
+    burst: Annotated[int, Field(ge=1)]
+    per_second: Annotated[float, Field(gt=0)]
+
+
+class RequestRates(Settings):
+    """The rate limits of Azure Resource Manager, per principal and subscription (new-protocol 5).
+
+    While they are not enforced, nothing is refused, and the headers count down the calls of an hour.
+    """
+
+    enforced: bool = False
+    reads: Rate = Rate(burst=250, per_second=25)
+    writes: Rate = Rate(burst=200, per_second=10)
+    deletes: Rate = Rate(burst=200, per_second=10)
+    subscription_factor: Annotated[int, Field(ge=1)] = 15
+
+
 class Limits(Settings):
     """Documented limits (classic-protocol 1.10, 3)."""
 
@@ -84,3 +104,6 @@ class Limits(Settings):
     running_jobs_per_endpoint: Annotated[int, Field(ge=1)] = 40
     endpoint_name_length: Annotated[int, Field(ge=1)] = 24
     description_length: Annotated[int, Field(ge=1)] = 2000
+    associations_per_plan: Annotated[int, Field(ge=1)] = 10_000
+    inline_payload_bytes: Annotated[int, Field(ge=1)] = 3 << 20
+    request_rates: RequestRates = RequestRates()
