@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+
+import pytest
 from hypothesis import HealthCheck, settings
 
 # The same examples at every run, and none refused for the time it took: a loaded machine must not fail a test.
@@ -13,3 +16,19 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("deterministic")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """The profile under which the Studios of the client's tests run; see README.md of the emulator."""
+    parser.addoption(
+        "--studio-profile",
+        default=os.environ.get("STUDIO_PROFILE", "documented"),
+        metavar="NAME",
+        help="what the local Studio does where no source is sure: documented, terse, hostile or random:SEED "
+        "(default: $STUDIO_PROFILE, else documented)",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    # For every process that the tests start, and for conftest files that are read after this.
+    os.environ["STUDIO_PROFILE"] = config.getoption("--studio-profile")

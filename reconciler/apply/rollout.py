@@ -261,6 +261,7 @@ def _record_converged(
     run: Run, lease: Lease, plan: TargetPlan, artefact: Artefact, verified: Verified, *, steps: tuple[str, ...] = ()
 ) -> None:
     now = run.clock()
+    shown = verified.shown or artefact.location
     record = TargetRecord(
         identity=plan.identity,
         name=plan.name,
@@ -268,8 +269,8 @@ def _record_converged(
         model=artefact.key.model,
         label=artefact.key.label,
         fingerprint=artefact.fingerprint,
-        base_location=artefact.location.base,
-        relative_location=artefact.location.relative,
+        base_location=shown.base,
+        relative_location=shown.relative,
         answers=verified.answers,
         proof=verified.proof.value,
         not_taken=dict(verified.not_taken),

@@ -149,7 +149,8 @@ class BatchExecution:
                 operation=f"start batch job {job_id}",
             )
         except ServiceError as error:
-            if not error.has_code("CannotStartJob"):
+            # InvalidOperation is the class of CannotStartJob, and all that a reply without details says.
+            if not error.has_code("CannotStartJob", "InvalidOperation"):
                 raise _as_not_found(error) from None
         return await self.status(job_id)
 
@@ -206,7 +207,9 @@ def _reference(blob: StoredBlob | BlobReference) -> dict[str, str]:
 
 def _as_not_found(error: ServiceError) -> ServiceError:
     """``error``, as `NotFound` if it is one of the ways in which a service may say so."""
-    if isinstance(error, NotFound) or not error.has_code(*_UNKNOWN_JOB):
+    # A job's id is the only argument of these calls, so a bad one without details is about it.
+    unexplained = error.status == 400 and error.has_code("BadArgument") and not error.detail_codes
+    if isinstance(error, NotFound) or not (unexplained or error.has_code(*_UNKNOWN_JOB)):
         return error
     return NotFound(
         error.message,

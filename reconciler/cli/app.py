@@ -178,11 +178,20 @@ def emulator(
         Path | None,
         typer.Option("--faults", metavar="FILE", help="Rules that make it fail. Default: none."),
     ] = None,
+    profile: Annotated[
+        str | None,
+        typer.Option(
+            "--profile",
+            metavar="NAME",
+            help="What it does where no source is sure: documented, terse, hostile or random:SEED. "
+            "Default: that of the studio file.",
+        ),
+    ] = None,
 ) -> None:
     """Run a local Studio; prints one line of JSON, with its URL and its files, when it answers."""
     from reconciler.cli.serve import run_emulator
 
-    raise typer.Exit(run_emulator(studio, state, port, cloud_file, env_file, faults))
+    raise typer.Exit(run_emulator(studio, state, port, cloud_file, env_file, faults, profile=profile))
 
 
 @app.command()

@@ -15,6 +15,8 @@ def run_emulator(
     cloud_file: Path | None,
     env_file: Path | None,
     faults: Path | None = None,
+    *,
+    profile: str | None = None,
 ) -> int:
     """Run the local Studio until Ctrl-C or SIGTERM."""
     try:
@@ -25,4 +27,4 @@ def run_emulator(
         raise UserError(
             f"the emulator needs {error.name}: pip install 'reconciler[emulator]'", ExitCode.ERROR
         ) from error
-    return run(studio, state, port, cloud_file, env_file, faults=faults)
+    return run(studio, state, port, cloud_file, env_file, faults=faults, profile=profile)

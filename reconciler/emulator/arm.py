@@ -24,7 +24,7 @@ from reconciler.emulator.definition_seed import seed_services
 from reconciler.emulator.documents import Documents
 from reconciler.emulator.model_source import fetcher
 from reconciler.emulator.new_execution import NewExecution
-from reconciler.emulator.operations import Operations
+from reconciler.emulator.operations import Conclusion, Operation, Operations
 from reconciler.emulator.payload_blobs import PayloadBlobs
 from reconciler.emulator.proposals import REGIONS
 from reconciler.emulator.provider_metadata import PROVIDER, RESOURCE_TYPES
@@ -32,6 +32,7 @@ from reconciler.emulator.provisioning import Provisioning
 from reconciler.emulator.rate_limits import RateLimits
 from reconciler.emulator.resource_groups import ResourceGroups
 from reconciler.emulator.resource_index import ResourceIndex
+from reconciler.emulator.second_writes import SecondWrites
 from reconciler.emulator.sign_in import SignIn
 from reconciler.emulator.web_service_requests import WebServiceRequests
 from reconciler.emulator.web_services import WebService
@@ -79,8 +80,9 @@ class ResourceManager:
             expose=self._execution.expose,
             withdraw=self._withdraw,
         )
-        self._operations = Operations(context.documents, context.clock, self._provisioning.work)
-        self._services = WebServiceRequests(context, self._operations, payloads, self._plans)
+        self._second_writes = SecondWrites(context.documents, behaviour)
+        self._operations = Operations(context.documents, context.clock, self._work)
+        self._services = WebServiceRequests(context, self._operations, payloads, self._plans, self._second_writes)
         self._commitments = CommitmentRequests(self._plans, behaviour.list_page_size)
         self._index = ResourceIndex(context.documents, behaviour.list_page_size)
 
@@ -105,6 +107,10 @@ class ResourceManager:
     async def close(self) -> None:
         """See the function `close`."""
         await self._operations.close()
+
+    async def _work(self, operation: Operation) -> Conclusion:
+        await self._second_writes.turn(operation, self._operations)
+        return await self._provisioning.work(operation)
 
     def _withdraw(self, service: WebService) -> None:
         self._execution.withdraw(service)

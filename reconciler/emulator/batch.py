@@ -9,12 +9,13 @@ from typing import Any
 from aiohttp import web
 from azure.storage.blob import BlobServiceClient, generate_container_sas
 
+from reconciler.emulator import classic_wording
 from reconciler.emulator.batch_jobs import CANCELLED, FAILED, FINISHED, NOT_STARTED, QUEUED, RUNNING, BatchJobs
 from reconciler.emulator.batch_request import read_job_request, signature_of
 from reconciler.emulator.blob_client import BlobReference
 from reconciler.emulator.context import Context
 from reconciler.emulator.documents import Document
-from reconciler.emulator.errors import ServiceError, json_object
+from reconciler.emulator.errors import Detail, ServiceError, bad_argument, json_object
 from reconciler.emulator.execution_access import EXECUTION_ROUTE, check_api_version, find_service
 
 _NUMBERS = {NOT_STARTED: 0, RUNNING: 1, FAILED: 2, CANCELLED: 3, FINISHED: 4}
@@ -27,6 +28,7 @@ class BatchExecution:
 
     def __init__(self, context: Context, jobs: BatchJobs) -> None:
         self._context = context
+        self._behaviour = context.studio.behaviour
         self._jobs = jobs
 
     def routes(self) -> list[web.RouteDef]:
@@ -51,27 +53,35 @@ class BatchExecution:
         """POST …/jobs/{id}/start: a second one is 400 CannotStartJob."""
         job_id, _ = self._job(request)
         self._jobs.start(job_id)
-        return web.Response(status=self._context.studio.behaviour.start_status)
+        return web.Response(status=self._behaviour.start_status)
 
     async def status(self, request: web.Request) -> web.Response:
         """GET …/jobs/{id}: with a fresh read-only SAS for each result at each call."""
         _, job = self._job(request)
-        state = job["state"]
+        outputs = self._jobs.outputs(job) if job["state"] == FINISHED else None
+        optional = {
+            "Results": None if outputs is None else {name: self._result(where) for name, where in outputs.items()},
+            "Details": job.get("details") or None,
+        }
+        status_code = self._status_code(job["state"])
+        return web.json_response(classic_wording.with_optional({"StatusCode": status_code}, optional, self._behaviour))
+
+    def _status_code(self, state: str) -> str | int:
         if state == QUEUED:
-            state = self._context.studio.behaviour.queued_job_status
-        named = self._context.studio.behaviour.status_codes == "names"
-        # Members that are null are left out, as in the captured reply.
-        answer: dict[str, Any] = {"StatusCode": state if named else _NUMBERS[state]}
-        if state == FINISHED:
-            answer["Results"] = {name: self._result(where) for name, where in self._jobs.outputs(job).items()}
-        if job.get("details"):
-            answer["Details"] = job["details"]
-        return web.json_response(answer)
+            state = self._behaviour.queued_job_status
+        match self._behaviour.status_codes:
+            case "numbers":
+                return _NUMBERS[state]
+            case "numericStrings":
+                return str(_NUMBERS[state])
+        return self._behaviour.cancelled_spelling if state == CANCELLED else state
 
     async def cancel(self, request: web.Request) -> web.Response:
-        """DELETE …/jobs/{id}: 204, whatever state the job is in; its record stays."""
+        """DELETE …/jobs/{id}: 204, whatever state the job is in; its record stays, or is erased with it."""
         job_id, _ = self._job(request)
         self._jobs.cancel(job_id)
+        if self._behaviour.deleted_job == "erases":
+            self._jobs.erase(job_id)
         return web.Response(status=204)
 
     def _job(self, request: web.Request) -> tuple[str, Document]:
@@ -80,25 +90,34 @@ class BatchExecution:
         job_id = request.match_info["job"].lower()
         job = self._jobs.find(service, job_id)
         if job is None:
-            # The documented codes have none for this; the status is a guess (classic-protocol 3).
-            raise ServiceError(404, "NotFound", f"There is no job {job_id!r}.")
+            raise self._no_such_job(job_id)
         return job_id, job
 
-    def _result(self, where: BlobReference) -> dict[str, str]:
+    def _no_such_job(self, job_id: str) -> ServiceError:
+        # The documented codes have none for this; each of these is a guess (classic-protocol 3).
+        message = f"There is no job {job_id!r}."
+        match self._behaviour.unknown_job:
+            case "missingJobId":
+                return bad_argument("MissingJobId", message)
+            case "unknownJobStatusCode":
+                return ServiceError(500, "InternalError", "Something failed.", Detail("UnknownJobStatusCode", message))
+        return ServiceError(404, "NotFound", message)
+
+    def _result(self, where: BlobReference) -> dict[str, Any]:
         relative = where.relative_location.strip().lstrip("/")
         container = relative.partition("/")[0]
         if where.connection_string is None:
             base = (where.base_location or "").strip().rstrip("/") + "/"
-            return {
-                "BaseLocation": base,
-                "RelativeLocation": relative,
-                "SasBlobToken": self._token_without_key(base, container, where),
-            }
+            return self._worded(base, relative, self._token_without_key(base, container, where))
         # Signed with the key that the caller gave, so that it works for whichever account that is.
         with BlobServiceClient.from_connection_string(where.connection_string) as account:
             token = self._signed(account, container)
             base = account.primary_endpoint.partition("?")[0].rstrip("/") + "/"
-        return {"BaseLocation": base, "RelativeLocation": relative, "SasBlobToken": token}
+        return self._worded(base, relative, token)
+
+    def _worded(self, base: str, relative: str, token: str) -> dict[str, Any]:
+        shown = classic_wording.location(base, relative, token, self._behaviour)
+        return classic_wording.with_optional(shown, {"ConnectionString": None}, self._behaviour)
 
     def _signed(self, account: BlobServiceClient, container: str) -> str:
         key = getattr(account.credential, "account_key", None)

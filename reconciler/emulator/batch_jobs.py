@@ -13,6 +13,7 @@ import re
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import asdict
+from datetime import datetime
 from typing import Any
 
 from reconciler.emulator.batch_request import JobRequest, signature_of
@@ -57,9 +58,14 @@ class BatchJobs:
         return job_id
 
     def find(self, service: ExecutionService, job_id: str) -> Document | None:
-        """A job of that service; another service's job is not found."""
+        """A job of that service; another service's job is not found, nor one that ended too long ago."""
         job = self._jobs.get(job_id)
-        return job if job is not None and job["service"] == service.path else None
+        if job is None or job["service"] != service.path:
+            return None
+        ended = job.get("finishedAt")
+        kept = self._context.studio.timings.jobs_kept
+        forgotten = ended is not None and self._context.clock() - datetime.fromisoformat(ended) > kept
+        return None if job.get("erased") or forgotten else job
 
     def start(self, job_id: str) -> None:
         """Puts a registered job into its service's queue.
@@ -86,6 +92,10 @@ class BatchJobs:
             queue.remove(job_id)
         if task := self._running.get(path, {}).get(job_id):
             task.cancel()
+
+    def erase(self, job_id: str) -> None:
+        """Makes a job unknown to its service; people and tests still find it in the listing."""
+        self._change(job_id, erased=True)
 
     def outputs(self, job: Document) -> dict[str, BlobReference]:
         """The places of a job's outputs, at this server's present address."""
@@ -128,13 +138,18 @@ class BatchJobs:
 
     def _enqueue(self, path: str, job_id: str) -> None:
         self._queues.setdefault(path, deque()).append(job_id)
-        self._take_next(path)
+        waits = self._context.studio.timings.queue.total_seconds()
+        if waits > 0:
+            # Not exactly that long: a place that becomes free before is taken.
+            asyncio.get_running_loop().call_later(waits, self._take_next, path)
+        else:
+            self._take_next(path)
 
     def _take_next(self, path: str) -> None:
+        if self._closing:
+            return
         queue, running = self._queues.setdefault(path, deque()), self._running.setdefault(path, {})
         while queue and len(running) < self._context.studio.limits.running_jobs_per_endpoint:
-            if self._closing:
-                return
             job_id = queue.popleft()
             self._change(job_id, state=RUNNING, startedAt=self._now())
             running[job_id] = asyncio.create_task(self._run(path, job_id), name=f"batch job {job_id}")

@@ -11,6 +11,7 @@ from reconciler.emulator.data_formats import from_csv, to_csv, write_csv
 from reconciler.emulator.execution_services import ExecutionService
 from reconciler.emulator.experiments import ExperimentError
 from reconciler.emulator.faults.job_faults import JobFate
+from reconciler.emulator.serving import CannotLoad, load
 from reconciler.emulator.studio_file import ParameterInput, PredictiveExperiment, TrainingExperiment
 from reconciler.emulator.workers import WorkerDied
 
@@ -53,6 +54,8 @@ async def run_job(
                 await context.blobs.write(request.outputs[name], data)
     except BlobAccessError as error:
         raise JobFailed(f"{error.code}: {error.message}") from error
+    except CannotLoad as error:
+        raise JobFailed(f"ResourceDownload: {error}") from error
     except ExperimentError as error:
         raise JobFailed(f"ModuleExecutionError: {error.message}") from error
     except WorkerDied as error:
@@ -89,7 +92,8 @@ async def _score(
     reference = request.inputs[experiment.input]
     data = await context.blobs.read(reference)
     columns, rows = await asyncio.to_thread(_table, data, reference.relative_location)
-    scored = await context.workers.score(context.models.read(bound.digest), bound.digest, columns, rows, dies=dies)
+    ilearner, digest = await load(context, bound)
+    scored = await context.workers.score(ilearner, digest, columns, rows, dies=dies)
     target = request.outputs[experiment.output].relative_location
     return {experiment.output: await asyncio.to_thread(_written, scored, target)}
 

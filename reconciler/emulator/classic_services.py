@@ -4,10 +4,13 @@ A web service is a document of the collection ``web-services/{workspace}``; its 
 ``endpoints/{service}``, so that a listing reads nothing but what it lists.
 """
 
+import hashlib
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
+from urllib.parse import urlsplit
 
+from reconciler.emulator.classic_wording import location, with_optional
 from reconciler.emulator.context import Context, new_key
 from reconciler.emulator.documents import Collection, Document
 from reconciler.emulator.execution_services import BoundModel, ExecutionService, execution_path
@@ -15,6 +18,8 @@ from reconciler.emulator.studio_file import ClassicService, PredictiveExperiment
 
 DEFAULT_ENDPOINT = "default"
 DESCRIPTION_OF_DEFAULT = "Default endpoint, tied to the experiment"
+# The service keeps what it copies in a container of this name (new-protocol 2).
+_COPIES = "azuremlassetscontainer"
 
 
 class ClassicServices:
@@ -57,6 +62,7 @@ class ClassicServices:
             "Name": name,
             "Description": description,
             "CreationTime": timestamp(self._context.clock()),
+            "Version": self.graph_of(service),
             "EndpointId": endpoint_id or self._context.new_id(),
             "PrimaryKey": new_key(),
             "SecondaryKey": new_key(),
@@ -94,6 +100,21 @@ class ClassicServices:
                 )
             )
 
+    def graph_of(self, service: Document) -> str:
+        """When the experiment of a web service was last published: its endpoints' graphs are compared by that."""
+        return str(service.get("PublishedAt") or service["CreationTime"])
+
+    def version_of(self, service: Document, endpoint: Document) -> str:
+        """The graph that an endpoint has: ``default`` follows each republish, others are locked to theirs (1.5)."""
+        if endpoint["Name"] == DEFAULT_ENDPOINT:
+            return self.graph_of(service)
+        return str(endpoint.get("Version") or endpoint["CreationTime"])
+
+    def initial_model(self, service: Document) -> BoundModel | None:
+        """The trained model of the experiment, whatever endpoints were patched to; None for training."""
+        found = self._context.documents.collection("initial-models").get(service["Experiment"])
+        return None if found is None else BoundModel(**found)
+
     def remove_endpoint(self, workspace: Workspace, service: Document, name: str) -> None:
         """Deletes an endpoint, which stops to answer at once."""
         with self._context.documents.transaction():
@@ -113,20 +134,22 @@ class ClassicServices:
 
     def service_on_wire(self, workspace: Workspace, service: Document) -> Document:
         """The WebService object (classic-protocol 1.4)."""
-        return {
+        shown = {
             "Id": service["Id"],
             "Name": service["Name"],
-            **({"Description": service["Description"]} if service["Description"] else {}),
             "CreationTime": service["CreationTime"],
             "WorkspaceId": workspace.id,
             "DefaultEndpointName": DEFAULT_ENDPOINT,
             "EndpointCount": len(self.endpoints(service["Id"])),
         }
+        return with_optional(shown, {"Description": service["Description"] or None}, self._context.studio.behaviour)
 
     def endpoint_on_wire(
         self, workspace: Workspace, service: Document, endpoint: Document, origin: str, *, resources: bool
     ) -> Document:
         """The Endpoint object: the captured listing's 13 members, and Resources if asked (classic-protocol 1.5)."""
+        endpoint = self._as_shown(endpoint)
+        behaviour = self._context.studio.behaviour
         guid = endpoint["EndpointId"]
         home = f"workspaces/{workspace.id}/webservices/{service['Id']}"
         shown: Document = {
@@ -140,25 +163,93 @@ class ClassicServices:
             "SecondaryKey": endpoint["SecondaryKey"],
             "ApiLocation": f"{origin}/{self.path_of(workspace.id, endpoint)}",
             "PreventUpdate": endpoint["PreventUpdate"],
-            "MaxConcurrentCalls": endpoint["MaxConcurrentCalls"],
+            "MaxConcurrentCalls": self._shown_calls(endpoint),
             "DiagnosticsTraceLevel": endpoint["DiagnosticsTraceLevel"],
             "ThrottleLevel": endpoint["ThrottleLevel"],
         }
-        # A member that is null is left out altogether (classic-protocol 1.5).
-        if resources and (resource := self.resource_of(service)) is not None:
-            shown["Resources"] = [self._resource_on_wire(workspace, endpoint, resource)]
+        versions = {
+            "absent": None,
+            "fixed": self.version_of(service, endpoint),
+            "moves": endpoint.get("PatchedAt") or self.version_of(service, endpoint),
+        }
+        optional = {
+            "ExperimentLocation": None,
+            "Version": versions[behaviour.model_version],
+            "Resources": self._resources_on_wire(workspace, service, endpoint) if resources else None,
+        }
+        return with_optional(shown, optional, behaviour)
+
+    def _as_shown(self, endpoint: Document) -> Document:
+        """An endpoint less what a PATCH changed too short a time ago to be seen (`Behaviour.read_after_patch`)."""
+        shown_from = endpoint.get("ShownFrom")
+        if shown_from is None or self._context.clock() >= datetime.fromisoformat(shown_from):
+            return endpoint
+        before: Document = endpoint["Before"]
+        return {**endpoint, **before}
+
+    def patched(self, endpoint: Document, members: Document, *, model: bool) -> Document:
+        """An endpoint after a PATCH of some members, and of its trained model if ``model``."""
+        now = self._context.clock()
+        if model:
+            members = {**members, "PatchedAt": timestamp(now)}
+        changed = {**endpoint, **members}
+        if self._context.studio.behaviour.read_after_patch == "delayed":
+            before = self._as_shown(endpoint)
+            names = {*members, *(endpoint["Before"] if before is not endpoint else ())}
+            changed["Before"] = {name: before.get(name) for name in names}
+            changed["ShownFrom"] = (now + self._context.studio.timings.patch_takes_effect).isoformat()
+        return changed
+
+    def _shown_calls(self, endpoint: Document) -> int:
+        limits = self._context.studio.limits
+        if self._context.studio.behaviour.shown_calls == "tuned":
+            return limits.max_concurrent_calls if endpoint["ThrottleLevel"] == "High" else limits.low_throttle_calls
+        return int(endpoint["MaxConcurrentCalls"])
+
+    def _resources_on_wire(
+        self, workspace: Workspace, service: Document, endpoint: Document
+    ) -> list[dict[str, Any]] | None:
+        resource = self.resource_of(service)
+        if resource is None:
+            braces = [{"Name": "{}", "Kind": "TrainedModel"}]
+            ways: dict[str, list[dict[str, Any]] | None] = {"absent": None, "empty": [], "braces": braces}
+            return ways[self._context.studio.behaviour.training_resources]
+        shown: dict[str, Any] = {"Name": resource, "Kind": "TrainedModel"}
+        bound_location = self._context.studio.behaviour.bound_location
+        if bound_location == "null":
+            shown["Location"] = None
+        elif bound_location != "absent" and (found := self._location(workspace, endpoint, resource)):
+            shown["Location"] = found
+        return [shown]
+
+    def _location(self, workspace: Workspace, endpoint: Document, resource: str) -> dict[str, Any] | None:
+        """Where the bound model lies: the blob that was patched in, or the service's own copy of it."""
+        behaviour, execution = self._context.studio.behaviour, self._context.execution
+        path = self.path_of(workspace.id, endpoint)
+        at_once = behaviour.read_after_patch == "atOnce"
+        bound = execution.latest_model(path, resource) if at_once else execution.model(path, resource)
+        if bound is None:
+            return None
+        base, relative = bound.base_location, bound.relative_location
+        if behaviour.bound_location == "copy":
+            copy_id = bound.copy_id or hashlib.sha256(bound.digest.encode()).hexdigest()[:32]
+            base = f"{self._context.server_url}/{workspace.storage_account}/"
+            relative = f"{_COPIES}/{copy_id}.ilearner"
+        if base is None or relative is None:
+            return None
+        shown = location(base, relative, self._token(base, relative), behaviour)
+        if behaviour.location_signature == "null":
+            shown["SasBlobToken"] = None
         return shown
 
-    def _resource_on_wire(self, workspace: Workspace, endpoint: Document, resource: str) -> Document:
-        shown: Document = {"Name": resource, "Kind": "TrainedModel"}
-        if self._context.studio.behaviour.show_bound_location:
-            bound = self._context.execution.latest_model(self.path_of(workspace.id, endpoint), resource)
-            if bound is not None and bound.base_location is not None:
-                shown["Location"] = {
-                    "BaseLocation": bound.base_location,
-                    "RelativeLocation": bound.relative_location,
-                }
-        return shown
+    def _token(self, base: str, relative: str) -> str | None:
+        if self._context.studio.behaviour.location_signature != "fresh":
+            return None
+        account = urlsplit(base).path.strip("/")
+        if account not in {known.name for known in self._context.studio.storage_accounts}:
+            return ""  # a real account, whose key is not known here
+        container = relative.strip().lstrip("/").partition("/")[0]
+        return self._context.storage.sign(account, container, permissions="rl", valid_for=timedelta(hours=1))
 
 
 def seed(context: Context, initial_models: dict[str, BoundModel]) -> ClassicServices:

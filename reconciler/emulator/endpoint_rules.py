@@ -9,13 +9,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from reconciler.emulator.behaviour import Behaviour
 from reconciler.emulator.documents import Document
 from reconciler.emulator.errors import refused
 from reconciler.emulator.studio_settings import Limits
 
-_NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?")
+_NAMES = {
+    "hyphens": (re.compile(r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?"), ", with hyphens between them"),
+    "alphanumeric": (re.compile(r"[a-z0-9]+"), ""),
+}
 _TRACE_LEVELS = ("None", "Error", "All")
 _THROTTLE_LEVELS = ("Low", "High")
+_LIMITS = ("ThrottleLevel", "MaxConcurrentCalls")
 
 
 @dataclass(frozen=True)
@@ -42,14 +47,16 @@ class EndpointRules:
 
     limits: Limits
     tier: Literal["standard", "free"]
+    behaviour: Behaviour
 
     def check_name(self, name: str) -> None:
-        """Digits, lower-case letters, and hyphens inside; at most 24 (classic-protocol 1.5)."""
-        if len(name) > self.limits.endpoint_name_length or not _NAME.fullmatch(name):
+        """Digits, lower-case letters, and perhaps hyphens inside; at most 24 (classic-protocol 1.5, 8)."""
+        pattern, hyphens = _NAMES[self.behaviour.endpoint_names]
+        if len(name) > self.limits.endpoint_name_length or not pattern.fullmatch(name):
             raise refused(
                 "BadArgument",
                 f"The endpoint name {name!r} is not allowed: at most {self.limits.endpoint_name_length} digits and "
-                "lower-case letters, with hyphens between them.",
+                f"lower-case letters{hyphens}.",
             )
 
     def check_count(self, existing: int) -> None:
@@ -66,14 +73,14 @@ class EndpointRules:
         throttle_level = str(given.get("ThrottleLevel", "Low"))
         settings = {**given, "ThrottleLevel": throttle_level}
         settings["MaxConcurrentCalls"] = self._calls(throttle_level, given.get("MaxConcurrentCalls"))
-        prevent_update = _member(body, "PreventUpdate")
+        prevent_update = member(body, "PreventUpdate")
         if isinstance(prevent_update, bool):
             settings["PreventUpdate"] = prevent_update
         return settings
 
     def patch(self, body: Mapping[str, Any]) -> EndpointPatch:
         """A PATCH body, checked as far as it can be without the endpoint (classic-protocol 1.7)."""
-        resources = _member(body, "Resources")
+        resources = member(body, "Resources")
         if resources is None:
             resources = []
         if not isinstance(resources, list):
@@ -89,6 +96,8 @@ class EndpointRules:
     def patched(self, endpoint: Document, patch: EndpointPatch) -> Document:
         """The members that a patch changes on an endpoint as it stands."""
         changed = dict(patch.members)
+        if self.behaviour.limits_patch == "ignored":
+            changed = {name: value for name, value in changed.items() if name not in _LIMITS}
         if "ThrottleLevel" in changed or "MaxConcurrentCalls" in changed:
             level = str(changed.get("ThrottleLevel", endpoint["ThrottleLevel"]))
             calls = changed.get("MaxConcurrentCalls")
@@ -100,7 +109,7 @@ class EndpointRules:
     def _members(self, body: Mapping[str, Any]) -> Document:
         """The settable members of a body that are not null, by their names on the wire."""
         found: Document = {}
-        description = _member(body, "Description")
+        description = member(body, "Description")
         if description is not None:
             if not isinstance(description, str):
                 raise refused("RequestBodyInvalid", "Description is not a string.")
@@ -108,10 +117,10 @@ class EndpointRules:
                 raise refused("BadArgument", f"A description has at most {self.limits.description_length} characters.")
             found["Description"] = description
         for name, allowed in (("ThrottleLevel", _THROTTLE_LEVELS), ("DiagnosticsTraceLevel", _TRACE_LEVELS)):
-            value = _member(body, name)
+            value = member(body, name)
             if value is not None:
                 found[name] = _choice(name, value, allowed)
-        calls = _member(body, "MaxConcurrentCalls")
+        calls = member(body, "MaxConcurrentCalls")
         if calls is not None and calls != "":
             found["MaxConcurrentCalls"] = _whole_number("MaxConcurrentCalls", calls)
         if self.tier == "free" and found.get("ThrottleLevel") == "High":
@@ -121,6 +130,8 @@ class EndpointRules:
         return found
 
     def _calls(self, throttle_level: str, wanted: int | None) -> int:
+        if wanted is None and self.behaviour.default_calls == "byTier" and self.tier == "standard":
+            return self.limits.default_high_calls
         if throttle_level == "Low":
             # Low forces its number, and whatever the caller named is dropped (classic-protocol 1.6).
             return self.limits.low_throttle_calls
@@ -139,13 +150,13 @@ class EndpointRules:
 def _resource(content: Any) -> ResourceUpdate:
     if not isinstance(content, dict):
         raise refused("RequestBodyInvalid", "An entry of Resources is not an object.")
-    name = _member(content, "Name")
+    name = member(content, "Name")
     if not isinstance(name, str) or not name:
         raise refused("BadArgument", "Resource name is empty string")
-    location = _member(content, "Location")
+    location = member(content, "Location")
     if not isinstance(location, dict):
         raise refused("BadArgument", f"The resource {name!r} has no Location.")
-    parts = [_member(location, part) for part in ("BaseLocation", "RelativeLocation", "SasBlobToken")]
+    parts = [member(location, part) for part in ("BaseLocation", "RelativeLocation", "SasBlobToken")]
     if not all(isinstance(part, str) and part.strip() for part in parts):
         raise refused(
             "BadArgument",
@@ -155,7 +166,18 @@ def _resource(content: Any) -> ResourceUpdate:
     return ResourceUpdate(name, base_location, relative_location, token)
 
 
-def _member(body: Mapping[str, Any], name: str) -> Any:
+def check_may_change(endpoint: Document, behaviour: Behaviour) -> None:
+    """Refuses a change of an endpoint with ``PreventUpdate``, where that means anything (classic-protocol 1.5).
+
+    Raises:
+        ServiceError: 400.
+    """
+    if behaviour.prevent_update == "enforced" and endpoint["PreventUpdate"]:
+        raise refused("InvalidOperation", f"The endpoint {endpoint['Name']!r} prevents updates.")
+
+
+def member(body: Mapping[str, Any], name: str) -> Any:
+    """A member of a body, whatever its letter case; None if it is not there."""
     if name in body:
         return body[name]
     wanted = name.lower()

@@ -27,15 +27,19 @@ class ServiceError(Exception):
         self.details = details
 
     def response(self) -> web.Response:
-        """The reply on the wire; a management error has no details (classic-protocol 4.2)."""
+        """The reply on the wire."""
+        return web.json_response(self.body(), status=self.status)
+
+    def body(self, *, details: bool = True) -> dict[str, Any]:
+        """The JSON body; a management error has no details (classic-protocol 4.2)."""
         error: dict[str, Any] = {"code": self.code, "message": self.message}
-        if self.details:
+        if details and self.details:
             error["details"] = [
                 {"code": detail.code, "message": detail.message}
                 | ({} if detail.target is None else {"target": detail.target})
                 for detail in self.details
             ]
-        return web.json_response({"error": error}, status=self.status)
+        return {"error": error}
 
 
 # -- the execution API: a general code, and the specific one in the details (classic-protocol 4.1) --

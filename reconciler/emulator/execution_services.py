@@ -5,7 +5,7 @@ Both kinds speak one protocol under different paths (new-protocol 4), so scoring
 
 import hmac
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
@@ -67,6 +67,10 @@ class BoundModel:
     digest: str
     base_location: str | None = None
     relative_location: str | None = None
+    sas_blob_token: str | None = field(default=None, repr=False)
+    """Kept only where a blob is read at each load."""
+    copy_id: str | None = None
+    """What the service calls its own copy; derived from the digest for the model that a service starts with."""
 
 
 def execution_path(scope: str, scope_id: str, service_id: str) -> str:

@@ -2,15 +2,19 @@
 
 import json
 import re
+from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 from aiohttp import web
 
 from reconciler.emulator.blob_client import BlobReference
+from reconciler.emulator.classic_refresh import Refreshing
 from reconciler.emulator.classic_services import DEFAULT_ENDPOINT, ClassicServices
+from reconciler.emulator.classic_wording import listing
 from reconciler.emulator.context import Context
 from reconciler.emulator.documents import Document
-from reconciler.emulator.endpoint_rules import EndpointRules, ResourceUpdate
+from reconciler.emulator.endpoint_rules import EndpointRules, ResourceUpdate, check_may_change
 from reconciler.emulator.errors import (
     ServiceError,
     bearer,
@@ -33,6 +37,7 @@ class Management:
         self._context = context
         self._classic = classic
         self._behaviour = context.studio.behaviour
+        self._refreshing = Refreshing(context, classic)
 
     def routes(self) -> list[web.RouteDef]:
         """The routes of the management host."""
@@ -40,12 +45,17 @@ class Management:
         endpoints = services + "/{service}/endpoints"
         return [
             web.get(services, self.list_services),
+            # One client lists with a slash at the end (classic-protocol 1.3).
+            web.get(services + "/", self.list_services),
             web.get(services + "/{service}", self.get_service),
+            web.put(services + "/{service}", self.put_service),
             web.delete(services + "/{service}", self.delete_service),
             web.get(endpoints, self.list_endpoints),
+            web.get(endpoints + "/", self.list_endpoints),
             web.get(endpoints + "/{endpoint}", self.get_endpoint),
             web.put(endpoints + "/{endpoint}", self.put_endpoint),
             web.patch(endpoints + "/{endpoint}", self.patch_endpoint),
+            web.post(endpoints + "/{endpoint}/refresh", self.refresh_endpoint),
             web.delete(endpoints + "/{endpoint}", self.delete_endpoint),
         ]
 
@@ -53,18 +63,27 @@ class Management:
         """GET …/webservices: an array, or 204 when there is none."""
         workspace = self._workspace(request)
         services = self._classic.services(workspace.id)
-        return _listing([self._classic.service_on_wire(workspace, services[key]) for key in services])
+        shown = [self._classic.service_on_wire(workspace, services[key]) for key in services]
+        return listing(shown, self._behaviour)
 
     async def get_service(self, request: web.Request) -> web.Response:
         """GET …/webservices/S."""
         workspace = self._workspace(request)
         return web.json_response(self._classic.service_on_wire(workspace, self._service(request, workspace)))
 
+    async def put_service(self, request: web.Request) -> web.Response:
+        """PUT …/webservices/S publishes code as a service (classic-protocol 1.3), which this Studio cannot run."""
+        self._workspace(request)
+        raise refused(
+            "WebServiceTypeInvalid",
+            "This Studio has no services of Type Code: it serves the experiments of its studio file.",
+        )
+
     async def delete_service(self, request: web.Request) -> web.Response:
         """DELETE …/webservices/S, with all its endpoints."""
         workspace = self._workspace(request)
         self._classic.remove_service(workspace, self._service(request, workspace))
-        return web.Response(status=204)
+        return web.Response(status=self._behaviour.delete_status)
 
     async def list_endpoints(self, request: web.Request) -> web.Response:
         """GET …/endpoints: all of them in one array (there is no paging), or 204 when there is none."""
@@ -73,30 +92,31 @@ class Management:
         shown = self._behaviour.show_resources_in_list
         endpoints = self._classic.endpoints(service["Id"])
         here = origin(request)
-        return _listing(
+        return listing(
             [
                 self._classic.endpoint_on_wire(workspace, service, endpoints[name], here, resources=shown)
                 for name in endpoints
-            ]
+            ],
+            self._behaviour,
         )
 
     async def get_endpoint(self, request: web.Request) -> web.Response:
         """GET …/endpoints/E: the object with its resources' names."""
-        workspace = self._workspace(request, endpoint_key=True)
+        workspace = self._workspace(request, endpoint_key=True)  # which every setting of endpointKey allows
         service = self._service(request, workspace)
         endpoint = self._classic.endpoints(service["Id"]).get(request.match_info["endpoint"])
         if endpoint is None:
-            return self._absent(request)
+            return self._absent(request.match_info["endpoint"])
         return web.json_response(
             self._classic.endpoint_on_wire(workspace, service, endpoint, origin(request), resources=True)
         )
 
     async def put_endpoint(self, request: web.Request) -> web.Response:
         """PUT …/endpoints/E: makes an endpoint that scores with what ``default`` scores with."""
-        workspace = self._workspace(request)
+        workspace = self._workspace(request, endpoint_key=self._behaviour.endpoint_key == "all")
         service = self._service(request, workspace)
         name = request.match_info["endpoint"]
-        rules = EndpointRules(self._context.studio.limits, workspace.tier)
+        rules = self._rules(workspace)
         body = await _body(request)
         rules.check_name(name)
         settings = rules.settings(body)
@@ -110,6 +130,8 @@ class Management:
         else:
             if self._behaviour.put_existing == "conflict":
                 raise ServiceError(409, "Conflict", f"Resource already exists: endpoint {name!r}.")
+            if self._behaviour.put_existing == "refused":
+                raise refused("BadArgument", f"The endpoint {name!r} exists already.")
             if name == DEFAULT_ENDPOINT:
                 raise refused("InvalidOperation", "The default endpoint cannot be changed.")
             status = 200
@@ -125,35 +147,65 @@ class Management:
 
         Each blob is fetched and tried before anything is changed, so a patch is done as a whole or not at all.
         """
-        workspace = self._workspace(request, endpoint_key=True)
+        workspace = self._workspace(request, endpoint_key=self._behaviour.endpoint_key != "getOnly")
         service = self._service(request, workspace)
         name = request.match_info["endpoint"]
         if name not in self._classic.endpoints(service["Id"]):
             raise _no_endpoint(name)
-        rules = EndpointRules(self._context.studio.limits, workspace.tier)
+        rules = self._rules(workspace)
         patch = rules.patch(await _body(request))
         if name == DEFAULT_ENDPOINT:
             raise refused("InvalidOperation", "The default endpoint is tied to its experiment; it cannot be patched.")
-        models = {update.name: await self._fetch(service, update) for update in patch.resources}
+        self._check_patchable(self._classic.endpoints(service["Id"])[name])
+        models = [await self._fetch(service, update) for update in patch.resources]
         # The endpoint may have been deleted or changed while the blobs were fetched.
         endpoint = self._classic.endpoints(service["Id"]).get(name)
         if endpoint is None:
             raise _no_endpoint(name)
-        self._apply(workspace, service, {**endpoint, **rules.patched(endpoint, patch)}, models)
-        return web.Response(status=200)
+        endpoint = self._classic.patched(endpoint, rules.patched(endpoint, patch), model=bool(models))
+        self._apply(workspace, service, endpoint, models)
+        if self._behaviour.patch_reply == "object":
+            return web.json_response(
+                self._classic.endpoint_on_wire(workspace, service, endpoint, origin(request), resources=True)
+            )
+        return web.Response(status=200 if self._behaviour.patch_reply == "empty" else 204)
+
+    async def refresh_endpoint(self, request: web.Request) -> web.Response:
+        """POST …/endpoints/E/refresh: 304 when nothing changed (classic-protocol 1.8)."""
+        workspace = self._workspace(request, endpoint_key=self._behaviour.endpoint_key == "all")
+        service = self._service(request, workspace)
+        body = await _body(request)
+        endpoint = self._classic.endpoints(service["Id"]).get(request.match_info["endpoint"])
+        if endpoint is None:
+            raise _no_endpoint(request.match_info["endpoint"])
+        return web.Response(status=200 if self._refreshing.refresh(workspace, service, endpoint, body) else 304)
 
     async def delete_endpoint(self, request: web.Request) -> web.Response:
         """DELETE …/endpoints/E; ``default`` only when it is the last one (classic-protocol 1.9)."""
-        workspace = self._workspace(request)
+        workspace = self._workspace(request, endpoint_key=self._behaviour.endpoint_key == "all")
         service = self._service(request, workspace)
         name = request.match_info["endpoint"]
         endpoints = self._classic.endpoints(service["Id"])
         if name not in endpoints:
-            return self._absent(request)
+            if self._behaviour.delete_absent_endpoint == 204:
+                return web.Response(status=204)
+            raise _no_endpoint(name)
         if name == DEFAULT_ENDPOINT and len(endpoints) > 1:
             raise refused("UnauthorizedRequest", "Cannot delete default endpoint.")
         self._classic.remove_endpoint(workspace, service, name)
-        return web.Response(status=204)
+        return web.Response(status=self._behaviour.delete_status)
+
+    def _rules(self, workspace: Workspace) -> EndpointRules:
+        return EndpointRules(self._context.studio.limits, workspace.tier, self._behaviour)
+
+    def _check_patchable(self, endpoint: Document) -> None:
+        check_may_change(endpoint, self._behaviour)
+        if self._behaviour.patch_after_create == "notYet":
+            age = self._context.clock() - datetime.fromisoformat(endpoint["CreationTime"])
+            if age < self._context.studio.timings.patch_takes_effect:
+                raise ServiceError(
+                    500, "UpdateWebServiceResourceFailed", f"The endpoint {endpoint['Name']!r} is not ready yet."
+                )
 
     def _workspace(self, request: web.Request, *, endpoint_key: bool = False) -> Workspace:
         """The workspace of a request that is allowed to see it.
@@ -169,8 +221,12 @@ class Management:
         token = bearer(request)
         if token is None:
             raise management_unauthorized()
+        if self._behaviour.management_api_version == "refused" and "api-version" in request.query:
+            raise refused("InvalidQueryParameter", "The management API has no api-version.")
         workspace = self._context.studio.workspace(given.lower())
         if workspace is None:
+            if self._behaviour.unknown_workspace == "getWorkspaceFailed":
+                raise ServiceError(500, "GetWorkspaceFailed", f"The workspace {given} could not be read.")
             raise management_not_found("WorkspaceNotFound", f"There is no workspace {given} in this region.")
         if self._context.secrets.matches(self._context.secrets.workspace_token(workspace.id), token):
             return workspace
@@ -197,10 +253,13 @@ class Management:
             )
         return service
 
-    def _absent(self, request: web.Request) -> web.Response:
-        if self._behaviour.absent_endpoint == 204:
-            return web.Response(status=204)
-        raise _no_endpoint(request.match_info["endpoint"])
+    def _absent(self, name: str) -> web.Response:
+        match self._behaviour.absent_endpoint:
+            case 204:
+                return web.Response(status=204)
+            case "null":
+                return web.json_response(None)
+        raise _no_endpoint(name)
 
     def _create(self, workspace: Workspace, service: Document, name: str, settings: Document) -> Document:
         with self._context.documents.transaction():
@@ -211,22 +270,18 @@ class Management:
                 description=settings.get("Description", ""),
                 throttle_level=settings["ThrottleLevel"],
                 max_concurrent_calls=settings["MaxConcurrentCalls"],
-                model=self._model_of_experiment(service),
+                model=self._classic.initial_model(service),
             )
             endpoint |= settings
             self._classic.store_endpoint(workspace, service, endpoint)
         return endpoint
 
-    def _model_of_experiment(self, service: Document) -> BoundModel | None:
-        """What a new endpoint starts with: the trained model of the experiment, whatever others were patched to."""
-        found = self._context.documents.collection("initial-models").get(service["Experiment"])
-        return None if found is None else BoundModel(**found)
-
     async def _fetch(self, service: Document, update: ResourceUpdate) -> BoundModel:
         offered = self._classic.resource_of(service)
         if offered is None:
             raise refused("InvalidOperation", "This Web Service has no updatable resources.")
-        if update.name != offered:
+        any_case = self._behaviour.resource_names == "anyCase"
+        if update.name != offered and not (any_case and update.name.lower() == offered.lower()):
             raise refused("InvalidOperation", f"There is no updatable resource {update.name!r}; there is {offered!r}.")
         reference = BlobReference(
             relative_location=update.relative_location,
@@ -234,23 +289,21 @@ class Management:
             sas_blob_token=update.sas_blob_token,
         )
         try:
-            return await self._context.models.fetch(self._context.blobs, self._context.workers, reference)
+            bound = await self._context.models.fetch(self._context.blobs, self._context.workers, reference)
         except ModelRefused as error:
             raise refused(error.code, f"The URL of the trained model is invalid: {error.message}") from error
+        kept = update.sas_blob_token if self._behaviour.patched_model == "readAtEachLoad" else None
+        return replace(bound, sas_blob_token=kept, copy_id=self._context.new_id())
 
-    def _apply(
-        self, workspace: Workspace, service: Document, endpoint: Document, models: dict[str, BoundModel]
-    ) -> None:
+    def _apply(self, workspace: Workspace, service: Document, endpoint: Document, models: list[BoundModel]) -> None:
         path = self._classic.path_of(workspace.id, endpoint)
         delay = self._context.studio.timings.patch_takes_effect
         with self._context.documents.transaction():
             self._classic.store_endpoint(workspace, service, endpoint)
-            for resource, model in models.items():
-                self._context.execution.bind(path, resource, model, takes_effect_in=delay)
-
-
-def _listing(items: list[Document]) -> web.Response:
-    return web.json_response(items) if items else web.Response(status=204)
+            resource = self._classic.resource_of(service)
+            for model in models:
+                if resource is not None:
+                    self._context.execution.bind(path, resource, model, takes_effect_in=delay)
 
 
 def _no_endpoint(name: str) -> ServiceError:

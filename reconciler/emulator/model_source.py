@@ -10,6 +10,7 @@ import ipaddress
 from typing import NamedTuple
 from urllib.parse import SplitResult, unquote, urlsplit
 
+from reconciler.emulator.behaviour import Behaviour
 from reconciler.emulator.blob_client import BlobReference
 from reconciler.emulator.context import Context
 from reconciler.emulator.definition_shape import TrainedModelAsset
@@ -105,11 +106,21 @@ def blob_reference(what: str, uri: str, credentials: str, storage: StorageAccoun
     )
 
 
+def _allowed(asset: TrainedModelAsset, behaviour: Behaviour) -> TrainedModelAsset:
+    """An asset with the only right to its blob that this Studio looks at."""
+    match behaviour.foreign_model:
+        case "sas":
+            return asset._replace(credentials="")
+        case "credentials":
+            return asset._replace(uri=asset.uri.partition("?")[0])
+    return asset
+
+
 def fetcher(context: Context) -> FetchModel:
     """Reads, checks and keeps models with the parts of a Studio."""
 
     async def fetch(asset: TrainedModelAsset, storage: StorageAccount) -> str:
-        reference = reference_to(asset, storage)
+        reference = reference_to(_allowed(asset, context.studio.behaviour), storage)
         try:
             bound = await context.models.fetch(context.blobs, context.workers, reference)
         except ModelRefused as error:

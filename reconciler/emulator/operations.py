@@ -127,7 +127,7 @@ class Operations:
         self._collection = documents.collection(COLLECTION)
         self._clock = clock
         self._work = work
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: dict[str, asyncio.Task[None]] = {}
 
     def find(self, operation_id: str) -> Operation | None:
         """The operation of that id, in any casing."""
@@ -141,6 +141,11 @@ class Operations:
             self._collection[operation.id] = asdict(operation)
         self._start(operation)
 
+    async def ended(self, operation_id: str) -> None:
+        """Waits for the end of an operation; returns at once if it is not at work."""
+        if task := self._tasks.get(operation_id):
+            await asyncio.wait([task])
+
     def resume(self) -> None:
         """Takes up what an earlier process left unfinished, and forgets what ended long ago."""
         oldest = timestamp(self._clock() - _KEPT_FOR)
@@ -153,15 +158,15 @@ class Operations:
 
     async def close(self) -> None:
         """Stops working; what is unfinished is taken up by `resume` in another process."""
-        tasks = list(self._tasks)
+        tasks = list(self._tasks.values())
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
     def _start(self, operation: Operation) -> None:
         task = asyncio.create_task(self._carry_out(operation), name=f"{operation.action} {operation.resource}")
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._tasks[operation.id] = task
+        task.add_done_callback(lambda _: self._tasks.pop(operation.id, None))
 
     async def _carry_out(self, operation: Operation) -> None:
         elapsed = (self._clock() - datetime.fromisoformat(operation.start_time)).total_seconds()

@@ -44,10 +44,12 @@ class RequestLog:
 
     Args:
         journal: where to write them down.
+        ids_on_errors: whether an error answer has a request id too.
     """
 
-    def __init__(self, journal: Journal) -> None:
+    def __init__(self, journal: Journal, *, ids_on_errors: bool = True) -> None:
         self._journal = journal
+        self._ids_on_errors = ids_on_errors
 
     def recent(self, after: int = 0) -> list[dict[str, Any]]:
         """The requests with a number above the given one, oldest first: the older, shorter view of the journal."""
@@ -64,9 +66,9 @@ class RequestLog:
         try:
             response = await handler(request)
             status = response.status
-            if not response.prepared:
+            if not response.prepared and (response.status < 400 or self._ids_on_errors):
                 response.headers.setdefault("x-ms-request-id", str(uuid4()))
-            own_id = response.headers.get("x-ms-correlation-request-id") or response.headers["x-ms-request-id"]
+            own_id = response.headers.get("x-ms-correlation-request-id") or response.headers.get("x-ms-request-id", "")
             return response
         finally:
             self._record(request, at, status, (time.perf_counter() - started) * 1000, own_id)

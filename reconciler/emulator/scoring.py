@@ -25,7 +25,8 @@ from reconciler.emulator.errors import (
 )
 from reconciler.emulator.execution_access import EXECUTION_ROUTE, check_api_version, find_service
 from reconciler.emulator.execution_services import BoundModel, ExecutionService
-from reconciler.emulator.experiments import ModelDescription, Scalar, Scored, ScoringError
+from reconciler.emulator.experiments import ModelDescription, Scalar, Scored, ScoringError, TrainingError
+from reconciler.emulator.serving import CannotLoad, Loaded, load
 from reconciler.emulator.studio_file import PredictiveExperiment
 from reconciler.emulator.swagger import predictive_swagger, training_swagger
 from reconciler.emulator.training_data import TrainingData
@@ -47,6 +48,7 @@ class Scoring:
         self._context = context
         self._training_data = training_data
         self._calls: Counter[str] = Counter()
+        self._warm: set[tuple[str, str]] = set()
 
     def routes(self) -> list[web.RouteDef]:
         """The routes below each execution service."""
@@ -77,12 +79,15 @@ class Scoring:
 
     async def swagger(self, request: web.Request) -> web.Response:
         """GET …/swagger.json, for anyone."""
-        service = find_service(self._context, request, key_needed=False)
+        return await self.document(request, find_service(self._context, request, key_needed=False))
+
+    async def document(self, request: web.Request, service: ExecutionService) -> web.Response:
+        """The API document of a service, with URLs as this caller can reach them."""
         experiment = self._context.studio.experiment(service.experiment)
         here = origin(request)
         if isinstance(experiment, PredictiveExperiment):
-            bound = self._bound(service, experiment)
-            description = await self._context.workers.describe(self._context.models.read(bound.digest), bound.digest)
+            ilearner, digest = await self._load(service, experiment)
+            description = await self._context.workers.describe(ilearner, digest)
             return web.json_response(predictive_swagger(service, experiment, description, here))
         example = await self._training_data.example(experiment)
         return web.json_response(training_swagger(service, experiment, example, here))
@@ -104,13 +109,16 @@ class Scoring:
                 del self._calls[service.path]
 
     async def _score(self, service: ExecutionService, experiment: PredictiveExperiment, rows: Rows) -> Scored:
-        bound = self._bound(service, experiment)
-        workers, ilearner = self._context.workers, self._context.models.read(bound.digest)
+        workers, (ilearner, digest) = self._context.workers, await self._load(service, experiment)
+        self._check_initialized(service, digest)
         try:
             async with asyncio.timeout(self._context.studio.timings.score_timeout.total_seconds()):
-                description = await workers.describe(ilearner, bound.digest)
+                description = await workers.describe(ilearner, digest)
                 check_columns(rows.columns, description)
-                return await workers.score(ilearner, bound.digest, rows.columns, rows.values)
+                return await workers.score(ilearner, digest, rows.columns, rows.values)
+        except TrainingError as error:
+            unusable = Detail("ResourceLoadFailed", "The blob of the trained model holds something else now.")
+            raise ServiceError(500, "InternalError", "Scoring failed.", unusable) from error
         except ScoringError as error:
             raise bad_user_argument(error.code, error.message) from error
         except TimeoutError as error:
@@ -119,6 +127,22 @@ class Scoring:
         except WorkerDied as error:
             dead = Detail("ContainerProcessTerminatedWithSystemError", "The process that scores has ended.")
             raise ServiceError(500, "InternalError", "Scoring failed.", dead) from error
+
+    def _check_initialized(self, service: ExecutionService, digest: str) -> None:
+        """Answers the first call after a start or an update with 503, where that is the setting."""
+        if (
+            self._context.studio.behaviour.first_scoring_call == "initializing"
+            and (service.path, digest) not in self._warm
+        ):
+            self._warm.add((service.path, digest))
+            raise ServiceError(503, "InitializingContainers", "The containers of the service are being initialized.")
+
+    async def _load(self, service: ExecutionService, experiment: PredictiveExperiment) -> Loaded:
+        try:
+            return await load(self._context, self._bound(service, experiment))
+        except CannotLoad as error:
+            lost = Detail("ResourceDownload", f"The trained model cannot be read any more: {error}")
+            raise ServiceError(500, "InternalError", "Scoring failed.", lost) from error
 
     def _bound(self, service: ExecutionService, experiment: PredictiveExperiment) -> BoundModel:
         bound = self._context.execution.model(service.path, experiment.trained_model)

@@ -22,8 +22,10 @@ from reconciler.emulator import arm, classic_services, client_files, control, co
 from reconciler.emulator.batch import BatchExecution
 from reconciler.emulator.batch_jobs import OUTPUT_CONTAINER, BatchJobs
 from reconciler.emulator.blob_client import BlobClient
+from reconciler.emulator.classic_refresh import ApiDocuments
 from reconciler.emulator.context import Context, Secrets
 from reconciler.emulator.documents import Documents, StateInUse, StateUnreadable
+from reconciler.emulator.error_wording import ErrorWording
 from reconciler.emulator.execution_services import ExecutionServices
 from reconciler.emulator.fault_control import FaultControl
 from reconciler.emulator.faults import Faults, FaultsFileError, load_rules
@@ -142,14 +144,16 @@ class Studio:
         listener = _listen(self._port or _last_port(documents), must=self._port != 0)
         self._open.callback(listener.close)
         context = self._context = await self._make_context(documents, directory, listener)
-        log, jobs, data = RequestLog(self.journal), BatchJobs(context), TrainingData(context)
+        log = RequestLog(self.journal, ids_on_errors=context.studio.behaviour.error_request_id == "shown")
+        jobs, data = BatchJobs(context), TrainingData(context)
         classic = classic_services.ClassicServices(context)
         faults = FaultMiddleware(
             self.faults, self._clock, [account.name for account in self._studio_file.storage_accounts]
         )
+        wording, scoring = ErrorWording(context.studio.behaviour, self._clock), Scoring(context, data)
         guard = control_access.guard(CONTROL_PREFIX)
         app = web.Application(
-            middlewares=[faults.outer, log.middleware, faults.inner, answer_errors, guard],
+            middlewares=[faults.outer, log.middleware, faults.inner, answer_errors, wording.middleware, guard],
             client_max_size=_LARGEST_BODY,
         )
         app.add_routes(
@@ -158,7 +162,8 @@ class Studio:
                 *FaultControl(self.faults, self.journal).routes(),
                 *Management(context, classic).routes(),
                 *BatchExecution(context, jobs).routes(),
-                *Scoring(context, data).routes(),
+                *scoring.routes(),
+                *ApiDocuments(context, classic, scoring).routes(),
                 *arm.routes(context),
                 *sign_in.routes(context),
                 *context.storage.routes(),
@@ -231,6 +236,7 @@ def run(
     env_file: Path | None,
     *,
     faults: Path | None = None,
+    profile: str | None = None,
 ) -> int:
     """Serves a local Studio until SIGINT or SIGTERM.
 
@@ -244,6 +250,7 @@ def run(
         cloud_file: where to write the cloud file; in the state, or in a fresh directory, if None.
         env_file: where to write the secrets; likewise.
         faults: a file of fault rules, in force from the moment in which it answers.
+        profile: what it does where no source is sure; that of the studio file if None.
 
     Returns:
         The exit code: 0 when it was told to end, 1 if it could not start.
@@ -255,14 +262,15 @@ def run(
     for chatty in ("azure", "aiohttp"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
     try:
-        return asyncio.run(_serve(studio, state, port, cloud_file, env_file, faults=faults))
+        studio_file = load_studio(studio, profile)
+        return asyncio.run(_serve(studio_file, state, port, cloud_file, env_file, faults=faults))
     except (FaultsFileError, StudioFileError, StateInUse, StateUnreadable, PortTaken) as error:
         sys.stderr.write(f"{error}\n")
         return 1
 
 
 async def _serve(
-    studio: Path | None,
+    studio_file: StudioFile,
     state: Path | None,
     port: int,
     cloud_file: Path | None,
@@ -274,7 +282,7 @@ async def _serve(
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, told_to_end.set)
-    starting = asyncio.create_task(_start(studio, state, port, cloud_file, env_file, faults=faults))
+    starting = asyncio.create_task(_start(studio_file, state, port, cloud_file, env_file, faults=faults))
     ending = asyncio.create_task(told_to_end.wait())
     await asyncio.wait({starting, ending}, return_when=asyncio.FIRST_COMPLETED)
     if not starting.done():
@@ -296,7 +304,7 @@ async def _serve(
 
 
 async def _start(
-    studio: Path | None,
+    studio_file: StudioFile,
     state: Path | None,
     port: int,
     cloud_file: Path | None,
@@ -305,7 +313,7 @@ async def _start(
     faults: Path | None,
 ) -> Studio:
     rules = None if faults is None else load_rules(faults)
-    made = Studio(load_studio(studio), state=state, port=port, cloud_file=cloud_file, env_file=env_file)
+    made = Studio(studio_file, state=state, port=port, cloud_file=cloud_file, env_file=env_file)
     if rules is not None:
         made.faults.add(*rules.rules, seed=rules.seed)
     return await made.__aenter__()

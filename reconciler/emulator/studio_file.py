@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -19,7 +19,9 @@ from pydantic import (
 )
 from pydantic.alias_generators import to_camel
 
-from reconciler.emulator.studio_settings import Behaviour, Limits, Timings
+from reconciler.emulator.behaviour import Behaviour
+from reconciler.emulator.profiles import DOCUMENTED, values_of
+from reconciler.emulator.studio_settings import Limits, Timings
 
 _DEFAULT_FILE = "default_studio.yaml"
 
@@ -244,9 +246,23 @@ class StudioFile(_Section):
     workspaces: tuple[Workspace, ...] = ()
     subscriptions: tuple[Subscription, ...] = ()
     principal: Principal
+    profile: str = DOCUMENTED
     timings: Timings = Timings()
     limits: Limits = Limits()
     behaviour: Behaviour = Behaviour()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_profile(cls, content: Any) -> Any:
+        """Fills in what the file does not say itself with what its profile says."""
+        if not isinstance(content, Mapping):
+            return content
+        filled = dict(content)
+        for section, model in (("timings", Timings), ("behaviour", Behaviour)):
+            given = content.get(section)
+            if given is None or isinstance(given, Mapping):
+                filled[section] = {**values_of(model, str(content.get("profile", DOCUMENTED))), **(given or {})}
+        return filled
 
     @model_validator(mode="after")
     def _references_exist(self) -> Self:
@@ -331,8 +347,13 @@ class StudioFile(_Section):
         yield from (f"no experiment {name!r}" for name in sorted(used - experiments.keys()))
 
 
-def load_studio(path: Path | None) -> StudioFile:
+def load_studio(path: Path | None, profile: str | None = None) -> StudioFile:
     """Reads a studio file, or the default one.
+
+    Args:
+        path: the file; None for the default one.
+        profile: the profile to use instead of the file's; what the file's ``behaviour`` and ``timings`` say themselves
+            is not changed by it.
 
     Raises:
         StudioFileError: with every mistake in the file.
@@ -349,6 +370,8 @@ def load_studio(path: Path | None) -> StudioFile:
     except yaml.YAMLError as error:
         reason = " ".join(str(error).split())
         raise StudioFileError(f"{source}: is not YAML: {reason}") from error
+    if profile is not None and isinstance(content, dict):
+        content["profile"] = profile
     try:
         studio = StudioFile.model_validate(content)
     except ValidationError as error:

@@ -1,14 +1,18 @@
-"""Settings of a local Studio: how fast it is, where its limits lie, and what it does where no source is sure.
+"""Settings of a local Studio: how fast it is and where its limits lie.
 
-Each default follows the documentation where there is any; each sentence says why the setting exists.
+What it does where no source is sure is in `reconciler.emulator.behaviour`.
 """
 
+import difflib
 import re
+from collections.abc import Mapping
 from datetime import timedelta
-from typing import Annotated, Literal
+from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic.alias_generators import to_camel
+
+from reconciler.emulator.profiles import setting
 
 _DURATION = re.compile(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s)?")
 
@@ -25,27 +29,58 @@ def _duration(value: object) -> object:
 Duration = Annotated[timedelta, BeforeValidator(_duration)]
 
 
-class _Settings(BaseModel):
+class Settings(BaseModel):
+    """A section of settings; a name that is not known is an error that has the nearest one."""
+
     model_config = ConfigDict(extra="forbid", frozen=True, alias_generator=to_camel, populate_by_name=True)
 
+    @model_validator(mode="before")
+    @classmethod
+    def _known(cls, given: Any) -> Any:
+        names = {alias for name, field in cls.model_fields.items() for alias in (name, field.alias or name)}
+        unknown = [str(name) for name in given if name not in names] if isinstance(given, Mapping) else []
+        if unknown:
+            raise ValueError("; ".join(_unknown(name, names) for name in unknown))
+        return given
 
-class Timings(_Settings):
+
+def _unknown(name: str, names: set[str]) -> str:
+    near = difflib.get_close_matches(to_camel(name), names, n=1)
+    return f"there is no setting {name!r}" + (f", did you mean {near[0]!r}?" if near else "")
+
+
+class Timings(Settings):
     """How long things take; the real service's figures are in ``default_studio.yaml``."""
 
-    patch_takes_effect: Duration = timedelta(seconds=2)
+    patch_takes_effect: Duration = setting(
+        timedelta(seconds=2),
+        "About 30 seconds is what the guide says; what is waited for here is shorter, and other in each profile.",
+        terse=timedelta(seconds=1),
+        hostile=timedelta(seconds=4),
+    )
+    queue: Duration = setting(
+        timedelta(0),
+        "A job that was started waits in a queue that all tenants share, for a time that nobody can tell.",
+        hostile=timedelta(seconds=1),
+    )
+    jobs_kept: Duration = setting(
+        timedelta(days=30),
+        "How long the record of a job that has ended is kept is unknown.",
+        hostile=timedelta(hours=1),
+    )
     provisioning: Duration = timedelta(seconds=1)
     sas_valid_for: Duration = timedelta(hours=24, minutes=5)
     score_timeout: Duration = timedelta(seconds=90)
 
 
-class Rate(_Settings):
+class Rate(Settings):
     """A token bucket: the calls that it holds when full, and those that flow back each second."""
 
     burst: Annotated[int, Field(ge=1)]
     per_second: Annotated[float, Field(gt=0)]
 
 
-class RequestRates(_Settings):
+class RequestRates(Settings):
     """The rate limits of Azure Resource Manager, per principal and subscription (new-protocol 5).
 
     While they are not enforced, nothing is refused, and the headers count down the calls of an hour.
@@ -58,7 +93,7 @@ class RequestRates(_Settings):
     subscription_factor: Annotated[int, Field(ge=1)] = 15
 
 
-class Limits(_Settings):
+class Limits(Settings):
     """Documented limits (classic-protocol 1.10, 3)."""
 
     endpoints_per_service: Annotated[int, Field(ge=1)] = 10_000
@@ -72,19 +107,3 @@ class Limits(_Settings):
     associations_per_plan: Annotated[int, Field(ge=1)] = 10_000
     inline_payload_bytes: Annotated[int, Field(ge=1)] = 3 << 20
     request_rates: RequestRates = RequestRates()
-
-
-class Behaviour(_Settings):
-    """What the emulator does where sources are silent or disagree (classic-protocol 8)."""
-
-    show_resources_in_list: bool = False
-    show_bound_location: bool = False
-    put_existing: Literal["upsert", "conflict"] = "upsert"
-    create_status: Literal[200, 201] = 201
-    absent_endpoint: Literal[404, 204] = 404
-    start_status: Literal[204, 200] = 204
-    status_codes: Literal["names", "numbers"] = "names"
-    queued_job_status: Literal["Running", "NotStarted"] = "Running"
-    patch_assets: Literal["merge", "replace"] = "merge"
-    write_while_provisioning: Literal["conflict", "accept"] = "conflict"
-    list_page_size: Annotated[int, Field(ge=1)] = 1000

@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import secrets
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 
 from aiohttp import web
 
 from reconciler.emulator import arm_errors, web_services
-from reconciler.emulator.arm_errors import no_such_operation
+from reconciler.emulator.arm_errors import ArmError, no_such_operation
 from reconciler.emulator.arm_exchange import base_url, json_object
 from reconciler.emulator.commitment_plans import CommitmentPlans
 from reconciler.emulator.context import Context
 from reconciler.emulator.definition_shape import Json
 from reconciler.emulator.definition_versions import has_payload_members, has_regions, shown_form
+from reconciler.emulator.definition_wording import properties_to_merge, tags_to_write, worded, worded_poll
 from reconciler.emulator.list_pages import page
 from reconciler.emulator.operations import Action, Operation, Operations
 from reconciler.emulator.payload_blobs import PayloadBlobs
 from reconciler.emulator.proposals import REGIONS, Proposal, as_json, propose_patch, propose_put, region_code
 from reconciler.emulator.regional_payloads import for_region
+from reconciler.emulator.second_writes import SecondWrites
 from reconciler.emulator.web_services import (
     WebService,
     accepted_view,
@@ -42,10 +45,16 @@ class WebServiceRequests:
         operations: what carries out the writes.
         payloads: where large payloads lie.
         plans: the commitment plans that web services may have.
+        second_writes: what becomes of a write while another one is under way.
     """
 
     def __init__(
-        self, context: Context, operations: Operations, payloads: PayloadBlobs, plans: CommitmentPlans
+        self,
+        context: Context,
+        operations: Operations,
+        payloads: PayloadBlobs,
+        plans: CommitmentPlans,
+        second_writes: SecondWrites,
     ) -> None:
         self._context = context
         self._behaviour = context.studio.behaviour
@@ -53,6 +62,7 @@ class WebServiceRequests:
         self._operations = operations
         self._payloads = payloads
         self._plans = plans
+        self._second_writes = second_writes
 
     async def handle(
         self, request: web.Request, service_id: str, names: Sequence[str], subscription: str
@@ -101,7 +111,7 @@ class WebServiceRequests:
         if operation is None or request.method != "GET":
             raise arm_errors.operation_not_found(operation_id)
         if kind == "operationsstatus":
-            return web.json_response(operation.poll_body(self._context.clock()))
+            return web.json_response(worded_poll(operation.poll_body(self._context.clock()), self._behaviour))
         if operation.end_time is None:
             return web.Response(status=202, headers={"Location": _poll_url(request, operation, "operationresults")})
         return web.Response(status=200)
@@ -143,16 +153,19 @@ class WebServiceRequests:
                 account = properties["storageAccount"]["name"]
                 location = self._payloads.location(account, blob, base_url(request))
         shown = replace(service, properties=properties)
-        return web.json_response(full_view(shown, base_url(request), version, location))
+        view = full_view(shown, base_url(request), version, location)
+        return web.json_response(worded(view, self._behaviour))
 
     # -- writes --------------------------------------------------------------------------------------------------------
 
     async def _put(self, request: web.Request, service_id: str, subscription: str, version: str) -> web.Response:
         body = await json_object(request)
         current = self._find(service_id)
-        self._check_idle(current)
+        self._second_writes.check(current)
+        base = None if current is None else self._second_writes.base(current, self._operations)
         plan = self._plans.plan_of(service_id)
-        proposal = propose_put(current, body, secrets.token_bytes, version=version, plan=plan)
+        with self._refusing():
+            proposal = propose_put(base, body, secrets.token_bytes, version=version, plan=plan)
         now = timestamp(self._context.clock())
         service = current or WebService(
             id=service_id,
@@ -171,9 +184,13 @@ class WebServiceRequests:
     async def _patch(self, request: web.Request, service_id: str, version: str) -> web.Response:
         body = await json_object(request)
         current = self._found(service_id)
-        self._check_idle(current)
+        self._second_writes.check(current)
+        base = self._second_writes.base(current, self._operations)
+        base = replace(base, properties=properties_to_merge(base.properties, body, self._behaviour))
+        body = tags_to_write(base.tags, body, self._behaviour)
         plan = self._plans.plan_of(service_id)
-        proposal = propose_patch(current, body, self._behaviour.patch_assets, version=version, plan=plan)
+        with self._refusing():
+            proposal = propose_patch(base, body, self._behaviour.patch_assets, version=version, plan=plan)
         operation = self._begin("patch", current, proposal)
         view = accepted_view(replace(current, tags=proposal.tags), patch=True, version=version)
         return _accepted(request, operation, status=200, body=view)
@@ -183,7 +200,7 @@ class WebServiceRequests:
         if current is None:
             # Recorded: at once, though the specification wants an operation here as well.
             return web.Response(status=204)
-        self._check_idle(current)
+        self._second_writes.check(current)
         operation = self._begin("delete", current, None)
         response = _accepted(request, operation, status=202, body=None)
         response.headers["Location"] = _poll_url(request, operation, "operationresults")
@@ -194,16 +211,19 @@ class WebServiceRequests:
         given = request.query.get("region", "")
         if region_code(given) not in map(region_code, REGIONS):
             raise arm_errors.bad_request("InvalidRegion", f"The region '{given}' is not one of the provider.")
-        self._check_idle(current)
+        self._second_writes.check(current)
         operation = self._begin("regional", current, None, region_code(given))
         return _accepted(request, operation, status=202, body=regional_view(current))
 
-    def _check_idle(self, service: WebService | None) -> None:
-        """Refuses a write while another is under way, unless the studio file lets it in: no source tells [I]."""
-        if service is not None and service.operation and self._behaviour.write_while_provisioning == "conflict":
-            raise arm_errors.conflict(
-                "WebServiceProvisioning", f"The web service '{service.name}' is being provisioned. Try again later."
-            )
+    @contextmanager
+    def _refusing(self) -> Iterator[None]:
+        """Gives the refusal of a write to a read-only service this Studio's status (new-protocol, "Not found")."""
+        try:
+            yield
+        except ArmError as error:
+            if "WebServiceIsReadOnly" in error.codes and self._behaviour.read_only_refusal == 409:
+                raise replace(error, status=409, code="Conflict") from error
+            raise
 
     def _begin(
         self, action: Action, service: WebService, proposal: Proposal | None, region: str | None = None
@@ -220,6 +240,7 @@ class WebServiceRequests:
             proposal=None if proposal is None else as_json(proposal),
             region=region,
         )
+        self._second_writes.waits(operation, service)
         marked = replace(service, state="Provisioning", operation=operation.id)
         associate = self._association(service, proposal)
 

@@ -189,6 +189,7 @@ class Converged:
     proof: Proof
     at: datetime
     location: Location | None = None
+    """Where the service showed it then: the artefact, or a copy that the service made of it."""
     answers: str | None = None
     not_taken: Mapping[str, Scalar] = field(default_factory=dict)
     """Settings that the service accepted and did not show (classic-protocol 1.6): not asked for again."""

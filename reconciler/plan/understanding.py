@@ -106,7 +106,7 @@ def understand(
         word = "was removed" if expected else "does not exist"
         found = Understanding(None, None, Evidence.UNKNOWN, reasons=(Reason(code="absent", text=f"it {word}"),))
     elif live.location is not None or live.uri is not None:
-        found = _by_location(wanted, live, known_at)
+        found = _by_location(wanted, live, converged, known_at)
     else:
         found = _by_traces(wanted, live, converged)
     found = replace(found, drifted=expected and not found.in_sync)
@@ -135,12 +135,21 @@ def _marks(marker: Marker, wanted: Wanted) -> bool:
     return wanted.fingerprint is None or wanted.fingerprint.startswith(marker.fingerprint)
 
 
-def _by_location(wanted: Wanted, live: LiveTarget, known_at: Mapping[str, VersionKey]) -> Understanding:
-    """The service shows its artefact. That is the truth, whatever the marker and the ledger say."""
+def _by_location(
+    wanted: Wanted, live: LiveTarget, converged: Converged | None, known_at: Mapping[str, VersionKey]
+) -> Understanding:
+    """The service shows its artefact. That is the truth, whatever the marker and the ledger say.
+
+    It may be a copy that the service made (classic-protocol 1.5): then it is the place that it was seen at when the
+    target was converged.
+    """
     shown = bare_uri(live.location.uri if live.location is not None else live.uri or "")
     # Whole uris are compared: the same place may be split into base and relative part in more than one way.
     in_sync = wanted.location is not None and shown == bare_uri(wanted.location.uri)
     version = wanted.key if in_sync else known_at.get(shown)
+    seen = converged.location if converged is not None else None
+    if version is None and converged is not None and seen is not None and shown == bare_uri(seen.uri):
+        version, in_sync = converged.version, _same_recipe(converged.version, converged.fingerprint, wanted)
     text = str(version) if version is not None else shown
     reasons: tuple[Reason, ...] = ()
     if version is None:

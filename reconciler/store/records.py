@@ -127,7 +127,7 @@ class TargetRecord:
         model: The model that it was converged to.
         label: The version's label.
         fingerprint: The version's fingerprint.
-        base_location: Where that version lies; ends with one ``/``.
+        base_location: Where the service shows that version, which may be a copy of its own; ends with one ``/``.
         relative_location: The rest of the place.
         answers: Digest of its answers to the probe after converging.
         proof: How sure that convergence is; an open set.

@@ -33,6 +33,7 @@ from reconciler.targets import probing
 from reconciler.targets.connections import Connections
 from reconciler.targets.contract import Artefact, Driver, Notify, PlanMoved, TargetError, Verified
 from reconciler.targets.marker import TooLong, marked_description, marker_for, split_description
+from reconciler.targets.patience import Patience
 from reconciler.targets.web_services import find_web_service
 
 _SERVICES_AT_ONCE = 16
@@ -66,6 +67,8 @@ class ClassicEndpoints(Driver):
         self._specs: dict[str, ClassicEndpoint] = {}
         self._services: dict[tuple[str, str], _Service] = {}
         self._repointed: set[str] = set()
+        self._replaced: dict[tuple[str, str], Location | None] = {}
+        """What endpoints showed as their model before this pass repointed them, by service and name."""
 
     async def prepare(self) -> None:
         """See `Driver.prepare`. One list of web services a workspace: two specs may mean one by its name and its id."""
@@ -253,10 +256,12 @@ class ClassicEndpoints(Driver):
                     throttle_level=spec.spec.throttle_level,
                     max_concurrent_calls=spec.spec.max_concurrent_calls,
                 )
-            except (LostReply, Conflict):
-                # Whether a PUT on an existing name is an upsert or a conflict is unknown (classic-protocol 1.6), and
+            except ServiceError as error:
+                # Whether a PUT on an existing name is an upsert, a 409 or a 400 is unknown (classic-protocol 1.6), and
                 # so is what a lost reply did: what is there now decides.
                 endpoint = await management.get_endpoint(service.id, name)
+                if endpoint is None and not isinstance(error, LostReply | Conflict):
+                    raise
         if endpoint is None:
             raise TargetError(f"endpoint {name} was not created, though the service did not refuse it; run again")
         service.endpoints[name] = endpoint
@@ -267,10 +272,13 @@ class ClassicEndpoints(Driver):
         wanted = spec.spec
         marker = marker_for(artefact.key, artefact.fingerprint)
         planned_on = service.endpoints.get(wanted.endpoint)
-        for attempt in range(1, _TRIES + 1):
+        patience = self._patience()
+        while True:
             endpoint = await self._read(management, service, wanted.endpoint)
             _check_resource(endpoint, wanted.model.resource, service.name)
             _check_unmoved(endpoint, planned_on, marker)
+            bound = _live("", wanted.model.resource, endpoint, service).location
+            self._replaced.setdefault((service.id, wanted.endpoint), bound)
             # Read, compare, write: a text that someone else wrote meanwhile stays, unless the spec manages it.
             text = split_description(endpoint.description)[0] if wanted.description is None else wanted.description
             patch = EndpointPatch(
@@ -288,9 +296,14 @@ class ClassicEndpoints(Driver):
                 await management.patch_endpoint(service.id, wanted.endpoint, patch)
                 return
             except (LostReply, ServiceUnavailable):
-                # It may have been done. The same PATCH twice ends in the same state (classic-protocol 6).
-                if attempt == _TRIES:
+                # It may have been done, and the same PATCH twice ends in the same state (classic-protocol 6). Or the
+                # endpoint is too new to be patched: whether one can be right after its PUT is unknown.
+                if not await patience.again():
                     raise
+
+    def _patience(self) -> Patience:
+        cloud = self._connections.cloud
+        return Patience(cloud.settle, cloud.poll, tries=_TRIES)
 
     async def _settings(
         self, management: ClassicManagement, service: _Service, spec: ClassicEndpoint, step: Step, artefact: Artefact
@@ -330,20 +343,47 @@ class ClassicEndpoints(Driver):
         spec = self._specs[target.identity].spec
         service = self._services[spec.workspace, spec.web_service]
         management = self._connections.management(spec.workspace)
+        replaced = self._replaced.get((service.id, spec.endpoint))
         try:
-            endpoint = await self._read(management, service, spec.endpoint)
+            live = await self._read_back(management, service, target, artefact, notify)
         except ServiceError as error:
             raise TargetError(str(error)) from error
-        live = _live(target.identity, spec.model.resource, endpoint, service)
-        if live.location is not None and live.location != artefact.location:
-            raise TargetError(f"the endpoint shows {live.location.uri} as its model, not {artefact.location.uri}")
+        shown = live.location
+        if shown is not None and shown != artefact.location and (shown == replaced or not _is_copy(shown, artefact)):
+            raise TargetError(f"the endpoint shows {shown.uri} as its model, not {artefact.location.uri}")
         if live.marker != marker_for(artefact.key, artefact.fingerprint):
             raise TargetError("the service answered with success, but the endpoint does not carry our marker")
         not_taken = {name: value for name, value in target.settings.items() if live.settings.get(name) != value}
-        if live.location is not None:
+        if shown == artefact.location:
             answers = await self._answers(target.identity)
             return Verified(Proof.PROVEN, "the endpoint shows the new location", answers, not_taken)
-        return await self._verify_by_probe(target, before, notify, not_taken)
+        verified = await self._verify_by_probe(target, before, notify, not_taken)
+        return replace(verified, shown=shown)
+
+    async def _read_back(
+        self,
+        management: ClassicManagement,
+        service: _Service,
+        target: DesiredTarget,
+        artefact: Artefact,
+        notify: Notify,
+    ) -> LiveTarget:
+        """The endpoint as soon as it shows what was written to it, else as it is when that should have settled.
+
+        Whether a read shows a PATCH before it has taken effect is unknown (classic-protocol 6).
+        """
+        spec = self._specs[target.identity].spec
+        replaced = self._replaced.get((service.id, spec.endpoint))
+        marker = marker_for(artefact.key, artefact.fingerprint)
+        patience = self._patience()
+        while True:
+            endpoint = await self._read(management, service, spec.endpoint)
+            live = _live(target.identity, spec.model.resource, endpoint, service)
+            moved = live.location is None or live.location == artefact.location or live.location != replaced
+            taken = all(live.settings.get(name) == value for name, value in target.settings.items())
+            if (live.marker == marker and moved and taken) or not await patience.again():
+                return live
+            notify("waiting for the endpoint to show what was written")
 
     async def _verify_by_probe(
         self, target: DesiredTarget, before: str | None, notify: Notify, not_taken: Mapping[str, Scalar]
@@ -422,6 +462,15 @@ def _live(identity: str, resource: str, endpoint: Endpoint, service: _Service) -
         settings=settings,
         fingerprint=_fingerprint(service.id, endpoint.description, settings, location and location.uri),
     )
+
+
+def _is_copy(shown: Location, artefact: Artefact) -> bool:
+    """Whether a place that is not the artefact's may be the service's own copy of it (classic-protocol 1.5).
+
+    What lies where our versions lie is none: somebody pointed the endpoint to another of them.
+    """
+    ours, container = artefact.location.base, artefact.location.relative.partition("/")[0]
+    return (shown.base, shown.relative.partition("/")[0]) != (ours, container)
 
 
 def _with_answers(live: LiveTarget, answers: str | None) -> LiveTarget:

@@ -44,12 +44,14 @@ class Verified:
         text: The same as a sentence for people.
         answers: The probe's answers as `observe` compares them later, if it could be scored.
         not_taken: Settings that the service accepted and does not show.
+        shown: Where the service shows the model, if that is a copy of its own and not the artefact.
     """
 
     proof: Proof
     text: str
     answers: str | None = None
     not_taken: Mapping[str, Scalar] = field(default_factory=dict)
+    shown: Location | None = None
 
 
 class TargetError(Exception):

@@ -209,6 +209,7 @@ def local_studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStud
     root, directory = Path(reconciler.__file__).parents[1], tmp_path_factory.mktemp("studio")
     content = yaml.safe_load((root / "reconciler/emulator/default_studio.yaml").read_text("utf-8"))
     content["timings"] |= {"patchTakesEffect": "0s", "provisioning": "0.1s"}
+    content["profile"] = os.environ.get("STUDIO_PROFILE", "documented")
     (directory / "studio.yaml").write_text(yaml.safe_dump(content), "utf-8")
     command = [sys.executable, "-m", "reconciler.emulator", "--studio", str(directory / "studio.yaml"), "--port", "0"]
     with (

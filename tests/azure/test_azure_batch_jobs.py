@@ -95,8 +95,9 @@ async def test_starting_gives_the_status(peer, batch, success):
     assert peer.seen[0].body == b""
 
 
-async def test_a_job_that_is_started_already_is_fine(peer, batch):
-    peer.on("POST", START, peer.refuses(400, "InvalidOperation", "it is in Running state", "CannotStartJob"))
+@pytest.mark.parametrize("details", [("CannotStartJob",), ()])
+async def test_a_job_that_is_started_already_is_fine(peer, batch, details):
+    peer.on("POST", START, peer.refuses(400, "InvalidOperation", "it is in Running state", *details))
     peer.on("GET", STATUS, peer.says({"StatusCode": "Finished"}))
 
     assert (await batch.start(JOB)).state is JobState.FINISHED
@@ -140,7 +141,12 @@ async def test_a_start_that_is_refused_for_another_reason_is_refused(peer, batch
 
 @pytest.mark.parametrize(
     ("status", "code", "detail"),
-    [(404, "NotFound", ""), (400, "BadArgument", "MissingJobId"), (500, "InternalError", "UnknownJobStatusCode")],
+    [
+        (404, "NotFound", ""),
+        (400, "BadArgument", "MissingJobId"),
+        (400, "BadArgument", ""),
+        (500, "InternalError", "UnknownJobStatusCode"),
+    ],
 )
 async def test_an_unknown_job_is_not_found_however_the_service_says_it(peer, batch, status, code, detail):
     """classic-protocol 3 does not know which of these it is."""

@@ -96,7 +96,7 @@ class TestReading:
     async def test_resources_and_locations_are_shown_if_the_studio_file_says_so(
         self, start_studio: Any, connect: Any
     ) -> None:
-        client = connect(start_studio(behaviour={"showResourcesInList": True, "showBoundLocation": True}))
+        client = connect(start_studio(behaviour={"showResourcesInList": True, "boundLocation": "shown"}))
         endpoint = await client.endpoint()
         location = client.signed("initial/breast-cancer.ilearner")
         path = await endpoints_of(client)
@@ -131,7 +131,7 @@ class TestReading:
             assert reply.body["error"].keys() == {"code", "message"}
 
     async def test_an_absent_endpoint_can_be_a_204(self, start_studio: Any, connect: Any) -> None:
-        client = connect(start_studio(behaviour={"absentEndpoint": 204}))
+        client = connect(start_studio(behaviour={"absentEndpoint": 204, "deleteAbsentEndpoint": 204}))
         path = await endpoints_of(client)
         assert (await client.manage("GET", f"{path}/none")).status == 204
         assert (await client.manage("DELETE", f"{path}/none")).status == 204

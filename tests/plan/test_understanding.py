@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from reconciler.plan.states import Evidence, Location, Marker, Proof
@@ -49,6 +51,24 @@ def test_a_foreign_location_is_shown_without_its_signature(a):
     found = understood(a, {"uri": "https://elsewhere/x.ilearner?sig=secret"})
     assert found.version is None
     assert found.text == "https://elsewhere/x.ilearner"
+    assert {"foreign-location"} == codes(found)
+
+
+COPY = Location("https://internal/", "azuremlassetscontainer/1.ilearner")
+
+
+def test_a_copy_that_the_service_showed_when_it_was_converged_is_that_version(a):
+    """classic-protocol 1.5: what is shown may be a copy that the service made, at a place of its own."""
+    found = understood(a, {"location": COPY}, replace(a.converged(WANTED), location=COPY))
+    assert (a.key(WANTED), Evidence.LOCATION, True) == (found.version, found.evidence, found.in_sync)
+    older = understood(a, {"location": COPY}, replace(a.converged(OLD), location=COPY))
+    assert (a.key(OLD), False, False) == (older.version, older.in_sync, older.drifted)
+
+
+def test_another_place_than_that_of_the_recorded_copy_is_drift(a):
+    elsewhere = Location(COPY.base, "azuremlassetscontainer/2.ilearner")
+    found = understood(a, {"location": elsewhere}, replace(a.converged(WANTED), location=COPY))
+    assert (None, True) == (found.version, found.drifted)
     assert {"foreign-location"} == codes(found)
 
 

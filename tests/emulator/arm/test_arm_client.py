@@ -205,7 +205,7 @@ async def test_the_client_tries_a_patch_again_that_a_429_with_retry_after_refuse
     clock = Clock()
     transport = Waiting(clock)
     rates = {"enforced": True, "writes": {"burst": 1, "perSecond": 0.1}}
-    changes = {"limits": {"requestRates": rates}, "behaviour": {"writeWhileProvisioning": "accept"}}
+    changes = {"limits": {"requestRates": rates}, "behaviour": {"writeWhileProvisioning": "lastWins"}}
     with start_arm(tmp_path / "state", clock=clock, **changes) as local:
         async with client_of(local, retry_total=3, transport=transport) as client:
             for _ in range(2):

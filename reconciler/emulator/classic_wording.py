@@ -1,0 +1,41 @@
+"""How a Classic service words what it shows, where sources leave more than one way: see `behaviour`."""
+
+from typing import Any
+
+from aiohttp import web
+
+from reconciler.emulator.behaviour import Behaviour
+from reconciler.emulator.documents import Document
+
+
+def with_optional(shown: Document, optional: Document, behaviour: Behaviour) -> Document:
+    """``shown`` with further members, of which those that are None are left out or null (classic-protocol 1.5, 3)."""
+    omit = behaviour.null_members == "omitted"
+    return shown | {name: value for name, value in optional.items() if value is not None or not omit}
+
+
+def listing(items: list[Document], behaviour: Behaviour) -> web.Response:
+    """A list; an empty one is an empty array, ``null``, or no content (classic-protocol 1.3)."""
+    if not items and behaviour.empty_list == "noContent":
+        return web.Response(status=204)
+    return web.json_response(items if items or behaviour.empty_list == "array" else None)
+
+
+def location(base: str, relative: str, token: str | None, behaviour: Behaviour) -> dict[str, Any]:
+    """A blob's place (``AzureBlobDetails``): the slashes between its parts were seen in every mixture.
+
+    Args:
+        base: the account's blob endpoint.
+        relative: ``container/blob``.
+        token: a SAS, with or without ``?``; None for a place without the member.
+        behaviour: decides about slashes and question mark.
+    """
+    slashes = behaviour.location_slashes
+    place: dict[str, Any] = {
+        "BaseLocation": base.strip().rstrip("/") + ("/" if slashes in {"base", "both"} else ""),
+        "RelativeLocation": ("/" if slashes in {"relative", "both"} else "") + relative.strip().lstrip("/"),
+    }
+    if token is not None:
+        mark = "?" if behaviour.result_signature == "questionMark" else ""
+        place["SasBlobToken"] = mark + token.lstrip("?") if token.lstrip("?") else ""
+    return place
