@@ -68,7 +68,8 @@ class RequestLog:
             status = response.status
             if not response.prepared and (response.status < 400 or self._ids_on_errors):
                 response.headers.setdefault("x-ms-request-id", str(uuid4()))
-            own_id = response.headers.get("x-ms-correlation-request-id") or response.headers.get("x-ms-request-id", "")
+            headers = response.headers
+            own_id = headers.get("x-ms-correlation-request-id") or headers.get("x-ms-request-id") or ""
             return response
         finally:
             self._record(request, at, status, (time.perf_counter() - started) * 1000, own_id)
