@@ -15,7 +15,7 @@ from weakref import WeakKeyDictionary
 
 from aiohttp import web
 
-from reconciler.emulator import arm_errors, resource_groups, web_services
+from reconciler.emulator import arm_errors, resource_groups, roles, web_services
 from reconciler.emulator.arm_errors import ArmError
 from reconciler.emulator.arm_exchange import Allowance, answer, json_object
 from reconciler.emulator.context import Context
@@ -103,12 +103,14 @@ class ResourceManager:
         await self._operations.close()
 
     async def _handle(self, request: web.Request) -> web.Response:
-        self._sign_in.check(request.headers.get("Authorization"))
+        principal = self._sign_in.check(request.headers.get("Authorization"))
         if "subscription" not in request.match_info:
             _check_version(request, "subscriptions", resource_groups.VERSIONS)
-            return web.json_response({"value": self._groups.subscriptions()})
+            seen = [each for each in self._groups.subscriptions() if roles.sees(principal, each["id"])]
+            return web.json_response({"value": seen})
         subscription = request.match_info["subscription"]
         self._groups.check_subscription(subscription)
+        roles.authorize(principal, request.method, request.path)
         segments = [segment for segment in request.match_info["rest"].split("/") if segment]
         match [segment.lower() for segment in segments]:
             case [] | ["resourcegroups"] | ["resourcegroups", _]:
@@ -182,14 +184,18 @@ class ResourceManager:
         service = self._found(service_id)
         if region := request.query.get("region"):
             raise arm_errors.per_region_payload_not_found(region)
-        return web.json_response(full_view(service, _base_url(request)))
+        return web.json_response(full_view(service, self._execution_url(request)))
 
     def _list(self, request: web.Request, prefix: str) -> web.Response:
-        wanted, base_url = prefix.lower(), _base_url(request)
+        wanted, base_url = prefix.lower(), self._execution_url(request)
         services = [
             WebService.from_document(document) for key, document in self._services.items() if key.startswith(wanted)
         ]
         return web.json_response({"value": [list_view(service, base_url) for service in services]})
+
+    def _execution_url(self, request: web.Request) -> str:
+        """Where services execute: another host than this one's in Azure, and here the one without TLS."""
+        return self._context.server_url if request.scheme == "https" else _base_url(request)
 
     def _poll(self, request: web.Request, kind: str, operation_id: str) -> web.Response:
         operation = self._operations.find(operation_id)

@@ -33,13 +33,14 @@ class Secrets:
         """The base64 key of a storage account."""
         return self._secret(f"storage-key/{account}", new_key)
 
-    def client_secret(self) -> str:
-        """The secret of the principal in the studio file."""
-        return self._secret("client-secret", lambda: secrets.token_urlsafe(30))
+    def client_secret(self, client_id: str = "") -> str:
+        """The secret of a principal; that of the studio file's first one if none is named."""
+        name = f"client-secret/{client_id}" if client_id else "client-secret"
+        return self._secret(name, lambda: secrets.token_urlsafe(30))
 
-    def signing_key(self) -> str:
-        """The key with which the emulator signs its own tokens."""
-        return self._secret("signing-key", lambda: secrets.token_hex(32))
+    def pem(self, name: str, make: Callable[[], str]) -> str:
+        """A private key, or one with its certificate, in PEM; made by the function when it is first asked for."""
+        return self._secret(f"pem/{name}", make)
 
     @staticmethod
     def matches(secret: str, given: str) -> bool:
@@ -78,6 +79,7 @@ class Context:
         clock: the time now, with a time zone.
         new_id: a fresh id of 32 hex digits.
         server_url: this server's own URL without a slash at its end; known once it listens.
+        secure_url: likewise, where it listens with TLS.
     """
 
     documents: Documents
@@ -91,3 +93,4 @@ class Context:
     clock: Callable[[], datetime]
     new_id: Callable[[], str]
     server_url: str = field(default="")
+    secure_url: str = field(default="")
