@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import difflib
 import json
+import ssl
 from collections.abc import Mapping
 from copy import copy
 from dataclasses import dataclass
@@ -12,10 +13,12 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import quote, urlsplit
 
+import aiohttp
 from azure.core.credentials_async import AsyncTokenCredential
 from azure.core.exceptions import AzureError, HttpResponseError
 from azure.core.pipeline import PipelineRequest
 from azure.core.pipeline.policies import AsyncBearerTokenCredentialPolicy, RequestIdPolicy, UserAgentPolicy
+from azure.core.pipeline.transport import AioHttpTransport
 from azure.core.rest import AsyncHttpResponse, HttpRequest
 from pydantic import SecretStr
 
@@ -65,7 +68,8 @@ class _ResourceManagerSignIn(AsyncBearerTokenCredentialPolicy[HttpRequest, Async
 
     def __init__(self, cloud: Cloud, credential: AsyncTokenCredential) -> None:
         super().__init__(credential, cloud.scope)
-        self._allow_http = cloud.allow_http
+        # A Resource Manager that is reached with TLS does not lead anywhere without it.
+        self._allow_http = urlsplit(cloud.resource_manager_url).scheme == "http"
         self._host = urlsplit(cloud.resource_manager_url).netloc
 
     async def on_request(self, request: PipelineRequest[HttpRequest]) -> None:
@@ -103,9 +107,7 @@ class Definitions:
             # Few of them: each costs time on every call, and the client's own list also registers resource
             # providers.
             policies=[RequestIdPolicy(), UserAgentPolicy("reconciler"), copy(self._retries), self._sign_in],
-            connection_timeout=10,
-            read_timeout=60,
-            use_env_settings=not self._cloud.allow_http,
+            transport=self._transport(),
         )
         await self._client.__aenter__()
         return self
@@ -114,6 +116,17 @@ class Definitions:
         if self._client is not None:
             await self._client.__aexit__()
             self._client = None
+
+    def _transport(self) -> AioHttpTransport:
+        # A session of our own: given the file as `connection_verify`, the transport reads it for every request, and
+        # no two requests share a connection.
+        verify = True if self._cloud.ca_file is None else ssl.create_default_context(cafile=self._cloud.ca_file)
+        session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(ssl=verify),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            trust_env=not is_loopback(urlsplit(self._cloud.resource_manager_url).hostname or ""),
+        )
+        return AioHttpTransport(session=session, session_owner=True, connection_timeout=10, read_timeout=60)
 
     async def get(self, resource_id: str) -> dict[str, Any]:
         """A service's whole definition, in the letter case that the service has it in.

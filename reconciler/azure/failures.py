@@ -10,6 +10,7 @@ import json
 import os
 import re
 import socket
+import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
@@ -254,8 +255,10 @@ def _reason(inner: BaseException | None, error: AzureError) -> str:
     cause: BaseException = inner or error
     if isinstance(cause, aiohttp.ClientConnectorError):
         cause = cause.os_error
-    if isinstance(cause, OSError) and cause.errno is not None and cause.errno > 0:
-        return os.strerror(cause.errno)  # asyncio's own text repeats the address instead
+    # The number of a TLS error is OpenSSL's, not the system's.
+    number = cause.errno if isinstance(cause, OSError) and not isinstance(cause, ssl.SSLError) else None
+    if number is not None and number > 0:
+        return os.strerror(number)  # asyncio's own text repeats the address instead
     text = (getattr(cause, "strerror", None) or str(cause)).strip()
     return _shortened(text) or type(cause).__name__
 
