@@ -16,7 +16,7 @@ Scope = Annotated[
     str,
     BeforeValidator(_without_slash),
     StringConstraints(
-        pattern=r"^(/|/subscriptions/[^/]+(/resourceGroups/[^/]+(/providers/[^/]+/[^/]+/[^/]+)?)?)$",
+        pattern=r"(?i)^(/|/subscriptions/[^/]+(/resourceGroups/[^/]+(/providers/[^/]+/[^/]+/[^/]+)?)?)$",
     ),
 ]
 ActionPattern = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9.*]+(/[A-Za-z0-9.*]+)*$")]

@@ -153,7 +153,7 @@ class Studio:
         )
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=_SECONDS_TO_FINISH)
         await runner.setup()
-        self._open.push_async_callback(runner.cleanup)
+        self._open.push_async_callback(_end, runner)
         self._open.push_async_callback(jobs.close)
         self._open.push_async_callback(arm.close, context)
         await data.write_blobs()
@@ -275,6 +275,19 @@ async def _start(
     return await Studio(
         load_studio(studio), state=state, port=port, cloud_file=cloud_file, env_file=env_file
     ).__aenter__()
+
+
+async def _end(runner: web.AppRunner) -> None:
+    """Stops serving; nothing is left on the loop."""
+    connections = [] if runner.server is None else [each.transport for each in runner.server.connections]
+    await runner.cleanup()
+    for transport in connections:
+        # One with TLS is closed only once its client has said goodbye too, which takes longer than the loop lives.
+        if isinstance(transport, asyncio.WriteTransport):
+            transport.abort()
+    # What was aborted is closed in the loop's next turns.
+    for _ in range(2):
+        await asyncio.sleep(0)
 
 
 def _last_port(documents: Documents, name: str) -> int:
