@@ -7,8 +7,9 @@ the plan says and nothing else.
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -52,7 +53,8 @@ class Options:
     Attributes:
         partial: Whether the fleet is a selection.
         forced: Rules that are overridden (``--force``).
-        probes: At most so many targets are scored while observing, to see drift that the service does not show.
+        probes: At most so many targets are scored while observing, to see drift that the service does not show; where
+            there are more, each pass takes others.
         limits: How much is done at once.
     """
 
@@ -130,9 +132,15 @@ class Pass:
         self._drivers = {
             driver.kind: driver for driver in (ClassicEndpoints(self._connections), NewWebServices(self._connections))
         }
+        await asyncio.gather(*(driver.prepare() for driver in self._drivers.values()))
         targets = tuple(target for driver in self._drivers.values() for target in driver.desired())
         ledger = read_ledger(self._store)
-        recorded = _to_probe(targets, ledger, self._options.probes)
+        recorded = _to_probe(
+            [target.identity for driver in self._drivers.values() if driver.probes for target in driver.desired()],
+            ledger,
+            self._options.probes,
+            self.run_id,
+        )
         wanted = frozenset(target.version for target in targets)
         found, versions = await asyncio.gather(
             asyncio.gather(*(driver.observe(recorded) for driver in self._drivers.values())),
@@ -156,6 +164,7 @@ class Pass:
             drivers=self._drivers,
             versions={version.key: version for version in self._observed.versions},
             targets={target.identity: target for target in self._observed.targets},
+            ledger=self._observed.ledger,
             clock=self._clock,
             progress=progress,
             limits=self._options.limits,
@@ -174,11 +183,17 @@ class Pass:
         return await self.converge(fresh, progress)
 
 
-def _to_probe(targets: tuple[DesiredTarget, ...], ledger: Ledger, limit: int) -> dict[str, str]:
-    """The targets to score, with the answers to compare with: those that were looked at longest ago come first."""
-    known = (
-        (converged.at, target.identity, converged.answers)
-        for target in targets
-        if (converged := ledger.converged.get(target.identity)) is not None and converged.answers is not None
-    )
-    return {identity: answers for _, identity, answers in sorted(known)[:limit]}
+def _to_probe(identities: Sequence[str], ledger: Ledger, limit: int, seed: str) -> dict[str, str]:
+    """The targets to score, with the answers to compare with.
+
+    Where there are more than ``limit``, each pass takes others (``seed``), so that all come round.
+    """
+    known = {
+        identity: converged.answers
+        for identity in identities
+        if (converged := ledger.converged.get(identity)) is not None and converged.answers is not None
+    }
+    if len(known) <= limit:
+        return known
+    drawn = sorted(known, key=lambda identity: hashlib.sha256(f"{seed} {identity}".encode()).digest())
+    return {identity: known[identity] for identity in drawn[:limit]}

@@ -3,34 +3,54 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 
 from reconciler.apply.ledger import known_version
 from reconciler.apply.progress import Mark
+from reconciler.apply.recipes import RecipeError
 from reconciler.apply.report import Outcome, Report, Result
 from reconciler.apply.rollout import confirm, roll_out, settle
 from reconciler.apply.run import Run
-from reconciler.apply.training import TrainingFailed, ensure_usable
-from reconciler.plan.document import Plan, TargetPlan, VersionPlan
-from reconciler.plan.states import DesiredVersion, KnownVersion, VersionKey
+from reconciler.apply.training import TrainingFailed, ensure_usable, usable_as_planned
+from reconciler.azure.errors import StudioError
+from reconciler.plan.document import Action, Plan, TargetPlan, VersionPlan
+from reconciler.plan.states import DesiredVersion, KnownVersion, VersionKey, VersionState
+from reconciler.spec.secrets import MissingSecret
 from reconciler.store import LeaseHeld, LeaseLost, StoreError
+
+FORESEEN = (StudioError, MissingSecret, StoreError, RecipeError, OSError)
+"""What may go wrong with one target without being a mistake of this program."""
 
 
 async def execute(run: Run, plan: Plan) -> Report:
     """Carry out the plan and give every target's end, in the plan's order.
 
-    A version is trained once, whoever wants it, and a target moves as soon as its own version is usable. When the
-    task is cancelled, what runs on the service runs on and is remembered, and the leases are given back.
+    A version is trained once, whoever wants it, and a target moves as soon as its own version is usable. What goes
+    wrong with one target is that target's end and touches no other. When the task is cancelled, what runs on the
+    service runs on and is remembered, and the leases are given back.
+
+    Raises:
+        ExceptionGroup: a mistake of this program, after all other targets have come to their ends.
     """
     rollouts = asyncio.Semaphore(run.limits.rollouts)
     versions = _start_versions(run, plan)
     forced = frozenset(plan.forced)
+    mistakes: list[Exception] = []
 
-    async def move(target: TargetPlan) -> Outcome:
-        version = versions[target.desired]
-        await asyncio.wait([version])  # Waiting for a training takes no place from those that can move.
-        async with rollouts:
-            return await roll_out(run, target, version, forced)
+    async def bounded(target: TargetPlan, work: Callable[[], Awaitable[Outcome]]) -> Outcome:
+        try:
+            return await work()
+        except FORESEEN as error:
+            text = str(error)
+        except Exception as error:  # noqa: BLE001 - it is raised at the end: a mistake here stops no other target
+            mistakes.append(error)
+            text = f"{type(error).__name__}: a mistake of this program"
+        run.note(target.name, Mark.FAILED, text)
+        return Outcome(target.name, target.kind, Result.FAILED, text)
+
+    def move(target: TargetPlan) -> Awaitable[Outcome]:
+        version = versions.get(target.desired)
+        return roll_out(run, target, version or _as_planned(run, target), forced, rollouts)
 
     async def stay(target: TargetPlan, result: Result) -> Outcome:
         async with rollouts:
@@ -41,20 +61,28 @@ async def execute(run: Run, plan: Plan) -> Report:
             return await confirm(run, target)
 
     work: list[Coroutine[None, None, Outcome]] = [
-        *(stay(target, Result.FAILED) for target in plan.blocked),
-        *(stay(target, Result.HELD) for target in plan.held),
-        *(move(target) for target in (*plan.drift, *plan.changes)),
-        *(leave(target) for target in plan.in_sync),
+        *(bounded(target, lambda t=target: stay(t, Result.FAILED)) for target in plan.blocked),  # type: ignore[misc]
+        *(bounded(target, lambda t=target: stay(t, Result.HELD)) for target in plan.held),  # type: ignore[misc]
+        *(bounded(target, lambda t=target: move(t)) for target in (*plan.drift, *plan.changes)),  # type: ignore[misc]
+        *(bounded(target, lambda t=target: leave(t)) for target in plan.in_sync),  # type: ignore[misc]
     ]
     tasks = [asyncio.create_task(one) for one in work]
     try:
-        return Report(tuple(await asyncio.gather(*tasks)))
+        report = Report(tuple(await asyncio.gather(*tasks)))
     finally:
         await _stop((*tasks, *versions.values()))
+    if mistakes:
+        raise ExceptionGroup("targets failed through a mistake of this program", mistakes)
+    return report
 
 
 def _start_versions(run: Run, plan: Plan) -> dict[str, asyncio.Task[KnownVersion]]:
-    moving = {target.desired for target in (*plan.drift, *plan.changes)}
+    """One task for each version that a target is to be pointed to; a change of settings alone needs none."""
+    moving = {
+        target.desired
+        for target in (*plan.drift, *plan.changes)
+        if any(step.action is Action.REPOINT for step in target.steps)
+    }
     trainings = asyncio.Semaphore(run.limits.trainings)
     return {
         version.name: asyncio.create_task(_version(run, version, trainings), name=f"version {version.name}")
@@ -64,10 +92,10 @@ def _start_versions(run: Run, plan: Plan) -> dict[str, asyncio.Task[KnownVersion
 
 
 async def _version(run: Run, plan: VersionPlan, trainings: asyncio.Semaphore) -> KnownVersion:
+    desired: DesiredVersion = run.versions[VersionKey(plan.model, plan.label)]
     record = run.store.version(plan.model, plan.label)
     if record is not None and record.state == "usable":
-        return known_version(record)
-    desired: DesiredVersion = run.versions[VersionKey(plan.model, plan.label)]
+        return usable_as_planned(known_version(record), desired)
     async with trainings:
         try:
             return await ensure_usable(run, desired)
@@ -77,12 +105,21 @@ async def _version(run: Run, plan: VersionPlan, trainings: asyncio.Semaphore) ->
         except (LeaseHeld, LeaseLost) as error:
             run.note(plan.name, Mark.HELD, str(error))
             raise
-        except StoreError as error:
+        except FORESEEN as error:
             raise TrainingFailed(str(error)) from error
 
 
+async def _as_planned(run: Run, target: TargetPlan) -> KnownVersion:
+    """The version of a target that already serves it, as its marker and recipe name it."""
+    desired = run.versions[run.targets[target.identity].version]
+    if desired.fingerprint is None or desired.location is None:
+        raise TrainingFailed(f"what {desired.key} is made of is not known")
+    return KnownVersion(desired.key, desired.fingerprint, VersionState.USABLE, desired.location)
+
+
 def _why(target: TargetPlan) -> str:
-    return "; ".join(reason.text for reason in target.reasons) or target.status.value
+    text = "; ".join(reason.text for reason in target.reasons) or target.status.value
+    return f"{text}; {target.remedy}" if target.remedy else text
 
 
 async def _stop(tasks: Iterable[asyncio.Task[object]]) -> None:

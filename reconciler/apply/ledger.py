@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from datetime import timedelta
 
 from reconciler.plan.states import Converged, KnownVersion, Ledger, Location, Proof, VersionKey, VersionState
@@ -11,10 +10,23 @@ from reconciler.store.store import Store
 
 
 def read_ledger(store: Store) -> Ledger:
-    """All that a plan needs of the store, in two queries."""
+    """All that a plan needs of the store, in three queries."""
+    targets = store.targets()
+    begun = {
+        (operation.model, operation.label)
+        for operation in store.operations(open_only=True)
+        if operation.phase == "intent"
+    }
     return Ledger(
-        versions={known.key: known for known in map(known_version, store.versions())},
-        converged=_converged(store.targets()),
+        # Of an attempt that never got as far as being registered nothing exists, so it binds nobody to its recipe.
+        versions={
+            known.key: known
+            for record in store.versions()
+            if record.state != "training" or (record.model, record.label) not in begun
+            for known in (known_version(record),)
+        },
+        converged={record.identity: found for record in targets if (found := converged(record)) is not None},
+        unsettled=frozenset(record.identity for record in targets if record.last_outcome != "converged"),
     )
 
 
@@ -35,21 +47,20 @@ def known_version(record: VersionRecord) -> KnownVersion:
     )
 
 
-def _converged(records: Iterable[TargetRecord]) -> dict[str, Converged]:
-    found: dict[str, Converged] = {}
-    for record in records:
-        if record.converged_at is None or record.proof is None or not (record.model and record.label):
-            continue  # It was tried and never came home: nothing is known of what it serves.
-        location = None
-        if record.base_location and record.relative_location:
-            location = Location(record.base_location, record.relative_location)
-        found[record.identity] = Converged(
-            version=VersionKey(record.model, record.label),
-            fingerprint=record.fingerprint or "",
-            proof=Proof(record.proof),
-            at=record.converged_at,
-            location=location,
-            answers=record.answers,
-            not_taken=dict(record.not_taken),
-        )
-    return found
+def converged(record: TargetRecord | None) -> Converged | None:
+    """What a target was brought to; None if it never came home, so that nothing is known of what it serves."""
+    if record is None or record.converged_at is None or not (record.model and record.label):
+        return None
+    location = None
+    if record.base_location and record.relative_location:
+        location = Location(record.base_location, record.relative_location)
+    return Converged(
+        version=VersionKey(record.model, record.label),
+        fingerprint=record.fingerprint or "",
+        # A word that a later version of this program wrote is at least as much as the weakest of ours.
+        proof=Proof(record.proof) if record.proof in {word.value for word in Proof} else Proof.ACCEPTED,
+        at=record.converged_at,
+        location=location,
+        answers=record.answers,
+        not_taken=dict(record.not_taken),
+    )

@@ -10,11 +10,12 @@ import asyncio
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from reconciler.azure.errors import ServiceError
+from reconciler.azure.blobs import Blobs
+from reconciler.azure.errors import ServiceError, StudioError
 from reconciler.plan.states import DesiredVersion, KnownVersion, Location, Problem, VersionKey, VersionState
 from reconciler.spec.documents import BlobInput, FileInput, Model, ReadyVersion, Training, UrlInput
 from reconciler.spec.secrets import MissingSecret
@@ -83,39 +84,60 @@ def _ready_made(key: VersionKey, model: Model, ready: ReadyVersion) -> DesiredVe
 async def _trained(
     key: VersionKey, model: Model, training: Training, connections: Connections, known: KnownVersion | None
 ) -> DesiredVersion:
-    service = f"{training.classic.web_service}, endpoint {training.classic.endpoint}"
+    wanted = DesiredVersion(
+        key,
+        None,
+        None,
+        gates=model.spec.gates,
+        training=f"{training.classic.web_service}, endpoint {training.classic.endpoint}",
+    )
     try:
         blobs = connections.blobs(model.spec.workspace)
         inputs = await identify_inputs(key, model, connections)
+        fingerprint = _fingerprint(key, model, training, connections, inputs)
     except RecipeError as error:
-        return DesiredVersion(key, None, None, gates=model.spec.gates, training=service, problem=error.problem)
-    except (MissingSecret, ServiceError) as error:
-        problem = Problem("recipe-unreadable", str(error))
-        return DesiredVersion(key, None, None, gates=model.spec.gates, training=service, problem=problem)
-    resolved = training.resolve(key.label)
+        if known is None or known.state is not VersionState.TRAINING:
+            return replace(wanted, problem=error.problem)
+        # Its job runs already, and needs its inputs no more: it is seen through by the recipe that it was begun with.
+        inputs, fingerprint = {}, known.fingerprint
+    except (MissingSecret, StudioError) as error:
+        return replace(wanted, problem=Problem("recipe-unreadable", f"workspace {model.spec.workspace}: {error}"))
+    container = connections.fleet.workspaces[model.spec.workspace].spec.storage.container
+    location = Location(blobs.base, artefact_path(container, key, fingerprint, next_attempt(known)))
+    if known is not None and known.state is VersionState.USABLE and known.location is not None:
+        location = known.location
+        if not blobs.holds(location.base):
+            return replace(wanted, fingerprint=fingerprint, location=location, problem=_elsewhere(key, location, blobs))
+    return replace(
+        wanted,
+        fingerprint=fingerprint,
+        location=location,
+        inputs={name: found.text for name, found in inputs.items()},
+    )
+
+
+def _elsewhere(key: VersionKey, location: Location, blobs: Blobs) -> Problem:
+    """The store remembers another account's artefact: a store of one cloud must never steer another."""
+    return Problem(
+        "artefact-elsewhere",
+        f"the store has {key} at {location.uri}, but the workspace's storage is {blobs.base}",
+        "give the store that belongs to this cloud (--store), or an empty one",
+    )
+
+
+def _fingerprint(
+    key: VersionKey, model: Model, training: Training, connections: Connections, inputs: Mapping[str, Identified]
+) -> str:
     recipe = {
         "workspace": connections.fleet.workspaces[model.spec.workspace].spec.id,
         "webService": training.classic.web_service,
         "endpoint": training.classic.endpoint,
         "inputs": {name: found.identity for name, found in inputs.items()},
-        "parameters": dict(resolved.parameters),
+        "parameters": dict(training.resolve(key.label).parameters),
         "outputs": training.outputs.model_dump(mode="json"),
     }
     canonical = json.dumps(recipe, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    fingerprint = hashlib.sha256(canonical.encode()).hexdigest()
-    container = connections.fleet.workspaces[model.spec.workspace].spec.storage.container
-    relative = artefact_path(container, key, fingerprint, next_attempt(known))
-    location = Location(blobs.base, relative)
-    if known is not None and known.state is VersionState.USABLE and known.location is not None:
-        location = known.location
-    return DesiredVersion(
-        key,
-        fingerprint,
-        location,
-        gates=model.spec.gates,
-        inputs={name: found.text for name, found in inputs.items()},
-        training=service,
-    )
+    return hashlib.sha256(canonical.encode()).hexdigest()
 
 
 def next_attempt(known: KnownVersion | None) -> int:
@@ -197,6 +219,12 @@ async def _identify_blob(model: Model, given: BlobInput, connections: Connection
 
 
 async def _identify_url(given: UrlInput, connections: Connections) -> Identified:
-    content = await connections.url_identity(given.url)
     shown = given.url.partition("?")[0]
+    try:
+        content = await connections.url_identity(given.url)
+    except ServiceError as error:
+        answer = f"it answers {error.status}" if error.status else "nothing answers there"
+        raise RecipeError(
+            "input-unreachable", f"training input {shown}: {answer}", "correct the URL, or put the data there"
+        ) from error
     return Identified(f"url:{shown}:{content}", f"url {shown} ({content})")

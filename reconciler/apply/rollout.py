@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable
 from dataclasses import replace
 from datetime import timedelta
 
 from pydantic import SecretStr
 
-from reconciler.apply.ledger import read_ledger
+from reconciler.apply.adoption import remember_artefact
+from reconciler.apply.ledger import converged
 from reconciler.apply.progress import Mark
 from reconciler.apply.report import Outcome, Result
 from reconciler.apply.run import Run, leased
 from reconciler.apply.training import TrainingFailed
+from reconciler.azure.errors import StudioError
 from reconciler.plan.document import Action, GateOutcome, TargetPlan
-from reconciler.plan.gates import find_incumbent, judge_gates, overall
+from reconciler.plan.gates import Incumbent, judge_gates, overall
 from reconciler.plan.guards import gate_forced
-from reconciler.plan.states import DesiredTarget, KnownVersion
+from reconciler.plan.states import Converged, DesiredTarget, KnownVersion, VersionKey
 from reconciler.spec.secrets import MissingSecret
 from reconciler.store import LastOutcome, Lease, LeaseHeld, LeaseLost, TargetRecord
 from reconciler.targets.contract import WRITES, Artefact, PlanMoved, TargetError, Verified
@@ -28,14 +31,21 @@ _DOING = {
 }
 _SIGNATURE_LASTS = timedelta(hours=24)
 """As long as the service's own (classic-protocol 3); it only has to outlive the update."""
+_NO_SIGNATURE = SecretStr("")
 
 
-async def roll_out(run: Run, plan: TargetPlan, version: Awaitable[KnownVersion], forced: frozenset[str]) -> Outcome:
-    """Bring one target home, as soon as its version may be used. Never raises for what the target or service does."""
+async def roll_out(
+    run: Run, plan: TargetPlan, version: Awaitable[KnownVersion], forced: frozenset[str], writing: asyncio.Semaphore
+) -> Outcome:
+    """Bring one target home, as soon as its version may be used.
+
+    ``writing`` bounds how many targets are written to at once. Waiting for a version, or for a service to load its
+    model, takes no place there.
+    """
     try:
         known = await version
         async with leased(run, f"target:{plan.identity}") as lease:
-            return await _Rollout(run, lease, plan, known, forced).go()
+            return await _Rollout(run, lease, plan, known, writing).go(forced)
     except TrainingFailed as error:
         return await settle(run, plan, Result.FAILED, f"{plan.desired} can't be used: {error}")
     except (LeaseHeld, LeaseLost) as error:
@@ -47,13 +57,14 @@ async def roll_out(run: Run, plan: TargetPlan, version: Awaitable[KnownVersion],
 async def settle(run: Run, plan: TargetPlan, result: Result, text: str) -> Outcome:
     """Remember and tell that a target stays where it is, and why."""
     last: LastOutcome = "held" if result is Result.HELD else "failed"
-    mark = Mark.HELD if result is Result.HELD else Mark.FAILED
-    run.note(plan.name, mark, text)
-    try:
-        async with leased(run, f"target:{plan.identity}") as lease:
-            _remember(run, lease, plan, last, text)
-    except (LeaseHeld, LeaseLost):
-        pass  # Whoever holds it records its own, newer end.
+    run.note(plan.name, Mark.HELD if result is Result.HELD else Mark.FAILED, text)
+    earlier = run.store.target(plan.identity)
+    if earlier is None or (earlier.last_outcome, earlier.last_message) != (last, text):
+        try:
+            async with leased(run, f"target:{plan.identity}") as lease:
+                _remember(run, lease, plan, last, text)
+        except (LeaseHeld, LeaseLost):
+            pass  # Whoever holds it records its own, newer end.
     return Outcome(plan.name, plan.kind, result, text)
 
 
@@ -64,18 +75,20 @@ async def confirm(run: Run, plan: TargetPlan) -> Outcome:
     recorded then, because a later drift can only be seen against them.
     """
     outcome = Outcome(plan.name, plan.kind, Result.IN_SYNC, f"in sync, by {plan.evidence.value}")
-    record = run.store.target(plan.identity)
-    known = run.versions.get(run.targets[plan.identity].version)
-    settled = record is not None and f"{record.model}@{record.label}" == plan.desired
-    if settled and record is not None and record.last_outcome == "converged":
+    target = run.targets[plan.identity]
+    before = run.ledger.converged.get(plan.identity)
+    settled = before is not None and before.version == target.version
+    if settled and plan.identity not in run.ledger.unsettled:
         return outcome
+    known = run.versions.get(target.version)
+    if known is not None and known.fingerprint is not None:
+        await remember_artefact(run, known)
     try:
         async with leased(run, f"target:{plan.identity}") as lease:
             if settled:
                 _remember(run, lease, plan, "converged", outcome.text)
             elif known is not None and known.fingerprint is not None and known.location is not None:
-                artefact = Artefact(known.key, known.fingerprint, known.location, _no_signature())
-                target = run.targets[plan.identity]
+                artefact = Artefact(known.key, known.fingerprint, known.location, _NO_SIGNATURE)
                 verified = await run.drivers[plan.kind].verify(target, artefact, None, lambda _: None)
                 _record_converged(run, lease, plan, artefact, verified)
     except (LeaseHeld, LeaseLost, TargetError):
@@ -83,101 +96,137 @@ async def confirm(run: Run, plan: TargetPlan) -> Outcome:
     return outcome
 
 
-def _no_signature() -> SecretStr:
-    return SecretStr("")
-
-
 class _Rollout:
     """One target's steps under its lease."""
 
-    def __init__(self, run: Run, lease: Lease, plan: TargetPlan, known: KnownVersion, forced: frozenset[str]) -> None:
+    def __init__(
+        self, run: Run, lease: Lease, plan: TargetPlan, known: KnownVersion, writing: asyncio.Semaphore
+    ) -> None:
         self._run = run
         self._lease = lease
         self._plan = plan
         self._known = known
-        self._forced = forced
+        self._writing = writing
         self._target: DesiredTarget = run.targets[plan.identity]
         self._driver = run.drivers[plan.kind]
 
-    async def go(self) -> Outcome:
-        held = self._held_by_gates()
+    async def go(self, forced: frozenset[str]) -> Outcome:
+        """All of it: compare, judge, write, verify, record."""
+        now = converged(self._run.store.target(self._plan.identity))
+        if now != self._run.ledger.converged.get(self._plan.identity):
+            return self._moved_meanwhile(now)
+        held = self._held_by_gates(forced)
         if held is not None:
             return self._end(Result.HELD, held)
         try:
-            verified = await self._carry_out()
+            artefact = self._artefact()
+            verified = await self._carry_out(artefact)
         except PlanMoved as error:
             return self._end(Result.REFUSED, str(error))
-        except (TargetError, MissingSecret) as error:
+        except (TargetError, StudioError, MissingSecret) as error:
             return self._end(Result.FAILED, str(error))
-        _record_converged(self._run, self._lease, self._plan, self._artefact(), verified)
+        steps = tuple(step.action.value for step in self._plan.steps)
+        _record_converged(self._run, self._lease, self._plan, artefact, verified, steps=steps)
         text = f"serves {self._plan.desired}, {verified.proof.value}: {verified.text}"
         if verified.not_taken:
             text += "; the service does not show " + ", ".join(sorted(verified.not_taken))
         self._run.note(self._plan.name, Mark.DONE, text)
         return Outcome(self._plan.name, self._plan.kind, Result.CONVERGED, text, verified.proof)
 
-    def _held_by_gates(self) -> str | None:
+    def _moved_meanwhile(self, now: Converged | None) -> Outcome:
+        """Another run was at work on it between our plan and our lease; only a new plan knows what to do."""
+        name, kind = self._plan.name, self._plan.kind
+        if now is not None and now.version == self._target.version and now.fingerprint == self._known.fingerprint:
+            text = f"another run brought it to {self._plan.desired}, {now.proof.value}"
+            self._run.note(name, Mark.DONE, text)
+            return Outcome(name, kind, Result.CONVERGED, text, now.proof)
+        where = "nowhere that is known" if now is None else str(now.version)
+        text = f"another run brought it to {where} since the plan was made; plan again"
+        self._run.note(name, Mark.FAILED, text)
+        return Outcome(name, kind, Result.REFUSED, text)
+
+    def _held_by_gates(self, forced: frozenset[str]) -> str | None:
         """Judge the gates on the metrics that are recorded now; the plan may have been made before there were any."""
-        if not self._repoints or gate_forced(self._forced, self._plan.name):
+        if not self._repoints or gate_forced(forced, self._plan.name):
             return None
         gates = self._run.versions[self._target.version].gates
-        incumbent = find_incumbent(self._plan.incumbent, read_ledger(self._run.store))
-        results = judge_gates(gates, self._known.metrics, incumbent, self._known.key)
+        results = judge_gates(gates, self._known.metrics, self._incumbent(self._plan.incumbent), self._known.key)
         if overall(results) is GateOutcome.PASS:
             return None
-        reasons = "; ".join(
-            f"{result.rule}: {result.text}" for result in results if result.outcome is not GateOutcome.PASS
-        )
+        unmet = (result for result in results if result.outcome is not GateOutcome.PASS)
+        reasons = "; ".join(f"{result.rule}: {result.text}" for result in unmet)
         return f"held by its gates, stays where it is: {reasons}"
+
+    def _incumbent(self, version: VersionKey | None) -> Incumbent | None:
+        if version is None:
+            return None
+        record = self._run.store.version(version.model, version.label)
+        return Incumbent(version, {} if record is None else record.metrics)
 
     @property
     def _repoints(self) -> bool:
         return any(step.action is Action.REPOINT for step in self._plan.steps)
 
-    async def _carry_out(self) -> Verified:
+    async def _carry_out(self, artefact: Artefact) -> Verified:
         name = self._plan.name
-        artefact = self._artefact()
-        before: str | None = None
-        for step in self._plan.steps:
-            if step.action is Action.REPOINT:
-                self._run.note(name, Mark.STARTED, "scoring the probe before")
-                before = await self._driver.answers(self._target)
-            if step.action in WRITES:
-                self._run.note(name, Mark.STARTED, _DOING[step.action].format(version=self._plan.desired))
-                await self._driver.carry_out(step, self._target, artefact)
-                self._event(step.action.value, "done", "; ".join(reason.text for reason in step.reasons))
+        async with self._writing:
+            before, steady = await self._answers_before()
+            for step in self._plan.steps:
+                if step.action in WRITES:
+                    self._run.note(name, Mark.STARTED, _DOING[step.action].format(version=self._plan.desired))
+                    await self._driver.carry_out(step, self._target, artefact)
+                if step.action is Action.CREATE:
+                    # From now on it answers, with the model of its experiment.
+                    before, steady = await self._answers_before()
         verified = await self._driver.verify(
             self._target, artefact, before, lambda text: self._run.note(name, Mark.WAITING, text)
         )
+        if not steady:
+            # Its answers differ by themselves: recorded, they would look like drift in every later pass.
+            verified = replace(verified, answers=None)
         return verified if self._repoints else self._with_earlier_proof(verified)
+
+    async def _answers_before(self) -> tuple[str | None, bool]:
+        """The answers to compare those of the new model with, and whether the target answers the same every time."""
+        if not self._repoints:
+            return None, True
+        recorded = self._run.ledger.converged.get(self._plan.identity)
+        if self._plan.live == self._plan.desired and recorded is not None and recorded.version != self._target.version:
+            # Its marker says that a run which did not live to record it has repointed it: the model before that is
+            # gone, and only what was recorded of it can be compared with.
+            return recorded.answers, True
+        self._run.note(self._plan.name, Mark.STARTED, "scoring the probe before")
+        before = await self._driver.answers(self._target)
+        if before is None:
+            return None, True
+        steady = before == await self._driver.answers(self._target)
+        return (before if steady else None), steady
 
     def _with_earlier_proof(self, verified: Verified) -> Verified:
         """Only settings were changed: what was proven of the model still is."""
-        record = self._run.store.target(self._plan.identity)
-        if record is None or record.proof is None or f"{record.model}@{record.label}" != self._plan.desired:
+        earlier = self._run.ledger.converged.get(self._plan.identity)
+        if earlier is None or earlier.version != self._target.version:
             return verified
-        return replace(verified, proof=type(verified.proof)(record.proof), text="the settings were changed")
+        return replace(verified, proof=earlier.proof, text="the settings were changed")
 
     def _artefact(self) -> Artefact:
         location = self._known.location
         if location is None:
             raise TargetError(f"{self._known.key} is usable, but nothing says where it lies")
-        return Artefact(self._known.key, self._known.fingerprint, location, self._signature())
+        return Artefact(self._known.key, self._known.fingerprint, location, self._signature(location.base))
 
-    def _signature(self) -> SecretStr:
+    def _signature(self, base: str) -> SecretStr:
         connections = self._run.connections
         model = connections.fleet.models[self._known.key.model]
         ready = model.spec.versions.get(self._known.key.label)
-        if ready is not None:
-            token = ready.location.sas_token
-            return (
-                _no_signature()
-                if token is None
-                else connections.secret(token, connections.fleet.base_dir_of("Model", model.metadata.name))
-            )
+        if ready is not None and ready.location.sas_token is not None:
+            return connections.secret(ready.location.sas_token, connections.fleet.base_dir_of("Model", model.name))
+        blobs = connections.blobs(model.spec.workspace)
+        if not blobs.holds(base):
+            return _NO_SIGNATURE  # A ready-made artefact of somebody else's, readable for everybody or not at all.
         location = self._known.location
-        container, _, blob = ("" if location is None else location.relative).partition("/")
-        return connections.blobs(model.spec.workspace).sign(container, blob, _SIGNATURE_LASTS)
+        container, _, blob = ("" if location is None else location.uri.removeprefix(blobs.base)).partition("/")
+        return blobs.sign(container, blob, _SIGNATURE_LASTS)
 
     def _end(self, result: Result, text: str) -> Outcome:
         last: LastOutcome = "held" if result is Result.HELD else "failed"
@@ -185,32 +234,20 @@ class _Rollout:
         self._run.note(self._plan.name, Mark.HELD if result is Result.HELD else Mark.FAILED, text)
         return Outcome(self._plan.name, self._plan.kind, result, text)
 
-    def _event(self, action: str, outcome: str, message: str) -> None:
-        with self._run.store.fenced(self._lease) as transaction:
-            transaction.add_event(
-                run_id=self._run.run_id,
-                subject=self._plan.name,
-                action=action,
-                outcome=outcome,
-                message=message,
-            )
-
 
 def _remember(run: Run, lease: Lease, plan: TargetPlan, outcome: LastOutcome, text: str) -> None:
     """Record how the last try went; what the target was converged to before stays."""
     earlier = run.store.target(plan.identity)
-    now = run.clock()
-    if earlier is None:
-        record = TargetRecord(
-            identity=plan.identity,
-            name=plan.name,
-            kind=plan.kind,
-            last_outcome=outcome,
-            last_message=text,
-            last_at=now,
-        )
-    else:
-        record = replace(earlier, name=plan.name, last_outcome=outcome, last_message=text, last_at=now)
+    record = TargetRecord(
+        identity=plan.identity,
+        name=plan.name,
+        kind=plan.kind,
+        last_outcome=outcome,
+        last_message=text,
+        last_at=run.clock(),
+    )
+    if earlier is not None:
+        record = replace(earlier, name=plan.name, last_outcome=outcome, last_message=text, last_at=record.last_at)
     repeated = earlier is not None and (earlier.last_outcome, earlier.last_message) == (outcome, text)
     with run.store.fenced(lease) as transaction:
         transaction.put_target(record)
@@ -220,7 +257,9 @@ def _remember(run: Run, lease: Lease, plan: TargetPlan, outcome: LastOutcome, te
             )
 
 
-def _record_converged(run: Run, lease: Lease, plan: TargetPlan, artefact: Artefact, verified: Verified) -> None:
+def _record_converged(
+    run: Run, lease: Lease, plan: TargetPlan, artefact: Artefact, verified: Verified, *, steps: tuple[str, ...] = ()
+) -> None:
     now = run.clock()
     record = TargetRecord(
         identity=plan.identity,
@@ -247,5 +286,11 @@ def _record_converged(run: Run, lease: Lease, plan: TargetPlan, artefact: Artefa
             action="converge",
             outcome="converged",
             message=f"serves {artefact.key}, {verified.proof.value}: {verified.text}",
-            details={"version": str(artefact.key), "from": plan.live, "proof": verified.proof.value},
+            details={
+                "version": str(artefact.key),
+                "from": plan.live,
+                "proof": verified.proof.value,
+                "steps": list(steps),
+                "reasons": [reason.text for reason in plan.reasons],
+            },
         )

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from reconciler.apply.progress import Mark, Note, Progress, silent
-from reconciler.plan.states import DesiredTarget, DesiredVersion, VersionKey
-from reconciler.store import DEFAULT_TTL, Holder, Lease, LeaseLost, Store
+from reconciler.plan.states import DesiredTarget, DesiredVersion, Ledger, VersionKey
+from reconciler.store import DEFAULT_TTL, Holder, Lease, Store, StoreError
 from reconciler.targets.connections import Connections
 from reconciler.targets.contract import Driver
 
@@ -43,13 +43,16 @@ class Run:
     versions: Mapping[VersionKey, DesiredVersion]
     targets: Mapping[str, DesiredTarget]
     """By identity."""
+    ledger: Ledger
+    """What the store held when the plan was made."""
     clock: Callable[[], datetime]
     progress: Progress = silent
     limits: Limits = field(default_factory=Limits)
 
     def note(self, subject: str, mark: Mark, text: str) -> None:
-        """Tell the progress."""
-        self.progress(Note(subject, mark, text))
+        """Tell the progress; a display that breaks (a closed pipe) must not break what it displays."""
+        with suppress(OSError, ValueError):
+            self.progress(Note(subject, mark, text))
 
 
 @asynccontextmanager
@@ -58,18 +61,19 @@ async def leased(run: Run, key: str) -> AsyncIterator[Lease]:
 
     Raises:
         LeaseHeld: somebody works on the key; the message says who.
-        LeaseLost: it was taken over while the block ran, which is then stopped.
+        StoreError: it was taken over (LeaseLost) or can't be renewed while the block ran, which is then stopped.
     """
     lease = run.store.acquire(key, run.holder, run.limits.lease)
     worker = asyncio.current_task()
-    lost: list[LeaseLost] = []
+    lost: list[StoreError] = []
 
     async def keep() -> None:
         while True:
             await asyncio.sleep(run.limits.lease.total_seconds() / 3)
             try:
-                run.store.renew(lease)
-            except LeaseLost as error:
+                await asyncio.to_thread(run.store.renew, lease)
+            except StoreError as error:
+                # Lost, or it can't be told: going on without it could make two of us work on one thing.
                 lost.append(error)
                 if worker is not None:
                     worker.cancel()
@@ -86,6 +90,5 @@ async def leased(run: Run, key: str) -> AsyncIterator[Lease]:
         raise lost[0] from None
     finally:
         keeper.cancel()
-        with suppress(asyncio.CancelledError):
-            await keeper
+        await asyncio.gather(keeper, return_exceptions=True)
         run.store.release(lease)

@@ -14,8 +14,6 @@ A later run finds the operation at whichever phase it stands and goes on from th
 from __future__ import annotations
 
 import asyncio
-import csv
-import io
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import PurePath
@@ -23,20 +21,23 @@ from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
+from reconciler.apply.adoption import evaluation_path, find_place, read_metrics, take_over
 from reconciler.apply.ledger import known_version
 from reconciler.apply.progress import Mark
 from reconciler.apply.recipes import artefact_path, desired_versions, identify_inputs
 from reconciler.apply.run import Run, leased
+from reconciler.apply.training_service import NoTrainingService, find_training_service
 from reconciler.azure.batch import BatchExecution, BatchRequest, JobState, JobStatus
 from reconciler.azure.blobs import BlobReference, StoredBlob
 from reconciler.azure.errors import (
     CloudError,
-    ConnectionStringError,
     LostReply,
     NotFound,
     Retired,
     ServiceError,
+    ServiceUnavailable,
     SignInError,
+    Throttled,
     redact,
 )
 from reconciler.plan.states import DesiredVersion, KnownVersion, VersionKey
@@ -47,6 +48,8 @@ from reconciler.store import Lease, Operation, Outcome, Transaction, VersionReco
 _REGISTRATIONS = 3
 _LONGEST_PAUSE = 30.0
 _ABANDONED_TRIES = 2
+_UNKNOWN_FOR_GOOD = 3
+"""A single 404 may come from a gateway; giving the job up costs a second training."""
 
 
 class TrainingFailed(Exception):
@@ -73,13 +76,27 @@ async def ensure_usable(run: Run, desired: DesiredVersion) -> KnownVersion:
     async with leased(run, f"version:{key}") as lease:
         record = run.store.version(key.model, key.label)
         if record is not None and record.state == "usable":
-            return known_version(record)
+            return usable_as_planned(known_version(record), desired)
         if desired.ready_made:
             return _record_ready_made(run, lease, desired)
         try:
             return await _Trainer(run, lease, desired).train()
-        except (ServiceError, MissingSecret, ConnectionStringError, CloudError) as error:
+        except (ServiceError, MissingSecret, CloudError, NoTrainingService) as error:
             raise TrainingFailed(str(error)) from error
+
+
+def usable_as_planned(known: KnownVersion, desired: DesiredVersion) -> KnownVersion:
+    """The usable version, if it was made by the recipe that the plan is about.
+
+    Raises:
+        TrainingFailed: another run made the label usable meanwhile, by another recipe.
+    """
+    if desired.fingerprint not in (None, known.fingerprint):
+        raise TrainingFailed(
+            f"{desired.key} was made by recipe {known.fingerprint[:12]}, but the plan is about "
+            f"{(desired.fingerprint or '')[:12]}; plan again"
+        )
+    return known
 
 
 def _record_ready_made(run: Run, lease: Lease, desired: DesiredVersion) -> KnownVersion:
@@ -115,13 +132,23 @@ class _Trainer:
         self._fingerprint: str = desired.fingerprint
         self._workspace = self._model.spec.workspace
         self._jobs_url = ""
+        self._batch: BatchExecution | None = None
 
     async def train(self) -> KnownVersion:
         """Go on from wherever the operation stands."""
         for attempt in range(_ABANDONED_TRIES):
             operation = self._run.store.open_operation(self._key.model, self._key.label)
+            if operation is not None and operation.phase == "intent" and operation.fingerprint != self._fingerprint:
+                # Nothing was registered by the other recipe, so it binds nobody.
+                self._close(operation, "abandoned", "its recipe changed before a job was registered")
+                operation = None
             if operation is None:
-                operation = self._begin()
+                place = await find_place(self._run, self._desired, self._next_attempt())
+                if place.metrics is not None:
+                    self._note(Mark.DONE, f"taken over: its artefact lies at {place.location.uri}")
+                    return known_version(take_over(self._run, self._lease, self._desired, place))
+                await self._batch_service()  # A service that is not there must not leave an intent behind.
+                operation = self._begin(place.attempt)
             elif operation.fingerprint != self._fingerprint:
                 raise TrainingFailed(
                     f"a training of {self._key} with another recipe ({operation.fingerprint[:12]}) is in flight; "
@@ -153,15 +180,16 @@ class _Trainer:
 
     # -- the phases
 
-    def _begin(self) -> Operation:
-        now = self._run.clock()
+    def _next_attempt(self) -> int:
         record = self._run.store.version(self._key.model, self._key.label)
         earlier = [
             operation.attempt
             for operation in self._run.store.operations()
             if (operation.model, operation.label) == (self._key.model, self._key.label)
         ]
-        attempt = max([0, *earlier, record.attempt if record is not None and record.state == "failed" else 0]) + 1
+        return max([0, *earlier, record.attempt if record is not None and record.state == "failed" else 0]) + 1
+
+    def _begin(self, attempt: int) -> Operation:
         container = self._run.connections.fleet.workspaces[self._workspace].spec.storage.container
         operation = Operation(
             model=self._key.model,
@@ -170,7 +198,7 @@ class _Trainer:
             attempt=attempt,
             phase="intent",
             output_relative=artefact_path(container, self._key, self._fingerprint, attempt),
-            created_at=now,
+            created_at=self._run.clock(),
         )
         with self._run.store.fenced(self._lease) as transaction:
             transaction.put_version(self._version("training", attempt))
@@ -180,45 +208,41 @@ class _Trainer:
         return operation
 
     async def _batch_service(self) -> BatchExecution:
-        management = self._run.connections.management(self._workspace)
-        wanted = self._training.classic
-        listed = await management.list_services()
-        found = [s for s in listed if s.id == wanted.web_service] or [s for s in listed if s.name == wanted.web_service]
-        if len(found) != 1:
-            how_many = "no" if not found else str(len(found))
-            raise TrainingFailed(
-                f"workspace {self._workspace} has {how_many} web service {wanted.web_service} to train with"
-            )
-        endpoint = await management.get_endpoint(found[0].id, wanted.endpoint)
-        if endpoint is None:
-            raise TrainingFailed(f"training service {wanted.web_service} has no endpoint {wanted.endpoint}")
-        if endpoint.api_location is None or endpoint.primary_key is None:
-            raise TrainingFailed(
-                f"the service does not show where endpoint {wanted.endpoint} of {wanted.web_service} is called"
-            )
-        self._jobs_url = f"{endpoint.api_location.rstrip('/')}/jobs"
-        return self._run.connections.batch(endpoint.api_location, endpoint.primary_key)
+        if self._batch is None:
+            management = self._run.connections.management(self._workspace)
+            found = await find_training_service(management, self._workspace, self._training.classic)
+            self._jobs_url = f"{found[0].rstrip('/')}/jobs"
+            self._batch = self._run.connections.batch(*found)
+        return self._batch
 
     async def _register(self, batch: BatchExecution, operation: Operation) -> Operation:
-        request = await self._request(operation)
-        job_id = ""
-        for attempt in range(1, _REGISTRATIONS + 1):
-            try:
-                job_id = await batch.register(request)
-                break
-            except LostReply:
-                # If it was registered it never starts and costs nothing, so registering again is safe.
-                if attempt == _REGISTRATIONS:
-                    raise
+        try:
+            job_id = await self._job_id_of(batch, await self._request(operation))
+        except (TrainingFailed, ServiceError) as error:
+            if _is_final(error):
+                # Nothing runs, and nothing will by this recipe: the attempt is over, so that the spec can be corrected.
+                self._close(operation, "failed", f"no job was registered: {error}")
+            raise
         registered = replace(operation, phase="registered", job_id=job_id, jobs_url=self._jobs_url)
         with self._run.store.fenced(self._lease) as transaction:
             return transaction.put_operation(registered)
+
+    async def _job_id_of(self, batch: BatchExecution, request: BatchRequest) -> str:
+        for _ in range(_REGISTRATIONS - 1):
+            try:
+                return await batch.register(request)
+            except LostReply:
+                continue  # If it was registered it never starts and costs nothing, so registering again is safe.
+        return await batch.register(request)
 
     async def _start(self, batch: BatchExecution, operation: Operation) -> Operation:
         try:
             await batch.start(_job_id(operation))
         except NotFound as error:
             raise _Abandoned(_job_id(operation)) from error
+        except (LostReply, ServiceUnavailable, Throttled) as error:
+            # It may have been started or not; from here on it counts as started, and waiting for it starts it if not.
+            self._note(Mark.WAITING, f"whether the job was started can't be seen now: {error}")
         now = self._run.clock()
         started = replace(operation, phase="started", started_at=now, deadline=now + self._training.timeout)
         with self._run.store.fenced(self._lease) as transaction:
@@ -227,31 +251,42 @@ class _Trainer:
     async def _wait(self, batch: BatchExecution, operation: Operation) -> JobStatus:
         job_id = _job_id(operation)
         pause = self._run.connections.cloud.poll.total_seconds()
+        unknown = 0
         while True:
             try:
                 status = await batch.status(job_id)
+                unknown = 0
                 self._note(Mark.WAITING, f"job {job_id[:8]} {_words(status.state)}")
                 if status.state.ended:
                     return status
                 if status.state is JobState.NOT_STARTED:
                     # The start was lost on the service's side: nothing runs, so starting it is right.
                     await batch.start(job_id)
+                if operation.deadline is not None and self._run.clock() >= operation.deadline:
+                    return await self._give_up(batch, operation)
             except NotFound as error:
-                raise _Abandoned(job_id) from error
+                unknown += 1
+                if unknown == _UNKNOWN_FOR_GOOD:
+                    raise _Abandoned(job_id) from error
+                self._note(Mark.WAITING, f"the service does not know the job, looking again: {error}")
             except (SignInError, Retired):
                 raise
             except ServiceError as error:
                 self._note(Mark.WAITING, f"the job can't be seen now, looking again: {error}")
-            if operation.deadline is not None and self._run.clock() >= operation.deadline:
-                await self._give_up(batch, operation)
             await asyncio.sleep(pause)
             pause = min(pause * 1.5, _LONGEST_PAUSE)
 
-    async def _give_up(self, batch: BatchExecution, operation: Operation) -> None:
+    async def _give_up(self, batch: BatchExecution, operation: Operation) -> JobStatus:
         await batch.cancel(_job_id(operation))
-        message = f"job {operation.job_id} did not end within {self._training.timeout} and was cancelled"
+        last = await batch.status(_job_id(operation))
+        if last.state is JobState.FINISHED:
+            return last  # It ended between the look and the cancel: what it made is good.
+        message = (
+            f"job {operation.job_id} did not end within {self._training.timeout} and was cancelled; "
+            "raise training.timeout if it needs longer"
+        )
         self._close(operation, "cancelled", message)
-        raise TrainingFailed(f"{message}; raise training.timeout if it needs longer")
+        raise TrainingFailed(message)
 
     async def _record(self, operation: Operation, status: JobStatus) -> KnownVersion:
         blobs = self._run.connections.blobs(self._workspace)
@@ -277,12 +312,7 @@ class _Trainer:
         with self._run.store.fenced(self._lease) as transaction:
             transaction.put_version(usable)
             transaction.put_operation(replace(operation, phase="closed", outcome="succeeded"))
-            self._event(
-                transaction,
-                "usable",
-                shown or "no metrics",
-                {"metrics": dict(metrics), "job": operation.job_id},
-            )
+            self._event(transaction, "usable", shown or "no metrics", {"job": operation.job_id})
         self._note(Mark.DONE, f"trained: {shown}" if shown else "trained; it has no metrics")
         return known_version(usable)
 
@@ -298,7 +328,7 @@ class _Trainer:
         model = operation.output_relative or ""
         destinations = {outputs.model: StoredBlob(account, model)}
         if outputs.evaluation is not None:
-            destinations[outputs.evaluation] = StoredBlob(account, model.removesuffix(".ilearner") + ".evaluation.csv")
+            destinations[outputs.evaluation] = StoredBlob(account, evaluation_path(model))
         resolved = self._training.resolve(self._key.label)
         return BatchRequest(await self._inputs(account), destinations, resolved.parameters)
 
@@ -369,23 +399,15 @@ class _Trainer:
         self._run.note(str(self._key), mark, text)
 
 
-def read_metrics(content: bytes) -> dict[str, float]:
-    """Evaluate Model's CSV, a header and a row, as metrics by name; what is no number is left out."""
-    rows = csv.DictReader(io.StringIO(content.decode("utf-8-sig", errors="replace")))
-    row = next(rows, None) or {}
-    metrics: dict[str, float] = {}
-    for name, value in row.items():
-        try:
-            metrics[name] = float(value)
-        except (TypeError, ValueError):
-            continue  # A column of text, such as the name of the positive label.
-    return metrics
-
-
 def _reference(url: str) -> BlobReference:
     parts = urlsplit(url)
     signature = SecretStr(f"?{parts.query}" if parts.query else "")
     return BlobReference(f"{parts.scheme}://{parts.netloc}/", parts.path.lstrip("/"), signature)
+
+
+def _is_final(error: Exception) -> bool:
+    """Whether the request itself was refused, so that the same one will be refused again."""
+    return isinstance(error, TrainingFailed | NotFound) or type(error) is ServiceError
 
 
 def _job_id(operation: Operation) -> str:

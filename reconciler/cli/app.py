@@ -48,6 +48,7 @@ def reconcile(
     Without a command: plan, show the plan, ask, carry it out.
     """
     if context.invoked_subcommand is not None:
+        _refuse_misplaced(context)
         return
     if version:
         from importlib.metadata import version as installed
@@ -67,6 +68,18 @@ def reconcile(
         probes=probes,
     )
     raise typer.Exit(converge(request, dry_run=dry_run, detailed=detailed_exitcode, output=output, out=out, yes=yes))
+
+
+def _refuse_misplaced(context: typer.Context) -> None:
+    """An option before a command would be for `reconcile` itself, so it would silently do nothing."""
+    for name in context.params:
+        source = context.get_parameter_source(name)
+        if source is not None and source.name == "COMMANDLINE":
+            option = "--" + name.replace("_", "-")
+            raise typer.BadParameter(
+                f"{option} stands before the command {context.invoked_subcommand}: write it behind, "
+                "if the command takes it"
+            )
 
 
 @app.command()
@@ -189,6 +202,10 @@ def main() -> None:
     """The entry point: every expected failure is a message and an exit code, never a traceback."""
     from reconciler.cli.failures import explained
 
+    # A wrong command line ends with 2 otherwise, which a script would read as pending changes. Only the class of one
+    # such mistake is public; its parent is the class of all of them.
+    mistake = typer.BadParameter.__mro__[1]
+    mistake.exit_code = ExitCode.ERROR  # type: ignore[attr-defined]
     try:
         with explained():
             app()

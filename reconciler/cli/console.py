@@ -48,15 +48,22 @@ class Lines:
 
 
 class Rows:
-    """Progress as live rows with a clock each; what has ended scrolls up as a line."""
+    """Progress as live rows with a clock each; what has ended scrolls up as a line.
 
-    def __init__(self, stream: TextIO) -> None:
+    ``targets`` are the names of those that the run is about; ``longest`` is how long its retrains are expected to take
+    in seconds, if earlier ones tell.
+    """
+
+    def __init__(self, stream: TextIO, targets: frozenset[str], longest: float | None) -> None:
         from rich.console import Console
         from rich.live import Live
 
         self._console = Console(file=stream)
         self._running: dict[str, tuple[float, Note]] = {}
-        self._done = 0
+        self._targets = targets
+        self._done: set[str] = set()
+        self._longest = longest
+        self._began = time.monotonic()
         self._live: Live = Live(get_renderable=self._table, console=self._console, refresh_per_second=4, transient=True)
 
     def __enter__(self) -> Self:
@@ -73,7 +80,7 @@ class Rows:
         started, _ = self._running.get(note.subject, (time.monotonic(), note))
         if note.mark in _FINAL:
             self._running.pop(note.subject, None)
-            self._done += 1
+            self._done |= {note.subject} & self._targets
             seconds = time.monotonic() - started
             colour = {Mark.DONE: "green", Mark.HELD: "yellow"}.get(note.mark, "red")
             self._console.print(
@@ -91,15 +98,23 @@ class Rows:
         for subject, (started, note) in self._running.items():
             table.add_row(_SYMBOL[note.mark], subject, _plain(note.text), f"{now - started:.0f} s")
         if self._running:
-            table.add_row("", f"[dim]{len(self._running)} running, {self._done} done[/]", "", "")
+            total = f"{len(self._done)} of {len(self._targets)} targets done, {len(self._running)} running"
+            table.add_row("", f"[dim]{total}{self._left(now)}[/]", "", "")
         return table
+
+    def _left(self, now: float) -> str:
+        if self._longest is None:
+            return ""
+        left = self._longest - (now - self._began)
+        return f", about {left:.0f} s left" if left > 0 else ", longer than the last time"
 
 
 def _plain(text: str) -> str:
-    return text.replace("[", r"\[")
+    from rich.markup import escape
+
+    return escape(text)
 
 
-def progress_on(stream: TextIO | None = None) -> Lines | Rows:
-    """The progress that suits a stream (default: stderr), as a context manager."""
-    chosen = stream if stream is not None else sys.stderr
-    return Rows(chosen) if chosen.isatty() else Lines(chosen)
+def progress_on(targets: frozenset[str], longest: float | None = None) -> Lines | Rows:
+    """The progress that suits stderr, as a context manager; see `Rows` for what it takes."""
+    return Rows(sys.stderr, targets, longest) if sys.stderr.isatty() else Lines(sys.stderr)

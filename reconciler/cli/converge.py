@@ -29,6 +29,7 @@ from reconciler.store import Store
 if TYPE_CHECKING:
     from reconciler.azure.clouds import Cloud
 
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _CODES = {
     Verdict.IN_SYNC: ExitCode.OK,
     Verdict.CONVERGED: ExitCode.OK,
@@ -96,7 +97,7 @@ def apply_saved(request: Request, path: Path, *, output: Format) -> ExitCode:
     async def work(cloud: Cloud) -> ExitCode:
         with _store(request.store, read_only=False) as store:
             async with Pass(fleet, cloud, store, _secrets(cloud), request.options()) as one:
-                with progress_on() as progress:
+                with progress_on(_names(plan), _longest_retrain(plan)) as progress:
                     report = await one.converge_saved(plan, progress)
                 return _finish(plan, report, output)
 
@@ -107,22 +108,40 @@ def apply_saved(request: Request, path: Path, *, output: Format) -> ExitCode:
 async def _carry_out(one: Pass, plan: Plan, output: Format, *, yes: bool) -> ExitCode:
     if output is Format.TEXT:
         print(_rendered(plan, output))
-    if plan.pending and not yes and not _agreed():
-        print("nothing was changed", file=sys.stderr)
-        return ExitCode.ERROR
-    with progress_on() as progress:
+    if plan.pending and not yes:
+        if output is not Format.TEXT:
+            print(render.text(plan), file=sys.stderr)
+        if not _agreed():
+            print("nothing was changed", file=sys.stderr)
+            return ExitCode.HELD
+    with progress_on(_names(plan), _longest_retrain(plan)) as progress:
         report = await one.converge(plan, progress)
     return _finish(plan, report, output)
 
 
 def _agreed() -> bool:
     if not sys.stdin.isatty():
-        raise UserError("changes are pending and nobody can be asked here: add --yes to carry the plan out")
+        raise UserError(
+            "changes are pending and nobody can be asked here: add --yes to carry the plan out", ExitCode.HELD
+        )
+    print("Carry this plan out? [y/N] ", end="", file=sys.stderr, flush=True)
+    loop = asyncio.get_running_loop()
+    # While a person is asked nothing runs that would have to be ended in order: Ctrl-C ends it all at once.
+    for number in _SIGNALS:
+        loop.remove_signal_handler(number)
     try:
-        answer = input("Carry this plan out? Only `yes` does: ")
+        answer = input()
     except EOFError:
         return False
+    finally:
+        _end_on_signals(loop, asyncio.current_task())
     return answer.strip().lower() in {"y", "yes"}
+
+
+def _end_on_signals(loop: asyncio.AbstractEventLoop, task: asyncio.Task[Any] | None) -> None:
+    if task is not None:
+        for number in _SIGNALS:
+            loop.add_signal_handler(number, task.cancel)
 
 
 def _finish(plan: Plan, report: Report, output: Format) -> ExitCode:
@@ -133,8 +152,7 @@ def _finish(plan: Plan, report: Report, output: Format) -> ExitCode:
             print(render.markdown(plan))
             print(_summary(report))
         case Format.TEXT:
-            if plan.pending or report.verdict is not Verdict.IN_SYNC:
-                print(_summary(report))
+            print(_summary(report))
     return _CODES[report.verdict]
 
 
@@ -152,6 +170,17 @@ def _as_json(report: Report) -> dict[str, Any]:
             for outcome in report.outcomes
         ],
     }
+
+
+def _names(plan: Plan) -> frozenset[str]:
+    return frozenset(target.name for target in plan.targets)
+
+
+def _longest_retrain(plan: Plan) -> float | None:
+    """How long the retrains will take, in seconds, if earlier ones tell: they run side by side."""
+    estimates = [step.estimate_seconds for version in plan.versions for step in version.steps]
+    known = [seconds for seconds in estimates if seconds is not None]
+    return max(known) if known and len(known) == len(estimates) else None
 
 
 def _summary(report: Report) -> str:
@@ -207,10 +236,8 @@ def _run(work: Coroutine[Any, Any, ExitCode]) -> ExitCode:
     """Run to the end, or until Ctrl-C or SIGTERM, which end every task in order."""
 
     async def interruptible() -> ExitCode:
-        task = asyncio.ensure_future(work)
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, task.cancel)
+        task = asyncio.create_task(work)
+        _end_on_signals(asyncio.get_running_loop(), task)
         try:
             return await task
         except asyncio.CancelledError:

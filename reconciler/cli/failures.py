@@ -39,8 +39,7 @@ def _fail(message: str, code: ExitCode) -> None:
 def _code_of(error: Exception) -> ExitCode | None:
     # The modules that define these are loaded by now if anything could have raised them.
     foreseen = {
-        "reconciler.spec.diagnostics": ("SpecErrors",),
-        "reconciler.spec.secrets": ("MissingSecret",),
+        "reconciler.spec.diagnostics": ("SpecError",),
         "reconciler.store.errors": ("StoreError",),
         "reconciler.azure.errors": ("StudioError",),
         "reconciler.plan.errors": ("PlanError",),

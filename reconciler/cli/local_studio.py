@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
+import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,6 +26,8 @@ LOCAL = "local"
 STATE = Path(".reconciler/studio")
 COMMAND = (sys.executable, "-m", "reconciler.cli")
 """How this program calls itself, whatever name it was installed under."""
+_STARTED = STATE / "started.pid"
+_USERS = STATE / "users.lock"
 _STOPS_WITHIN = 10.0
 
 
@@ -38,15 +44,34 @@ def the_cloud(name: str | None) -> Iterator[Cloud]:
     if name is not None and name != LOCAL:
         yield load_cloud(name)
         return
-    file = STATE / "cloud.json"
-    if _answers(file):
-        yield load_cloud(str(file))
-        return
-    STATE.mkdir(parents=True, exist_ok=True)
-    log = STATE / "studio.log"
-    print(f"starting a local Studio in {STATE} (its log: {log})", file=sys.stderr)
-    with running_studio(["emulator", "--state", str(STATE), "--port", "0"], Path(), log) as ready:
-        yield load_cloud(ready["cloudFile"])
+    with _used() as cloud_file:
+        yield load_cloud(str(cloud_file))
+
+
+@contextmanager
+def _used() -> Iterator[Path]:
+    """The local Studio's cloud file, while it runs: started for the first command, stopped after the last.
+
+    Each command holds a shared lock on one file. Whoever gets it alone at its end was the last, and stops the Studio
+    if a command started it. One that was started by hand is left alone.
+    """
+    try:
+        STATE.mkdir(parents=True, exist_ok=True)
+        users = _USERS.open("a+b")
+    except OSError as error:
+        raise UserError(f"the local Studio's directory {STATE} can't be used: {error.strerror}") from error
+    with users:
+        fcntl.flock(users, fcntl.LOCK_EX)  # One starts it; others that come meanwhile wait and find it running.
+        cloud_file = STATE / "cloud.json"
+        if not _answers(cloud_file):
+            cloud_file = _start()
+        fcntl.flock(users, fcntl.LOCK_SH)
+        try:
+            yield cloud_file
+        finally:
+            with contextlib.suppress(BlockingIOError):
+                fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                _stop_started()
 
 
 def _answers(cloud_file: Path) -> bool:
@@ -60,42 +85,84 @@ def _answers(cloud_file: Path) -> bool:
         return False
 
 
-@contextmanager
-def running_studio(arguments: Sequence[str], home: Path, log: Path) -> Iterator[Mapping[str, str]]:
-    """A Studio in a process of its own, for as long as the block; gives the line that it prints when it answers.
+def _start() -> Path:
+    log = STATE / "studio.log"
+    print(f"starting a local Studio in {STATE} (its log: {log})", file=sys.stderr)
+    process, ready = start_studio(["emulator", "--state", str(STATE), "--port", "0"], Path(), log)
+    _STARTED.write_text(str(process.pid), encoding="ascii")
+    return Path(ready["cloudFile"])
+
+
+def _stop_started() -> None:
+    try:
+        pid = int(_STARTED.read_text(encoding="ascii"))
+    except (OSError, ValueError):
+        return  # Somebody started it by hand, or it has gone already.
+    _STARTED.unlink(missing_ok=True)
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        if _is_studio(pid):
+            os.kill(pid, signal.SIGTERM)
+            _wait_until_gone(pid)
+
+
+def _wait_until_gone(pid: int) -> None:
+    """The next command must not find it while it is ending."""
+    end = time.monotonic() + _STOPS_WITHIN
+    while time.monotonic() < end:
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(pid, os.WNOHANG)  # Ours, if this very command started it.
+        os.kill(pid, 0)
+        time.sleep(0.02)
+
+
+def _is_studio(pid: int) -> bool:
+    """Whether the process is what was started, and not another that got its number later."""
+    try:
+        return b"emulator" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    except FileNotFoundError:
+        return not Path("/proc/self").exists()  # A system without /proc can't tell.
+    except OSError:
+        return False
+
+
+def start_studio(arguments: Sequence[str], home: Path, log: Path) -> tuple[subprocess.Popen[str], Mapping[str, str]]:
+    """Start a Studio in a process of its own; gives it and the line that it prints when it answers.
 
     Raises:
         UserError: it does not start; the message has the last line of its log.
     """
-    with log.open("ab") as stream:
+    try:
+        stream = log.open("ab")
+    except OSError as error:
+        raise UserError(f"the local Studio's log {log} can't be written: {error.strerror}") from error
+    with stream:
         # A session of its own: Ctrl-C is the caller's to handle, and the Studio has to outlive the clean-up after it.
         process = subprocess.Popen(  # noqa: S603 - our own interpreter
-            [*COMMAND, *arguments],
-            cwd=home,
-            stdout=subprocess.PIPE,
-            stderr=stream,
-            text=True,
-            start_new_session=True,
+            [*COMMAND, *arguments], cwd=home, stdout=subprocess.PIPE, stderr=stream, text=True, start_new_session=True
         )
-        try:
-            yield _ready_line(process, log)
-        finally:
-            process.send_signal(signal.SIGTERM)
-            try:
-                process.wait(_STOPS_WITHIN)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-            if process.stdout is not None:
-                process.stdout.close()
-
-
-def _ready_line(process: subprocess.Popen[str], log: Path) -> Mapping[str, str]:
-    line = process.stdout.readline() if process.stdout is not None else ""
+    with process.stdout or contextlib.nullcontext() as output:
+        line = output.readline() if output is not None else ""
     try:
         ready: dict[str, str] = json.loads(line)
     except ValueError:
+        process.kill()
+        process.wait()
         last = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-1:]
         reason = last[0] if last else "it said nothing"
         raise UserError(f"the local Studio did not start: {reason} (log: {log})") from None
-    return ready
+    return process, ready
+
+
+@contextmanager
+def running_studio(arguments: Sequence[str], home: Path, log: Path) -> Iterator[Mapping[str, str]]:
+    """A Studio in a process of its own, for as long as the block; see `start_studio`."""
+    process, ready = start_studio(arguments, home, log)
+    try:
+        yield ready
+    finally:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(_STOPS_WITHIN)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()

@@ -11,6 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from aiohttp import web
+
 
 @dataclass(eq=False)
 class ArmError(Exception):
@@ -95,6 +97,22 @@ def resource_group_not_found(name: str) -> ArmError:
     return ArmError(404, "ResourceGroupNotFound", f"Resource group '{name}' could not be found.")
 
 
+def resource_not_found(resource_type: str, resource_id: str, name: str | None = None) -> ArmError:
+    """404 of ARM as recorded for a commitment plan that does not exist.
+
+    Args:
+        resource_type: with its namespace.
+        resource_id: of the resource, which is in a resource group.
+        name: the last segment of the id if left out.
+    """
+    segments = resource_id.split("/")
+    return ArmError(
+        404,
+        "ResourceNotFound",
+        f"The Resource '{resource_type}/{name or segments[-1]}' under resource group '{segments[4]}' was not found.",
+    )
+
+
 def missing_api_version() -> ArmError:
     """400 of ARM for a request without ``api-version``."""
     return ArmError(
@@ -129,6 +147,18 @@ def invalid_type(namespace: str, type_name: str, version: str) -> ArmError:
         f"'{version}'."
     )
     return ArmError(404, "InvalidResourceType", message)
+
+
+def no_such_operation(request: web.Request) -> ArmError:
+    """404 or 405 for a path or a verb that nothing answers [I]."""
+    message = f"No operation {request.method} is known at '{request.path}'."
+    return ArmError(405 if request.method not in ("GET", "HEAD") else 404, "InvalidResourceOperation", message)
+
+
+def request_too_large(limit: int) -> ArmError:
+    """413 of ARM, whose requests have a limit; it is why large payloads go by blob."""
+    message = f"The request content size exceeds the maximum size of '{limit >> 20} MB'."
+    return ArmError(413, "RequestContentTooLarge", message)
 
 
 def invalid_json(reason: str) -> ArmError:

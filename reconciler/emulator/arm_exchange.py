@@ -8,76 +8,81 @@ from __future__ import annotations
 import logging
 import time
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from aiohttp import web
 
-from reconciler.emulator.arm_errors import ArmError, invalid_json
+from reconciler.emulator.arm_errors import ArmError, invalid_json, request_too_large
 
 _log = logging.getLogger(__name__)
-_READS_PER_HOUR = 15_000
-_WRITES_PER_HOUR = 1_200
+_LARGEST_REQUEST = 4 << 20
+"""The limit of ARM for a request; larger payloads go by blob."""
 
 
-class Allowance:
-    """The remaining calls of the hour that the rate-limit headers count down.
+@dataclass
+class Note:
+    """What the common headers have to say of a request, filled in while it is handled.
 
-    The limits are those of the time of the recordings; nothing is refused.
+    Attributes:
+        remaining: the headers that tell what its caller has left.
+        native: ARM answers it itself, and no provider.
     """
 
-    def __init__(self, clock: Callable[[], datetime]) -> None:
-        self._clock = clock
-        self._hour: datetime | None = None
-        self._used = {"reads": 0, "writes": 0}
-
-    def header(self, method: str) -> tuple[str, str]:
-        """Counts a call, and gives the header that tells what is left."""
-        hour = self._clock().replace(minute=0, second=0, microsecond=0)
-        if hour != self._hour:
-            self._hour, self._used = hour, {"reads": 0, "writes": 0}
-        kind, limit = ("reads", _READS_PER_HOUR) if method in ("GET", "HEAD") else ("writes", _WRITES_PER_HOUR)
-        self._used[kind] += 1
-        return f"x-ms-ratelimit-remaining-subscription-{kind}", str(max(0, limit - self._used[kind]))
+    remaining: Mapping[str, str] = field(default_factory=dict)
+    native: bool = False
 
 
 async def answer(
     request: web.Request,
-    handle: Callable[[web.Request], Awaitable[web.Response]],
-    allowance: Allowance,
+    handle: Callable[[web.Request, Note], Awaitable[web.Response]],
     clock: Callable[[], datetime],
 ) -> web.Response:
     """Answers a request with `handle`, whose `ArmError` becomes the body, and adds the common headers."""
     started = time.perf_counter()
+    note = Note()
     try:
-        response = await handle(request)
+        response = await handle(request, note)
     except ArmError as error:
         # Codes only: a message may repeat what the request said.
         _log.info("%s %s: %s", request.method, request.rel_url.raw_path, error.codes)
         response = web.json_response(error.body(), status=error.status, headers=error.headers)
-    correlation = str(uuid.uuid4())
+        if not error.details:
+            note.native = True
+            response.headers["x-ms-failure-cause"] = "gateway"
     headers = response.headers
+    correlation = str(uuid.uuid4())
     headers["Cache-Control"] = headers["Pragma"] = "no-cache"
     headers["Expires"] = "-1"
-    headers["x-ms-request-id"] = str(uuid.uuid4())
+    headers["Strict-Transport-Security"] = "max-age=31536000; includeSubDomains"
+    # The two are equal where ARM itself answers, and only a provider says how long it took [O].
+    headers["x-ms-request-id"] = correlation if note.native else str(uuid.uuid4())
     headers["x-ms-correlation-request-id"] = correlation
     headers["x-ms-routing-request-id"] = f"SOUTHCENTRALUS:{clock():%Y%m%dT%H%M%SZ}:{correlation}"
-    headers["x-ms-request-duration"] = str(int(1000 * (time.perf_counter() - started)))
-    name, left = allowance.header(request.method)
-    headers[name] = left
+    if not note.native:
+        headers["x-ms-request-duration"] = str(int(1000 * (time.perf_counter() - started)))
+    headers.update(note.remaining)
     # new-protocol 5: the client's own id is not echoed unless it asks for it [I].
     if request.headers.get("x-ms-return-client-request-id", "").lower() == "true":
         headers["x-ms-client-request-id"] = request.headers.get("x-ms-client-request-id", "")
     return response
 
 
+def base_url(request: web.Request) -> str:
+    """Where the client reached this server, for the links that it is given."""
+    return f"{request.scheme}://{request.host}"
+
+
 async def json_object(request: web.Request) -> dict[str, Any]:
     """The body of a write.
 
     Raises:
-        ArmError: 400, if it is not a JSON object.
+        ArmError: 400, if it is not a JSON object; 413, if it is too large.
     """
+    if len(await request.read()) > _LARGEST_REQUEST:
+        raise request_too_large(_LARGEST_REQUEST)
     try:
         body = await request.json()
     except ValueError as error:  # malformed JSON, or text that is not UTF-8

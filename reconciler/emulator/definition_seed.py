@@ -14,11 +14,14 @@ from typing import Any
 
 from reconciler.emulator import web_services
 from reconciler.emulator.blob_client import BlobReference
+from reconciler.emulator.commitment_plans import CommitmentPlans
+from reconciler.emulator.commitment_tiers import RESOURCE_TYPE as PLAN_TYPE
 from reconciler.emulator.context import Context
 from reconciler.emulator.csv_table import read_table
 from reconciler.emulator.definition_shape import Json
 from reconciler.emulator.experiments import Column, ColumnType, Scalar
-from reconciler.emulator.provisioning import REGIONS, Proposal, Provisioning, new_key, region_code
+from reconciler.emulator.proposals import REGIONS, Proposal, new_key, region_code
+from reconciler.emulator.provisioning import Provisioning
 from reconciler.emulator.resource_groups import ResourceGroups
 from reconciler.emulator.studio_file import (
     BlobAddress,
@@ -48,10 +51,13 @@ class Schema:
     example: Sequence[Sequence[Scalar]]
 
 
-async def seed_services(context: Context, groups: ResourceGroups, provisioning: Provisioning) -> None:
-    """Makes the subscriptions, resource groups and New web services of the studio file that were never made.
+async def seed_services(
+    context: Context, groups: ResourceGroups, plans: CommitmentPlans, provisioning: Provisioning
+) -> None:
+    """Makes what the studio file has of Azure Resource Manager and was never made.
 
-    A service that a user deleted does not come back.
+    These are subscriptions, resource groups, commitment plans and New web services. What a user deleted does not come
+    back.
     """
     seeded = context.documents.collection("seeded")
     for subscription in context.studio.subscriptions:
@@ -62,20 +68,34 @@ async def seed_services(context: Context, groups: ResourceGroups, provisioning: 
                 with context.documents.transaction():
                     groups.put(subscription.id, group.name, {"location": group.location})
                     seeded[mark] = {}
+            for plan in group.commitment_plans:
+                mark = f"commitment-plan/{subscription.id}/{group.name.lower()}/{plan.name.lower()}"
+                if mark not in seeded:
+                    with context.documents.transaction():
+                        plan_id = _plan_id(subscription.id, group, plan.name)
+                        plans.make(plan_id, region_code(group.location), plan.sku, plan.capacity)
+                        seeded[mark] = {}
             for service in group.web_services:
-                await _seed_service(context, provisioning, subscription.id, group, service)
+                mark = f"web-service/{subscription.id}/{group.name.lower()}/{service.name.lower()}"
+                if mark not in seeded:
+                    live = await _service(context, provisioning, subscription.id, group, service)
+                    plan_id = _plan_id(subscription.id, group, service.commitment_plan or "")
+                    with context.documents.transaction():
+                        provisioning.store(live)
+                        # A user may have deleted the plan since.
+                        if (found := plans.find(plan_id)) is not None:
+                            plans.associate(live, found)
+                        seeded[mark] = {}
 
 
-async def _seed_service(
-    context: Context,
-    provisioning: Provisioning,
-    subscription: str,
-    group: ResourceGroup,
-    service: NewService,
-) -> None:
-    mark = f"web-service/{subscription}/{group.name.lower()}/{service.name.lower()}"
-    if mark in context.documents.collection("seeded"):
-        return
+def _plan_id(subscription: str, group: ResourceGroup, name: str) -> str:
+    return f"/subscriptions/{subscription}/resourceGroups/{group.name}/providers/{PLAN_TYPE}/{name}"
+
+
+async def _service(
+    context: Context, provisioning: Provisioning, subscription: str, group: ResourceGroup, service: NewService
+) -> WebService:
+    """A service as it stands after its deployment."""
     proposal, models = await _proposal(context, provisioning, group, service)
     now = timestamp(context.clock())
     resource_id = (
@@ -93,10 +113,7 @@ async def _seed_service(
         modified_on=now,
         experiment=service.experiment,
     )
-    live = replace(provisioning.live(seeded, proposal, models), state="Succeeded")
-    with context.documents.transaction():
-        provisioning.store(live)
-        context.documents.collection("seeded")[mark] = {}
+    return replace(provisioning.live(seeded, proposal, models), state="Succeeded")
 
 
 async def _proposal(

@@ -9,6 +9,7 @@ the casing in which it was written. A member that is ``null`` is a member that i
 from __future__ import annotations
 
 import base64
+import json
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Literal, NamedTuple, TypeAlias
 from urllib.parse import urlsplit
@@ -27,13 +28,17 @@ _SMALL_OBJECTS: Mapping[str, tuple[str, ...]] = {
     "machineLearningWorkspace": ("id",),
     "commitmentPlan": ("id",),
 }
-_PAYLOAD = ("assets", "input", "output", "exampleRequest", "parameters", "package")
+PAYLOAD = ("assets", "input", "output", "exampleRequest", "parameters", "package")
 _SCALARS = ("title", "description", "readOnly", "exposeSampleData", "packageType")
 _KNOWN = {
-    name.lower(): name for name in (*_SMALL_OBJECTS, *_PAYLOAD, *_SCALARS, "payloadsInBlobStorage", "payloadsLocation")
+    name.lower(): name for name in (*_SMALL_OBJECTS, *PAYLOAD, *_SCALARS, "payloadsInBlobStorage", "payloadsLocation")
 }
 _DIAGNOSTIC_LEVELS = {"none": "None", "error": "Error", "all": "All"}
 TRAINED_MODEL_SUFFIX = "[trained model]"
+
+# A CMS "enveloped data" message begins with these bytes: a sequence, and the identifier 1.2.840.113549.1.7.3.
+ENVELOPE_PREFIX = bytes.fromhex("3082026406092a864886f70d010703a082025530820251")
+ENVELOPE_RANDOM_BYTES = 592
 
 
 # -- reading -----------------------------------------------------------------------------------------------------------
@@ -90,7 +95,7 @@ def written_properties(body: Mapping[str, Any]) -> Json:
                 inner: found for inner in _SMALL_OBJECTS[name] if (found := member(value, inner)) is not None
             }
         else:
-            if name in _PAYLOAD:
+            if name in PAYLOAD:
                 _require_object(name, value)
             written[name] = value
     package_type = written.get("packageType")
@@ -98,6 +103,31 @@ def written_properties(body: Mapping[str, Any]) -> Json:
         raise bad_request("InvalidPackageType", "The property packageType is required; its only value is 'Graph'.")
     written["packageType"] = "Graph"
     return written
+
+
+def payload_members(content: Mapping[str, Any]) -> Json:
+    """The members of a payload that was kept in a blob, by their canonical names.
+
+    Below them nothing is touched: a blob comes back with its own casing and with its nulls (new-protocol 1,
+    "Normalisation").
+
+    Raises:
+        ArmError: 400, if one of them is not an object, or there is none.
+    """
+    payload: Json = {}
+    for key, value in content.items():
+        name = _KNOWN.get(key.lower())
+        if name in PAYLOAD and value is not None:
+            _require_object(name, value)
+            payload[name] = value
+    if not payload:
+        raise bad_request("InvalidPayload", f"The payload has none of the members {', '.join(PAYLOAD)}.")
+    return payload
+
+
+def payload_size(properties: Json) -> int:
+    """The size of a payload in bytes: that of its members as JSON, added up (new-protocol 1)."""
+    return sum(len(json.dumps(properties[name], separators=(",", ":"))) for name in PAYLOAD if name in properties)
 
 
 def _require_object(name: str, value: Any) -> None:
@@ -115,8 +145,8 @@ def check(properties: Json) -> None:
         ArmError: 400 with what is wrong. No recording shows these, so their inner codes are [I].
     """
     for flag in ("readOnly", "exposeSampleData"):
-        if not isinstance(properties.get(flag, False), bool):
-            raise bad_request("InvalidProperty", f"The property {flag} must be a boolean.")
+        if flag in properties:
+            properties[flag] = _boolean(flag, properties[flag])
     calls = member(properties, "realtimeConfiguration", "maxConcurrentCalls")
     if calls is not None and (not isinstance(calls, int) or isinstance(calls, bool) or not 4 <= calls <= 200):
         raise bad_request("InvalidRealtimeConfiguration", "maxConcurrentCalls must be an integer from 4 to 200.")
@@ -128,6 +158,29 @@ def check(properties: Json) -> None:
     for key, asset in properties.get("assets", {}).items():
         _check_asset(key, asset)
     _check_graph(properties)
+
+
+def _boolean(name: str, value: Any) -> bool:
+    # Microsoft's own test data of 2016 have them as strings.
+    if isinstance(value, str) and value.lower() in ("true", "false"):
+        return value.lower() == "true"
+    if not isinstance(value, bool):
+        raise bad_request("InvalidProperty", f"The property {name} must be a boolean.")
+    return value
+
+
+def payload_source(written: Json) -> Json | None:
+    """Where a request says that its payload is: uri and credentials of a blob; None if it is in the request itself.
+
+    Raises:
+        ArmError: 400 if it does not say where [I].
+    """
+    if not _boolean("payloadsInBlobStorage", written.get("payloadsInBlobStorage", False)):
+        return None
+    uri = member(written, "payloadsLocation", "uri")
+    if not isinstance(uri, str) or not uri:
+        raise bad_request("PayloadsLocationRequired", "payloadsLocation.uri is required with payloadsInBlobStorage.")
+    return {"uri": uri, "credentials": str(member(written, "payloadsLocation", "credentials") or "")}
 
 
 def _check_asset(key: str, asset: Any) -> None:
@@ -217,9 +270,7 @@ def seal(properties: Json, random_bytes: Callable[[int], bytes]) -> Sealed:
     contents: dict[str, str] = {}
 
     def enveloped(plain: str) -> str:
-        # A CMS "enveloped data" message begins with these bytes: a sequence, and the identifier 1.2.840.113549.1.7.3.
-        prefix = bytes.fromhex("308202640609 2a864886f70d010703a082025530820251".replace(" ", ""))
-        envelope = base64.b64encode(prefix + random_bytes(592)).decode()
+        envelope = base64.b64encode(ENVELOPE_PREFIX + random_bytes(ENVELOPE_RANDOM_BYTES)).decode()
         contents[envelope] = plain
         return envelope
 

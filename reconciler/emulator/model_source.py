@@ -56,19 +56,46 @@ def reference_to(asset: TrainedModelAsset, storage: StorageAccount) -> BlobRefer
     Raises:
         ModelUnavailable: the uri is not a blob's, or nothing gives the right to read it.
     """
-    place = blob_place(asset.uri)
+    try:
+        return blob_reference(f"of the asset '{asset.name}'", asset.uri, asset.credentials, storage)
+    except UnusableLocation as error:
+        code = "InvalidAssetUri" if error.code == "InvalidUri" else "AssetNotAccessible"
+        raise ModelUnavailable(code, str(error)) from error
+
+
+class UnusableLocation(Exception):
+    """A blob location that names no blob (``InvalidUri``), or gives no right to read it (``NotAccessible``)."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+def blob_reference(what: str, uri: str, credentials: str, storage: StorageAccount) -> BlobReference:
+    """How to read the blob of a location, which is a uri and credentials.
+
+    Args:
+        what: the blob's, for messages, such as "of the payload".
+        uri: it may carry a SAS.
+        credentials: a connection string, or nothing.
+        storage: the account of the service, which is used if nothing else gives a right.
+
+    Raises:
+        UnusableLocation: see there.
+    """
+    place = blob_place(uri)
     if place is None:
-        raise ModelUnavailable("InvalidAssetUri", f"The uri of the asset '{asset.name}' is not that of a blob.")
-    query = urlsplit(asset.uri).query
+        raise UnusableLocation("InvalidUri", f"The uri {what} is not that of a blob.")
+    query = urlsplit(uri).query
     if query:
         return BlobReference(place.relative, base_location=place.endpoint, sas_blob_token=f"?{query}")
-    if asset.credentials:
-        return BlobReference(place.relative, connection_string=asset.credentials)
+    if credentials:
+        return BlobReference(place.relative, connection_string=credentials)
     if place.account.lower() != storage.name.lower():
-        raise ModelUnavailable(
-            "AssetNotAccessible",
-            f"The blob of the asset '{asset.name}' is in the storage account '{place.account}', and that of the web "
-            f"service is '{storage.name}'; give credentials, or a shared access signature in the uri.",
+        raise UnusableLocation(
+            "NotAccessible",
+            f"The blob {what} is in the storage account '{place.account}', and that of the web service is "
+            f"'{storage.name}'; give credentials, or a shared access signature in the uri.",
         )
     scheme = urlsplit(place.endpoint).scheme
     return BlobReference(

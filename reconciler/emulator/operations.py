@@ -23,7 +23,7 @@ _log = logging.getLogger(__name__)
 _KEPT_FOR = timedelta(days=1)
 """How long an operation that ended can still be polled after a restart; nothing says how long the service kept one."""
 
-Action: TypeAlias = Literal["put", "patch", "delete"]
+Action: TypeAlias = Literal["put", "patch", "delete", "regional"]
 
 
 @dataclass(frozen=True)
@@ -50,6 +50,7 @@ class Operation:
         end_time: ISO 8601, None until it ended.
         failure: Why it failed.
         proposal: What becomes of the resource if it succeeds; gone when it ended.
+        region: Code of the region that it prepares, for ``regional``.
     """
 
     id: str
@@ -63,6 +64,7 @@ class Operation:
     end_time: str | None = None
     failure: Failure | None = None
     proposal: Json | None = field(default=None, repr=False)
+    region: str | None = None
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any]) -> Self:

@@ -1,200 +1,88 @@
-"""What a write makes of a New web service: pure proposals, and the work that brings one into service.
+"""The work that brings what a write proposes into service.
 
 A write is checked at once and answered with a tiny body. The definition that it proposes goes live when its operation
-succeeds, which needs every trained model whose uri or credentials it changed to be read and loaded (new-protocol 2).
-If one cannot, the operation fails; the definition that was live stays live and its service stands at ``Failed`` [I].
+succeeds (new-protocol 2). For that, the payload must be fetched if it lies in a blob, the key must be one of the
+storage account, and every trained model whose uri or credentials it changed must be read and loaded. If something of
+this fails, the operation does; the definition that was live stays live and its service stands at ``Failed`` [I].
 """
 
 from __future__ import annotations
 
-import base64
 import logging
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import NamedTuple, Protocol
 
 from reconciler.emulator import web_services
-from reconciler.emulator.arm_errors import ArmError, bad_request, invalid_json
+from reconciler.emulator.arm_errors import ArmError
 from reconciler.emulator.definition_shape import (
+    PAYLOAD,
     AssetsMerge,
     Json,
+    Sealed,
     TrainedModelAsset,
-    check,
-    member,
-    merged,
+    payload_members,
+    payload_size,
     seal,
     trained_models,
     unsealed,
-    written_properties,
 )
 from reconciler.emulator.documents import Documents
 from reconciler.emulator.operations import Conclusion, Failure, Operation
+from reconciler.emulator.proposals import Proposal, RandomBytes, with_payload
+from reconciler.emulator.regional_payloads import contents_everywhere, for_region
 from reconciler.emulator.web_services import CachedModel, WebService, timestamp
-
-REGIONS = (
-    "South Central US",
-    "West Central US",
-    "East US 2",
-    "West Europe",
-    "Southeast Asia",
-    "Japan East",
-    "Australia East",
-    "Germany Central",
-)
-"""Locations of the provider in display form; the first, fourth and fifth are of 2016, not all others are confirmed."""
 
 _log = logging.getLogger(__name__)
 
-RandomBytes = Callable[[int], bytes]
-
 
 class StorageAccount(NamedTuple):
-    """The storage account that a service reads its models from."""
+    """The storage account of a service: it has its models and, if it is large, its payload."""
 
     name: str
     key: str
 
 
-class ModelUnavailable(Exception):
-    """A trained model could not be brought into service; the message is for the poll of the operation."""
+class Unprovisionable(Exception):
+    """A write cannot be brought into service; the message is for the poll of the operation."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
         self.code = code
 
 
+class ModelUnavailable(Unprovisionable):
+    """A trained model could not be brought into service."""
+
+
 FetchModel = Callable[[TrainedModelAsset, StorageAccount], Awaitable[str]]
 """Reads a model, checks that it loads, keeps its bytes and gives their digest; raises `ModelUnavailable`."""
 
 
+class Payloads(Protocol):
+    """Payloads in blobs. Both methods raise `Unprovisionable`."""
+
+    async def read(self, uri: str, credentials: str, storage: StorageAccount) -> Json:
+        """The JSON object in a blob."""
+
+    async def write(self, storage: StorageAccount, name: str, payload: Json) -> None:
+        """Keeps a payload in a blob of a service's own storage account."""
+
+
 @dataclass(frozen=True)
-class Proposal:
-    """A whole service as a write wants it. The properties hold no key, and no envelope."""
+class Stored:
+    """A definition that is ready to go live.
 
-    location: str
-    tags: dict[str, str] | None
-    properties: Json = field(repr=False)
-    keys: dict[str, str] = field(repr=False)
-    storage_key: str = field(repr=False)
-    commitment_plan: str | None
-
-
-def region_code(location: str) -> str:
-    """``South Central US`` as URLs have it: ``southcentralus``."""
-    return location.replace(" ", "").lower()
-
-
-def new_key(random_bytes: RandomBytes) -> str:
-    """A service key like the ones that the service makes: base64 of 64 bytes."""
-    return base64.b64encode(random_bytes(64)).decode()
-
-
-def propose_put(current: WebService | None, body: Mapping[str, Any], random_bytes: RandomBytes) -> Proposal:
-    """What a PUT proposes: it overwrites silently, and members that it leaves out are gone.
-
-    Keys that are left out are made anew [I]. The commitment plan stays the one of the creation.
-
-    Raises:
-        ArmError: 400 or 409, saying what is wrong.
+    Attributes:
+        sealed: the definition with every secret in a new envelope.
+        blob: name of the blob with its payload; None for one that is small enough to be shown.
+        regions: the regions that it is prepared for, by their codes, with the names of their blobs.
     """
-    location = _location(body, current)
-    written = written_properties(body)
-    _check_writable(current)
-    keys = written.pop("keys", {})
-    proposal = Proposal(
-        location=location,
-        tags=_tags(body) or {},
-        properties=written,
-        keys={name: str(keys.get(name) or new_key(random_bytes)) for name in ("primary", "secondary")},
-        storage_key=str(written.get("storageAccount", {}).get("key", "")),
-        commitment_plan=_commitment_plan(current, written),
-    )
-    return _checked(current, proposal)
 
-
-def propose_patch(current: WebService, body: Mapping[str, Any], assets: AssetsMerge) -> Proposal:
-    """What a PATCH proposes; a location in it is ignored (new-protocol 3, "PATCH body rules").
-
-    Raises:
-        ArmError: 400, saying what is wrong.
-    """
-    written = unsealed(written_properties(body), current.contents)
-    _check_writable(current)
-    storage_key = str(written.get("storageAccount", {}).get("key", "")) or current.storage_key
-    keys = written.pop("keys", {})
-    tags = _tags(body)
-    proposal = Proposal(
-        location=current.location,
-        tags=current.tags if tags is None else tags,
-        properties=merged(unsealed(current.properties or {}, current.contents), written, assets=assets),
-        keys={**current.keys, **{name: str(value) for name, value in keys.items()}},
-        storage_key=storage_key,
-        commitment_plan=_commitment_plan(current, written),
-    )
-    return _checked(current, proposal)
-
-
-def _checked(current: WebService | None, proposal: Proposal) -> Proposal:
-    check(proposal.properties)
-    storage = str(member(proposal.properties, "storageAccount", "name") or "")
-    if not storage or not proposal.storage_key:
-        raise bad_request("StorageAccountRequired", "The storage account needs a name and a key.")
-    before = None if current is None else member(current.properties, "storageAccount", "name")
-    if before is not None and before.lower() != storage.lower():
-        raise bad_request(
-            "CannotChangeStorageAccount", "The storage account of a web service cannot be changed after its creation."
-        )
-    properties = {
-        name: value
-        for name, value in proposal.properties.items()
-        if name not in ("commitmentPlan", "payloadsInBlobStorage", "payloadsLocation")
-    }
-    return replace(proposal, properties={**properties, "storageAccount": {"name": storage}})
-
-
-def _check_writable(current: WebService | None) -> None:
-    # new-protocol 1: true is one-way, the service can then only be deleted; the code is [I].
-    if current is not None and member(current.properties, "readOnly") is True:
-        raise bad_request("WebServiceIsReadOnly", "The web service is read-only: it can be deleted, not changed.")
-
-
-def _commitment_plan(current: WebService | None, written: Json) -> str | None:
-    given = written.get("commitmentPlan", {}).get("id")
-    before = None if current is None else current.commitment_plan
-    if before is not None and given is not None and str(given).lower() != before.lower():
-        raise bad_request("CannotChangeCommitmentPlan", "The commitment plan is set at creation and cannot be changed.")
-    return before if given is None else str(given)
-
-
-def _tags(body: Mapping[str, Any]) -> dict[str, str] | None:
-    tags = member(body, "tags")
-    if tags is not None and not (isinstance(tags, dict) and all(isinstance(tag, str) for tag in tags.values())):
-        raise invalid_json("tags must be an object whose values are strings")
-    return tags
-
-
-def _location(body: Mapping[str, Any], current: WebService | None) -> str:
-    given = member(body, "location")
-    if not isinstance(given, str) or not given:
-        raise ArmError(400, "LocationRequired", "The location property is required for this definition.")
-    location = next((region for region in REGIONS if region_code(region) == region_code(given)), None)
-    if location is None:
-        raise ArmError(
-            400,
-            "LocationNotAvailableForResourceType",
-            f"The provided location '{given}' is not available for resource type '{web_services.RESOURCE_TYPE}'. "
-            f"List of available regions for the resource type is '{','.join(map(region_code, REGIONS))}'.",
-        )
-    if current is not None and current.location != location:
-        raise ArmError(
-            409,
-            "InvalidResourceLocation",
-            f"The resource '{current.name}' already exists in location '{region_code(current.location)}'. A resource "
-            f"with the same name cannot be created in location '{region_code(location)}'. Please select a new "
-            "resource name.",
-        )
-    return location
+    sealed: Sealed
+    blob: str | None = None
+    regions: dict[str, str | None] = field(default_factory=dict)
 
 
 class Provisioning:
@@ -205,6 +93,10 @@ class Provisioning:
         clock: The time now.
         random_bytes: A number of random bytes, for envelopes.
         fetch_model: Brings a model into service.
+        payloads: Payloads in blobs.
+        inline_payload_bytes: A payload that is larger goes into a blob.
+        patch_assets: What a PATCH does with the assets that it does not name.
+        is_key_of: Whether a key is one of the account; True for an account that the Studio cannot ask.
         expose: Makes the execution service of a web service answer as its definition says.
         withdraw: Ends the execution service of a web service.
     """
@@ -216,6 +108,10 @@ class Provisioning:
         *,
         random_bytes: RandomBytes,
         fetch_model: FetchModel,
+        payloads: Payloads,
+        inline_payload_bytes: int,
+        patch_assets: AssetsMerge,
+        is_key_of: Callable[[StorageAccount], bool],
         expose: Callable[[WebService], None],
         withdraw: Callable[[WebService], None],
     ) -> None:
@@ -223,6 +119,10 @@ class Provisioning:
         self._clock = clock
         self._random_bytes = random_bytes
         self._fetch_model = fetch_model
+        self._payloads = payloads
+        self._inline_payload_bytes = inline_payload_bytes
+        self._patch_assets = patch_assets
+        self._is_key_of = is_key_of
         self._expose = expose
         self._withdraw = withdraw
 
@@ -230,19 +130,75 @@ class Provisioning:
         """Does the work of `operation` up to the write that concludes it."""
         if operation.action == "delete":
             return Conclusion(lambda: self._delete(operation))
-        proposal = Proposal(**(operation.proposal or {}))
         try:
-            document = self._services.get(operation.resource)
-            cached = {} if document is None else WebService.from_document(document).models
-            models = await self.fetch(proposal, cached)
-        except ModelUnavailable as error:
+            if operation.action == "regional":
+                return await self._prepare_region(operation)
+            return await self._provision(operation)
+        except Unprovisionable as error:
             failure = Failure(error.code, str(error))
-            return Conclusion(lambda: self._fail(operation), failure)
+        except ArmError as error:
+            # What is wrong with a payload comes to light only when it has been fetched.
+            code, message = error.details[0] if error.details else (error.code, error.message)
+            failure = Failure(code, message)
         except Exception:  # noqa: BLE001 - a poll that never ends tells nobody that the emulator is at fault
             _log.exception("%s %s failed inside the emulator", operation.action, operation.resource)
             failure = Failure("InternalServerError", "Something failed inside the emulator; see its log.")
-            return Conclusion(lambda: self._fail(operation), failure)
-        return Conclusion(lambda: self._succeed(operation, proposal, models))
+        return Conclusion(lambda: self._fail(operation), failure)
+
+    async def _provision(self, operation: Operation) -> Conclusion:
+        proposal = Proposal(**(operation.proposal or {}))
+        storage = StorageAccount(proposal.properties["storageAccount"]["name"], proposal.storage_key)
+        if not self._is_key_of(storage):
+            message = f"The key is not one of the storage account '{storage.name}'."
+            raise Unprovisionable("InvalidStorageAccountKey", message)
+        document = self._services.get(operation.resource)
+        service = None if document is None else WebService.from_document(document)
+        if proposal.payload is not None:
+            content = await self._payloads.read(proposal.payload["uri"], proposal.payload["credentials"], storage)
+            known = {} if service is None else contents_everywhere(service.contents, service.regions)
+            payload = unsealed(payload_members(content), known)
+            proposal = with_payload(proposal, payload, self._patch_assets if operation.action == "patch" else None)
+        models = await self.fetch(proposal, {} if service is None else service.models)
+        stored = Stored(seal(proposal.properties, self._random_bytes))
+        if service is not None:
+            stored = await self._keep_payload(stored, service, storage, operation.id)
+        return Conclusion(lambda: self._succeed(operation, proposal, models, stored))
+
+    async def _keep_payload(
+        self, stored: Stored, service: WebService, storage: StorageAccount, operation: str
+    ) -> Stored:
+        """Writes a payload that is too large to be shown, for each region that the service is prepared for."""
+        if payload_size(stored.sealed.properties) <= self._inline_payload_bytes:
+            return replace(stored, regions=dict.fromkeys(service.regions))
+        # A name of its own for each write: the one before is live until this one is.
+        name = f"{service.service}/{operation}"
+        await self._payloads.write(storage, f"{name}.json", _payload(stored.sealed.properties))
+        regions: dict[str, str | None] = {}
+        for region in service.regions:
+            regional = for_region(stored.sealed.properties, stored.sealed.contents, region)
+            regions[region] = f"{name}.{region}.json"
+            await self._payloads.write(storage, f"{name}.{region}.json", _payload(regional))
+        return replace(stored, blob=f"{name}.json", regions=regions)
+
+    async def _prepare_region(self, operation: Operation) -> Conclusion:
+        service, region = self._service(operation), str(operation.region)
+        if service.properties is None:
+            message = f"The web service '{service.name}' has no definition that could be prepared."
+            raise Unprovisionable("WebServiceNotProvisioned", message)
+        blob = None
+        if service.payload_blob is not None:
+            storage = StorageAccount(service.properties["storageAccount"]["name"], service.storage_key)
+            blob = f"{service.service}/{operation.id}.{region}.json"
+            regional = for_region(service.properties, service.contents, region)
+            await self._payloads.write(storage, blob, _payload(regional))
+
+        def prepared() -> None:
+            if operation.resource in self._services:
+                now = self._service(operation)
+                now = replace(now, regions={**now.regions, region: blob}, modified_on=timestamp(self._clock()))
+                self._services[operation.resource] = _concluded(now, operation, "Succeeded").to_document()
+
+        return Conclusion(prepared)
 
     async def fetch(self, proposal: Proposal, cached: Mapping[str, CachedModel]) -> dict[str, CachedModel]:
         """The models of a proposal: those that it did not change as they are cached, the others fetched now.
@@ -260,19 +216,22 @@ class Provisioning:
             models[asset.key] = replace(have, name=asset.name)
         return models
 
-    def live(self, service: WebService, proposal: Proposal, models: dict[str, CachedModel]) -> WebService:
-        """`service` with `proposal` in service; every secret in it gets a new envelope."""
-        sealed = seal(proposal.properties, self._random_bytes)
+    def live(
+        self, service: WebService, proposal: Proposal, models: dict[str, CachedModel], stored: Stored | None = None
+    ) -> WebService:
+        """`service` with `proposal` in service; every secret in it gets a new envelope unless it has one already."""
+        stored = stored or Stored(seal(proposal.properties, self._random_bytes))
         return replace(
             service,
             location=proposal.location,
             tags=proposal.tags,
-            properties=sealed.properties,
-            contents=sealed.contents,
+            properties=stored.sealed.properties,
+            contents=stored.sealed.contents,
             keys=proposal.keys,
             storage_key=proposal.storage_key,
-            commitment_plan=proposal.commitment_plan,
             models=models,
+            payload_blob=stored.blob,
+            regions=stored.regions,
             modified_on=timestamp(self._clock()),
         )
 
@@ -284,9 +243,11 @@ class Provisioning:
     def _service(self, operation: Operation) -> WebService:
         return WebService.from_document(self._services[operation.resource])
 
-    def _succeed(self, operation: Operation, proposal: Proposal, models: dict[str, CachedModel]) -> None:
+    def _succeed(
+        self, operation: Operation, proposal: Proposal, models: dict[str, CachedModel], stored: Stored
+    ) -> None:
         if operation.resource in self._services:
-            service = self.live(self._service(operation), proposal, models)
+            service = self.live(self._service(operation), proposal, models, stored)
             self.store(_concluded(service, operation, "Succeeded"))
 
     def _fail(self, operation: Operation) -> None:
@@ -307,6 +268,5 @@ def _concluded(service: WebService, operation: Operation, state: str) -> WebServ
     return replace(service, state=state, operation=None)
 
 
-def as_json(proposal: Proposal) -> Json:
-    """A proposal as an operation keeps it."""
-    return asdict(proposal)
+def _payload(properties: Json) -> Json:
+    return {name: properties[name] for name in PAYLOAD if name in properties}

@@ -44,6 +44,9 @@ def need(method: str, path: str) -> Need | None:
     """
     segments = [segment for segment in path.split("/") if segment]
     lowered = [segment.lower() for segment in segments]
+    if lowered[2:3] == ["providers"] and len(segments) <= 4:
+        # About the provider itself, and asked of the subscription.
+        return Need("Microsoft.Resources/subscriptions/providers/read", "/" + "/".join(segments[:2]))
     start = len(lowered) - lowered[::-1].index("providers") if "providers" in lowered else 0
     namespace = segments[start] if start else "Microsoft.Resources"
     names = segments[start + 1 :] if start else segments

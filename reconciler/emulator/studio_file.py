@@ -179,6 +179,15 @@ class NewService(_Section):
     experiment: Name
     title: str | None = None
     description: str = ""
+    commitment_plan: Name | None = None
+
+
+class CommitmentPlan(_Section):
+    """A commitment plan; its location is that of its resource group."""
+
+    name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,259}$")]
+    sku: Literal["S1", "S2", "S3", "DevTest"] = "S1"
+    capacity: Annotated[int, Field(ge=1)] = 1
 
 
 class ResourceGroup(_Section):
@@ -188,6 +197,7 @@ class ResourceGroup(_Section):
     location: Name = "South Central US"
     storage_account: AccountName | None = None
     workspace: Hex32 | None = None
+    commitment_plans: tuple[CommitmentPlan, ...] = ()
     web_services: tuple[NewService, ...] = ()
 
 
@@ -257,6 +267,7 @@ class StudioFile(_Section):
             ("variable of principals", [name for p in (self.principal, *self.principals) for name in p.variables]),
             *(("resource group", [g.name.lower() for g in group]) for group in groups),
             *(("New service", [s.name.lower() for s in g.web_services]) for group in groups for g in group),
+            *(("commitment plan", [p.name.lower() for p in g.commitment_plans]) for group in groups for g in group),
             *(
                 ("endpoint", ["default", *(e.name for e in service.endpoints)])
                 for workspace in self.workspaces
@@ -274,6 +285,12 @@ class StudioFile(_Section):
         places += [w.storage_account for w in self.workspaces]
         groups = [group for subscription in self.subscriptions for group in subscription.resource_groups]
         places += [group.storage_account for group in groups if group.storage_account]
+        for group in groups:
+            plans = {plan.name for plan in group.commitment_plans}
+            wanted = {service.commitment_plan for service in group.web_services if service.commitment_plan}
+            yield from (
+                f"resource group {group.name!r}: no commitment plan {plan!r}" for plan in sorted(wanted - plans)
+            )
         for experiment in self.experiments:
             if isinstance(experiment, PredictiveExperiment):
                 initial = experiment.initial_model

@@ -39,6 +39,26 @@ class Timings(_Settings):
     score_timeout: Duration = timedelta(seconds=90)
 
 
+class Rate(_Settings):
+    """A token bucket: the calls that it holds when full, and those that flow back each second."""
+
+    burst: Annotated[int, Field(ge=1)]
+    per_second: Annotated[float, Field(gt=0)]
+
+
+class RequestRates(_Settings):
+    """The rate limits of Azure Resource Manager, per principal and subscription (new-protocol 5).
+
+    While they are not enforced, nothing is refused, and the headers count down the calls of an hour.
+    """
+
+    enforced: bool = False
+    reads: Rate = Rate(burst=250, per_second=25)
+    writes: Rate = Rate(burst=200, per_second=10)
+    deletes: Rate = Rate(burst=200, per_second=10)
+    subscription_factor: Annotated[int, Field(ge=1)] = 15
+
+
 class Limits(_Settings):
     """Documented limits (classic-protocol 1.10, 3)."""
 
@@ -50,6 +70,9 @@ class Limits(_Settings):
     running_jobs_per_endpoint: Annotated[int, Field(ge=1)] = 40
     endpoint_name_length: Annotated[int, Field(ge=1)] = 24
     description_length: Annotated[int, Field(ge=1)] = 2000
+    associations_per_plan: Annotated[int, Field(ge=1)] = 10_000
+    inline_payload_bytes: Annotated[int, Field(ge=1)] = 3 << 20
+    request_rates: RequestRates = RequestRates()
 
 
 class Behaviour(_Settings):
@@ -65,3 +88,4 @@ class Behaviour(_Settings):
     queued_job_status: Literal["Running", "NotStarted"] = "Running"
     patch_assets: Literal["merge", "replace"] = "merge"
     write_while_provisioning: Literal["conflict", "accept"] = "conflict"
+    list_page_size: Annotated[int, Field(ge=1)] = 1000

@@ -6,7 +6,9 @@ A service is one document of the collection ``webServices``, under its resource 
 * ``service``: the 32-hex id in the paths of its execution service, the same for the service's whole life;
 * ``properties``: the definition that is live, as GET shows it, or null while there has never been one;
 * ``contents``: what the envelopes in ``properties`` hold, by envelope;
-* ``keys``, ``storage_key``, ``commitment_plan``: what GET never shows;
+* ``keys``, ``storage_key``: what GET never shows;
+* ``payload_blob``: in which blob of the storage account the payload lies; null while it is small enough to be shown;
+* ``regions``: the other regions that it is prepared for, by their codes, each with such a blob's name or null;
 * ``models``: by asset key, each trained model that is in service: ``name``, ``uri``, ``credentials`` and ``digest``,
   under which its bytes are kept;
 * ``experiment``: the experiment of the studio file that it was deployed from, null for one that a client made;
@@ -16,11 +18,12 @@ A service is one document of the collection ``webServices``, under its resource 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
 from typing import Any, Self
 
-from reconciler.emulator.definition_shape import Json
+from reconciler.emulator.definition_shape import PAYLOAD, Json
+from reconciler.emulator.definition_versions import CURRENT, has_payload_members
 
 COLLECTION = "webServices"
 RESOURCE_TYPE = "Microsoft.MachineLearning/webServices"
@@ -72,20 +75,26 @@ class WebService:
     contents: dict[str, str] = field(default_factory=dict, repr=False)
     keys: dict[str, str] = field(default_factory=dict, repr=False)
     storage_key: str = field(default="", repr=False)
-    commitment_plan: str | None = None
     models: dict[str, CachedModel] = field(default_factory=dict)
     experiment: str | None = None
     operation: str | None = None
+    payload_blob: str | None = None
+    regions: dict[str, str | None] = field(default_factory=dict)
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any]) -> Self:
         """The service of a document of the collection."""
         models = {key: CachedModel(**model) for key, model in document["models"].items()}
-        return cls(**{**document, "models": models})
+        # A state that an earlier version wrote may have members that there are no more.
+        known = {name: value for name, value in document.items() if name in _FIELDS}
+        return cls(**{**known, "models": models})
 
     def to_document(self) -> dict[str, Any]:
         """The document of the service."""
         return asdict(self)
+
+
+_FIELDS = frozenset(one.name for one in fields(WebService))
 
 
 def timestamp(moment: datetime) -> str:
@@ -94,20 +103,39 @@ def timestamp(moment: datetime) -> str:
     return text.rstrip("0").rstrip(".") + "Z"
 
 
-def accepted_view(service: WebService, *, patch: bool) -> Json:
+def accepted_view(service: WebService, *, patch: bool, version: str = CURRENT) -> Json:
     """The tiny first body of a write [O]."""
-    properties: Json = {} if patch else {"payloadsInBlobStorage": False}
+    properties: Json = {}
+    if not patch and has_payload_members(version):
+        properties["payloadsInBlobStorage"] = service.payload_blob is not None
     return _enveloped(service, {**properties, "provisioningState": "Provisioning"})
 
 
-def full_view(service: WebService, base_url: str) -> Json:
-    """What GET by name shows."""
-    return _view(service, base_url, _FULL_ORDER)
+def regional_view(service: WebService) -> Json:
+    """The first body of ``CreateRegionalBlob``: the id is the bare name, and there are no tags [O]."""
+    body = accepted_view(service, patch=False)
+    body.pop("tags", None)
+    return {**body, "id": service.name}
 
 
-def list_view(service: WebService, base_url: str) -> Json:
+def full_view(service: WebService, base_url: str, version: str = CURRENT, location: Json | None = None) -> Json:
+    """What GET by name shows.
+
+    Args:
+        service: its properties are shown as they are.
+        base_url: where the client reached the server.
+        version: of the request.
+        location: where the payload lies, instead of the payload.
+    """
+    if location is None:
+        return _view(service, base_url, _FULL_ORDER, version, {})
+    tail = tuple(name for name in _FULL_ORDER if name not in PAYLOAD)
+    return _view(service, base_url, tail, version, {"payloadsLocation": location})
+
+
+def list_view(service: WebService, base_url: str, version: str = CURRENT) -> Json:
     """What an item of a list shows: no payload (new-protocol 1, column "list item")."""
-    return _view(service, base_url, _LIST_ORDER)
+    return _view(service, base_url, _LIST_ORDER, version, {})
 
 
 def swagger_location(service: WebService, base_url: str) -> str:
@@ -116,13 +144,15 @@ def swagger_location(service: WebService, base_url: str) -> str:
     return f"{base_url}/subscriptions/{subscription}/services/{service.service}/swagger.json"
 
 
-def _view(service: WebService, base_url: str, tail: tuple[str, ...]) -> Json:
+def _view(service: WebService, base_url: str, tail: tuple[str, ...], version: str, location: Json) -> Json:
     # A service whose first provisioning failed has no definition: no tags, title, diagnostics, workspace, packageType,
     # and an empty storage account [O].
     live = {**_DEFAULTS, "storageAccount": {}} if service.properties is None else {**_DEFAULTS, **service.properties}
     live["swaggerLocation"] = swagger_location(service, base_url)
-    shown: Json = {
-        "payloadsInBlobStorage": False,
+    shown: Json = {}
+    if has_payload_members(version):
+        shown = {"payloadsInBlobStorage": service.payload_blob is not None, **location}
+    shown |= {
         "provisioningState": service.state,
         "createdOn": service.created_on,
         "modifiedOn": service.modified_on,

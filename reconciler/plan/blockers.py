@@ -39,8 +39,9 @@ def blocker(
         )
     if version.problem is not None:
         return Problem(version.problem.code, version.problem.text, version.remedy)
-    # A target that is absent and has no problem can be created: its driver says so by saying nothing.
-    return _unfit(target, live) if live.exists else None
+    # A target that is absent and has no problem can be created: its driver says so by saying nothing. It will offer
+    # what the others of its service do, so a name that is wrong is known before something is made.
+    return _unfit(target, live)
 
 
 def _unfit(target: DesiredTarget, live: LiveTarget) -> Problem | None:

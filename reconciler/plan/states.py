@@ -116,6 +116,8 @@ class DesiredVersion:
     training: str = ""
     """The training service, for people."""
     problem: Problem | None = None
+    """What stands in its way. Without a ``fingerprint`` it is that the recipe can't be read, which does not matter to
+    a version that is usable already."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,3 +201,5 @@ class Ledger:
     versions: Mapping[VersionKey, KnownVersion] = field(default_factory=dict)
     converged: Mapping[str, Converged] = field(default_factory=dict)
     """By target identity."""
+    unsettled: frozenset[str] = frozenset()
+    """The identities of targets whose last try did not bring them home."""

@@ -22,7 +22,7 @@ def plan_version(desired: DesiredVersion, ledger: Ledger) -> VersionPlan:
     wanted = wanted_version(desired, ledger)
     problem = _problem(desired, known)
     notes: tuple[Reason, ...] = ()
-    if usable and desired.problem is not None:
+    if usable and desired.problem is not None and problem is None:
         text = f"its recipe can't be compared with the one on record: {desired.problem.message}"
         notes = (Reason(code="recipe-unverified", text=text),)
     return VersionPlan(
@@ -65,7 +65,13 @@ def _problem(desired: DesiredVersion, known: KnownVersion | None) -> Problem | N
             f" {short(known.fingerprint)}, the spec now describes {short(desired.fingerprint)}",
             "give the changed recipe a new label, or take the change back: a version never changes",
         )
-    if known is not None and known.state is VersionState.USABLE and (known.location or desired.location):
+    unreadable = desired.fingerprint is None  # which a version that is usable already does not mind
+    if (
+        known is not None
+        and known.state is VersionState.USABLE
+        and (known.location or desired.location)
+        and (unreadable or desired.problem is None)
+    ):
         return None
     if desired.problem is not None:
         return desired.problem

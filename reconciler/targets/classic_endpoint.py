@@ -15,12 +15,14 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from reconciler.azure.classic import ClassicManagement, Endpoint, EndpointPatch, ResourceUpdate, WebService
-from reconciler.azure.errors import CloudError, Conflict, LostReply, ServiceError
+from reconciler.azure.errors import CloudError, Conflict, LostReply, ServiceError, ServiceUnavailable
+from reconciler.azure.scoring import Scoring
 from reconciler.plan.document import Action, Step
 from reconciler.plan.states import (
     DesiredTarget,
     LiveTarget,
     Location,
+    Marker,
     Problem,
     Proof,
     Scalar,
@@ -30,12 +32,13 @@ from reconciler.spec.documents import ClassicEndpoint
 from reconciler.spec.secrets import MissingSecret
 from reconciler.targets import probing
 from reconciler.targets.connections import Connections
-from reconciler.targets.contract import Artefact, Driver, Notify, TargetError, Verified
-from reconciler.targets.marker import marked_description, marker_for, split_description
+from reconciler.targets.contract import Artefact, Driver, Notify, PlanMoved, TargetError, Verified
+from reconciler.targets.marker import TooLong, marked_description, marker_for, split_description
 
 _SERVICES_AT_ONCE = 16
 _PROBES_AT_ONCE = 16
 _TRIES = 3
+_DEFAULT_ENDPOINT = "default"
 
 
 @dataclass(slots=True)
@@ -55,27 +58,36 @@ class ClassicEndpoints(Driver):
     """The fleet's Classic endpoints."""
 
     kind = "ClassicEndpoint"
+    probes = True
 
     def __init__(self, connections: Connections) -> None:
         self._connections = connections
-        fleet = connections.fleet
-        self._specs: dict[str, ClassicEndpoint] = {
-            self._identity(spec): spec for spec in fleet.classic_endpoints.values()
-        }
+        self._documents = tuple(connections.fleet.classic_endpoints.values())
+        self._specs: dict[str, ClassicEndpoint] = {}
         self._services: dict[tuple[str, str], _Service] = {}
+        self._repointed: set[str] = set()
 
-    def _identity(self, spec: ClassicEndpoint) -> str:
-        workspace = self._connections.fleet.workspaces[spec.spec.workspace].spec.id
-        return f"{workspace}/{spec.spec.web_service}/{spec.spec.endpoint}"
+    async def prepare(self) -> None:
+        """See `Driver.prepare`. One list of web services a workspace: two specs may mean one by its name and its id."""
+        await self._find_services(
+            {(document.spec.workspace, document.spec.web_service) for document in self._documents}
+        )
+        self._specs = {self._identity(document): document for document in self._documents}
+
+    def _identity(self, document: ClassicEndpoint) -> str:
+        spec = document.spec
+        workspace = self._connections.fleet.workspaces[spec.workspace].spec.id.lower()
+        service = self._services[spec.workspace, spec.web_service].id or spec.web_service
+        return f"{workspace}/{service}/{spec.endpoint}"
 
     def desired(self) -> tuple[DesiredTarget, ...]:
         """See `Driver.desired`."""
-        return tuple(_desired(identity, spec) for identity, spec in self._specs.items())
+        return tuple(_desired(self._identity(document), document) for document in self._documents)
 
     # -- observe
 
     async def observe(self, recorded: Mapping[str, str]) -> dict[str, LiveTarget]:
-        """See `Driver.observe`. Per workspace one list of services, per service one list of endpoints.
+        """See `Driver.observe`. One list of endpoints a web service.
 
         The names of updatable resources, which the listing may leave out, cost one ``GET`` for each service in which
         a target does not carry the marker that it should.
@@ -83,7 +95,6 @@ class ClassicEndpoints(Driver):
         wanted: dict[tuple[str, str], list[str]] = {}
         for identity, spec in self._specs.items():
             wanted.setdefault((spec.spec.workspace, spec.spec.web_service), []).append(identity)
-        await self._find_services(wanted)
         gate = asyncio.Semaphore(_SERVICES_AT_ONCE)
 
         async def look(key: tuple[str, str], identities: list[str]) -> None:
@@ -128,7 +139,8 @@ class ClassicEndpoints(Driver):
 
     async def _ask_resources(self, management: ClassicManagement, service: _Service, identities: list[str]) -> Any:
         names = [self._specs[identity].spec.endpoint for identity in identities]
-        name = next((name for name in (*names, "default", *service.endpoints) if name in service.endpoints), None)
+        asked = (*names, _DEFAULT_ENDPOINT, *service.endpoints)
+        name = next((name for name in asked if name in service.endpoints), None)
         found = None if name is None else await management.get_endpoint(service.id, name)
         # An endpoint without the member has no updatable resource (classic-protocol 5.3).
         return None if found is None else found.resources or ()
@@ -191,10 +203,22 @@ class ClassicEndpoints(Driver):
         def swagger() -> Awaitable[dict[str, Any]]:
             # One for all endpoints of the service: they share its interface.
             if service.swagger is None:
-                service.swagger = asyncio.create_task(scoring.swagger(), name=f"swagger of {service.name}")
+                described = self._described_by(service, scoring)
+                service.swagger = asyncio.create_task(described.swagger(), name=f"swagger of {service.name}")
             return asyncio.shield(service.swagger)
 
         return await probing.score(scoring, spec.probe, swagger)
+
+    def _described_by(self, service: _Service, otherwise: Scoring) -> Scoring:
+        """Whose swagger the probe's rows are made from: that of `default`, which no patch can change.
+
+        Were it the target's own, a service that shows a row of the model's data as its example would be asked other
+        rows after each update, and answers to other rows don't compare.
+        """
+        default = service.endpoints.get(_DEFAULT_ENDPOINT)
+        if default is None or default.api_location is None or default.primary_key is None:
+            return otherwise
+        return self._connections.scoring(default.api_location, default.primary_key)
 
     # -- carry out
 
@@ -209,11 +233,12 @@ class ClassicEndpoints(Driver):
                     await self._create(management, service, spec)
                 case Action.REPOINT:
                     await self._repoint(management, service, spec, artefact)
+                    self._repointed.add(target.identity)
                 case Action.SETTINGS:
-                    await self._settings(management, service, spec, step)
+                    await self._settings(management, service, spec, step, artefact)
                 case _:
                     raise TargetError(f"a Classic endpoint has no step {step.action}")
-        except ServiceError as error:
+        except (ServiceError, TooLong) as error:
             raise TargetError(str(error)) from error
 
     async def _create(self, management: ClassicManagement, service: _Service, spec: ClassicEndpoint) -> None:
@@ -241,9 +266,11 @@ class ClassicEndpoints(Driver):
     ) -> None:
         wanted = spec.spec
         marker = marker_for(artefact.key, artefact.fingerprint)
+        planned_on = service.endpoints.get(wanted.endpoint)
         for attempt in range(1, _TRIES + 1):
             endpoint = await self._read(management, service, wanted.endpoint)
             _check_resource(endpoint, wanted.model.resource, service.name)
+            _check_unmoved(endpoint, planned_on, marker)
             # Read, compare, write: a text that someone else wrote meanwhile stays, unless the spec manages it.
             text = split_description(endpoint.description)[0] if wanted.description is None else wanted.description
             patch = EndpointPatch(
@@ -260,13 +287,13 @@ class ClassicEndpoints(Driver):
             try:
                 await management.patch_endpoint(service.id, wanted.endpoint, patch)
                 return
-            except LostReply:
-                # The same PATCH twice ends in the same state (classic-protocol 6), so it is simply sent again.
+            except (LostReply, ServiceUnavailable):
+                # It may have been done. The same PATCH twice ends in the same state (classic-protocol 6).
                 if attempt == _TRIES:
                     raise
 
     async def _settings(
-        self, management: ClassicManagement, service: _Service, spec: ClassicEndpoint, step: Step
+        self, management: ClassicManagement, service: _Service, spec: ClassicEndpoint, step: Step, artefact: Artefact
     ) -> None:
         endpoint = await self._read(management, service, spec.spec.endpoint)
         live = _live("", spec.spec.model.resource, endpoint, service).settings
@@ -274,10 +301,12 @@ class ClassicEndpoints(Driver):
         changed = {wanted.field for wanted in step.differences if live.get(wanted.field) != wanted.new}
         if not changed:
             return
+        text, marker = split_description(endpoint.description)
+        ours = marker_for(artefact.key, artefact.fingerprint)
         description: str | None = None
-        if "Description" in changed and spec.spec.description is not None:
-            marker = split_description(endpoint.description)[1]
-            description = spec.spec.description if marker is None else marked_description(spec.spec.description, marker)
+        if "Description" in changed or marker != ours:
+            # Whoever rewrote the text took our marker with it; that the model was not touched, the plan has seen.
+            description = marked_description(text if spec.spec.description is None else spec.spec.description, ours)
         patch = EndpointPatch(
             description=description,
             diagnostics=spec.spec.diagnostics if "DiagnosticsTraceLevel" in changed else None,
@@ -286,7 +315,7 @@ class ClassicEndpoints(Driver):
         )
         try:
             await management.patch_endpoint(service.id, spec.spec.endpoint, patch)
-        except LostReply:
+        except (LostReply, ServiceUnavailable):
             await management.patch_endpoint(service.id, spec.spec.endpoint, patch)
 
     async def _read(self, management: ClassicManagement, service: _Service, name: str) -> Endpoint:
@@ -320,6 +349,10 @@ class ClassicEndpoints(Driver):
         self, target: DesiredTarget, before: str | None, notify: Notify, not_taken: Mapping[str, Scalar]
     ) -> Verified:
         if before is None:
+            if target.identity in self._repointed:
+                # Answers of the model before it, taken for its own, would look like drift in every later pass.
+                notify("waiting for the new model to take effect")
+                await asyncio.sleep(self._connections.cloud.settle.total_seconds())
             answers = await self._answers(target.identity)
             return Verified(
                 Proof.ACCEPTED,
@@ -344,7 +377,7 @@ class ClassicEndpoints(Driver):
 def _desired(identity: str, document: ClassicEndpoint) -> DesiredTarget:
     spec = document.spec
     managed: dict[str, Scalar] = {
-        "Description": spec.description,
+        "Description": None if spec.description is None else spec.description.strip(),
         "ThrottleLevel": spec.throttle_level,
         "MaxConcurrentCalls": spec.max_concurrent_calls,
         "DiagnosticsTraceLevel": spec.diagnostics,
@@ -411,6 +444,16 @@ def _live(identity: str, resource: str, endpoint: Endpoint, service: _Service) -
 
 def _with_answers(live: LiveTarget, answers: str | None) -> LiveTarget:
     return replace(live, answers=answers)
+
+
+def _check_unmoved(now: Endpoint, planned_on: Endpoint | None, ours: Marker) -> None:
+    """Read, compare, write: what was repointed by somebody else since the plan is not ours to overwrite."""
+    if planned_on is None:
+        return
+    was, found = (split_description(endpoint.description)[1] for endpoint in (planned_on, now))
+    if found not in (was, ours):
+        shown = "no marker any more" if found is None else f"the marker of {found.version}"
+        raise PlanMoved(f"since the plan was made it was changed by somebody else: it carries {shown}; plan again")
 
 
 def _check_resource(endpoint: Endpoint, resource: str, service: str) -> None:

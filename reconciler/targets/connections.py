@@ -17,6 +17,7 @@ from reconciler.azure.blobs import Blobs
 from reconciler.azure.classic import ClassicManagement
 from reconciler.azure.clouds import Cloud
 from reconciler.azure.definitions import Definitions
+from reconciler.azure.errors import ConnectionStringError
 from reconciler.azure.http import Http
 from reconciler.azure.scoring import Scoring
 from reconciler.azure.sign_in import SignIn
@@ -70,19 +71,26 @@ class Connections:
                 self.http,
                 self.cloud.management_url(spec.region),
                 spec.id,
-                self.secret(spec.token, self.fleet.base_dir_of("Workspace", workspace)),
+                self._workspace_secret(spec.token, workspace, "spec.token"),
             )
         return self._management[workspace]
 
     def connection_string(self, workspace: str) -> SecretStr:
         """The connection string of a workspace's storage account."""
         reference = self.fleet.workspaces[workspace].spec.storage.connection_string
-        return self.secret(reference, self.fleet.base_dir_of("Workspace", workspace))
+        return self._workspace_secret(reference, workspace, "spec.storage.connectionString")
 
     def blobs(self, workspace: str) -> Blobs:
-        """The storage account of a workspace document; raises MissingSecret."""
+        """The storage account of a workspace document.
+
+        Raises:
+            MissingSecret: its connection string can't be resolved, or is none.
+        """
         if workspace not in self._blobs:
-            client = Blobs(self.connection_string(workspace))
+            try:
+                client = Blobs(self.connection_string(workspace))
+            except ConnectionStringError as error:
+                raise MissingSecret(f"Workspace {workspace}, spec.storage.connectionString: {error}") from None
             self._stack.push_async_exit(client)
             self._blobs[workspace] = client
         return self._blobs[workspace]
@@ -106,6 +114,10 @@ class Connections:
         """What a reference stands for; raises MissingSecret."""
         return self._secrets.resolve(reference, base)
 
+    def _workspace_secret(self, reference: SecretReference, workspace: str, field: str) -> SecretStr:
+        base = self.fleet.base_dir_of("Workspace", workspace)
+        return self._secrets.resolve(reference, base, wanted_for=f"Workspace {workspace}, {field}")
+
     def _sign_in_secret(self, name: str) -> SecretStr:
         """What the cloud signs in with: from its env file if it has one, and then from nowhere else.
 
@@ -117,8 +129,8 @@ class Connections:
         value = read_env_file(env_file).get(name)
         if not value:
             raise MissingSecret(
-                f"{asked} signs in with {name}, which is not in its env file {env_file}; add it there: the environment "
-                "is not looked at for that, as it may hold the credentials of another cloud"
+                f"the environment variable {name}, which {asked} refers to, is not set in its env file {env_file}; add "
+                "it there: the environment itself is not looked at for that, as it may hold credentials for another cloud"
             )
         return SecretStr(value)
 

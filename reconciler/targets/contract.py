@@ -2,11 +2,12 @@
 
 A pass works with a driver in this order:
 
-1. `Driver.desired` — pure: the specs of its kind, as the plan's words.
-2. `Driver.observe` — bulk: all of them as they are live now, in as few calls as the service allows.
-3. (the plan decides the steps; it asks no driver)
-4. `Driver.carry_out` — one step of one target. Called again after a crash, it must come to the same end.
-5. `Driver.verify` — after the last step: what the target shows now, and the strongest honest word for it.
+1. `Driver.prepare` — what the specs' names stand for on the service.
+2. `Driver.desired` — pure: the specs of its kind, as the plan's words.
+3. `Driver.observe` — bulk: all of them as they are live now, in as few calls as the service allows.
+4. (the plan decides the steps; it asks no driver)
+5. `Driver.carry_out` — one step of one target. Called again after a crash, it must come to the same end.
+6. `Driver.verify` — after the last step: what the target shows now, and the strongest honest word for it.
 
 A driver never decides *whether* something should be done, never touches the store, and never raises for one target's
 trouble in `observe`: it says so in `LiveTarget.problem`, because one bad target must not block the others.
@@ -67,6 +68,15 @@ class Driver(ABC):
     """One kind of target. Made anew for each pass, so what it learns while observing may be kept for carrying out."""
 
     kind: str
+    probes: bool
+    """Whether `observe` scores targets, because their service does not show what they serve."""
+
+    @abstractmethod
+    async def prepare(self) -> None:
+        """Look up what the names in the specs stand for, so that one thing has one identity however it is spelt.
+
+        Must not raise for what a service answers: a name that can't be resolved is a `LiveTarget.problem` later.
+        """
 
     @abstractmethod
     def desired(self) -> tuple[DesiredTarget, ...]:

@@ -22,6 +22,10 @@ _TAG_VERSION = "reconciler-version"
 _TAG_FINGERPRINT = "reconciler-fingerprint"
 
 
+class TooLong(ValueError):
+    """A description leaves no room for the marker. The message says how long it may be."""
+
+
 def marker_for(version: VersionKey, fingerprint: str) -> Marker:
     """The marker of a version whose recipe has this fingerprint (64 hex digits)."""
     return Marker(version, fingerprint[:SHORT_FINGERPRINT])
@@ -38,10 +42,16 @@ def split_description(description: str | None) -> tuple[str, Marker | None]:
 
 
 def marked_description(text: str, marker: Marker) -> str:
-    """The ``Description`` that says ``text`` and carries the marker; the text gives way if both don't fit."""
+    """The ``Description`` that says ``text`` and carries the marker.
+
+    Raises:
+        TooLong: there is no room for both; a text that people wrote is never cut.
+    """
     note = f"[reconciler: {marker.version} {marker.fingerprint}]"
     room = DESCRIPTION_LIMIT - len(note) - 1
-    return f"{text[:room].rstrip()} {note}".lstrip()
+    if len(text.strip()) > room:
+        raise TooLong(f"its description leaves no room for our marker: shorten it to {room} characters")
+    return f"{text.strip()} {note}".lstrip()
 
 
 def marker_of_tags(tags: Mapping[str, str]) -> Marker | None:

@@ -9,7 +9,7 @@ import asyncio
 import copy
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jsonpatch
@@ -35,6 +35,9 @@ from reconciler.targets.marker import marked_tags, marker_for, marker_of_tags
 
 _AT_ONCE = 16
 _TRIES = 3
+_BUSY_FOR = 60.0
+"""Seconds that a refused write is tried again for; a write takes 10 to 18 (new-protocol 3)."""
+_LONGEST_PAUSE = 5.0
 
 Definition = Mapping[str, Any]
 
@@ -43,6 +46,7 @@ class NewWebServices(Driver):
     """The fleet's New web services."""
 
     kind = "NewWebService"
+    probes = False
 
     def __init__(self, connections: Connections) -> None:
         self._connections = connections
@@ -50,6 +54,9 @@ class NewWebServices(Driver):
             document.spec.resource_id.lower(): document for document in connections.fleet.new_web_services.values()
         }
         self._seen: dict[str, Definition] = {}
+
+    async def prepare(self) -> None:
+        """See `Driver.prepare`. A resource id is an identity by itself."""
 
     def desired(self) -> tuple[DesiredTarget, ...]:
         """See `Driver.desired`."""
@@ -122,19 +129,13 @@ class NewWebServices(Driver):
             raise TargetError(str(error)) from error
 
     async def _repoint(self, step: Step, target: DesiredTarget, artefact: Artefact) -> None:
-        for attempt in range(1, _TRIES + 1):
-            definition = await self._get(target.identity)
+        def body(definition: Definition) -> dict[str, Any] | None:
             asset = find_trained_model(definition, target.resource)
             if _without_query(asset.uri) == artefact.location.uri:
-                return  # An earlier try, ours or another run's, got through.
-            body = _repoint_body(definition, asset, step, artefact)
-            try:
-                await self._connections.definitions.patch(self._specs[target.identity].spec.resource_id, body)
-                return
-            except (LostReply, Conflict):
-                # Unknown whether it was taken, or the service is still busy with it: what GET shows decides.
-                if attempt == _TRIES:
-                    raise
+                return None  # An earlier try, ours or another run's, got through.
+            return _repoint_body(definition, asset, step, artefact)
+
+        await self._write(target.identity, body)
 
     async def _settings(self, step: Step, target: DesiredTarget) -> None:
         changed = {difference.field: difference.new for difference in step.differences}
@@ -143,11 +144,36 @@ class NewWebServices(Driver):
             properties["realtimeConfiguration"] = {"maxConcurrentCalls": changed["maxConcurrentCalls"]}
         if "diagnostics" in changed:
             properties["diagnostics"] = {"level": changed["diagnostics"]}
-        resource_id = self._specs[target.identity].spec.resource_id
-        try:
-            await self._connections.definitions.patch(resource_id, {"properties": properties})
-        except LostReply:
-            await self._connections.definitions.patch(resource_id, {"properties": properties})
+        await self._write(target.identity, lambda _: {"properties": properties})
+
+    async def _write(self, identity: str, body: Callable[[Definition], dict[str, Any] | None]) -> None:
+        """PATCH what ``body`` makes of the definition as it then is, unless that is None.
+
+        A service that is busy with an earlier write refuses others until that is through (new-protocol 3): ours,
+        whose reply was lost or whose run was killed, or somebody else's. So it is waited for, and looked at again.
+        """
+        resource_id = self._specs[identity].spec.resource_id
+        loop = asyncio.get_running_loop()
+        busy_until = loop.time() + _BUSY_FOR
+        pause = self._connections.cloud.poll.total_seconds()
+        lost = 0
+        while True:
+            wanted = body(await self._get(identity))
+            if wanted is None:
+                return
+            try:
+                await self._connections.definitions.patch(resource_id, wanted)
+                return
+            except LostReply:
+                # Unknown whether it was taken: what GET shows decides, or the refusal of a second one.
+                lost += 1
+                if lost == _TRIES:
+                    raise
+            except Conflict:
+                if loop.time() >= busy_until:
+                    raise
+                await asyncio.sleep(pause)
+                pause = min(pause * 1.5, _LONGEST_PAUSE)
 
     async def verify(self, target: DesiredTarget, artefact: Artefact, before: str | None, notify: Notify) -> Verified:
         """See `Driver.verify`. The proof is the uri that the definition shows, whatever the answers are."""

@@ -58,11 +58,10 @@ async def until_changed(
     end = loop.time() + settle.total_seconds()
     pause = first_pause.total_seconds()
     while True:
+        # The last question is asked when the time is over: one that was asked before and answered late tells nothing.
+        last = loop.time() >= end
         answers = await ask()
-        if comparable(before, answers) and answers != before:
+        if last or (comparable(before, answers) and answers != before):
             return answers
-        left = end - loop.time()
-        if left <= 0:
-            return answers
-        await asyncio.sleep(min(pause, left))
+        await asyncio.sleep(min(pause, max(end - loop.time(), 0.0)))
         pause = min(pause * 1.5, 5.0)

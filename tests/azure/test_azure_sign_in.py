@@ -82,6 +82,12 @@ async def test_a_token_is_kept(secure_peer, sign_in):
     assert len(secure_peer.seen) == 1
 
 
+async def test_a_lost_reply_is_asked_for_again(secure_peer, sign_in):
+    secure_peer.on("POST", TOKEN, secure_peer.cuts, secure_peer.says(ANSWER))
+
+    assert (await sign_in.get_token(SCOPE)).token == "t-1"
+
+
 @pytest.mark.parametrize("status", [400, 401])
 async def test_a_client_that_is_not_accepted_is_a_sign_in_error_in_the_authoritys_words(secure_peer, sign_in, status):
     content = {"error": "invalid_client", "error_description": "AADSTS7000215: Invalid client secret s3cret & more."}

@@ -8,24 +8,34 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import io
 import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 from urllib.request import ProxyHandler, Request, build_opener
 
 import pytest
+from azure.storage.blob import BlobSasPermissions, generate_blob_sas
+
+from reconciler.cli.app import main
 
 ROOT = Path(__file__).resolve().parents[2]
 EMULATOR = (sys.executable, "-W", "error", "-m", "reconciler.emulator", "--port", "0")
 COMMAND = (sys.executable, "-W", "error", "-m", "reconciler.cli")
+WORKSPACE = "3ad1c2b4e5f60718293a4b5c6d7e8f90"
 LONGEST = 120
+# What a Studio keeps only for the time that it runs, and what it writes anew.
+_NOT_COPIED = shutil.ignore_patterns("lock", "cloud.json", "emulator.env")
 
 
 @dataclass
@@ -65,6 +75,72 @@ class Studio:
             text = reply.read()
         return json.loads(text) if text else None
 
+    def token(self) -> str:
+        """The workspace's authorization token."""
+        return self.secrets()["CONTOSO_WORKSPACE_TOKEN"]
+
+    def path_of(self, endpoint: str) -> str:
+        """The management path of a Classic endpoint of the predictive services."""
+        services = f"/workspaces/{WORKSPACE}/webservices"
+        for service in self.send("GET", services, self.token()):
+            names = [each["Name"] for each in self.send("GET", f"{services}/{service['Id']}/endpoints", self.token())]
+            if endpoint != "default" and endpoint in names:
+                return f"{services}/{service['Id']}/endpoints/{endpoint}"
+        raise AssertionError(f"there is no endpoint {endpoint}")
+
+    def endpoint(self, name: str) -> dict[str, Any]:
+        """A Classic endpoint as the service shows it."""
+        shown: dict[str, Any] = self.send("GET", self.path_of(name), self.token())
+        return shown
+
+    def change(self, name: str, **members: Any) -> None:
+        """PATCH a Classic endpoint behind our back."""
+        self.send("PATCH", self.path_of(name), self.token(), members)
+
+    def answers(self, name: str) -> Any:
+        """What a Classic endpoint answers to rows that stay the same whatever model it serves."""
+        endpoint = self.endpoint(name)
+        default = self.send("GET", self.path_of(name).removesuffix(name) + "default", self.token())
+        swagger = self.send("GET", f"{default['ApiLocation']}/swagger.json".removeprefix(self.url), "")
+        body = swagger["definitions"]["ExecutionRequest"]["example"]
+        execute = f"{endpoint['ApiLocation']}/execute?api-version=2.0&format=swagger"
+        return self.send("POST", execute.removeprefix(self.url), endpoint["PrimaryKey"], body)
+
+    def resource(self, name: str, blob: str) -> dict[str, Any]:
+        """An updatable resource with a location, as a PATCH has it; ``blob`` is ``container/name``."""
+        parts = dict(part.split("=", 1) for part in self.secrets()["CONTOSO_STORAGE"].split(";") if part)
+        container, _, path = blob.partition("/")
+        signature = generate_blob_sas(
+            parts["AccountName"],
+            container,
+            path,
+            account_key=parts["AccountKey"],
+            permission=BlobSasPermissions(read=True),
+            expiry=datetime.now(UTC) + timedelta(hours=1),
+        )
+        location = {
+            "BaseLocation": parts["BlobEndpoint"].rstrip("/") + "/",
+            "RelativeLocation": blob,
+            "SasBlobToken": f"?{signature}",
+        }
+        return {"Name": name, "Location": location}
+
+    def sign_in(self) -> str:
+        """A token for Azure Resource Manager."""
+        cloud = json.loads(self.cloud_file.read_text())
+        secrets = self.secrets()
+        form = {
+            "grant_type": "client_credentials",
+            "client_id": secrets["AZURE_CLIENT_ID"],
+            "client_secret": secrets["AZURE_CLIENT_SECRET"],
+            "scope": cloud["audience"] + ".default",
+        }
+        # The same endpoint as that of the authority, without TLS.
+        url = f"{self.url}/{cloud['signIn']['tenantId']}/oauth2/v2.0/token"
+        with build_opener(ProxyHandler({})).open(Request(url, data=urlencode(form).encode()), timeout=30) as reply:
+            token: str = json.load(reply)["access_token"]
+        return token
+
 
 @dataclass
 class Desk:
@@ -102,6 +178,24 @@ class Desk:
         assert "Traceback" not in done.stderr
         return done
 
+    def run(self, *arguments: str, code: int = 0) -> subprocess.CompletedProcess[str]:
+        """The same as `reconcile` inside this process, which saves a second: where a process adds nothing."""
+        command = self.arguments(*arguments)[len(COMMAND) :]
+        out, err, ended = io.StringIO(), io.StringIO(), 0
+        before = sys.argv
+        with contextlib.chdir(self.home), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            sys.argv = ["reconcile", *command]
+            try:
+                main()
+            except SystemExit as end:
+                ended = int(end.code or 0)
+            finally:
+                sys.argv = before
+        done = subprocess.CompletedProcess(["reconcile", *command], ended, out.getvalue(), err.getvalue())
+        self.outputs += [done.stdout, done.stderr]
+        assert code == ended, f"{arguments}: {ended}\n{done.stdout}\n{done.stderr}"
+        return done
+
     def start(self, *arguments: str, **options: Any) -> subprocess.Popen[str]:
         """Start the command and leave it running."""
         return subprocess.Popen(
@@ -121,20 +215,25 @@ class Desk:
         assert old in text
         path.write_text(text.replace(old, new))
 
+    def status(self) -> dict[str, Any]:
+        """What the store knows, as JSON."""
+        known: dict[str, Any] = json.loads(self.run("status", "--output", "json").stdout)
+        return known
+
     def plan(self, *arguments: str, code: int = 0) -> dict[str, Any]:
         """The plan as JSON."""
-        plan: dict[str, Any] = json.loads(self.reconcile("--dry-run", "--output", "json", *arguments, code=code).stdout)
+        plan: dict[str, Any] = json.loads(self.run("--dry-run", "--output", "json", *arguments, code=code).stdout)
         return plan
 
 
 @contextlib.contextmanager
-def running(state: Path) -> Iterator[Studio]:
+def running(state: Path, *arguments: str) -> Iterator[Studio]:
     """A Studio on a state directory, stopped at the end."""
     log = state.parent / f"{state.name}.log"
     environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
     with log.open("ab") as stream:
         process = subprocess.Popen(
-            [*EMULATOR, "--state", str(state)],
+            [*EMULATOR, "--state", str(state), *arguments],
             stdout=subprocess.PIPE,
             stderr=stream,
             text=True,
@@ -171,7 +270,7 @@ def prepared_state(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> 
 def studio(prepared_state: Path, tmp_path: Path) -> Iterator[Studio]:
     """A Studio of this test's own."""
     state = tmp_path / "studio"
-    shutil.copytree(prepared_state, state, ignore=shutil.ignore_patterns("lock", "cloud.json", "emulator.env"))
+    shutil.copytree(prepared_state, state, ignore=_NOT_COPIED)
     with running(state) as one:
         yield one
 
@@ -182,3 +281,85 @@ def desk(studio: Studio, tmp_path: Path) -> Desk:
     home = tmp_path / "home"
     shutil.copytree(ROOT / "specs", home / "specs")
     return Desk(home, studio)
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A user's directory and the Studio's state after the example fleet converged, to start tests from.
+
+    Locations hold the Studio's port, so it is kept for this process alone: a bound socket that does not listen keeps
+    others away, and the Studio, which binds with SO_REUSEADDR, in.
+    """
+
+    home: Path
+    state: Path
+    arguments: tuple[str, ...]
+
+
+@pytest.fixture(scope="session")
+def quick_studio(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The built-in Studio, in which updates take effect sooner."""
+    text = (ROOT / "reconciler" / "emulator" / "default_studio.yaml").read_text()
+    for slow, quick in (("patchTakesEffect: 2s", "patchTakesEffect: 0.2s"), ("provisioning: 1s", "provisioning: 0.1s")):
+        assert slow in text
+        text = text.replace(slow, quick)
+    file = tmp_path_factory.mktemp("quick-studio") / "studio.yaml"
+    file.write_text(text)
+    return file
+
+
+@pytest.fixture(scope="session")
+def kept(prepared_state: Path, quick_studio: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kept]:
+    """The example fleet converged, once for each worker."""
+    base = tmp_path_factory.mktemp("converged")
+    home, state = base / "home", base / "studio"
+    shutil.copytree(ROOT / "specs", home / "specs")
+    shutil.copytree(prepared_state, state, ignore=_NOT_COPIED)
+    with socket.socket() as holder:
+        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        holder.bind(("127.0.0.1", 0))
+        arguments = ("--studio", str(quick_studio), "--port", str(holder.getsockname()[1]))
+        with running(state, *arguments) as studio:
+            Desk(home, studio).run("--yes")
+        yield Kept(home, state, arguments)
+
+
+@pytest.fixture
+def converged(kept: Kept, tmp_path: Path) -> Iterator[Desk]:
+    """The example fleet, converged, beside the Studio that it converged on; both this test's own."""
+    home, state = tmp_path / "home", tmp_path / "studio"
+    shutil.copytree(kept.home, home)
+    shutil.copytree(kept.state, state, ignore=_NOT_COPIED)
+    with running(state, *kept.arguments) as studio:
+        yield Desk(home, studio)
+
+
+@pytest.fixture
+def fresh(prepared_state: Path, quick_studio: Path, tmp_path: Path) -> Iterator[Desk]:
+    """The example fleet, never converged, beside a quick Studio."""
+    home, state = tmp_path / "home", tmp_path / "studio"
+    shutil.copytree(ROOT / "specs", home / "specs")
+    shutil.copytree(prepared_state, state, ignore=_NOT_COPIED)
+    with running(state, "--studio", str(quick_studio)) as studio:
+        yield Desk(home, studio)
+
+
+@pytest.fixture(scope="session")
+def untouched_studio(
+    prepared_state: Path, quick_studio: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Studio]:
+    """A quick Studio that tests share, because they must not change it."""
+    state = tmp_path_factory.mktemp("untouched") / "studio"
+    shutil.copytree(prepared_state, state, ignore=_NOT_COPIED)
+    with running(state, "--studio", str(quick_studio)) as studio:
+        yield studio
+
+
+@pytest.fixture
+def bystander(untouched_studio: Studio, tmp_path: Path) -> Iterator[Desk]:
+    """The example fleet, never converged, beside a shared Studio: for what changes nothing, which is checked."""
+    home = tmp_path / "home"
+    shutil.copytree(ROOT / "specs", home / "specs")
+    sent = len(untouched_studio.requests())
+    yield Desk(home, untouched_studio)
+    assert "write" not in {request["kind"] for request in untouched_studio.requests()[sent:]}

@@ -22,6 +22,7 @@ VERSION = "2017-01-01"
 SUBSCRIPTION = "6f1d7c1e-8a53-4c56-9a0e-2f6f6f0d4b11"
 SERVICES = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/contoso-ml/providers/Microsoft.MachineLearning/webServices"
 SERVICE = f"{SERVICES}/BreastCancer"
+PLAN = SERVICES.replace("webServices", "commitmentPlans") + "/plan"
 MODEL = "Breast Cancer [trained model]"
 DEFAULT_STUDIO = Path(__file__).parents[3] / "reconciler" / "emulator" / "default_studio.yaml"
 NOW = timedelta(0)
@@ -37,6 +38,7 @@ CHANGES = {
             "resourceGroups": [
                 {
                     "name": "contoso-ml",
+                    "commitmentPlans": [{"name": "plan"}, {"name": "other", "sku": "S2", "capacity": 2}],
                     "webServices": [
                         {
                             "name": "BreastCancer",
@@ -73,15 +75,41 @@ class LocalArm:
 
     async def send(self, method: str, path: str, body: Any = None, **query: str) -> Any:
         version = {} if "?" in path else {"api-version": VERSION}
-        return await self.client.send(method, path, body, token=self.token, **version, **query)
+        return await self.client.send(method, path, body, token=self.token, **{**version, **query})
 
-    async def get(self, path: str = SERVICE) -> Any:
-        reply = await self.send("GET", path)
+    async def get(self, path: str = SERVICE, **query: str) -> Any:
+        reply = await self.send("GET", path, **query)
         assert reply.status == 200, reply.body
         return reply.body
 
     async def patch(self, properties: Mapping[str, Any], path: str = SERVICE) -> Any:
         return await self.send("PATCH", path, {"properties": {"packageType": "Graph", **properties}})
+
+    def definition(self, **properties: Any) -> dict[str, Any]:
+        """A whole definition of somebody's own service, with keys, storage key and a Credential parameter."""
+        key = self.context.secrets.storage_key("contosostore")
+        node = {
+            "assetId": "asset1",
+            "parameters": {
+                "Account Name": {"value": "bohurp", "certificateThumbprint": ""},
+                "Account Key": {"value": "the account's key", "certificateThumbprint": "AB5C39DB6124"},
+            },
+        }
+        return {
+            "location": "southcentralus",
+            "properties": {
+                "title": "Mine",
+                "packageType": "Graph",
+                "storageAccount": {"name": "contosostore", "key": key},
+                "commitmentPlan": {"id": PLAN},
+                "assets": {
+                    "asset1": {"name": "Import Data", "type": "Module", "locationInfo": {"uri": "aml://module/1.2"}}
+                },
+                "package": {"nodes": {"node1": node}, "edges": [], "graphParameters": {}},
+                "parameters": {},
+                **properties,
+            },
+        }
 
     async def repoint(self, uri: str, **more: str) -> Any:
         """Patches the model's uri in the whole assets map, as a careful client does."""
@@ -137,13 +165,16 @@ def start_arm(studio_thread: Any, first_state: Path, connect: Callable[[Any], An
     """
 
     @contextmanager
-    def started(state: Path, *, late: timedelta = NOW, **changes: Any) -> Iterator[LocalArm]:
+    def started(
+        state: Path, *, late: timedelta = NOW, clock: Callable[[], datetime] | None = None, **changes: Any
+    ) -> Iterator[LocalArm]:
         if not state.exists():
             shutil.copytree(first_state, state)
         content = {**yaml.safe_load(DEFAULT_STUDIO.read_text("utf-8")), **CHANGES, **changes}
         # The service of the default Studio is seeded already; the other ones come with this start.
         studio_file = StudioFile.model_validate(content)
-        with studio_thread.studio(studio_file, state=state, clock=lambda: datetime.now(UTC) + late) as studio:
+        clock = clock or (lambda: datetime.now(UTC) + late)
+        with studio_thread.studio(studio_file, state=state, clock=clock) as studio:
             context = studio.context
             model = context.models.read(context.documents.collection("initial-models")[OTHER_EXPERIMENT]["digest"])
             yield LocalArm(connect(studio), _token(context), model)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from azure.core.credentials import AccessToken
@@ -14,6 +15,7 @@ from azure.core.exceptions import (
     ResourceNotFoundError,
 )
 from azure.core.pipeline.policies import SansIOHTTPPolicy
+from azure.core.pipeline.transport import AioHttpTransport
 from azure.core.rest import HttpRequest
 from azure.mgmt.resource.resources.aio import ResourceManagementClient
 
@@ -51,16 +53,36 @@ class Credential:
         pass
 
 
+class Waiting(AioHttpTransport):
+    """Tells how long the client waits between two tries, and moves the clock instead of waiting."""
+
+    def __init__(self, clock) -> None:
+        super().__init__()
+        self._clock = clock
+        self.waits = []
+
+    async def sleep(self, duration) -> None:
+        self.waits.append(duration)
+        self._clock.now += timedelta(seconds=duration)
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = datetime.now(UTC)
+
+    def __call__(self) -> datetime:
+        return self.now
+
+
 @asynccontextmanager
-async def client_of(local, token=None):
+async def client_of(local, token=None, **options):
     token = local.token if token is None else token
     client = ResourceManagementClient(
         Credential(token),
         SUBSCRIPTION,
         base_url=local.url,
         authentication_policy=BearerOverHttp(token),
-        polling_interval=0.02,
-        retry_total=0,
+        **{"polling_interval": 0.02, "retry_total": 0, **options},
     )
     async with client:
         yield client
@@ -141,3 +163,94 @@ async def test_the_client_lists_resource_groups(local):
     async with client_of(local) as client:
         assert [group.name async for group in client.resource_groups.list()] == ["contoso-ml"]
         assert (await client.resource_groups.get("contoso-ml")).location == "southcentralus"
+
+
+async def test_the_client_follows_the_next_links_of_the_generic_list(start_arm, tmp_path):
+    with start_arm(tmp_path / "state", behaviour={"listPageSize": 2}) as local:
+        async with client_of(local) as client:
+            wanted = "resourceType eq 'Microsoft.MachineLearning/webServices'"
+            listed = client.resources.list(filter=wanted, expand="changedTime")
+            by_page = [[resource.name async for resource in page] async for page in listed.by_page()]
+            assert by_page == [["BreastCancer", "Training"], ["ByUrl"]]
+            grouped = client.resources.list_by_resource_group("contoso-ml", filter=wanted)
+            resources = [resource async for resource in grouped]
+    assert [resource.name for resource in resources] == ["BreastCancer", "Training", "ByUrl"]
+    assert resources[0].get("properties") is None
+
+
+async def test_the_client_follows_the_next_link_of_the_providers_own_list(start_arm, tmp_path):
+    with start_arm(tmp_path / "state", behaviour={"listPageSize": 2}) as local:
+        async with client_of(local) as client:
+            url, names = f"{{endpoint}}{SERVICES}?api-version={VERSION}", []
+            while url:
+                page = (await client.send_request(HttpRequest("GET", url))).json()
+                names += [service["name"] for service in page["value"]]
+                url = page.get("nextLink")
+    assert names == ["BreastCancer", "Training", "ByUrl"]
+
+
+async def test_the_client_waits_as_long_as_a_429_says_and_then_gets_its_answer(start_arm, tmp_path):
+    clock = Clock()
+    transport = Waiting(clock)
+    rates = {"enforced": True, "reads": {"burst": 3, "perSecond": 0.2}}
+    with start_arm(tmp_path / "state", clock=clock, limits={"requestRates": rates}) as local:
+        async with client_of(local, retry_total=3, transport=transport) as client:
+            for _ in range(4):
+                definition = await client.resources.get_by_id(SERVICE, api_version=VERSION)
+    assert definition["name"] == "BreastCancer"
+    assert transport.waits == [5]
+
+
+async def test_the_client_tries_a_patch_again_that_a_429_with_retry_after_refused(start_arm, tmp_path):
+    clock = Clock()
+    transport = Waiting(clock)
+    rates = {"enforced": True, "writes": {"burst": 1, "perSecond": 0.1}}
+    changes = {"limits": {"requestRates": rates}, "behaviour": {"writeWhileProvisioning": "accept"}}
+    with start_arm(tmp_path / "state", clock=clock, **changes) as local:
+        async with client_of(local, retry_total=3, transport=transport) as client:
+            for _ in range(2):
+                body = {"properties": {"packageType": "Graph"}}
+                await client.resources.begin_update_by_id(SERVICE, body, api_version=VERSION, polling=False)
+    assert transport.waits == [10]
+
+
+async def test_the_client_prepares_a_region_and_reads_its_definition(local):
+    async with client_of(local) as client:
+        url = f"{{endpoint}}{SERVICE}/CreateRegionalBlob?region=westeurope&api-version={VERSION}"
+        reply = await client.send_request(HttpRequest("POST", url))
+        assert reply.status_code == 202
+        poll = await client.send_request(HttpRequest("GET", reply.headers["Azure-AsyncOperation"]))
+        while poll.json()["status"] == "Provisioning":
+            poll = await client.send_request(HttpRequest("GET", reply.headers["Azure-AsyncOperation"]))
+        regional = f"{{endpoint}}{SERVICE}?region=westeurope&api-version={VERSION}"
+        body = (await client.send_request(HttpRequest("GET", regional))).json()
+    assert body["properties"] == (await local.get())["properties"]
+
+
+async def test_the_client_tells_whether_a_service_exists(local):
+    async with client_of(local) as client:
+        found = [
+            await client.resources.check_existence_by_id(path, api_version=VERSION)
+            for path in (SERVICE, f"{SERVICES}/Nothing")
+        ]
+    assert found == [True, False]
+
+
+async def test_the_client_sees_that_the_provider_is_registered(local):
+    async with client_of(local) as client:
+        provider = await client.providers.get("Microsoft.MachineLearning")
+    assert provider.registration_state == "Registered"
+    assert "webServices" in [each.resource_type for each in provider.resource_types]
+
+
+async def test_the_client_makes_changes_and_deletes_a_commitment_plan(local):
+    plan, version = f"{SERVICES.replace('webServices', 'commitmentPlans')}/mine", "2016-05-01-preview"
+    body = {"location": "South Central US", "sku": {"name": "S1", "tier": "Standard", "capacity": 1}}
+    async with client_of(local) as client:
+        made = await (await client.resources.begin_create_or_update_by_id(plan, body, api_version=version)).result()
+        assert made["sku"]["name"] == "S1"
+        patch = {"sku": {"name": "S2", "tier": "Standard", "capacity": 2}}
+        changed = await (await client.resources.begin_update_by_id(plan, patch, api_version=version)).result()
+        assert changed["sku"]["name"] == "S2"
+        await (await client.resources.begin_delete_by_id(plan, api_version=version)).result()
+        assert not await client.resources.check_existence_by_id(plan, api_version=version)

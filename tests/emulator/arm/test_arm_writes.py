@@ -36,13 +36,16 @@ async def test_a_patch_is_answered_with_a_tiny_body_and_where_to_poll(local):
     await local.converged(reply)
 
 
-async def test_a_poll_says_status_and_ends_with_an_end_time(local):
-    reply = await local.patch({})
-    first = (await local.send("GET", reply.headers["Azure-AsyncOperation"])).body
+async def test_a_poll_says_status_and_ends_with_an_end_time(start_arm, tmp_path):
+    state = tmp_path / "state"
+    with start_arm(state, timings=SLOW) as local:
+        reply = await local.patch({})
+        first = (await local.send("GET", reply.headers["Azure-AsyncOperation"])).body
     assert list(first) == ["id", "name", "status", "startTime", "percentComplete"]
     assert (first["status"], first["id"].rpartition("/")[2]) == ("Provisioning", first["name"])
     assert 0 < first["percentComplete"] < 1
-    last = await local.finished(reply)
+    with start_arm(state, timings=SLOW, late=timedelta(minutes=1)) as local:
+        last = await local.finished(reply)
     assert list(last) == ["id", "name", "status", "startTime", "endTime", "percentComplete"]
     assert (last["status"], last["percentComplete"]) == ("Succeeded", 1.0)
 
@@ -102,12 +105,14 @@ async def test_tags_are_written_with_a_patch(local):
     assert (await local.get())["tags"] == {"reconciler": "v1"}
 
 
-async def test_a_storage_key_is_rotated_without_a_name(local):
-    await local.converged(await local.patch({"storageAccount": {"key": "bm90IHRoZSBrZXk="}}))
-    uri = await local.upload("models/next.ilearner", local.another_model)
-    assert (await local.finished(await local.repoint(uri)))["status"] == "Failed"
+async def test_a_storage_key_is_rotated_without_a_name_if_it_is_one_of_the_account(local):
+    before = await local.get()
+    poll = await local.finished(await local.patch({"storageAccount": {"key": "bm90IHRoZSBrZXk="}}))
+    assert (poll["status"], poll["error"]["code"]) == ("Failed", "InvalidStorageAccountKey")
+    assert (await local.get())["properties"]["assets"] == before["properties"]["assets"]
     key = local.context.secrets.storage_key("contosostore")
     await local.converged(await local.patch({"storageAccount": {"key": key}}))
+    uri = await local.upload("models/next.ilearner", local.another_model)
     await local.converged(await local.repoint(uri))
 
 
