@@ -8,6 +8,7 @@ from __future__ import annotations
 import difflib
 import ipaddress
 import json
+import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -30,15 +31,16 @@ class Cloud:
         audience: Whom a Resource Manager token is for.
         regions: Management base URL by region, as the service spells regions (classic-protocol 1.1).
         management_base: One management base URL for every region, instead of ``regions``.
-        authority: Sign-in host of azure-identity's default chain; unused with ``token_url``.
-        token_url: Token endpoint for a client-credentials sign-in, with ``{tenant}`` already filled in.
-        tenant_id: The tenant of ``token_url``.
+        authority: Where to sign in, a host or an https URL.
+        tenant_id: The tenant of the client to sign in as; without one, azure-identity's default chain finds whom.
         client_id_env: Name of the environment variable that holds the client id.
         client_secret_env: Name of the environment variable that holds the client secret.
-        env_file: ``KEY=VALUE`` file in which such variables may also be.
+        ca_file: The certificate authorities, in PEM, that alone are trusted to vouch for the authority and for
+            Resource Manager; the system's if left out.
+        env_file: ``KEY=VALUE`` file in which such variables are.
         settle: How long a changed endpoint takes to serve its new model (classic-protocol 1.7: about 30 s).
         poll: First interval of polling a job or an operation.
-        allow_http: Whether its hosts are plain HTTP, which only loopback hosts may be.
+        allow_http: Whether some of its hosts are plain HTTP, which only loopback hosts may be.
     """
 
     name: str
@@ -47,10 +49,10 @@ class Cloud:
     regions: Mapping[str, str] = field(default_factory=dict)
     management_base: str | None = None
     authority: str | None = None
-    token_url: str | None = None
     tenant_id: str | None = None
     client_id_env: str | None = None
     client_secret_env: str | None = None
+    ca_file: Path | None = None
     env_file: Path | None = None
     settle: timedelta = timedelta(seconds=30)
     poll: timedelta = timedelta(seconds=5)
@@ -164,23 +166,25 @@ class _CloudFile:
         if sign_in is not None and not isinstance(sign_in, dict):
             raise self._error("signIn", "must be an object")
         urls = {name: self._url(self.content, name) for name in ("managementUrl", "resourceManagerUrl")}
-        tenant = token_url = client_id = client_secret = None
+        authority, tenant, client_id, client_secret = PUBLIC.authority, None, None, None
         if sign_in is not None:
-            tenant = self._text(sign_in, "tenantId", "signIn.")
-            token_url = self._url(sign_in, "tokenUrl", "signIn.").replace("{tenant}", tenant)
-            client_id = self._variable(sign_in, "clientId")
-            client_secret = self._variable(sign_in, "clientSecret")
+            authority = self._authority(sign_in)
+            # No client: the default chain finds one. Half a client is a mistake.
+            if not sign_in.keys().isdisjoint({"tenantId", "clientId", "clientSecret"}):
+                tenant = self._text(sign_in, "tenantId", "signIn.")
+                client_id = self._variable(sign_in, "clientId")
+                client_secret = self._variable(sign_in, "clientSecret")
         env_file = self._text(self.content, "envFile") if "envFile" in self.content else None
         return Cloud(
             name=self._text(self.content, "name"),
             management_base=urls["managementUrl"],
             resource_manager_url=urls["resourceManagerUrl"],
             audience=self._text(self.content, "audience"),
-            authority=PUBLIC.authority,
-            token_url=token_url,
+            authority=authority,
             tenant_id=tenant,
             client_id_env=client_id,
             client_secret_env=client_secret,
+            ca_file=self._ca_file(),
             env_file=self.path.parent / env_file if env_file else None,
             settle=self._seconds("settleSeconds", PUBLIC.settle),
             poll=self._seconds("pollSeconds", PUBLIC.poll),
@@ -210,6 +214,25 @@ class _CloudFile:
         if parts.scheme == "http" and not is_loopback(host):
             raise self._error(prefix + member, f"uses http on {host!r}, which would send keys in the clear: use https")
         return value.rstrip("/")
+
+    def _authority(self, sign_in: Mapping[str, Any]) -> str:
+        url = self._url(sign_in, "authority", "signIn.")
+        if not url.startswith("https://"):
+            raise self._error("signIn.authority", "must be an https URL: no secret is sent without TLS")
+        return url
+
+    def _ca_file(self) -> Path | None:
+        if "caFile" not in self.content:
+            return None
+        path = self.path.parent / self._text(self.content, "caFile")
+        try:
+            # Read here, where it can be said which file is wrong.
+            ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(path)
+        except FileNotFoundError:
+            raise self._error("caFile", f"names {path}, which does not exist") from None
+        except OSError as error:
+            raise self._error("caFile", f"names {path}, which holds no certificate in PEM: {error}") from error
+        return path
 
     def _variable(self, sign_in: Mapping[str, Any], member: str) -> str:
         value = sign_in.get(member)

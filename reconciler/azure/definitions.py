@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import difflib
 import json
+import ssl
+from collections import deque
 from collections.abc import Mapping
 from copy import copy
 from dataclasses import dataclass
@@ -12,10 +14,12 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import quote, urlsplit
 
+import aiohttp
 from azure.core.credentials_async import AsyncTokenCredential
 from azure.core.exceptions import AzureError, HttpResponseError
 from azure.core.pipeline import PipelineRequest
 from azure.core.pipeline.policies import AsyncBearerTokenCredentialPolicy, RequestIdPolicy, UserAgentPolicy
+from azure.core.pipeline.transport import AioHttpTransport
 from azure.core.rest import AsyncHttpResponse, HttpRequest
 from pydantic import SecretStr
 
@@ -26,6 +30,7 @@ from reconciler.azure.errors import (
     ServiceError,
     ServiceUnavailable,
     SignInError,
+    redact,
 )
 from reconciler.azure.failures import Call, body_of, error_of, read_error_body, request_id_of, translated
 from reconciler.azure.retries import Retries
@@ -36,6 +41,7 @@ if TYPE_CHECKING:
 API_VERSION = "2017-01-01"
 
 # A PATCH takes 10 to 15 s (new-protocol 3); one that is not through after this long is stuck.
+_TOKENS_IN_USE = 4
 _PATIENCE = timedelta(minutes=15)
 
 
@@ -65,8 +71,11 @@ class _ResourceManagerSignIn(AsyncBearerTokenCredentialPolicy[HttpRequest, Async
 
     def __init__(self, cloud: Cloud, credential: AsyncTokenCredential) -> None:
         super().__init__(credential, cloud.scope)
-        self._allow_http = cloud.allow_http
+        # A Resource Manager that is reached with TLS does not lead anywhere without it.
+        self._allow_http = urlsplit(cloud.resource_manager_url).scheme == "http"
         self._host = urlsplit(cloud.resource_manager_url).netloc
+        self.tokens: deque[str] = deque(maxlen=_TOKENS_IN_USE)
+        """The tokens that were sent, which an error that repeats its request must not bring into a message."""
 
     async def on_request(self, request: PipelineRequest[HttpRequest]) -> None:
         parts = urlsplit(request.http_request.url)
@@ -78,6 +87,9 @@ class _ResourceManagerSignIn(AsyncBearerTokenCredentialPolicy[HttpRequest, Async
                 raise SignInError(f"no token is sent to {parts.netloc} without TLS")
             request.context.options["enforce_https"] = False
         await super().on_request(request)
+        token = request.http_request.headers.get("Authorization", "").removeprefix("Bearer ")
+        if token not in self.tokens:
+            self.tokens.append(token)
 
 
 class Definitions:
@@ -103,9 +115,7 @@ class Definitions:
             # Few of them: each costs time on every call, and the client's own list also registers resource
             # providers.
             policies=[RequestIdPolicy(), UserAgentPolicy("reconciler"), copy(self._retries), self._sign_in],
-            connection_timeout=10,
-            read_timeout=60,
-            use_env_settings=not self._cloud.allow_http,
+            transport=self._transport(),
         )
         await self._client.__aenter__()
         return self
@@ -114,6 +124,17 @@ class Definitions:
         if self._client is not None:
             await self._client.__aexit__()
             self._client = None
+
+    def _transport(self) -> AioHttpTransport:
+        # A session of our own: given the file as `connection_verify`, the transport reads it for every request, and
+        # no two requests share a connection.
+        verify = True if self._cloud.ca_file is None else ssl.create_default_context(cafile=self._cloud.ca_file)
+        session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(ssl=verify),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            trust_env=not is_loopback(urlsplit(self._cloud.resource_manager_url).hostname or ""),
+        )
+        return AioHttpTransport(session=session, session_owner=True, connection_timeout=10, read_timeout=60)
 
     async def get(self, resource_id: str) -> dict[str, Any]:
         """A service's whole definition, in the letter case that the service has it in.
@@ -228,7 +249,7 @@ class Definitions:
         return self._client
 
     def _call(self, resource_id: str, operation: str) -> Call:
-        return Call(operation, self._cloud.resource_manager_url + resource_id)
+        return Call(operation, self._cloud.resource_manager_url + resource_id, secrets=self._sign_in.tokens)
 
 
 def _failed_operation(call: Call, error: HttpResponseError) -> ServiceError:
@@ -236,7 +257,7 @@ def _failed_operation(call: Call, error: HttpResponseError) -> ServiceError:
     body = read_error_body(body_of(error))
     message = body.message if body.structured else "and does not say why"
     return ServiceError(
-        f"the operation failed: {message}",
+        f"the operation failed: {redact(message, call.secrets)}",
         operation=call.operation,
         code=body.code,
         detail_codes=body.detail_codes,

@@ -10,7 +10,8 @@ import json
 import os
 import re
 import socket
-from collections.abc import Mapping
+import ssl
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -160,13 +161,13 @@ class Call:
         operation: What was being done, for people.
         url: Where; messages show its host alone.
         own_id: Our name for the request.
-        secrets: What must not come back in a message, as it stands.
+        secrets: What must not come back in a message, as it stands; it may grow while the call is under way.
     """
 
     operation: str
     url: str
     own_id: str = ""
-    secrets: tuple[str, ...] = ()
+    secrets: Collection[str] = ()
 
     @property
     def host(self) -> str:
@@ -254,8 +255,10 @@ def _reason(inner: BaseException | None, error: AzureError) -> str:
     cause: BaseException = inner or error
     if isinstance(cause, aiohttp.ClientConnectorError):
         cause = cause.os_error
-    if isinstance(cause, OSError) and cause.errno is not None and cause.errno > 0:
-        return os.strerror(cause.errno)  # asyncio's own text repeats the address instead
+    # The number of a TLS error is OpenSSL's, not the system's.
+    number = cause.errno if isinstance(cause, OSError) and not isinstance(cause, ssl.SSLError) else None
+    if number is not None and number > 0:
+        return os.strerror(number)  # asyncio's own text repeats the address instead
     text = (getattr(cause, "strerror", None) or str(cause)).strip()
     return _shortened(text) or type(cause).__name__
 

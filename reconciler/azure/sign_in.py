@@ -1,108 +1,88 @@
-"""Signing in to Azure Resource Manager.
+"""Signing in to Azure Resource Manager: azure-identity's credentials, the right one for each cloud.
 
-The real clouds take azure-identity's default chain. A cloud file that names a token endpoint, as the
-emulator's does, gets a client-credentials sign-in of our own, because azure-identity refuses an endpoint
-without TLS.
+A cloud file that names a client, as the emulator's does, is signed in to as that client; any other cloud takes the
+default chain (environment, workload identity, managed identity, the Azure CLI and so on).
 """
 
 from __future__ import annotations
 
-import asyncio
-import time
+import logging
 from collections.abc import Callable
-from typing import Self
+from typing import Any, Protocol, Self
+from urllib.parse import urlsplit
 
 from azure.core.credentials import AccessToken
-from azure.core.credentials_async import AsyncTokenCredential
+from azure.core.exceptions import AzureError, ClientAuthenticationError
 from pydantic import SecretStr
 
-from reconciler.azure.clouds import Cloud
-from reconciler.azure.errors import InvalidReply, ServiceError, SignInError
-from reconciler.azure.http import Http
-
-_RENEW_BEFORE = 300.0
+from reconciler.azure.clouds import Cloud, is_loopback
+from reconciler.azure.errors import SignInError
+from reconciler.azure.failures import Call, translated
 
 SecretOf = Callable[[str], SecretStr]
 """Gives the value of an environment variable by its name."""
 
+# What it warns of is raised as well, and would be printed beside our own message where nobody set logging up.
+logging.getLogger("azure.identity").addHandler(logging.NullHandler())
 
-def credential_for(cloud: Cloud, http: Http, secret: SecretOf) -> AsyncTokenCredential:
-    """The credential of a cloud; an async context manager.
 
-    ``secret`` is asked for the two variables that the cloud names, not before the first token is wanted. What
-    it raises passes through.
+class _Credential(Protocol):
+    """What the credentials of azure-identity have in common, as far as it is used here."""
+
+    async def get_token(self, *scopes: str, **options: Any) -> AccessToken: ...
+
+    async def close(self) -> None: ...
+
+
+class SignIn:
+    """The credential of a cloud, which makes azure-identity's own when the first token is wanted.
+
+    So late because importing it takes 0.3 s, and because a secret that is missing is the trouble of those targets
+    alone that need it. An async context manager.
     """
-    if cloud.token_url is None:
-        from azure.identity.aio import DefaultAzureCredential  # noqa: PLC0415 - late: takes 0.3 s
 
-        return DefaultAzureCredential(authority=cloud.authority)
-    return ClientCredentials(cloud, http, secret)
+    def __init__(self, cloud: Cloud, secret: SecretOf) -> None:
+        """Make a credential; nothing is sent.
 
-
-class ClientCredentials:
-    """The client-credentials grant (RFC 6749 4.4) against a cloud's token endpoint.
-
-    Tokens are kept until shortly before they expire; tasks that need one at the same time share one request.
-    """
-
-    def __init__(self, cloud: Cloud, http: Http, secret: SecretOf, *, clock: Callable[[], float] = time.time) -> None:
-        """Make a credential; nothing is sent. ``clock`` gives seconds since the epoch."""
+        Args:
+            cloud: Where to sign in.
+            secret: Is asked for the variables that the cloud names, when the first token is wanted. What it raises
+                passes through.
+        """
         self._cloud = cloud
-        self._http = http
         self._secret = secret
-        self._clock = clock
-        self._lock = asyncio.Lock()
-        self._kept: dict[str, tuple[AccessToken, float]] = {}
+        self._credential: _Credential | None = None
+        self._secrets: tuple[str, ...] = ()
 
-    async def get_token(self, *scopes: str, **_: object) -> AccessToken:
-        """A token for ``scopes``.
+    async def get_token(self, *scopes: str, **options: Any) -> AccessToken:
+        """A token for ``scopes``; azure-identity keeps it until shortly before it expires.
 
         Raises:
-            SignInError: the endpoint does not accept the client.
-            ServiceError: it can't be reached, or does not answer as a token endpoint.
+            SignInError: the authority does not accept the client, or there is no credential to be found.
+            ServiceError: it can't be reached, or does not answer as an authority.
         """
-        scope = " ".join(scopes)
-        async with self._lock:
-            token, renew_at = self._kept.get(scope, (None, 0.0))
-            if token is None or self._clock() >= renew_at:
-                token, renew_at = await self._ask(scope)
-                self._kept[scope] = (token, renew_at)
-            return token
-
-    async def _ask(self, scope: str) -> tuple[AccessToken, float]:
-        cloud, operation = self._cloud, f"sign in to {self._cloud.name}"
-        if not (cloud.token_url and cloud.client_id_env and cloud.client_secret_env):
-            raise SignInError("the cloud names no client to sign in as", operation=operation)
-        form = {
-            "grant_type": "client_credentials",
-            "client_id": self._secret(cloud.client_id_env).get_secret_value(),
-            "client_secret": self._secret(cloud.client_secret_env).get_secret_value(),
-            "scope": scope,
-        }
-        asked_at = self._clock()
+        if self._credential is None:
+            self._credential = self._make()
         try:
-            reply = await self._http.request("POST", cloud.token_url, form=form, idempotent=True, operation=operation)
-        except ServiceError as error:
-            if error.status in {400, 401, 403}:
-                raise SignInError(
-                    error.message,
-                    operation=operation,
-                    status=error.status,
-                    code=error.code,
-                    request_id=error.request_id,
-                ) from None
-            raise
-        content = reply.expect(dict, operation) or {}
-        value, lifetime = content.get("access_token"), _seconds(content.get("expires_in"))
-        if not isinstance(value, str) or not value or lifetime is None:
-            message = "the answer has no access_token or no expires_in"
-            raise InvalidReply(message, operation=operation, status=reply.status)
-        margin = min(_RENEW_BEFORE, lifetime / 10)
-        return AccessToken(value, int(asked_at + lifetime)), asked_at + lifetime - margin
+            return await self._credential.get_token(*scopes, **options)
+        except AzureError as error:
+            call = Call(f"sign in to {self._cloud.name}", _url(self._cloud.authority), secrets=self._secrets)
+            failure = translated(call, error)
+            if not isinstance(error, ClientAuthenticationError):
+                raise failure from None
+            raise SignInError(
+                failure.message,
+                operation=call.operation,
+                status=failure.status,
+                code=failure.code,
+                request_id=failure.request_id,
+            ) from None
 
     async def close(self) -> None:
-        """Forget the tokens. The pool belongs to whoever made it."""
-        self._kept.clear()
+        """Close the connection to the authority, and forget the tokens."""
+        if self._credential is not None:
+            await self._credential.close()
+            self._credential = None
 
     async def __aenter__(self) -> Self:
         return self
@@ -110,10 +90,25 @@ class ClientCredentials:
     async def __aexit__(self, *_: object) -> None:
         await self.close()
 
+    def _make(self) -> _Credential:
+        from azure.identity.aio import ClientSecretCredential, DefaultAzureCredential  # noqa: PLC0415 - late, see above
 
-def _seconds(value: object) -> float | None:
-    """``expires_in``: a number, or as some endpoints have it a text."""
-    try:
-        return float(value) if isinstance(value, int | float | str) else None
-    except ValueError:
-        return None
+        cloud = self._cloud
+        options: dict[str, Any] = {"authority": cloud.authority}
+        if cloud.ca_file is not None:
+            options["connection_verify"] = str(cloud.ca_file)
+        if is_loopback(urlsplit(_url(cloud.authority)).hostname or ""):
+            # Loopback is never reached through a proxy, and no list of known authorities has it.
+            options |= {"use_env_settings": False, "disable_instance_discovery": True}
+        if not (cloud.tenant_id and cloud.client_id_env and cloud.client_secret_env):
+            return DefaultAzureCredential(**options)
+        client, secret = (
+            self._secret(name).get_secret_value() for name in (cloud.client_id_env, cloud.client_secret_env)
+        )
+        self._secrets = (secret,)
+        return ClientSecretCredential(cloud.tenant_id, client, secret, **options)
+
+
+def _url(authority: str | None) -> str:
+    """An authority as a URL; azure-identity takes a host alone as well."""
+    return authority if authority and "://" in authority else f"https://{authority or ''}"

@@ -13,7 +13,7 @@ from weakref import WeakKeyDictionary
 
 from aiohttp import web
 
-from reconciler.emulator import arm_errors, provider_metadata, resource_groups
+from reconciler.emulator import arm_errors, provider_metadata, resource_groups, roles
 from reconciler.emulator.arm_errors import no_such_operation
 from reconciler.emulator.arm_exchange import Note, answer, json_object
 from reconciler.emulator.commitment_plans import CommitmentPlans
@@ -26,6 +26,7 @@ from reconciler.emulator.model_source import fetcher
 from reconciler.emulator.new_execution import NewExecution
 from reconciler.emulator.operations import Conclusion, Operation, Operations
 from reconciler.emulator.payload_blobs import PayloadBlobs
+from reconciler.emulator.principals import Principal
 from reconciler.emulator.proposals import REGIONS
 from reconciler.emulator.provider_metadata import PROVIDER, RESOURCE_TYPES
 from reconciler.emulator.provisioning import Provisioning
@@ -119,10 +120,11 @@ class ResourceManager:
     async def _handle(self, request: web.Request, note: Note) -> web.Response:
         principal = self._sign_in.check(request.headers.get("Authorization"))
         subscription = request.match_info.get("subscription")
-        note.remaining = self._rates.spend(request.method, subscription and subscription.lower(), principal)
+        note.remaining = self._rates.spend(request.method, subscription and subscription.lower(), principal.client_id)
         if subscription is None:
-            return self._tenant(request, note)
+            return self._tenant(request, note, principal)
         self._groups.check_subscription(subscription)
+        roles.authorize(principal, request.method, request.path)
         segments = [segment for segment in request.match_info["rest"].split("/") if segment]
         match [segment.lower() for segment in segments]:
             case [] | ["resourcegroups"] | ["resourcegroups", _]:
@@ -142,7 +144,7 @@ class ResourceManager:
                 return self._provider(request, note, subscription, segments[1:])
         raise no_such_operation(request)
 
-    def _tenant(self, request: web.Request, note: Note) -> web.Response:
+    def _tenant(self, request: web.Request, note: Note, principal: Principal) -> web.Response:
         """What is about no subscription."""
         names = [name for name in request.match_info.get("tenant_rest", "").split("/") if name]
         if request.method != "GET" or len(names) not in (0, 2):
@@ -150,7 +152,8 @@ class ResourceManager:
         if not names:
             note.native = True
             _check_version(request, "subscriptions", resource_groups.VERSIONS)
-            return web.json_response({"value": self._groups.subscriptions()})
+            seen = [each for each in self._groups.subscriptions() if roles.sees(principal, each["id"])]
+            return web.json_response({"value": seen})
         _check_type(request, names[0], [names[1].lower()], ("operations",))
         return web.json_response(provider_metadata.operations())
 

@@ -1,4 +1,9 @@
-"""The two files that tell a client how to reach this Studio: where it is (no secrets), and the secrets."""
+"""The files that tell a client how to reach this Studio: where it is and whom to trust (no secrets), and the secrets.
+
+Azure Resource Manager and sign-in are named with TLS, as azure-identity and Azure's management clients send nothing
+without it. The rest stays plain HTTP on loopback: Studio's own clients and the batch service's blob references take
+any URL, and nobody has to make the tools that they use trust a certificate authority.
+"""
 
 import json
 import os
@@ -30,27 +35,37 @@ def environment(context: Context) -> dict[str, str]:
     variables["AZURE_TENANT_ID"] = principal.tenant_id
     variables["AZURE_CLIENT_ID"] = principal.client_id
     variables["AZURE_CLIENT_SECRET"] = context.secrets.client_secret()
+    variables["AZURE_AUTHORITY_HOST"] = context.secure_url
+    for each in (principal, *context.studio.principals):
+        if each.client_secret_env is not None:
+            name = "" if each is principal else each.client_id
+            variables[each.client_secret_env] = context.secrets.client_secret(name)
     return variables
 
 
 def write_env_file(path: Path, variables: Mapping[str, str]) -> None:
     """Writes ``NAME=value`` lines, quoted as a shell wants them, readable by the owner alone."""
     lines = [f"{name}={shlex.quote(value)}" for name, value in variables.items()]
-    _write("".join(f"{line}\n" for line in lines), path)
+    write_file("".join(f"{line}\n" for line in lines), path)
+
+
+def ca_file_beside(cloud_file: Path) -> Path:
+    """Where the certificate authority's certificate is."""
+    return cloud_file.with_name(f"{cloud_file.stem}-ca.pem")
 
 
 def cloud(context: Context, cloud_file: Path, env_file: Path) -> dict[str, Any]:
-    """The content of the cloud file, which names the env file relative to itself."""
-    url = context.server_url
+    """The content of the cloud file, which names other files relative to itself."""
     takes_effect = context.studio.timings.patch_takes_effect.total_seconds()
     return {
         "formatVersion": "1.0",
         "name": "local",
-        "managementUrl": url,
-        "resourceManagerUrl": url,
+        "managementUrl": context.server_url,
+        "resourceManagerUrl": context.secure_url,
+        "caFile": ca_file_beside(cloud_file).name,
         "audience": "https://management.azure.com/",
         "signIn": {
-            "tokenUrl": url + "/{tenant}/oauth2/v2.0/token",
+            "authority": context.secure_url,
             "tenantId": context.studio.principal.tenant_id,
             "clientId": {"env": "AZURE_CLIENT_ID"},
             "clientSecret": {"env": "AZURE_CLIENT_SECRET"},
@@ -63,10 +78,10 @@ def cloud(context: Context, cloud_file: Path, env_file: Path) -> dict[str, Any]:
 
 def write_cloud_file(path: Path, content: Mapping[str, Any]) -> None:
     """Writes the cloud file."""
-    _write(json.dumps(content, indent=2) + "\n", path)
+    write_file(json.dumps(content, indent=2) + "\n", path)
 
 
-def _write(text: str, path: Path) -> None:
+def write_file(text: str, path: Path) -> None:
     """Replaces a file as a whole: a reader sees the old one or the new one. Its mode is 0600."""
     path.parent.mkdir(parents=True, exist_ok=True)
     # A temporary file is made with mode 0600, so the content is never readable by others.

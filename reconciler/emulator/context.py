@@ -34,13 +34,14 @@ class Secrets:
         """The base64 key of a storage account."""
         return self._secret(f"storage-key/{account}", new_key)
 
-    def client_secret(self) -> str:
-        """The secret of the principal in the studio file."""
-        return self._secret("client-secret", lambda: secrets.token_urlsafe(30))
+    def client_secret(self, client_id: str = "") -> str:
+        """The secret of a principal; that of the studio file's first one if none is named."""
+        name = f"client-secret/{client_id}" if client_id else "client-secret"
+        return self._secret(name, lambda: secrets.token_urlsafe(30))
 
-    def signing_key(self) -> str:
-        """The key with which the emulator signs its own tokens."""
-        return self._secret("signing-key", lambda: secrets.token_hex(32))
+    def pem(self, name: str, make: Callable[[], str]) -> str:
+        """A private key, or one with its certificate, in PEM; made by the function when it is first asked for."""
+        return self._secret(f"pem/{name}", make)
 
     @staticmethod
     def matches(secret: str, given: str) -> bool:
@@ -80,6 +81,7 @@ class Context:
         new_id: a fresh id of 32 hex digits.
         server_url: this server's own URL without a slash at its end; known once it listens.
         job_faults: what fault rules have ordered for single jobs.
+        secure_url: likewise, where it listens with TLS.
     """
 
     documents: Documents
@@ -94,3 +96,4 @@ class Context:
     new_id: Callable[[], str]
     server_url: str = field(default="")
     job_faults: JobFaults = field(default_factory=JobFaults)
+    secure_url: str = field(default="")

@@ -18,7 +18,7 @@ from uuid import uuid4
 
 from aiohttp import web
 
-from reconciler.emulator import arm, classic_services, client_files, control, control_access, sign_in
+from reconciler.emulator import arm, certificates, classic_services, client_files, control, control_access, sign_in
 from reconciler.emulator.batch import BatchExecution
 from reconciler.emulator.batch_jobs import OUTPUT_CONTAINER, BatchJobs
 from reconciler.emulator.blob_client import BlobClient
@@ -30,6 +30,7 @@ from reconciler.emulator.execution_services import ExecutionServices
 from reconciler.emulator.fault_control import FaultControl
 from reconciler.emulator.faults import Faults, FaultsFileError, load_rules
 from reconciler.emulator.faults.middleware import FaultMiddleware
+from reconciler.emulator.identity_files import IdentityFiles
 from reconciler.emulator.initial_models import make_initial_models
 from reconciler.emulator.journal import Journal
 from reconciler.emulator.listening import Listening
@@ -65,6 +66,7 @@ class Studio:
         studio_file: what it consists of; the default Studio if left out.
         state: a directory that keeps everything through a restart; without one, nothing is kept.
         port: 0 takes the port of the last time if the state knows one and it is free, else any free one.
+        tls_port: likewise for the port that speaks TLS.
         cloud_file: where to write the cloud file; ``cloud.json`` in the state, or in a fresh directory.
         env_file: where to write the secrets; ``emulator.env`` beside it.
         workers: processes that train and score, to share them; the Studio's own if left out.
@@ -81,6 +83,7 @@ class Studio:
         *,
         state: Path | None = None,
         port: int = 0,
+        tls_port: int = 0,
         cloud_file: Path | None = None,
         env_file: Path | None = None,
         workers: Workers | None = None,
@@ -89,6 +92,7 @@ class Studio:
         self._studio_file = studio_file or load_studio(None)
         self._state = state
         self._port = port
+        self._tls_port = tls_port
         self._cloud_file = cloud_file
         self._env_file = env_file
         self._workers = workers
@@ -141,9 +145,12 @@ class Studio:
         documents = Documents.open(self._state)
         self._open.callback(documents.close)
         directory = self._state or Path(self._open.enter_context(tempfile.TemporaryDirectory(prefix="studio-")))
-        listener = _listen(self._port or _last_port(documents), must=self._port != 0)
+        listener = _listen(self._port or _last_port(documents, "port"), must=self._port != 0)
         self._open.callback(listener.close)
-        context = self._context = await self._make_context(documents, directory, listener)
+        secure = _listen(self._tls_port or _last_port(documents, "tls-port"), must=self._tls_port != 0)
+        self._open.callback(secure.close)
+        context = self._context = await self._make_context(documents, directory, listener, secure)
+        tls = certificates.ServerTls(context.secrets.pem("certificate-authority", certificates.new_authority))
         log = RequestLog(self.journal, ids_on_errors=context.studio.behaviour.error_request_id == "shown")
         jobs, data = BatchJobs(context), TrainingData(context)
         classic = classic_services.ClassicServices(context)
@@ -171,7 +178,7 @@ class Studio:
         )
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=_SECONDS_TO_FINISH)
         await runner.setup()
-        self._open.push_async_callback(runner.cleanup)
+        self._open.push_async_callback(_end, runner)
         assert runner.server is not None  # noqa: S101 - it was set up above
         listening = Listening(runner.server)
         self._open.callback(listening.close)
@@ -183,12 +190,15 @@ class Studio:
         classic_services.seed(context, await make_initial_models(context, data))
         # From here on it answers; what the rooms still have to do, they do by calls to it.
         await listening.add(listener)
+        await listening.add(secure, tls.context)
         await arm.seed(context)
         jobs.resume()
         self.faults.begin(listening, context.storage)
-        self._write_client_files(directory)
+        self._write_client_files(directory, tls.authority)
 
-    async def _make_context(self, documents: Documents, directory: Path, listener: socket.socket) -> Context:
+    async def _make_context(
+        self, documents: Documents, directory: Path, listener: socket.socket, secure: socket.socket
+    ) -> Context:
         secrets = Secrets(documents)
         accounts = {account.name: secrets.storage_key(account.name) for account in self._studio_file.storage_accounts}
         storage = BlobService(documents, directory / "blobs", accounts, clock=self._clock)
@@ -202,8 +212,8 @@ class Studio:
         workers = self._workers
         if workers is None:
             workers = await self._open.enter_async_context(Workers())
-        port = listener.getsockname()[1]
-        documents.collection("server")["port"] = {"value": port}
+        port, tls_port = (each.getsockname()[1] for each in (listener, secure))
+        documents.collection("server").update({"port": {"value": port}, "tls-port": {"value": tls_port}})
         return Context(
             documents=documents,
             studio=self._studio_file,
@@ -217,12 +227,18 @@ class Studio:
             new_id=lambda: uuid4().hex,
             server_url=f"http://{HOST}:{port}",
             job_faults=self.faults.jobs,
+            secure_url=f"https://{HOST}:{tls_port}",
         )
 
-    def _write_client_files(self, directory: Path) -> None:
+    def _write_client_files(self, directory: Path, authority: str) -> None:
         self._cloud_file = self._cloud_file or directory / "cloud.json"
         self._env_file = self._env_file or directory / "emulator.env"
-        client_files.write_env_file(self._env_file, client_files.environment(self.context))
+        identities = IdentityFiles(self.context, self._env_file)
+        rotating = asyncio.create_task(identities.rotate(), name="rotate federated tokens")
+        self._open.callback(rotating.cancel)
+        variables = client_files.environment(self.context) | identities.write()
+        client_files.write_env_file(self._env_file, variables)
+        client_files.write_file(authority, client_files.ca_file_beside(self._cloud_file))
         client_files.write_cloud_file(
             self._cloud_file, client_files.cloud(self.context, self._cloud_file, self._env_file)
         )
@@ -319,8 +335,21 @@ async def _start(
     return await made.__aenter__()
 
 
-def _last_port(documents: Documents) -> int:
-    known = documents.collection("server").get("port")
+async def _end(runner: web.AppRunner) -> None:
+    """Stops serving; nothing is left on the loop."""
+    connections = [] if runner.server is None else [each.transport for each in runner.server.connections]
+    await runner.cleanup()
+    for transport in connections:
+        # One with TLS is closed only once its client has said goodbye too, which takes longer than the loop lives.
+        if isinstance(transport, asyncio.WriteTransport):
+            transport.abort()
+    # What was aborted is closed in the loop's next turns.
+    for _ in range(2):
+        await asyncio.sleep(0)
+
+
+def _last_port(documents: Documents, name: str) -> int:
+    known = documents.collection("server").get(name)
     return int(known["value"]) if known else 0
 
 

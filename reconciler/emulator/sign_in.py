@@ -1,198 +1,293 @@
-"""The token endpoint of the local Studio, and the check of the tokens that it issued.
+"""Signing in to the local Studio as to the Microsoft identity platform, and what Azure Resource Manager makes of it.
 
-Client credentials of the studio file's one principal, in the manner of the Microsoft identity platform: a form in, an
-opaque bearer token for Azure Resource Manager out. Only a token's digest is kept, so it outlives a restart and cannot
-be read from the state.
+The client credentials grant of version 2.0 for the principals of the studio file, who prove themselves with a secret,
+a certificate or a federated token; a signed JWT comes out. Discovery tells clients where all of that is.
 """
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import logging
-import secrets
-from collections.abc import Callable, Mapping, MutableMapping
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from collections.abc import Mapping
 from typing import Any, Self
 
 from aiohttp import web
 
+from reconciler.emulator import client_assertions
+from reconciler.emulator.access_tokens import AccessTokens, Proof, TokenInvalid
 from reconciler.emulator.arm_errors import ArmError
-from reconciler.emulator.context import Context
-from reconciler.emulator.documents import Document
-from reconciler.emulator.studio_file import Principal
+from reconciler.emulator.certificates import certificate_in, new_client_certificate, new_rsa_key, rsa_key
+from reconciler.emulator.client_assertions import Registration
+from reconciler.emulator.context import Context, Secrets
+from reconciler.emulator.principals import Principal
+from reconciler.emulator.sign_in_errors import SignInRefused, invalid_client, missing_parameter, tenant_not_found
 from reconciler.emulator.web_services import timestamp
 
 AUDIENCES = ("https://management.azure.com", "https://management.core.windows.net")
 """What a token for Azure Resource Manager may be issued for, without slashes at the end."""
 
+# Tokens are to be had for these as well, and Azure Resource Manager refuses them.
+_OTHER_RESOURCES = ("https://storage.azure.com", "https://graph.microsoft.com", "https://ml.azure.com")
+
 _log = logging.getLogger(__name__)
 _DEFAULT_SCOPE = "/.default"
 
 
-@dataclass(eq=False)
-class SignInRefused(Exception):
-    """An OAuth error (RFC 6749, 5.2) with the number that the identity platform gives it."""
+class Identities:
+    """The principals of a Studio with what they prove themselves with."""
 
-    status: int
-    error: str
-    number: int
-    description: str
+    def __init__(self, context: Context) -> None:
+        self._secrets = context.secrets
+        first, others = context.studio.principal, context.studio.principals
+        self._first = first
+        self._principals = {(each.tenant_id, each.client_id): each for each in (first, *others)}
+        self.tenants = {tenant for tenant, _ in self._principals}
 
-    def __str__(self) -> str:
-        return f"AADSTS{self.number}: {self.description}"
+    def find(self, tenant: str, client: str) -> Principal | None:
+        """The principal with these ids."""
+        return self._principals.get((tenant.lower(), client.lower()))
+
+    def knows_secret(self, principal: Principal, given: str) -> bool:
+        """Whether that is the principal's secret."""
+        if principal is self._first:
+            return Secrets.matches(self._secrets.client_secret(), given)
+        if principal.client_secret_env is None:
+            return False
+        return Secrets.matches(self._secrets.client_secret(principal.client_id), given)
+
+    def registration(self, principal: Principal) -> Registration:
+        """What the principal's assertions are checked against."""
+        certificate = None if principal.certificate_env is None else certificate_in(self.certificate(principal))
+        key = None if principal.federated is None else rsa_key(self.cluster_key()).public_key()
+        return Registration(principal, certificate, key)
+
+    def certificate(self, principal: Principal) -> str:
+        """The principal's certificate with its private key, in PEM."""
+        return self._secrets.pem(
+            f"client-certificate/{principal.client_id}", lambda: new_client_certificate(principal.client_id)
+        )
+
+    def cluster_key(self) -> str:
+        """The key that signs service account tokens, in PEM."""
+        return self._secrets.pem("cluster", new_rsa_key)
 
 
 class SignIn:
-    """Issues and checks tokens.
+    """Issues and checks tokens."""
 
-    Args:
-        principal: The only tenant and client there are.
-        secret: Gives the client's secret.
-        tokens: Where the digests of issued tokens are kept.
-        clock: The time now.
-        lifetime: How long a token is accepted; the identity platform gives an hour or a little more.
-    """
-
-    def __init__(
-        self,
-        principal: Principal,
-        secret: Callable[[], str],
-        tokens: MutableMapping[str, Document],
-        clock: Callable[[], datetime],
-        lifetime: timedelta = timedelta(hours=1),
-    ) -> None:
-        self._principal = principal
-        self._secret = secret
-        self._tokens = tokens
-        self._clock = clock
-        self._lifetime = lifetime
+    def __init__(self, context: Context) -> None:
+        self._identities = Identities(context)
+        self._clock = context.clock
+        self._authority = context.secure_url
+        self._home = context.studio.principal.tenant_id
+        self.tokens = AccessTokens(
+            context.secrets.pem("token-signing", new_rsa_key), context.clock, context.studio.timings.token_valid_for
+        )
 
     @classmethod
     def of(cls, context: Context) -> Self:
         """The sign-in of a Studio."""
-        tokens = context.documents.collection("access-tokens")
-        return cls(context.studio.principal, context.secrets.client_secret, tokens, context.clock)
+        return cls(context)
 
-    def issue(self, tenant: str, form: Mapping[str, Any]) -> dict[str, Any]:
+    def issue(self, tenant: str, form: Mapping[str, Any], authority: str = "") -> dict[str, Any]:
         """The answer to a token request.
 
+        Args:
+            tenant: As it stands in the URL.
+            form: What was sent.
+            authority: The URL that the client reached the Studio by, which its assertion must be meant for.
+
         Raises:
-            SignInRefused: tenant, client, secret, grant or scope is not one that there is.
+            SignInRefused: tenant, client, proof, grant or scope is not one that there is.
         """
-        audience = self._audience(tenant, form)
-        now = self._clock()
-        for digest, kept in list(self._tokens.items()):
-            # For a day more the answer to an expired token says that it expired, not that it never was one.
-            if datetime.fromisoformat(kept["expires"]) < now - timedelta(days=1):
-                del self._tokens[digest]
-        token = secrets.token_urlsafe(48)
-        self._tokens[_digest(token)] = {
-            "audience": audience,
-            "client": self._principal.client_id,
-            "expires": (now + self._lifetime).isoformat(),
-        }
-        seconds = int(self._lifetime.total_seconds()) - 1
+        for name in ("grant_type", "client_id", "scope"):
+            if not form.get(name):
+                raise missing_parameter(name)
+        if form["grant_type"] != "client_credentials":
+            message = f"The app requested an unsupported grant type '{form['grant_type']}'."
+            raise SignInRefused(400, "unsupported_grant_type", 70003, message)
+        self.check_tenant(tenant)
+        client = str(form["client_id"])
+        principal = self._identities.find(tenant, client)
+        if principal is None:
+            message = f"Application with identifier '{client}' was not found in the directory '{tenant}'."
+            raise SignInRefused(400, "unauthorized_client", 700016, message)
+        proof = self._proof(principal, form, authority or self._authority)
+        token = self.tokens.issue(principal, _audience(str(form["scope"]), principal.tenant_id), proof)
+        seconds = max(0, int(self.tokens.lifetime.total_seconds()) - 1)
         return {"token_type": "Bearer", "expires_in": seconds, "ext_expires_in": seconds, "access_token": token}
 
-    def check(self, authorization: str | None) -> str:
-        """Lets a request to Azure Resource Manager pass, by its ``Authorization`` header.
-
-        Returns:
-            Who asks: the client's id.
+    def check(self, authorization: str | None) -> Principal:
+        """Lets a request to Azure Resource Manager pass, by its ``Authorization`` header, and tells whose it is.
 
         Raises:
-            ArmError: 401 ``AuthenticationFailed``, ``InvalidAuthenticationToken``, ``ExpiredAuthenticationToken`` or
-                ``InvalidAuthenticationTokenAudience``.
+            ArmError: 401 ``AuthenticationFailed``, ``InvalidAuthenticationToken``, ``ExpiredAuthenticationToken``,
+                ``InvalidAuthenticationTokenAudience`` or ``InvalidAuthenticationTokenTenant``.
         """
         if not authorization:
             raise self._challenge(
                 "AuthenticationFailed", "Authentication failed. The 'Authorization' header is missing."
             )
-        scheme, _, token = authorization.partition(" ")
-        kept = self._tokens.get(_digest(token.strip()))
-        if scheme.lower() != "bearer" or kept is None:
-            raise self._challenge("InvalidAuthenticationToken", "The access token is invalid.")
-        expires, now = datetime.fromisoformat(kept["expires"]), self._clock()
-        if expires <= now:
+        scheme, _, text = authorization.partition(" ")
+        try:
+            # What comes with another scheme is no token.
+            token = self.tokens.read(text.strip() if scheme.lower() == "bearer" else "")
+        except TokenInvalid:
+            raise self._challenge("InvalidAuthenticationToken", "The access token is invalid.") from None
+        now = self._clock()
+        if token.expires <= now:
             raise self._challenge(
                 "ExpiredAuthenticationToken",
-                f"The access token expiry UTC time '{timestamp(expires)}' is earlier than current UTC time "
+                f"The access token expiry UTC time '{timestamp(token.expires)}' is earlier than current UTC time "
                 f"'{timestamp(now)}'.",
             )
-        if kept["audience"] not in AUDIENCES:
+        if token.audience.rstrip("/") not in AUDIENCES:
             raise self._challenge(
                 "InvalidAuthenticationTokenAudience",
-                f"The access token has been obtained for wrong audience or resource '{kept['audience']}'. It should "
+                f"The access token has been obtained for wrong audience or resource '{token.audience}'. It should "
                 f"exactly match with one of the allowed audiences '{','.join(AUDIENCES)}'.",
             )
-        return str(kept["client"])
+        if token.tenant_id != self._home:
+            raise self._challenge(
+                "InvalidAuthenticationTokenTenant",
+                f"The access token is from the wrong issuer 'https://sts.windows.net/{token.tenant_id}/'. It must "
+                f"match the tenant 'https://sts.windows.net/{self._home}/' associated with this subscription.",
+            )
+        principal = self._identities.find(token.tenant_id, token.client_id)
+        if principal is None:
+            # Taken out of the studio file since the token was issued.
+            raise self._challenge("InvalidAuthenticationToken", "The access token is invalid.")
+        return principal
+
+    def check_tenant(self, tenant: str) -> None:
+        """Raises SignInRefused for a directory that there is not."""
+        if tenant.lower() not in self._identities.tenants:
+            raise tenant_not_found(tenant)
+
+    def _proof(self, principal: Principal, form: Mapping[str, Any], authority: str) -> Proof:
+        assertion, secret = form.get("client_assertion"), form.get("client_secret")
+        if assertion:
+            if form.get("client_assertion_type") != client_assertions.TYPE:
+                raise missing_parameter("client_assertion_type")
+            tenant = f"{authority}/{principal.tenant_id}"
+            audiences = (f"{tenant}/oauth2/v2.0/token", f"{tenant}/v2.0")
+            client_assertions.check(str(assertion), self._identities.registration(principal), audiences, self._clock())
+            return "certificate"
+        if not secret:
+            message = "The request body must contain the following parameter: 'client_assertion' or 'client_secret'."
+            raise invalid_client(7000218, message)
+        if not self._identities.knows_secret(principal, str(secret)):
+            raise invalid_client(7000215, f"Invalid client secret provided for app '{principal.client_id}'.")
+        return "secret"
 
     def _challenge(self, code: str, message: str) -> ArmError:
-        authority = f"https://login.microsoftonline.com/{self._principal.tenant_id}"
+        authority = f"{self._authority}/{self._home}"
         error = "invalid_token"
         challenge = f'Bearer authorization_uri="{authority}", error="{error}", error_description="{message}"'
         return ArmError(401, code, message, headers={"WWW-Authenticate": challenge})
 
-    def _audience(self, tenant: str, form: Mapping[str, Any]) -> str:
-        """The audience that the form asks for, once everything else in the form is right."""
-        for name in ("grant_type", "client_id", "client_secret", "scope"):
-            if not form.get(name):
-                message = f"The request body must contain the following parameter: '{name}'."
-                raise SignInRefused(400, "invalid_request", 900144, message)
-        if form["grant_type"] != "client_credentials":
-            message = f"The app requested an unsupported grant type '{form['grant_type']}'."
-            raise SignInRefused(400, "unsupported_grant_type", 70003, message)
-        if tenant.lower() != self._principal.tenant_id:
-            raise SignInRefused(400, "invalid_request", 90002, f"Tenant '{tenant}' not found.")
-        client = str(form["client_id"])
-        if client.lower() != self._principal.client_id:
-            message = f"Application with identifier '{client}' was not found in the directory '{tenant}'."
-            raise SignInRefused(400, "unauthorized_client", 700016, message)
-        # As bytes: compare_digest refuses text that is not ASCII, and what was sent may be anything.
-        if not hmac.compare_digest(str(form["client_secret"]).encode(), self._secret().encode()):
-            message = f"Invalid client secret provided for app '{client}'."
-            raise SignInRefused(401, "invalid_client", 7000215, message)
-        scope = str(form["scope"])
-        # An audience that ends in a slash keeps it before "/.default", so two slashes there are right as well.
-        audience = scope.removesuffix(_DEFAULT_SCOPE).rstrip("/")
-        if not scope.endswith(_DEFAULT_SCOPE) or audience not in AUDIENCES:
-            message = (
-                f"The provided value for the input parameter 'scope' is not valid. The scope {scope} is not valid."
-            )
-            raise SignInRefused(400, "invalid_scope", 70011, message)
-        return audience
+
+def _audience(scope: str, tenant: str) -> str:
+    """The resource that a scope stands for.
+
+    One whose identifier ends in a slash keeps it before ``/.default``, so two slashes there are right as well.
+    """
+    if not scope.endswith(_DEFAULT_SCOPE) or " " in scope:
+        raise SignInRefused(
+            400,
+            "invalid_scope",
+            1002012,
+            f"The provided value for scope {scope} is not valid. Client credential flows must have a scope value with "
+            "/.default suffixed to the resource identifier (application ID URI).",
+        )
+    audience = scope.removesuffix(_DEFAULT_SCOPE)
+    if audience.rstrip("/") not in (*AUDIENCES, *_OTHER_RESOURCES):
+        message = f"The resource principal named {audience} was not found in the tenant named {tenant}."
+        raise SignInRefused(400, "invalid_resource", 500011, message)
+    return audience
 
 
 def routes(context: Context) -> list[web.RouteDef]:
-    """The token endpoint."""
+    """The token endpoint and what leads to it."""
     sign_in = SignIn.of(context)
+
+    def refused(refusal: SignInRefused) -> web.Response:
+        _log.info("sign-in refused: %s %d", refusal.error, refusal.number)
+        stamp = context.clock().strftime("%Y-%m-%d %H:%M:%SZ")
+        return web.json_response(refusal.body(stamp, context.new_id(), context.new_id()), status=refusal.status)
 
     async def token(request: web.Request) -> web.Response:
         form = await request.post()
-        # Caches must not keep the answer (RFC 6749, 5.1).
-        headers = {"Cache-Control": "no-store, no-cache", "Pragma": "no-cache"}
         try:
-            body = sign_in.issue(request.match_info["tenant"], form)
+            body = sign_in.issue(request.match_info["tenant"], form, _authority(request))
+            response = web.json_response(body)
         except SignInRefused as refusal:
-            _log.info("sign-in refused: %s %d", refusal.error, refusal.number)
-            return web.json_response(_error_body(context, refusal), status=refusal.status, headers=headers)
-        return web.json_response(body, headers=headers)
+            response = refused(refusal)
+        # Caches must not keep the answer (RFC 6749, 5.1).
+        response.headers.update({"Cache-Control": "no-store, no-cache", "Pragma": "no-cache"})
+        return response
 
-    return [web.post("/{tenant:[^/]+}/oauth2/v2.0/token", token)]
+    async def configuration(request: web.Request) -> web.Response:
+        tenant = request.match_info["tenant"]
+        try:
+            sign_in.check_tenant(tenant)
+        except SignInRefused as refusal:
+            return refused(refusal)
+        return web.json_response(_configuration(f"{_authority(request)}/{tenant.lower()}"))
+
+    async def keys(_: web.Request) -> web.Response:
+        return web.json_response(dict(sign_in.tokens.keys()))
+
+    async def instance(request: web.Request) -> web.Response:
+        return _instance(request)
+
+    return [
+        web.post("/{tenant:[^/]+}/oauth2/v2.0/token", token),
+        web.get("/{tenant:[^/]+}/v2.0/.well-known/openid-configuration", configuration),
+        web.get("/{tenant:[^/]+}/discovery/v2.0/keys", keys),
+        web.get("/common/discovery/instance", instance),
+    ]
 
 
-def _error_body(context: Context, refusal: SignInRefused) -> dict[str, Any]:
+def _authority(request: web.Request) -> str:
+    return f"{request.scheme}://{request.host}"
+
+
+def _configuration(tenant: str) -> dict[str, Any]:
+    """OpenID Connect Discovery 1.0, section 3, for what there is here. Clients want an authorization endpoint named."""
     return {
-        "error": refusal.error,
-        "error_description": str(refusal),
-        "error_codes": [refusal.number],
-        "timestamp": context.clock().strftime("%Y-%m-%d %H:%M:%SZ"),
-        "trace_id": context.new_id(),
-        "correlation_id": context.new_id(),
+        "issuer": f"{tenant}/v2.0",
+        "token_endpoint": f"{tenant}/oauth2/v2.0/token",
+        "authorization_endpoint": f"{tenant}/oauth2/v2.0/authorize",
+        "jwks_uri": f"{tenant}/discovery/v2.0/keys",
+        "token_endpoint_auth_methods_supported": ["client_secret_post", "private_key_jwt"],
+        "response_types_supported": ["code"],
+        "response_modes_supported": ["query"],
+        "subject_types_supported": ["pairwise"],
+        "id_token_signing_alg_values_supported": ["RS256"],
+        "scopes_supported": ["openid"],
     }
 
 
-def _digest(token: str) -> str:
-    return hashlib.sha256(token.encode()).hexdigest()
+def _instance(request: web.Request) -> web.Response:
+    """Which authorities there are: this one alone.
+
+    A client asks its authority for this only if it was told to; by default it asks login.microsoftonline.com, which
+    knows no Studio, so that clients are to be told ``disable_instance_discovery``.
+    """
+    asked = request.query.get("authorization_endpoint", "").partition("/oauth2/")[0]
+    authority = _authority(request)
+    if asked and not asked.startswith(f"{authority}/"):
+        refusal = SignInRefused(400, "invalid_instance", 50049, "Unknown or invalid instance.")
+        return web.json_response({"error": refusal.error, "error_description": str(refusal)}, status=refusal.status)
+    metadata = {
+        "preferred_network": request.host,
+        "preferred_cache": request.host,
+        "aliases": [request.host],
+    }
+    return web.json_response(
+        {
+            "tenant_discovery_endpoint": f"{asked or authority + '/common'}/v2.0/.well-known/openid-configuration",
+            "api-version": "1.1",
+            "metadata": [metadata],
+        }
+    )

@@ -8,20 +8,14 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    StringConstraints,
-    ValidationError,
-    model_validator,
-)
-from pydantic.alias_generators import to_camel
+from pydantic import BeforeValidator, Field, StringConstraints, ValidationError, model_validator
 
 from reconciler.emulator.behaviour import Behaviour
+from reconciler.emulator.principals import Principal
 from reconciler.emulator.profiles import DOCUMENTED, values_of
 from reconciler.emulator.studio_settings import Limits, Timings
+from reconciler.emulator.studio_types import EnvironmentName, Guid, lower_text
+from reconciler.emulator.studio_types import Section as _Section
 
 _DEFAULT_FILE = "default_studio.yaml"
 
@@ -30,25 +24,11 @@ class StudioFileError(ValueError):
     """The studio file cannot be used; the message lists everything that is wrong with it."""
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, alias_generator=to_camel, populate_by_name=True)
-
-
-def _lower_text(value: object) -> object:
-    return value.lower() if isinstance(value, str) else value
-
-
 Name = Annotated[str, StringConstraints(min_length=1, max_length=260)]
 AccountName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]{3,24}$")]
 ContainerName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9](-?[a-z0-9]){2,62}$")]
 EndpointName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9-]{0,22}[a-z0-9])?$")]
-EnvironmentName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
-Hex32 = Annotated[str, BeforeValidator(_lower_text), StringConstraints(pattern=r"^[0-9a-f]{32}$")]
-Guid = Annotated[
-    str,
-    BeforeValidator(_lower_text),
-    StringConstraints(pattern=r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"),
-]
+Hex32 = Annotated[str, BeforeValidator(lower_text), StringConstraints(pattern=r"^[0-9a-f]{32}$")]
 
 Learner = Literal[
     "Two-Class Logistic Regression",
@@ -230,13 +210,6 @@ class Subscription(_Section):
     resource_groups: tuple[ResourceGroup, ...] = ()
 
 
-class Principal(_Section):
-    """The service principal that may use Azure Resource Manager."""
-
-    tenant_id: Guid
-    client_id: Guid
-
-
 class StudioFile(_Section):
     """A whole local Studio."""
 
@@ -247,6 +220,7 @@ class StudioFile(_Section):
     subscriptions: tuple[Subscription, ...] = ()
     principal: Principal
     profile: str = DOCUMENTED
+    principals: tuple[Principal, ...] = ()
     timings: Timings = Timings()
     limits: Limits = Limits()
     behaviour: Behaviour = Behaviour()
@@ -305,6 +279,8 @@ class StudioFile(_Section):
             ("workspace", [w.id for w in self.workspaces]),
             ("service id", [w.service_id(i) for w in self.workspaces for i in range(len(w.services))]),
             ("subscription", [s.id for s in self.subscriptions]),
+            ("principal", [p.client_id for p in (self.principal, *self.principals)]),
+            ("variable of principals", [name for p in (self.principal, *self.principals) for name in p.variables]),
             *(("resource group", [g.name.lower() for g in group]) for group in groups),
             *(("New service", [s.name.lower() for s in g.web_services]) for group in groups for g in group),
             *(("commitment plan", [p.name.lower() for p in g.commitment_plans]) for group in groups for g in group),

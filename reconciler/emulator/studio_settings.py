@@ -70,6 +70,7 @@ class Timings(Settings):
     )
     provisioning: Duration = timedelta(seconds=1)
     sas_valid_for: Duration = timedelta(hours=24, minutes=5)
+    token_valid_for: Duration = timedelta(hours=1)
     score_timeout: Duration = timedelta(seconds=90)
 
 

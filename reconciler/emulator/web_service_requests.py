@@ -96,7 +96,7 @@ class WebServiceRequests:
 
     def list(self, request: web.Request, prefix: str) -> web.Response:
         """The web services whose ids start with `prefix`."""
-        wanted, url, version = prefix.lower(), base_url(request), request.query["api-version"]
+        wanted, url, version = prefix.lower(), self._execution_url(request), request.query["api-version"]
         return page(
             request,
             self._services,
@@ -151,10 +151,14 @@ class WebServiceRequests:
             # The older contract cannot say where a payload lies, so it shows one of any size [I].
             if blob is not None and has_payload_members(version):
                 account = properties["storageAccount"]["name"]
-                location = self._payloads.location(account, blob, base_url(request))
+                location = self._payloads.location(account, blob, self._execution_url(request))
         shown = replace(service, properties=properties)
-        view = full_view(shown, base_url(request), version, location)
+        view = full_view(shown, self._execution_url(request), version, location)
         return web.json_response(worded(view, self._behaviour))
+
+    def _execution_url(self, request: web.Request) -> str:
+        """Where services execute and blobs lie: other hosts than this one's in Azure, here the port without TLS."""
+        return self._context.server_url if request.scheme == "https" else base_url(request)
 
     # -- writes --------------------------------------------------------------------------------------------------------
 

@@ -21,10 +21,10 @@ from reconciler.azure.definitions import Definitions
 from reconciler.azure.errors import ConnectionStringError
 from reconciler.azure.http import Http
 from reconciler.azure.scoring import Scoring
-from reconciler.azure.sign_in import credential_for
+from reconciler.azure.sign_in import SignIn
 from reconciler.spec.documents import FileInput, SecretReference
 from reconciler.spec.fleet import Fleet
-from reconciler.spec.secrets import MissingSecret, SecretResolver
+from reconciler.spec.secrets import MissingSecret, SecretResolver, read_env_file
 
 
 class Connections:
@@ -44,8 +44,7 @@ class Connections:
     async def __aenter__(self) -> Self:
         self._http = await self._stack.enter_async_context(Http.for_cloud(self.cloud))
         if self.fleet.new_web_services:
-            credential = credential_for(self.cloud, self._http, self._sign_in_secret)
-            await self._stack.enter_async_context(credential)
+            credential = await self._stack.enter_async_context(SignIn(self.cloud, self._sign_in_secret))
             self._definitions = await self._stack.enter_async_context(Definitions(self.cloud, credential))
         return self
 
@@ -129,7 +128,20 @@ class Connections:
         return self._secrets.resolve(reference, base, wanted_for=f"Workspace {workspace}, {field}")
 
     def _sign_in_secret(self, name: str) -> SecretStr:
-        return self._secrets.resolve(SecretReference(env=name), Path(), wanted_for=f"cloud {self.cloud.name}")
+        """What the cloud signs in with: from its env file if it has one, and then from nowhere else.
+
+        ``AZURE_CLIENT_SECRET`` of the environment is often somebody's real one, which no other cloud should see.
+        """
+        asked, env_file = f"cloud {self.cloud.name}", self.cloud.env_file
+        if env_file is None:
+            return self._secrets.resolve(SecretReference(env=name), Path(), wanted_for=asked)
+        value = read_env_file(env_file).get(name)
+        if not value:
+            raise MissingSecret(
+                f"the environment variable {name}, which {asked} refers to, is not set in its env file {env_file}; "
+                "add it there: the environment itself may hold credentials for another cloud, so it is not looked at"
+            )
+        return SecretStr(value)
 
     def input_file(self, model: str, given: FileInput) -> Path:
         """The path of a model's training file: relative ones are meant from the spec file's directory."""

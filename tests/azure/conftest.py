@@ -6,10 +6,12 @@ import os
 import shlex
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -24,6 +26,7 @@ import reconciler
 from reconciler.azure.clouds import Cloud, load_cloud
 from reconciler.azure.http import Http
 from reconciler.azure.retries import Retries
+from reconciler.emulator.certificates import ServerTls, new_authority
 
 Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -145,15 +148,42 @@ class Peer:
 
 @pytest.fixture
 async def peer() -> AsyncIterator[Peer]:
+    async with serving() as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def tls() -> ServerTls:
+    """A certificate authority for loopback, and a server's side of TLS."""
+    return ServerTls(new_authority())
+
+
+@pytest.fixture
+def ca_file(tls: ServerTls, tmp_path: Path) -> Path:
+    """The authority that vouches for `secure_peer`."""
+    path = tmp_path / "ca.pem"
+    path.write_text(tls.authority)
+    return path
+
+
+@pytest.fixture
+async def secure_peer(tls: ServerTls) -> AsyncIterator[Peer]:
+    """A peer that speaks TLS."""
+    async with serving(tls.context) as made:
+        yield made
+
+
+@asynccontextmanager
+async def serving(context: ssl.SSLContext | None = None) -> AsyncIterator[Peer]:
     made = Peer()
     app = web.Application(client_max_size=64 * 1024 * 1024)
     app.router.add_route("*", "/{tail:.*}", made.handle)
     runner = web.AppRunner(app, shutdown_timeout=0, access_log=None)
     await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
+    site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context)
     await site.start()
     host, port = runner.addresses[0][:2]
-    made.url = f"http://{host}:{port}"
+    made.url = f"{'http' if context is None else 'https'}://{host}:{port}"
     yield made
     made.ended.set()
     await runner.cleanup()
@@ -182,10 +212,6 @@ def cloud(peer: Peer) -> Cloud:
         resource_manager_url=peer.url,
         audience="https://management.azure.com/",
         management_base=peer.url,
-        token_url=f"{peer.url}/tenant-1/oauth2/v2.0/token",
-        tenant_id="tenant-1",
-        client_id_env="CLIENT_ID",
-        client_secret_env="CLIENT_SECRET",
         settle=timedelta(0),
         poll=timedelta(0),
         allow_http=True,

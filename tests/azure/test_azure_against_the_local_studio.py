@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import copy
+from dataclasses import replace
 from datetime import timedelta
 
 import jsonpatch
 import pytest
+from pydantic import SecretStr
 
 from reconciler.azure.batch import BatchExecution, BatchRequest, JobState, StoredBlob
 from reconciler.azure.blobs import Blobs
@@ -16,7 +18,7 @@ from reconciler.azure.definitions import Definitions, api_location, find_trained
 from reconciler.azure.errors import NotFound, ServiceError, SignInError
 from reconciler.azure.http import Http
 from reconciler.azure.scoring import Scoring, answers_digest, probe_rows
-from reconciler.azure.sign_in import credential_for
+from reconciler.azure.sign_in import SignIn
 
 WORKSPACE = "3ad1c2b4e5f60718293a4b5c6d7e8f90"
 GROUP = "/subscriptions/6f1d7c1e-8a53-4c56-9a0e-2f6f6f0d4b11/resourceGroups/contoso-ml"
@@ -25,6 +27,7 @@ RESOURCE_ID = f"{SERVICES}/BreastCancer"
 TRAINING = "Breast Cancer [training exp.]"
 PREDICTIVE = "Breast Cancer [predictive exp.]"
 MODEL = "Breast Cancer [trained model]"
+READER = "4e2f6a18-90b3-4f0d-9d57-6c8a1b2e3f40"
 
 
 @pytest.fixture
@@ -46,9 +49,9 @@ async def blobs(local_studio):
 
 
 @pytest.fixture
-async def definitions(local_studio, http):
+async def definitions(local_studio):
     async with (
-        credential_for(local_studio.cloud, http, local_studio.secret) as credential,
+        SignIn(local_studio.cloud, local_studio.secret) as credential,
         Definitions(local_studio.cloud, credential) as opened,
     ):
         yield opened
@@ -179,12 +182,35 @@ async def test_a_wrong_token_is_a_sign_in_error(local_studio, http):
         await stranger.list_services()
 
 
-async def test_a_wrong_client_is_a_sign_in_error(local_studio, http):
-    credential = credential_for(local_studio.cloud, http, lambda _: local_studio.secret("AZURE_CLIENT_ID"))
-
-    async with Definitions(local_studio.cloud, credential) as stranger:
-        with pytest.raises(SignInError, match="sign in to local"):
+async def test_a_wrong_client_is_a_sign_in_error(local_studio):
+    async with (
+        SignIn(local_studio.cloud, lambda _: local_studio.secret("AZURE_CLIENT_ID")) as credential,
+        Definitions(local_studio.cloud, credential) as stranger,
+    ):
+        with pytest.raises(SignInError, match="sign in to local: 401 invalid_client: AADSTS7000215"):
             await stranger.get(RESOURCE_ID)
+
+
+async def test_a_client_without_the_right_role_is_told_what_it_lacks(local_studio):
+    reader = {"AZURE_CLIENT_ID": SecretStr(READER), "AZURE_CLIENT_SECRET": local_studio.secret("READER_CLIENT_SECRET")}
+    async with (
+        SignIn(local_studio.cloud, reader.__getitem__) as credential,
+        Definitions(local_studio.cloud, credential) as opened,
+    ):
+        definition = await opened.get(RESOURCE_ID)
+        with pytest.raises(
+            SignInError, match=r"403 AuthorizationFailed: .*Microsoft\.MachineLearning/webServices/write"
+        ):
+            await opened.patch(RESOURCE_ID, update_body(definition))
+
+
+async def test_resource_manager_over_plain_http_on_loopback_takes_the_same_token(local_studio, definitions):
+    """As through a proxy in front of it."""
+    plain = replace(local_studio.cloud, resource_manager_url=local_studio.cloud.management_url("x"))
+    async with SignIn(plain, local_studio.secret) as credential, Definitions(plain, credential) as opened:
+        definition = await opened.get(RESOURCE_ID)
+        assert definition == await definitions.get(RESOURCE_ID)
+        await opened.patch(RESOURCE_ID, update_body(definition))
 
 
 async def test_a_missing_new_service_is_not_found(definitions):

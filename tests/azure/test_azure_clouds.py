@@ -15,10 +15,10 @@ CONTENT: dict[str, Any] = {
     "formatVersion": "1.0",
     "name": "local",
     "managementUrl": "http://127.0.0.1:7001/",
-    "resourceManagerUrl": "http://127.0.0.1:7001",
+    "resourceManagerUrl": "https://127.0.0.1:7002/",
     "audience": "https://management.azure.com/",
     "signIn": {
-        "tokenUrl": "http://127.0.0.1:7001/{tenant}/oauth2/v2.0/token",
+        "authority": "https://127.0.0.1:7002",
         "tenantId": "t-1",
         "clientId": {"env": "AZURE_CLIENT_ID"},
         "clientSecret": {"env": "AZURE_CLIENT_SECRET"},
@@ -75,13 +75,25 @@ def test_a_cloud_file_is_read(write):
 
     assert cloud.name == "local"
     assert cloud.management_url("anywhere") == "http://127.0.0.1:7001"
-    assert cloud.resource_manager_url == "http://127.0.0.1:7001"
+    assert cloud.resource_manager_url == "https://127.0.0.1:7002"
     assert cloud.scope == "https://management.azure.com/.default"
-    assert cloud.token_url == "http://127.0.0.1:7001/t-1/oauth2/v2.0/token"
+    assert (cloud.authority, cloud.tenant_id) == ("https://127.0.0.1:7002", "t-1")
     assert (cloud.client_id_env, cloud.client_secret_env) == ("AZURE_CLIENT_ID", "AZURE_CLIENT_SECRET")
     assert cloud.env_file == path.parent / "emulator.env"
     assert (cloud.settle, cloud.poll) == (timedelta(seconds=3), timedelta(seconds=0.2))
     assert cloud.allow_http
+
+
+def test_a_certificate_authority_is_named_relative_to_the_cloud_file(write, ca_file):
+    cloud = load_cloud(write(CONTENT | {"caFile": ca_file.name}))
+
+    assert cloud.ca_file == ca_file
+
+
+def test_an_authority_without_a_client_leaves_it_to_the_default_chain(write):
+    cloud = load_cloud(write(CONTENT | {"signIn": {"authority": "https://login.chinacloudapi.cn/"}}))
+
+    assert (cloud.authority, cloud.tenant_id, cloud.client_id_env) == ("https://login.chinacloudapi.cn", None, None)
 
 
 def test_members_of_a_later_minor_version_are_ignored(write):
@@ -97,7 +109,7 @@ def test_without_sign_in_and_paces_the_real_ones_hold(write):
 
     cloud = load_cloud(write(content))
 
-    assert cloud.token_url is None
+    assert (cloud.authority, cloud.tenant_id, cloud.ca_file) == (PUBLIC.authority, None, None)
     assert cloud.env_file is None
     assert (cloud.settle, cloud.poll) == (timedelta(seconds=30), timedelta(seconds=5))
 
@@ -118,7 +130,13 @@ def test_without_sign_in_and_paces_the_real_ones_hold(write):
         ({"pollSeconds": True}, "pollSeconds must be a number of seconds"),
         ({"signIn": 1}, "signIn must be an object"),
         ({"signIn": CONTENT["signIn"] | {"clientSecret": "literal"}}, 'signIn.clientSecret must be {"env": "NAME"}'),
-        ({"signIn": CONTENT["signIn"] | {"tokenUrl": "http://login.example/x"}}, "signIn.tokenUrl uses http"),
+        ({"signIn": {"authority": "http://login.example/x"}}, "signIn.authority uses http"),
+        ({"signIn": {"authority": "http://127.0.0.1:7001"}}, "signIn.authority must be an https URL"),
+        ({"signIn": {"tenantId": "t-1"}}, "signIn.authority is missing"),
+        ({"signIn": {"authority": "https://login.example", "tenantId": "t-1"}}, "signIn.clientId must be"),
+        ({"caFile": "ca.pem"}, "ca.pem, which does not exist"),
+        ({"caFile": "cloud.json"}, "cloud.json, which holds no certificate in PEM"),
+        ({"caFile": 1}, "caFile must be a text"),
     ],
 )
 def test_a_wrong_member_of_a_cloud_file_is_named(write, change, words):

@@ -245,12 +245,49 @@ async def test_a_token_does_not_follow_a_link_to_another_host(peer, definitions)
         await definitions.patch(ID, {})
 
 
-async def test_http_is_refused_unless_the_cloud_file_allows_it(peer, cloud, credential):
-    async with Definitions(replace(cloud, allow_http=False), credential) as definitions:
+@pytest.fixture
+async def secure(secure_peer, cloud, credential, ca_file):
+    """Definitions of a Resource Manager that speaks TLS, with an authority that no system knows."""
+    cloud = replace(cloud, resource_manager_url=secure_peer.url, ca_file=ca_file)
+    async with Definitions(cloud, credential, retries=Retries(backoff=0)) as made:
+        yield made
+
+
+async def test_with_its_authority_a_server_is_trusted_and_keeps_its_connection(secure_peer, secure):
+    secure_peer.on("GET", ID, secure_peer.says({}))
+
+    for _ in range(3):
+        await secure.get(ID)
+
+    assert len(secure_peer.connections) == 1
+
+
+async def test_without_its_authority_a_server_is_not_trusted(secure_peer, cloud, credential):
+    cloud = replace(cloud, resource_manager_url=secure_peer.url)
+    async with Definitions(cloud, credential, retries=Retries(backoff=0)) as definitions:
+        with pytest.raises(Unreachable, match="certificate verify failed"):
+            await definitions.get(ID)
+
+    assert secure_peer.seen == []
+
+
+async def test_from_tls_no_token_follows_a_link_without_it(secure_peer, secure):
+    plain = secure_peer.url.replace("https://", "http://")
+    secure_peer.on("PATCH", ID, secure_peer.says({}, Azure_AsyncOperation=f"{plain}{OPERATION}"))
+
+    with pytest.raises(SignInError, match="without TLS"):
+        await secure.patch(ID, {})
+
+    assert len(secure_peer.seen) == 1
+
+
+async def test_http_is_refused_but_on_loopback(cloud, credential):
+    """A cloud file can't say so; this is the second lock."""
+    async with Definitions(replace(cloud, resource_manager_url="http://arm.example"), credential) as definitions:
         with pytest.raises(SignInError, match="without TLS"):
             await definitions.get(ID)
 
-    assert peer.seen == []
+    assert credential.scopes == []
 
 
 async def test_a_sign_in_that_fails_is_said_as_it_is(peer, definitions, credential):

@@ -318,6 +318,10 @@ def test_it_says_where_it_is_in_one_line_and_ends_when_it_is_told(
         "AZURE_TENANT_ID",
         "AZURE_CLIENT_ID",
         "AZURE_CLIENT_SECRET",
+        "AZURE_AUTHORITY_HOST",
+        "AZURE_CLIENT_CERTIFICATE_PATH",
+        "AZURE_FEDERATED_TOKEN_FILE",
+        "READER_CLIENT_SECRET",
     }
     emulator.process.send_signal(number)
     assert emulator.process.wait(10) == 0

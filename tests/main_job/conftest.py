@@ -136,7 +136,8 @@ class Studio:
             "client_secret": secrets["AZURE_CLIENT_SECRET"],
             "scope": cloud["audience"] + ".default",
         }
-        url = cloud["signIn"]["tokenUrl"].replace("{tenant}", cloud["signIn"]["tenantId"])
+        # The same endpoint as that of the authority, without TLS.
+        url = f"{self.url}/{cloud['signIn']['tenantId']}/oauth2/v2.0/token"
         with build_opener(ProxyHandler({})).open(Request(url, data=urlencode(form).encode()), timeout=30) as reply:
             token: str = json.load(reply)["access_token"]
         return token

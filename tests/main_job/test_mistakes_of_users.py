@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import shutil
 import socket
 from collections.abc import Callable
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +28,10 @@ def _blocked(plan: dict[str, Any]) -> dict[str, str]:
 
 
 def _own_cloud(desk: Any, change: Callable[[str], str] = str, *, without: str = "") -> None:
-    """Give the user a cloud file and an env file of their own, in their directory."""
+    """Give the user a cloud file and what it names, in their directory."""
     desk.cloud_file = desk.home / "cloud.json"
+    ca_file = json.loads(desk.studio.cloud_file.read_text())["caFile"]
+    shutil.copy(desk.studio.cloud_file.parent / ca_file, desk.home)
     desk.cloud_file.write_text(change(desk.studio.cloud_file.read_text()))
     lines = desk.studio.env_file.read_text().splitlines()
     kept = [line for line in lines if not without or without not in line]
@@ -85,6 +89,15 @@ def test_a_missing_secret_is_named_with_who_asks_for_it(
         assert f"the environment variable {variable}, which {asks} refers to, is not set" in reason
 
 
+def test_real_credentials_in_the_environment_are_not_what_signs_in(
+    bystander: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("AZURE_TENANT_ID", "AZURE_CLIENT_ID", "AZURE_CLIENT_SECRET", "AZURE_AUTHORITY_HOST"):
+        monkeypatch.setenv(name, "somebody-s-real-one")
+
+    assert {} == _blocked(bystander.plan())
+
+
 def test_a_wrong_connection_string_is_named_by_its_field_and_not_repeated(
     bystander: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -125,7 +138,9 @@ def test_a_service_that_is_down_is_said_to_be_unreachable(bystander: Any) -> Non
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))  # Bound and not listening: whoever connects is refused.
         address = f"127.0.0.1:{closed.getsockname()[1]}"
-        _own_cloud(bystander, lambda text: text.replace(bystander.studio.url, f"http://{address}"))
+        secure = json.loads(bystander.studio.cloud_file.read_text())["resourceManagerUrl"]
+        down = {bystander.studio.url: f"http://{address}", secure: f"https://{address}"}
+        _own_cloud(bystander, lambda text: reduce(lambda text, url: text.replace(url, down[url]), down, text))
 
         reasons = _blocked(bystander.plan(code=1))
 

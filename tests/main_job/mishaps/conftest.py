@@ -181,9 +181,13 @@ def rig(shared: Studio, proxy: Proxy, tmp_path: Path, request: pytest.FixtureReq
     home = tmp_path / "home"
     home.mkdir()
     cloud = json.loads(shared.cloud_file.read_text().replace(shared.url, proxy.url))
+    beside = {
+        "caFile": str(shared.cloud_file.parent / cloud["caFile"]),
+        "envFile": str(shared.env_file),
+        # Without TLS, as the proxy speaks none; signing in goes straight to the Studio.
+        "resourceManagerUrl": proxy.url,
+    }
     cloud_file = tmp_path / "cloud.json"
-    cloud_file.write_text(
-        json.dumps({**cloud, "envFile": str(shared.env_file), "settleSeconds": 1.0, "pollSeconds": 0.05})
-    )
+    cloud_file.write_text(json.dumps({**cloud, **beside, "settleSeconds": 1.0, "pollSeconds": 0.05}))
     name = hashlib.sha256(request.node.nodeid.encode()).hexdigest()[:8]
     return Rig(home, shared, cloud_file=cloud_file, proxy=proxy, name=name)
