@@ -254,10 +254,10 @@ class Definitions:
 
 def _failed_operation(call: Call, error: HttpResponseError) -> ServiceError:
     """What a failed operation says, in ``error`` or, as the spec has it, in ``errorInfo`` (new-protocol 3)."""
-    body = read_error_body(body_of(error))
+    body = read_error_body(redact(body_of(error), call.secrets))
     message = body.message if body.structured else "and does not say why"
     return ServiceError(
-        f"the operation failed: {redact(message, call.secrets)}",
+        f"the operation failed: {message}",
         operation=call.operation,
         code=body.code,
         detail_codes=body.detail_codes,

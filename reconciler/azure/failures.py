@@ -195,11 +195,12 @@ def error_of(
             the service's, from a host of which nothing else was ever heard, means that the service is gone.
         now: The time (seconds since the epoch) that a date in ``Retry-After`` is counted from.
     """
-    body = read_error_body(text)
+    # Before it is cut to length: a part of a secret would not be known for one.
+    body = read_error_body(redact(text, call.secrets))
     code = body.code or headers.get("x-ms-error-code", "")  # storage answers a HEAD with the header alone
     codes = {code.lower(), *(detail.lower() for detail in body.detail_codes)}
     kind: type[ServiceError]
-    message = redact(body.message, call.secrets)
+    message = body.message
     if status in {404, 410} and not body.structured and not host_is_alive:
         kind, message = Retired, f"{call.host} answers {status} to everything: {RETIREMENT}"
     elif codes & _NO_PROVIDER:
@@ -215,7 +216,7 @@ def error_of(
         operation=call.operation,
         status=status,
         code=redact(code, call.secrets),
-        detail_codes=tuple(redact(detail, call.secrets) for detail in body.detail_codes),
+        detail_codes=body.detail_codes,
         request_id=request_id_of(headers, call.own_id),
         retry_after=seconds_after(headers, now),
     )
@@ -228,7 +229,7 @@ def connection_error(call: Call, error: AzureError) -> ServiceError:
     decides.
     """
     inner = error.inner_exception or error.__cause__
-    reason = redact(_reason(inner, error), call.secrets)
+    reason = _shortened(redact(_reason(inner, error), call.secrets))
     kind: type[ServiceError]
     if isinstance(inner, _NEVER_CONNECTED) or isinstance(error, ServiceRequestTimeoutError):
         kind, message = Unreachable, f"no connection to {call.host}: {reason}"
@@ -260,7 +261,7 @@ def _reason(inner: BaseException | None, error: AzureError) -> str:
     if number is not None and number > 0:
         return os.strerror(number)  # asyncio's own text repeats the address instead
     text = (getattr(cause, "strerror", None) or str(cause)).strip()
-    return _shortened(text) or type(cause).__name__
+    return text or type(cause).__name__
 
 
 def translated(call: Call, error: AzureError) -> ServiceError:
@@ -271,7 +272,7 @@ def translated(call: Call, error: AzureError) -> ServiceError:
         headers: Mapping[str, str] = getattr(error.response, "headers", {})
         return error_of(call, error.status_code or 0, body_of(error), headers)
     kind = SignInError if isinstance(error, ClientAuthenticationError) else InvalidReply
-    return kind(_shortened(error.message), operation=call.operation)
+    return kind(_shortened(redact(error.message, call.secrets)), operation=call.operation)
 
 
 def body_of(error: HttpResponseError) -> str:
