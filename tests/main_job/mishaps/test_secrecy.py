@@ -166,6 +166,11 @@ def test_no_secret_is_left_by_wrong_secrets(
             account_key(storage),
         ),
     }
+    for name, values in wrong.items():
+        for value in values:
+            with monkeypatch.context() as patch:
+                patch.setenv(name, value)
+                rig.run("--yes", code=1)
     cloud = json.loads(rig.cloud_file.read_text())
     env_file = tmp_path / "wrong.env"
     # A cloud signs in with what its env file has, whatever the environment says.
@@ -173,11 +178,6 @@ def test_no_secret_is_left_by_wrong_secrets(
     rig.cloud_file.write_text(json.dumps({**cloud, "envFile": str(env_file)}))
     rig.run("--yes", code=5)  # without its sign-in only the New web service fails
     rig.cloud_file.write_text(json.dumps(cloud))
-    for name, values in wrong.items():
-        for value in values:
-            with monkeypatch.context() as patch:
-                patch.setenv(name, value)
-                rig.run("--yes", code=1)
     rig.run("history")
     rig.run("status", "--output", "json")
 
