@@ -167,6 +167,10 @@ class BlobService:
             blob=blob,
         )
 
+    def key(self, account: str) -> str:
+        """An account's key, in base64."""
+        return self._accounts[account]
+
     def create_container(self, account: str, container: str) -> None:
         """Make an empty private container; one that exists is left alone."""
         try:
