@@ -119,7 +119,8 @@ class Conditions:
 
 
 def _same(given: str, found: Stamped) -> bool:
-    return given == "*" or given.strip('"') == found.etag.strip('"')
+    # Several ETags may be given, with commas between them.
+    return given == "*" or any(each.strip().strip('"') == found.etag.strip('"') for each in given.split(","))
 
 
 def _date(headers: Mapping[str, str], name: str) -> datetime | None:

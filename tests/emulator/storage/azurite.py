@@ -20,7 +20,7 @@ from pathlib import Path
 import pytest
 
 VERSION = "3.35.0"
-"""The newest one that runs on every Node since 10; later ones want Node 21 and more."""
+"""The last one whose package asks for no more than Node 10; the next ones ask for 21 and 22."""
 
 ACCOUNT = "contosostore"
 KEY = "YXp1cml0ZS1pcy1ub3QtdGhlLWJ1aWx0LWluLWFjY291bnQ="

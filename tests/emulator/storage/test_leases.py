@@ -8,6 +8,10 @@ import pytest
 from azure.core.exceptions import HttpResponseError
 from azure.storage.blob.aio import BlobLeaseClient, BlobServiceClient
 
+from reconciler.emulator import leases
+from reconciler.emulator.blob_store import BlobStore
+from reconciler.emulator.documents import Documents
+
 OTHER = str(uuid4())
 
 
@@ -179,6 +183,22 @@ async def test_a_lease_expires_and_is_renewed_unless_somebody_wrote(account, our
     account.clock.ahead += timedelta(seconds=15)
     await our_blob.upload_blob(b"2", overwrite=True)
     assert await refusal(lease.renew()) == (409, "LeaseIdMismatchWithLeaseOperation")
+
+
+async def test_a_lease_survives_a_restart(account, tmp_path):
+    """Leases are kept like everything else, so a stop does not hand a blob to somebody else."""
+    documents = Documents.open(tmp_path / "state")
+    store = BlobStore(documents, tmp_path / "files", clock=account.clock, new_id=lambda: uuid4().hex)
+    lease = leases.broken(leases.acquired(leases.NO_LEASE, OTHER, 60, account.clock()), 30, account.clock())
+    store.create_container("studiostore", "models", "", {})
+    store.set_container_lease("studiostore", "models", lease)
+    documents.close()
+
+    documents = Documents.open(tmp_path / "state")
+    again = BlobStore(documents, tmp_path / "files", clock=account.clock, new_id=lambda: uuid4().hex)
+
+    assert again.container("studiostore", "models").lease == lease
+    documents.close()
 
 
 async def test_a_break_never_makes_a_lease_longer(account, our_blob):
