@@ -137,7 +137,7 @@ class BatchExecution:
 
     def _token_without_key(self, base: str, container: str, where: BlobReference) -> str:
         for account in self._context.studio.storage_accounts:
-            if base == f"{self._context.server_url}/{account.name}/":
+            if base == f"{self._context.storage.url(account.name, self._context.server_url)}/":
                 valid_for = self._context.studio.timings.sas_valid_for
                 return self._context.storage.sign(account.name, container, permissions="rl", valid_for=valid_for)
         # An account whose key is not known here: the caller's own token.

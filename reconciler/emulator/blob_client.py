@@ -14,13 +14,14 @@ from urllib.parse import urlsplit
 import aiohttp
 from azure.core.exceptions import (
     HttpResponseError,
+    ResourceExistsError,
     ResourceNotFoundError,
     ServiceRequestError,
     ServiceResponseError,
 )
 from azure.core.pipeline.transport import AioHttpTransport
 from azure.storage.blob.aio import BlobClient as AzureBlobClient
-from azure.storage.blob.aio import LinearRetry
+from azure.storage.blob.aio import ContainerClient, LinearRetry
 
 from reconciler.emulator.faults.visits import OWN_CALL_HEADER
 
@@ -126,6 +127,26 @@ class BlobClient:
         except (HttpResponseError, ServiceRequestError, ServiceResponseError) as error:
             raise _access_error(error, reference) from None
 
+    async def create_container(self, connection_string: str, container: str) -> None:
+        """Make an empty private container; one that exists is left alone.
+
+        Raises:
+            BlobAccessError: see there.
+        """
+        try:
+            client = ContainerClient.from_connection_string(connection_string, container, **self._options())
+        except ValueError:
+            raise _no_connection_string() from None
+        try:
+            await client.create_container()
+        except ResourceExistsError as error:
+            # A container that is being deleted exists as well, and goes on doing so for some time.
+            found = _access_error(error, BlobReference(container))
+            if found.code != "ContainerAlreadyExists":
+                raise found from None
+        except (HttpResponseError, ServiceRequestError, ServiceResponseError) as error:
+            raise _access_error(error, BlobReference(container)) from None
+
     async def exists(self, reference: BlobReference) -> bool:
         """Whether the blob is there; a missing container counts as a missing blob.
 
@@ -185,15 +206,9 @@ class BlobClient:
             )
         return self._session
 
-    def _open(self, reference: BlobReference) -> AzureBlobClient:
-        container, _, name = reference.relative_location.strip().lstrip("/").partition("/")
-        if not container or not name:
-            raise BlobAccessError(
-                "InputBlobRelativeLocationInvalid",
-                f"a relative location is container/blob, not {reference.relative_location!r}",
-            )
-        # The session is shared, so nothing here needs to be closed: the pipeline owns no connection.
-        options: dict[str, Any] = {
+    def _options(self) -> dict[str, Any]:
+        # The session is shared, so no client needs to be closed: the pipeline owns no connection.
+        return {
             "transport": AioHttpTransport(session=self._connections(), session_owner=False),
             "retry_policy": LinearRetry(backoff=1, retry_total=2, random_jitter_range=0),
             # A larger piece would go through the event loop in one go; aiohttp warns of it.
@@ -202,16 +217,22 @@ class BlobClient:
             "connection_timeout": _CONNECT_SECONDS,
             "read_timeout": _READ_SECONDS,
         }
+
+    def _open(self, reference: BlobReference) -> AzureBlobClient:
+        container, _, name = reference.relative_location.strip().lstrip("/").partition("/")
+        if not container or not name:
+            raise BlobAccessError(
+                "InputBlobRelativeLocationInvalid",
+                f"a relative location is container/blob, not {reference.relative_location!r}",
+            )
+        options = self._options()
         if reference.connection_string is not None:
             try:
                 return AzureBlobClient.from_connection_string(
                     reference.connection_string, container_name=container, blob_name=name, **options
                 )
             except ValueError:
-                # The library's own sentence may repeat a part of the connection string.
-                raise BlobAccessError(
-                    "InvalidBlobConnectionString", "the connection string is not one of a storage account"
-                ) from None
+                raise _no_connection_string() from None
         if not reference.base_location:
             raise BlobAccessError(
                 "MissingInputBlobInformation", "neither a connection string nor a base location is given"
@@ -233,6 +254,11 @@ class BlobClient:
             credential=token or None,
             **options,
         )
+
+
+def _no_connection_string() -> BlobAccessError:
+    # In own words: the library's sentence may repeat a part of the connection string.
+    return BlobAccessError("InvalidBlobConnectionString", "the connection string is not one of a storage account")
 
 
 def _place(reference: BlobReference) -> str:

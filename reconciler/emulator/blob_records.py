@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from reconciler.emulator.content_files import Piece
 from reconciler.emulator.documents import Document
+from reconciler.emulator.leases import NO_LEASE, Lease, lease_of
 from reconciler.emulator.storage_errors import StorageError
 
 
@@ -21,6 +22,7 @@ class Container:
     modified: datetime
     public: str
     metadata: Mapping[str, str]
+    lease: Lease = NO_LEASE
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,8 @@ class Blob:
         headers: stored content headers, such as Content-Type and Content-MD5.
         metadata: the user's own names and values.
         blocks: id and length of each block, in their order; empty for a blob put in one piece.
+        lease: its lease, past or present.
+        copied: headers that tell how it was copied from another; empty if it was not.
     """
 
     name: str
@@ -48,6 +52,8 @@ class Blob:
     headers: Mapping[str, str]
     metadata: Mapping[str, str]
     blocks: Sequence[tuple[str, int]]
+    lease: Lease = NO_LEASE
+    copied: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -56,6 +62,18 @@ class BlobPage:
 
     entries: Sequence[Blob | str]
     next_marker: str
+
+
+def container_of(name: str, document: Mapping[str, Any]) -> Container:
+    """Read a container from its document."""
+    return Container(
+        name=name,
+        etag=document["etag"],
+        modified=datetime.fromisoformat(document["modified"]),
+        public=document["public"],
+        metadata=document["metadata"],
+        lease=lease_of(document),
+    )
 
 
 def blob_of(name: str, document: Mapping[str, Any]) -> Blob:
@@ -70,6 +88,8 @@ def blob_of(name: str, document: Mapping[str, Any]) -> Blob:
         headers=document["headers"],
         metadata=document["metadata"],
         blocks=[(block_id, length) for block_id, length in document["blocks"]],
+        lease=lease_of(document),
+        copied=document.get("copied", {}),
     )
 
 

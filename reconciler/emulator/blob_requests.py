@@ -6,23 +6,23 @@ import asyncio
 import base64
 import binascii
 import re
-from datetime import datetime
-from email.utils import parsedate_to_datetime
 from typing import Final
 
 from aiohttp import web
 
+from reconciler.emulator import leases
 from reconciler.emulator.blob_records import Blob
+from reconciler.emulator.conditions import Conditions
 from reconciler.emulator.content_files import Content
 from reconciler.emulator.faults.visits import reply_must_be_whole
 from reconciler.emulator.storage_errors import StorageError
-from reconciler.emulator.storage_exchange import Exchange, metadata_headers
+from reconciler.emulator.storage_exchange import Exchange, lease_headers, metadata_headers
 from reconciler.emulator.storage_xml import block_list, http_date, parse_block_list
 
 _SEND_SIZE: Final = 1 << 20
 _BLOCK_LIST_LIMIT: Final = 16 << 20
 _LONGEST_NAME: Final = 1024
-_STORED_HEADERS: Final = (
+STORED_HEADERS: Final = (
     "Content-Type",
     "Content-Encoding",
     "Content-Language",
@@ -35,8 +35,6 @@ _RANGE: Final = re.compile(r"bytes=(\d+)-(\d*)")
 async def put_blob(exchange: Exchange) -> web.StreamResponse:
     """Put Blob: a whole block blob."""
     headers = exchange.request.headers
-    if "x-ms-copy-source" in headers:
-        raise StorageError("UnsupportedHeader", "Blobs cannot be copied here: x-ms-copy-source.")
     kind = headers.get("x-ms-blob-type")
     if kind is None:
         raise StorageError("MissingRequiredHeader", "x-ms-blob-type is missing.")
@@ -44,7 +42,7 @@ async def put_blob(exchange: Exchange) -> web.StreamResponse:
         raise StorageError("InvalidHeaderValue", "Only block blobs are kept here: x-ms-blob-type.")
     if len(exchange.blob) > _LONGEST_NAME:
         raise StorageError("OutOfRangeInput", "The blob's name is longer than 1024 characters.")
-    stored = _stored_headers(exchange)
+    stored = stored_headers(exchange)
     blob = await exchange.store.put(
         exchange.account,
         exchange.container,
@@ -52,14 +50,16 @@ async def put_blob(exchange: Exchange) -> web.StreamResponse:
         exchange.chunks(),
         headers={"Content-Type": headers.get("Content-Type", "application/octet-stream")} | stored,
         metadata=exchange.metadata(),
-        precondition=lambda current: _check_write(exchange, current),
-        accept=lambda content: _check_md5(content, headers.get("Content-MD5"), stored.get("Content-MD5")),
+        precondition=lambda current: check_write(exchange, current),
+        accept=lambda content: check_md5(content, headers.get("Content-MD5"), stored.get("Content-MD5")),
     )
-    return exchange.answer(201, _written(blob) | {"Content-MD5": blob.headers["Content-MD5"]})
+    return exchange.answer(201, written(blob) | {"Content-MD5": blob.headers["Content-MD5"]})
 
 
 async def put_block(exchange: Exchange) -> web.StreamResponse:
     """Put Block: a part of a blob to come."""
+    if "x-ms-copy-source" in exchange.request.headers:
+        raise StorageError("UnsupportedHeader", "A block cannot be copied here: x-ms-copy-source.")
     block_id = exchange.request.query.get("blockid", "")
     try:
         valid = 0 < len(base64.b64decode(block_id, validate=True)) <= 64
@@ -67,13 +67,16 @@ async def put_block(exchange: Exchange) -> web.StreamResponse:
         valid = False
     if not valid:
         raise StorageError("InvalidBlockId")
+    current = exchange.store.find(exchange.account, exchange.container, exchange.blob)
+    if current is not None:
+        leases.check_write(current.lease, exchange.lease_id, "Blob", exchange.now)
     content = await exchange.store.put_block(
         exchange.account,
         exchange.container,
         exchange.blob,
         block_id,
         exchange.chunks(),
-        accept=lambda content: _check_md5(content, exchange.request.headers.get("Content-MD5")),
+        accept=lambda content: check_md5(content, exchange.request.headers.get("Content-MD5")),
     )
     return exchange.answer(201, {"Content-MD5": content.md5, "x-ms-request-server-encrypted": "true"})
 
@@ -81,7 +84,7 @@ async def put_block(exchange: Exchange) -> web.StreamResponse:
 async def put_block_list(exchange: Exchange) -> web.StreamResponse:
     """Put Block List: make the blob out of its blocks."""
     wanted = parse_block_list(await exchange.small_body(_BLOCK_LIST_LIMIT))
-    stored = _stored_headers(exchange)
+    stored = stored_headers(exchange)
     blob = await exchange.store.commit(
         exchange.account,
         exchange.container,
@@ -89,14 +92,16 @@ async def put_block_list(exchange: Exchange) -> web.StreamResponse:
         wanted,
         headers={"Content-Type": "application/octet-stream"} | stored,
         metadata=exchange.metadata(),
-        precondition=lambda current: _check_write(exchange, current),
+        precondition=lambda current: check_write(exchange, current),
     )
-    return exchange.answer(201, _written(blob))
+    return exchange.answer(201, written(blob))
 
 
 async def get_block_list(exchange: Exchange) -> web.StreamResponse:
     """Get Block List."""
     blob = exchange.store.find(exchange.account, exchange.container, exchange.blob)
+    if blob is not None:
+        leases.check_read(blob.lease, exchange.lease_id, "Blob", exchange.now)
     waiting = exchange.store.uncommitted(exchange.account, exchange.container, exchange.blob)
     if blob is None and not waiting:
         raise StorageError("BlobNotFound")
@@ -106,35 +111,51 @@ async def get_block_list(exchange: Exchange) -> web.StreamResponse:
         [(i, b["length"]) for i, b in waiting.items()] if which in {"uncommitted", "all"} else (),
     )
     headers = {"x-ms-blob-content-length": str(blob.length if blob else 0)}
-    return exchange.answer_xml(body, headers | (_identity(blob) if blob else {}))
+    return exchange.answer_xml(body, headers | (identity(blob) if blob else {}))
 
 
 async def set_blob_metadata(exchange: Exchange) -> web.StreamResponse:
     """Set Blob Metadata."""
-    blob = _existing(exchange)
-    _check_write(exchange, blob)
-    changed = exchange.store.set_metadata(exchange.account, exchange.container, blob, exchange.metadata())
-    return exchange.answer(200, _written(changed))
+    blob = existing(exchange)
+    check_write(exchange, blob, creates=False)
+    changed = exchange.store.describe(exchange.account, exchange.container, blob, metadata=exchange.metadata())
+    return exchange.answer(200, written(changed))
+
+
+async def get_blob_metadata(exchange: Exchange) -> web.StreamResponse:
+    """Get Blob Metadata."""
+    blob = existing(exchange)
+    _check_read(exchange, blob)
+    return exchange.answer(200, identity(blob) | metadata_headers(blob.metadata))
+
+
+async def set_blob_properties(exchange: Exchange) -> web.StreamResponse:
+    """Set Blob Properties: all content headers, of which those that are not sent are cleared; or none at all."""
+    blob = existing(exchange)
+    check_write(exchange, blob, creates=False)
+    headers = stored_headers(exchange) or blob.headers
+    changed = exchange.store.describe(exchange.account, exchange.container, blob, headers=headers)
+    return exchange.answer(200, identity(changed))
 
 
 async def delete_blob(exchange: Exchange) -> web.StreamResponse:
     """Delete Blob."""
-    _check_conditions(exchange, _existing(exchange), writes=True)
+    _check_change(exchange, existing(exchange))
     exchange.store.delete(exchange.account, exchange.container, exchange.blob)
     return exchange.answer(202, {"x-ms-delete-type-permanent": "true"})
 
 
 async def head_blob(exchange: Exchange) -> web.StreamResponse:
     """Get Blob Properties."""
-    blob = _existing(exchange)
-    _check_conditions(exchange, blob, writes=False)
+    blob = existing(exchange)
+    _check_read(exchange, blob)
     return exchange.answer(200, _description(exchange, blob) | {"Content-Length": str(blob.length)})
 
 
 async def get_blob(exchange: Exchange) -> web.StreamResponse:
     """Get Blob, whole or one range of it."""
-    blob = _existing(exchange)
-    _check_conditions(exchange, blob, writes=False)
+    blob = existing(exchange)
+    _check_read(exchange, blob)
     headers = {**exchange.headers, **_description(exchange, blob)}
     start, end, status = 0, blob.length, 200
     wanted = exchange.request.headers.get("x-ms-range") or exchange.request.headers.get("Range")
@@ -168,19 +189,24 @@ async def get_blob(exchange: Exchange) -> web.StreamResponse:
         return response
 
 
-def _existing(exchange: Exchange) -> Blob:
+def existing(exchange: Exchange) -> Blob:
+    """The blob that the URL names.
+
+    Raises:
+        StorageError: ContainerNotFound or BlobNotFound.
+    """
     blob = exchange.store.find(exchange.account, exchange.container, exchange.blob)
     if blob is None:
         raise StorageError("BlobNotFound")
     return blob
 
 
-def _stored_headers(exchange: Exchange) -> dict[str, str]:
+def stored_headers(exchange: Exchange) -> dict[str, str]:
     """What the request wants the blob's content headers to be, from its x-ms-blob- headers."""
     if "x-ms-structured-body" in exchange.request.headers:
         raise StorageError("UnsupportedHeader", "The body's structure is not known here: x-ms-structured-body.")
     given = {}
-    for name in (*_STORED_HEADERS, "Content-MD5"):
+    for name in (*STORED_HEADERS, "Content-MD5"):
         value = exchange.request.headers.get(f"x-ms-blob-{name.lower()}")
         if value is not None:
             given[name] = value
@@ -190,72 +216,60 @@ def _stored_headers(exchange: Exchange) -> dict[str, str]:
     return given
 
 
-def _check_md5(content: Content, *claimed: str | None) -> None:
+def check_md5(content: Content, *claimed: str | None) -> None:
+    """Compare a content with what the caller says of it.
+
+    Raises:
+        StorageError: Md5Mismatch.
+    """
     for md5 in claimed:
         if md5 is not None and md5 != content.md5:
             raise StorageError("Md5Mismatch")
 
 
-def _check_write(exchange: Exchange, current: Blob | None) -> None:
+def check_write(exchange: Exchange, current: Blob | None, *, creates: bool = True) -> None:
+    """Judge a write to a blob as it is at this moment: by the caller's right, the conditions and the lease.
+
+    Raises:
+        StorageError: UnauthorizedBlobOverwrite, or what `conditions` and `leases` raise.
+    """
     # Permission to create is not permission to overwrite.
     if current is not None and "w" not in exchange.grant.permissions:
         raise StorageError("UnauthorizedBlobOverwrite")
-    _check_conditions(exchange, current, writes=True)
+    _check_change(exchange, current, creates=creates)
 
 
-def _check_conditions(exchange: Exchange, blob: Blob | None, *, writes: bool) -> None:
-    """Judge If-Match, If-None-Match, If-Modified-Since and If-Unmodified-Since.
-
-    Raises:
-        StorageError: BlobAlreadyExists for a write that may only create; else ConditionNotMet, as a 304 for a
-            read of what the caller has already.
-    """
-    headers = exchange.request.headers
-    match, none_match = headers.get("If-Match"), headers.get("If-None-Match")
-    if match is not None and (blob is None or match.strip('"') not in {"*", blob.etag.strip('"')}):
-        raise StorageError("ConditionNotMet")
-    if blob is None:
-        return
-    if none_match == "*" and writes:
-        raise StorageError("BlobAlreadyExists")
-    if none_match is not None and none_match.strip('"') in {"*", blob.etag.strip('"')}:
-        raise StorageError("ConditionNotMet", status=412 if writes else 304)
-    modified = blob.modified.replace(microsecond=0)
-    since, until = _date(exchange, "If-Modified-Since"), _date(exchange, "If-Unmodified-Since")
-    if since is not None and modified <= since:
-        raise StorageError("ConditionNotMet", status=412 if writes else 304)
-    if until is not None and modified > until:
-        raise StorageError("ConditionNotMet")
+def _check_change(exchange: Exchange, current: Blob | None, *, creates: bool = False) -> None:
+    Conditions.of(exchange.request.headers).check_write(current, creates=creates)
+    lease = current.lease if current is not None else leases.NO_LEASE
+    leases.check_write(lease, exchange.lease_id, "Blob", exchange.now)
 
 
-def _date(exchange: Exchange, name: str) -> datetime | None:
-    text = exchange.request.headers.get(name)
-    if text is None:
-        return None
-    try:
-        return parsedate_to_datetime(text)
-    except ValueError:
-        raise StorageError("InvalidHeaderValue", f"{name} is not an HTTP date.") from None
+def _check_read(exchange: Exchange, blob: Blob) -> None:
+    Conditions.of(exchange.request.headers).check_read(blob)
+    leases.check_read(blob.lease, exchange.lease_id, "Blob", exchange.now)
 
 
-def _identity(blob: Blob) -> dict[str, str]:
+def identity(blob: Blob) -> dict[str, str]:
+    """The headers by which conditions know a blob."""
     return {"ETag": blob.etag, "Last-Modified": http_date(blob.modified)}
 
 
-def _written(blob: Blob) -> dict[str, str]:
-    return _identity(blob) | {"x-ms-request-server-encrypted": "true"}
+def written(blob: Blob) -> dict[str, str]:
+    """The headers of an answer to a write."""
+    return identity(blob) | {"x-ms-request-server-encrypted": "true"}
 
 
 def _description(exchange: Exchange, blob: Blob) -> dict[str, str]:
     return {
-        **_identity(blob),
+        **identity(blob),
         **blob.headers,
         **metadata_headers(blob.metadata),
+        **blob.copied,
+        **lease_headers(blob.lease, exchange.now),
         **exchange.grant.overrides,
         "Accept-Ranges": "bytes",
         "x-ms-blob-type": "BlockBlob",
         "x-ms-creation-time": http_date(blob.created),
-        "x-ms-lease-status": "unlocked",
-        "x-ms-lease-state": "available",
         "x-ms-server-encrypted": "true",
     }

@@ -13,9 +13,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO
 
-from reconciler.emulator.blob_records import Blob, BlobPage, Container, blob_of, pieces_of
+from reconciler.emulator.blob_records import Blob, BlobPage, Container, blob_of, container_of, pieces_of
 from reconciler.emulator.content_files import Content, ContentFiles
 from reconciler.emulator.documents import Document, Documents
+from reconciler.emulator.leases import Lease, after_write, lease_document
 from reconciler.emulator.storage_errors import StorageError
 
 Precondition = Callable[[Blob | None], None]
@@ -65,9 +66,7 @@ class BlobStore:
         found = self._containers.get(f"{account}/{name}")
         if found is None:
             raise StorageError("ContainerNotFound")
-        return Container(
-            name, found["etag"], datetime.fromisoformat(found["modified"]), found["public"], found["metadata"]
-        )
+        return container_of(name, found)
 
     def create_container(self, account: str, name: str, public: str, metadata: Mapping[str, str]) -> Container:
         """Make an empty container.
@@ -84,6 +83,22 @@ class BlobStore:
             "metadata": dict(metadata),
         }
         return self.container(account, name)
+
+    def set_container_metadata(self, account: str, name: str, metadata: Mapping[str, str]) -> Container:
+        """Replace a container's metadata, which gives it a new ETag.
+
+        Raises:
+            StorageError: ContainerNotFound.
+        """
+        self.container(account, name)
+        key = f"{account}/{name}"
+        self._containers[key] = {**self._containers[key], "metadata": dict(metadata), **self._stamp()}
+        return self.container(account, name)
+
+    def set_container_lease(self, account: str, name: str, lease: Lease) -> None:
+        """Keep what became of a container's lease; its ETag stays."""
+        key = f"{account}/{name}"
+        self._containers[key] = {**self._containers[key], "lease": lease_document(lease)}
 
     def delete_container(self, account: str, name: str) -> None:
         """Delete a container with all that is in it.
@@ -134,6 +149,8 @@ class BlobStore:
         metadata: Mapping[str, str],
         precondition: Precondition,
         accept: Callable[[Content], None],
+        blocks: Sequence[tuple[str, int]] = (),
+        copied: Mapping[str, str] | None = None,
     ) -> Blob:
         """Write a whole blob, replacing what was there and its uncommitted blocks.
 
@@ -146,6 +163,8 @@ class BlobStore:
             metadata: the user's own names and values.
             precondition: judged before the content is read, and again when it takes effect.
             accept: judges the content once it is there, and raises StorageError to refuse it.
+            blocks: id and length of each block that the content is made of.
+            copied: headers that tell how it was copied, for a copy.
 
         Raises:
             StorageError: ContainerNotFound, or what the two judges raise.
@@ -162,7 +181,8 @@ class BlobStore:
                 content=content,
                 headers={**headers, "Content-MD5": content.md5},
                 metadata=metadata,
-                blocks=(),
+                blocks=blocks,
+                copied=copied or {},
             )
         self._discard(obsolete)
         return blob
@@ -242,11 +262,17 @@ class BlobStore:
         self._discard(obsolete)
         return blob
 
-    def set_metadata(self, account: str, container: str, blob: Blob, metadata: Mapping[str, str]) -> Blob:
-        """Replace a blob's metadata, which gives it a new ETag."""
+    def describe(self, account: str, container: str, blob: Blob, **members: Mapping[str, str]) -> Blob:
+        """Replace a blob's ``metadata`` or its ``headers``, which gives it a new ETag."""
         key = f"{account}/{container}/{blob.name}"
-        self._blobs[key] = {**self._blobs[key], "metadata": dict(metadata), **self._stamp()}
+        lease = lease_document(after_write(blob.lease, self._clock()))
+        self._blobs[key] = {**self._blobs[key], **members, "lease": lease, **self._stamp()}
         return blob_of(blob.name, self._blobs[key])
+
+    def set_lease(self, account: str, container: str, name: str, lease: Lease) -> None:
+        """Keep what became of a blob's lease; its ETag stays."""
+        key = f"{account}/{container}/{name}"
+        self._blobs[key] = {**self._blobs[key], "lease": lease_document(lease)}
 
     def delete(self, account: str, container: str, name: str) -> None:
         """Delete a blob and its uncommitted blocks.
@@ -317,6 +343,7 @@ class BlobStore:
         headers: Mapping[str, str],
         metadata: Mapping[str, str],
         blocks: Sequence[tuple[str, int]],
+        copied: Mapping[str, str] | None = None,
     ) -> tuple[Blob, list[str]]:
         # The second result are contents that nothing refers to any more.
         old = self.find(account, container, name)
@@ -331,6 +358,8 @@ class BlobStore:
                 "headers": dict(headers),
                 "metadata": dict(metadata),
                 "blocks": [list(block) for block in blocks],
+                "lease": lease_document(after_write(old.lease, self._clock())) if old else None,
+                "copied": dict(copied or {}),
                 **stamp,
             }
         if old is None:

@@ -8,9 +8,11 @@ from typing import Final
 
 from aiohttp import web
 
+from reconciler.emulator import leases
 from reconciler.emulator.blob_records import Container
+from reconciler.emulator.conditions import Conditions
 from reconciler.emulator.storage_errors import StorageError
-from reconciler.emulator.storage_exchange import Exchange, metadata_headers
+from reconciler.emulator.storage_exchange import Exchange, lease_headers, metadata_headers
 from reconciler.emulator.storage_xml import blob_list, container_list, http_date
 
 _PUBLIC_ACCESS: Final = ("", "blob", "container")
@@ -27,7 +29,7 @@ async def list_containers(exchange: Exchange) -> web.StreamResponse:
     page = list(islice(found, size + 1))
     following = page[size].name if len(page) > size else ""
     echoed = exchange.echoed(prefix="Prefix", marker="Marker", maxresults="MaxResults")
-    return exchange.answer_xml(container_list(page[:size], exchange.endpoint, echoed, following))
+    return exchange.answer_xml(container_list(page[:size], exchange.endpoint, echoed, following, exchange.now))
 
 
 async def get_account(exchange: Exchange) -> web.StreamResponse:
@@ -47,10 +49,10 @@ async def create_container(exchange: Exchange) -> web.StreamResponse:
 async def get_container(exchange: Exchange) -> web.StreamResponse:
     """Get Container Properties."""
     container = exchange.store.container(exchange.account, exchange.container)
+    leases.check_read(container.lease, exchange.lease_id, "Container", exchange.now)
     headers = _identity(container) | metadata_headers(container.metadata)
+    headers |= lease_headers(container.lease, exchange.now)
     headers |= {
-        "x-ms-lease-status": "unlocked",
-        "x-ms-lease-state": "available",
         "x-ms-has-immutability-policy": "false",
         "x-ms-has-legal-hold": "false",
     }
@@ -59,8 +61,20 @@ async def get_container(exchange: Exchange) -> web.StreamResponse:
     return exchange.answer(200, headers)
 
 
+async def set_container_metadata(exchange: Exchange) -> web.StreamResponse:
+    """Set Container Metadata; a lease does not stand in its way, but an id that is sent must be the lease's."""
+    container = exchange.store.container(exchange.account, exchange.container)
+    Conditions.of(exchange.request.headers).check_write(container, creates=False)
+    leases.check_read(container.lease, exchange.lease_id, "Container", exchange.now)
+    changed = exchange.store.set_container_metadata(exchange.account, exchange.container, exchange.metadata())
+    return exchange.answer(200, _identity(changed))
+
+
 async def delete_container(exchange: Exchange) -> web.StreamResponse:
     """Delete Container; the name is free again at once, where the real service takes half a minute."""
+    container = exchange.store.container(exchange.account, exchange.container)
+    Conditions.of(exchange.request.headers).check_write(container, creates=False)
+    leases.check_write(container.lease, exchange.lease_id, "Container", exchange.now)
     exchange.store.delete_container(exchange.account, exchange.container)
     return exchange.answer(202)
 
@@ -81,6 +95,7 @@ async def list_blobs(exchange: Exchange) -> web.StreamResponse:
         exchange.endpoint,
         exchange.container,
         exchange.echoed(prefix="Prefix", marker="Marker", maxresults="MaxResults", delimiter="Delimiter"),
+        exchange.now,
         with_metadata="metadata" in query.get("include", "").split(","),
     )
     return exchange.answer_xml(body)

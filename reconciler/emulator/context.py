@@ -15,7 +15,7 @@ from reconciler.emulator.studio_file import StudioFile
 
 if TYPE_CHECKING:  # The rooms import this module for their argument; importing them would close a circle.
     from reconciler.emulator.blob_client import BlobClient
-    from reconciler.emulator.storage import BlobService
+    from reconciler.emulator.storage_accounts import StorageAccounts
     from reconciler.emulator.trained_models import TrainedModels
     from reconciler.emulator.workers import Workers
 
@@ -74,7 +74,7 @@ class Context:
         secrets: keys and tokens.
         workers: training and scoring, in processes of their own.
         blobs: reads and writes blobs by reference, over HTTP.
-        storage: the emulator's own Blob service, for seeding and signing.
+        storage: the storage accounts, its own and real ones, for seeding and signing.
         execution: what answers scoring calls and batch jobs.
         models: the emulator's own copies of trained models.
         clock: the time now, with a time zone.
@@ -89,7 +89,7 @@ class Context:
     secrets: Secrets
     workers: "Workers"
     blobs: "BlobClient"
-    storage: "BlobService"
+    storage: "StorageAccounts"
     execution: ExecutionServices
     models: "TrainedModels"
     clock: Callable[[], datetime]

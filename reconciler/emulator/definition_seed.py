@@ -141,7 +141,7 @@ async def _proposal(
         tags={},
         properties=properties,
         keys={"primary": new_key(secrets.token_bytes), "secondary": new_key(secrets.token_bytes)},
-        storage_key=context.secrets.storage_key(account),
+        storage_key=context.storage.key(account),
         commitment_plan=None,
     )
     if isinstance(experiment, TrainingExperiment):
@@ -254,7 +254,8 @@ def training_payload(experiment: TrainingExperiment, schema: Schema) -> Json:
 
 
 def _uri(context: Context, address: BlobAddress) -> str:
-    return f"{context.server_url}/{address.account}/{address.container}/{address.blob}"
+    endpoint = context.storage.url(address.account, context.server_url)
+    return f"{endpoint}/{address.container}/{address.blob}"
 
 
 def _module_asset(name: str) -> Json:

@@ -20,7 +20,20 @@ async def make_initial_models(context: Context, data: TrainingData) -> dict[str,
     made = context.documents.collection("initial-models")
     missing = [experiment for experiment in wanted if experiment.name not in made]
     await asyncio.gather(*(_make(context, data, experiment) for experiment in missing))
-    return {experiment.name: BoundModel(**made[experiment.name]) for experiment in wanted}
+    models = {experiment.name: BoundModel(**made[experiment.name]) for experiment in wanted}
+    for experiment in wanted:
+        await _write_to_real_account(context, experiment, models[experiment.name])
+    return models
+
+
+async def _write_to_real_account(context: Context, experiment: PredictiveExperiment, model: BoundModel) -> None:
+    """Writes a model that was made before its storage account was a real one."""
+    place, seeded = experiment.initial_model.blob, context.documents.collection("seeded")
+    account = context.storage.seeding(place.account)
+    key = f"model/{experiment.name}{account}"
+    if account and key not in seeded:
+        await context.storage.seed(place.account, place.container, place.blob, context.models.read(model.digest))
+        seeded[key] = {}
 
 
 def initial_model(context: Context, experiment: PredictiveExperiment) -> BoundModel:

@@ -60,11 +60,11 @@ class PayloadBlobs:
                 f"The payload is too large to be shown, and '{storage.name}' is no storage account of this Studio."
             )
             raise Unprovisionable("PayloadNotAccessible", message)
-        self._context.storage.create_container(storage.name, CONTAINER)
         connection_string = self._context.storage.connection_string(storage.name, self._context.server_url)
         place = BlobReference(f"{CONTAINER}/{name}", connection_string=connection_string)
         content = json.dumps(payload, separators=(",", ":")).encode()
         try:
+            await self._context.storage.create_container(storage.name, CONTAINER)
             await self._context.blobs.write(place, content)
         except BlobAccessError as error:
             raise Unprovisionable(error.code, f"The payload could not be written: {error.message}.") from error
@@ -73,15 +73,14 @@ class PayloadBlobs:
         """Where a client reads a payload that was kept: a uri with a SAS of its own, and no credentials."""
         valid_for = self._context.studio.timings.sas_valid_for
         token = self._context.storage.sign(account, CONTAINER, blob=name, valid_for=valid_for)
-        return {"uri": f"{base_url}/{account}/{CONTAINER}/{name}{token}", "credentials": ""}
+        endpoint = self._context.storage.url(account, base_url)
+        return {"uri": f"{endpoint}/{CONTAINER}/{name}{token}", "credentials": ""}
 
     def is_key_of(self, storage: StorageAccount) -> bool:
         """Whether a key is the one of the account; also True for an account that is none of the Studio's."""
         if storage.name not in self._accounts():
             return True
-        settings = self._context.storage.connection_string(storage.name, self._context.server_url).split(";")
-        given = storage.key.strip()
-        return any(self._context.secrets.matches(setting, f"AccountKey={given}") for setting in settings)
+        return self._context.secrets.matches(self._context.storage.key(storage.name), storage.key.strip())
 
     def _accounts(self) -> set[str]:
         return {account.name for account in self._context.studio.storage_accounts}

@@ -21,7 +21,7 @@ from aiohttp import web
 from reconciler.emulator import arm, certificates, classic_services, client_files, control, control_access, sign_in
 from reconciler.emulator.batch import BatchExecution
 from reconciler.emulator.batch_jobs import OUTPUT_CONTAINER, BatchJobs
-from reconciler.emulator.blob_client import BlobClient
+from reconciler.emulator.blob_client import BlobAccessError, BlobClient
 from reconciler.emulator.classic_refresh import ApiDocuments
 from reconciler.emulator.context import Context, Secrets
 from reconciler.emulator.documents import Documents, StateInUse, StateUnreadable
@@ -39,6 +39,7 @@ from reconciler.emulator.requestlog import CONTROL_PREFIX, RequestLog, answer_er
 from reconciler.emulator.scoring import Scoring
 from reconciler.emulator.skewed_clock import SkewedClock
 from reconciler.emulator.storage import BlobService
+from reconciler.emulator.storage_accounts import StorageAccounts, real_accounts
 from reconciler.emulator.studio_file import StudioFile, StudioFileError, load_studio
 from reconciler.emulator.trained_models import TrainedModels
 from reconciler.emulator.training_data import TrainingData
@@ -155,7 +156,9 @@ class Studio:
         jobs, data = BatchJobs(context), TrainingData(context)
         classic = classic_services.ClassicServices(context)
         faults = FaultMiddleware(
-            self.faults, self._clock, [account.name for account in self._studio_file.storage_accounts]
+            self.faults,
+            self._clock,
+            [account.name for account in self._studio_file.storage_accounts if account.connection_string is None],
         )
         wording, scoring = ErrorWording(context.studio.behaviour, self._clock), Scoring(context, data)
         guard = control_access.guard(CONTROL_PREFIX)
@@ -200,15 +203,20 @@ class Studio:
         self, documents: Documents, directory: Path, listener: socket.socket, secure: socket.socket
     ) -> Context:
         secrets = Secrets(documents)
-        accounts = {account.name: secrets.storage_key(account.name) for account in self._studio_file.storage_accounts}
-        storage = BlobService(documents, directory / "blobs", accounts, clock=self._clock)
+        accounts = self._studio_file.storage_accounts
+        real = real_accounts(accounts)
+        own_keys = {each.name: secrets.storage_key(each.name) for each in accounts if each.connection_string is None}
+        own = BlobService(documents, directory / "blobs", own_keys, clock=self._clock)
+        blobs = await self._open.enter_async_context(BlobClient())
+        storage = StorageAccounts(own, real, blobs, clock=self._clock)
         seeded = documents.collection("seeded")
-        for account in self._studio_file.storage_accounts:
+        for account in accounts:
             for container in {*account.containers, OUTPUT_CONTAINER}:
                 # A container that a user deleted does not come back at the next start.
-                if f"container/{account.name}/{container}" not in seeded:
-                    storage.create_container(account.name, container)
-                    seeded[f"container/{account.name}/{container}"] = {}
+                key = f"container/{account.name}/{container}{storage.seeding(account.name)}"
+                if key not in seeded:
+                    await storage.create_container(account.name, container)
+                    seeded[key] = {}
         workers = self._workers
         if workers is None:
             workers = await self._open.enter_async_context(Workers())
@@ -219,7 +227,7 @@ class Studio:
             studio=self._studio_file,
             secrets=secrets,
             workers=workers,
-            blobs=await self._open.enter_async_context(BlobClient()),
+            blobs=blobs,
             storage=storage,
             execution=ExecutionServices(documents, self._clock),
             models=TrainedModels(directory / "models", self._clock),
@@ -280,7 +288,7 @@ def run(
     try:
         studio_file = load_studio(studio, profile)
         return asyncio.run(_serve(studio_file, state, port, cloud_file, env_file, faults=faults))
-    except (FaultsFileError, StudioFileError, StateInUse, StateUnreadable, PortTaken) as error:
+    except (BlobAccessError, FaultsFileError, StudioFileError, StateInUse, StateUnreadable, PortTaken) as error:
         sys.stderr.write(f"{error}\n")
         return 1
 

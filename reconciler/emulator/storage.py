@@ -1,8 +1,8 @@
 """The Blob service of the local storage accounts, over HTTP, in path style: ``/account/container/blob``.
 
 What azure-storage-blob needs to keep containers and block blobs, with its errors and its authentication. Left
-out, and refused rather than passed over: append and page blobs, snapshots, versions, leases, copies, tags,
-stored access policies and user delegation keys.
+out, and refused rather than passed over: append and page blobs, snapshots, versions, tags, stored access
+policies and user delegation keys.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
@@ -18,11 +19,13 @@ from uuid import uuid4
 
 from aiohttp import web
 
-from reconciler.emulator import blob_requests, container_requests
+from reconciler.emulator import blob_requests, container_requests, lease_requests
+from reconciler.emulator.blob_copies import BlobCopies, abort_copy
 from reconciler.emulator.blob_store import BlobStore
 from reconciler.emulator.documents import Documents
 from reconciler.emulator.shared_access import (
     SIGNED_VERSION,
+    Grant,
     Level,
     Operation,
     SignedRequest,
@@ -55,6 +58,16 @@ _CONTAINER: Final[Mapping[tuple[str, str, str], tuple[Operation, Handler]]] = {
         Operation(Level.CONTAINER, "d", by_service_sas=False),
         container_requests.delete_container,
     ),
+    ("GET", "container", "metadata"): (_LOOK, container_requests.get_container),
+    ("HEAD", "container", "metadata"): (_LOOK, container_requests.get_container),
+    ("PUT", "container", "metadata"): (
+        Operation(Level.CONTAINER, "w", by_service_sas=False),
+        container_requests.set_container_metadata,
+    ),
+    ("PUT", "container", "lease"): (
+        Operation(Level.CONTAINER, "w", by_service_sas=False),
+        lease_requests.lease_container,
+    ),
     ("GET", "container", "list"): (Operation(Level.CONTAINER, "l"), container_requests.list_blobs),
 }
 _READ: Final = Operation(Level.OBJECT, "r")
@@ -64,6 +77,11 @@ _BLOB: Final[Mapping[tuple[str, str, str], tuple[Operation, Handler]]] = {
     ("PUT", "", "block"): (_WRITE, blob_requests.put_block),
     ("PUT", "", "blocklist"): (_WRITE, blob_requests.put_block_list),
     ("PUT", "", "metadata"): (_WRITE, blob_requests.set_blob_metadata),
+    ("GET", "", "metadata"): (_READ, blob_requests.get_blob_metadata),
+    ("HEAD", "", "metadata"): (_READ, blob_requests.get_blob_metadata),
+    ("PUT", "", "properties"): (_WRITE, blob_requests.set_blob_properties),
+    ("PUT", "", "lease"): (_WRITE, lease_requests.lease_blob),
+    ("PUT", "", "copy"): (_WRITE, abort_copy),
     ("GET", "", "blocklist"): (_READ, blob_requests.get_block_list),
     ("GET", "", ""): (_READ, blob_requests.get_blob),
     ("HEAD", "", ""): (_READ, blob_requests.head_blob),
@@ -105,6 +123,7 @@ class BlobService:
         self._accounts = dict(accounts)
         self._clock = clock
         self._store = BlobStore(documents, directory, clock=clock, new_id=new_id)
+        self._copies = BlobCopies(self._store, frozenset(accounts), self._authorize_read)
 
     def routes(self) -> list[web.RouteDef]:
         """The routes of every account; they match no URL that does not start with an account's name."""
@@ -147,6 +166,10 @@ class BlobService:
             now=self._clock(),
             blob=blob,
         )
+
+    def key(self, account: str) -> str:
+        """An account's key, in base64."""
+        return self._accounts[account]
 
     def create_container(self, account: str, container: str) -> None:
         """Make an empty private container; one that exists is left alone."""
@@ -244,7 +267,21 @@ class BlobService:
             raise StorageError("InvalidResourceName", "A container is named by lower-case letters, digits and hyphens.")
         if container and not container.startswith("$") and not 3 <= len(container) <= 63:
             raise StorageError("OutOfRangeInput", "A container's name has 3 to 63 characters.")
-        return await handler(Exchange(request, self._store, account, container, blob, grant, headers))
+        if handler is blob_requests.put_blob and "x-ms-copy-source" in request.headers:
+            handler = self._copies.copy_blob
+        return await handler(Exchange(request, self._store, account, container, blob, grant, headers, self._clock()))
+
+    def _authorize_read(self, request: SignedRequest, account: str, container: str, blob: str) -> Grant:
+        return authorize(
+            request,
+            _READ,
+            account=account,
+            key=self._accounts[account],
+            container=container,
+            blob=blob,
+            public=self._is_public(account, container, _READ),
+            now=self._clock(),
+        )
 
     def _is_public(self, account: str, container: str, operation: Operation) -> bool:
         try:
@@ -265,7 +302,11 @@ def _operation(request: web.Request, container: str, blob: str) -> tuple[Operati
     key = (request.method, query.get("restype", ""), query.get("comp", ""))
     found = table.get(key)
     if found is not None:
-        return found
+        operation, handler = found
+        if key[2] == "lease" and request.headers.get("x-ms-lease-action", "").lower() == "break":
+            # Whoever may delete a thing may break its lease; its other actions are a writer's.
+            operation = replace(operation, permissions=operation.permissions + "d")
+        return operation, handler
     if any((restype, comp) == key[1:] for _, restype, comp in table):
         raise StorageError("UnsupportedHttpVerb")
     raise StorageError("UnsupportedQueryParameter", "This restype and comp are not known here.")

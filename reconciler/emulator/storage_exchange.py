@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 
 from aiohttp import web
 
 from reconciler.emulator.blob_store import BlobStore
+from reconciler.emulator.leases import Lease
 from reconciler.emulator.shared_access import Grant
 from reconciler.emulator.storage_errors import StorageError
 
-_METADATA: Final = "x-ms-meta-"
+METADATA_PREFIX: Final = "x-ms-meta-"
+_METADATA_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _BODY_CHUNK: Final = 1 << 16
 
 
@@ -28,6 +32,7 @@ class Exchange:
         blob: the blob's name, decoded; empty for a request to a container.
         grant: what the caller may do.
         headers: what every answer carries: request id, version, date.
+        now: the moment of the request.
     """
 
     request: web.Request
@@ -37,6 +42,7 @@ class Exchange:
     blob: str
     grant: Grant
     headers: Mapping[str, str]
+    now: datetime
 
     @property
     def endpoint(self) -> str:
@@ -53,12 +59,27 @@ class Exchange:
         return web.Response(body=body, headers={**self.headers, **(headers or {}), "Content-Type": "application/xml"})
 
     def metadata(self) -> dict[str, str]:
-        """The user's own names and values, from the x-ms-meta- headers."""
-        return {
-            name[len(_METADATA) :]: value
-            for name, value in self.request.headers.items()
-            if name.lower().startswith(_METADATA)
-        }
+        """The user's own names and values, from the x-ms-meta- headers.
+
+        Raises:
+            StorageError: EmptyMetadataKey or InvalidMetadata: a name is that of a C# identifier.
+        """
+        found: dict[str, str] = {}
+        for header, value in self.request.headers.items():
+            if not header.lower().startswith(METADATA_PREFIX):
+                continue
+            name = header[len(METADATA_PREFIX) :]
+            if not name:
+                raise StorageError("EmptyMetadataKey")
+            if not _METADATA_NAME.fullmatch(name):
+                raise StorageError("InvalidMetadata", f"{header} does not end with an identifier.")
+            found[name] = value
+        return found
+
+    @property
+    def lease_id(self) -> str | None:
+        """The lease that the caller says to hold."""
+        return self.request.headers.get("x-ms-lease-id") or None
 
     def chunks(self) -> AsyncIterator[bytes]:
         """The body, as it comes in."""
@@ -95,6 +116,11 @@ class Exchange:
         return {element: self.request.query[name] for name, element in names.items() if name in self.request.query}
 
 
+def lease_headers(lease: Lease, now: datetime) -> dict[str, str]:
+    """The headers that tell of a lease."""
+    return {f"x-ms-lease-{name}": value for name, value in lease.described(now).items()}
+
+
 def metadata_headers(metadata: Mapping[str, str]) -> dict[str, str]:
     """The headers that give a user's own names and values back."""
-    return {f"{_METADATA}{name}": value for name, value in metadata.items()}
+    return {f"{METADATA_PREFIX}{name}": value for name, value in metadata.items()}

@@ -11,6 +11,7 @@ from urllib.parse import quote
 from xml.etree import ElementTree as ET
 
 from reconciler.emulator.blob_records import Blob, BlobPage, Container
+from reconciler.emulator.leases import Lease
 from reconciler.emulator.storage_errors import StorageError
 
 BlockSource = Literal["Committed", "Uncommitted", "Latest"]
@@ -34,7 +35,7 @@ def error_body(error: StorageError, request_id: str, now: datetime) -> bytes:
 
 
 def container_list(
-    containers: Iterable[Container], endpoint: str, echoed: Mapping[str, str], next_marker: str
+    containers: Iterable[Container], endpoint: str, echoed: Mapping[str, str], next_marker: str, now: datetime
 ) -> bytes:
     """The body of List Containers.
 
@@ -43,6 +44,7 @@ def container_list(
         endpoint: the account's URL.
         echoed: those of the request's parameters that the answer repeats, by their XML names.
         next_marker: where the next page starts; empty at the end.
+        now: the present moment, for leases.
     """
     root = ET.Element("EnumerationResults", ServiceEndpoint=endpoint)
     for name, value in echoed.items():
@@ -54,8 +56,7 @@ def container_list(
         properties = ET.SubElement(item, "Properties")
         _leaf(properties, "Last-Modified", http_date(container.modified))
         _leaf(properties, "Etag", container.etag)
-        _leaf(properties, "LeaseStatus", "unlocked")
-        _leaf(properties, "LeaseState", "available")
+        _lease(properties, container.lease, now)
         if container.public:
             _leaf(properties, "PublicAccess", container.public)
         _metadata(item, container.metadata)
@@ -64,9 +65,9 @@ def container_list(
 
 
 def blob_list(
-    page: BlobPage, endpoint: str, container: str, echoed: Mapping[str, str], *, with_metadata: bool
+    page: BlobPage, endpoint: str, container: str, echoed: Mapping[str, str], now: datetime, *, with_metadata: bool
 ) -> bytes:
-    """The body of List Blobs; `echoed` as in `container_list`."""
+    """The body of List Blobs; `echoed` and `now` as in `container_list`."""
     root = ET.Element("EnumerationResults", ServiceEndpoint=endpoint, ContainerName=container)
     for name, value in echoed.items():
         _leaf(root, name, value)
@@ -75,12 +76,12 @@ def blob_list(
         if isinstance(entry, str):
             _name(ET.SubElement(listed, "BlobPrefix"), entry)
         else:
-            _blob(listed, entry, with_metadata=with_metadata)
+            _blob(listed, entry, now, with_metadata=with_metadata)
     _leaf(root, "NextMarker", page.next_marker)
     return _document(root)
 
 
-def _blob(listed: ET.Element, blob: Blob, *, with_metadata: bool) -> None:
+def _blob(listed: ET.Element, blob: Blob, now: datetime, *, with_metadata: bool) -> None:
     item = ET.SubElement(listed, "Blob")
     _name(item, blob.name)
     properties = ET.SubElement(item, "Properties")
@@ -93,8 +94,7 @@ def _blob(listed: ET.Element, blob: Blob, *, with_metadata: bool) -> None:
     _leaf(properties, "BlobType", "BlockBlob")
     _leaf(properties, "AccessTier", "Hot")
     _leaf(properties, "AccessTierInferred", "true")
-    _leaf(properties, "LeaseStatus", "unlocked")
-    _leaf(properties, "LeaseState", "available")
+    _lease(properties, blob.lease, now)
     _leaf(properties, "ServerEncrypted", "true")
     if with_metadata:
         _metadata(item, blob.metadata)
@@ -148,6 +148,11 @@ def _name(parent: ET.Element, name: str) -> None:
         ET.SubElement(parent, "Name", Encoded="true").text = quote(name)
     else:
         _leaf(parent, "Name", name)
+
+
+def _lease(parent: ET.Element, lease: Lease, now: datetime) -> None:
+    for name, value in lease.described(now).items():
+        _leaf(parent, f"Lease{name.capitalize()}", value)
 
 
 def _metadata(parent: ET.Element, metadata: Mapping[str, str]) -> None:

@@ -39,10 +39,17 @@ Learner = Literal[
 ]
 
 
+class FromEnvironment(_Section):
+    """A secret that the emulator is given in an environment variable."""
+
+    env: EnvironmentName
+
+
 class StorageAccount(_Section):
-    """An account of the Blob service that the emulator serves itself."""
+    """An account of the Blob service: the emulator's own, or a real one whose connection string it is given."""
 
     name: AccountName
+    connection_string: FromEnvironment | None = None
     containers: tuple[ContainerName, ...] = ()
     connection_string_env: EnvironmentName | None = None
 

@@ -59,12 +59,13 @@ class TrainingData:
         """Writes each data set to its blob, once in the life of the state."""
         seeded = self.context.documents.collection("seeded")
         for dataset in self.context.studio.datasets:
-            if f"dataset/{dataset.name}" in seeded:
-                continue
             place = dataset.blob
+            key = f"dataset/{dataset.name}{self.context.storage.seeding(place.account)}"
+            if key in seeded:
+                continue
             data = await self.csv(dataset)
             await self.context.storage.seed(place.account, place.container, place.blob, data)
-            seeded[f"dataset/{dataset.name}"] = {}
+            seeded[key] = {}
 
 
 def _all_rows(name: str) -> int:

@@ -16,7 +16,7 @@ from reconciler.emulator.operation_names import OWN_AREA
 
 if TYPE_CHECKING:  # Both rooms look at faults themselves; importing them would close a circle.
     from reconciler.emulator.listening import Listening
-    from reconciler.emulator.storage import BlobService
+    from reconciler.emulator.storage_accounts import StorageAccounts
 
 T = TypeVar("T")
 
@@ -81,7 +81,7 @@ class Faults:
         self._unnamed = 0
         self._loop: asyncio.AbstractEventLoop | None = None
         self._listening: Listening | None = None
-        self._storage: BlobService | None = None
+        self._storage: StorageAccounts | None = None
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self.jobs = JobFaults()
         self.closing = False
@@ -132,7 +132,7 @@ class Faults:
 
     # -- for the server ------------------------------------------------------------------------------------------------
 
-    def begin(self, listening: Listening, storage: BlobService) -> None:
+    def begin(self, listening: Listening, storage: StorageAccounts) -> None:
         """The Studio answers from now on."""
         self._loop = asyncio.get_running_loop()
         self._listening = listening

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 from aiohttp import web
+from azure.storage.blob.aio import BlobServiceClient, ContainerClient
 
 from reconciler.emulator.documents import Documents
 from reconciler.emulator.storage import BlobService
+from tests.emulator.storage.azurite import Azurite, running_azurite
 
 KEY = base64.b64encode(b"k" * 64).decode()
 
@@ -63,6 +66,28 @@ async def account(tmp_path) -> AsyncIterator[Account]:
     )
     await runner.cleanup()
     documents.close()
+
+
+@pytest.fixture(scope="session")
+def azurite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Azurite]:
+    """An Azurite, one for each worker of the tests."""
+    with running_azurite(tmp_path_factory.mktemp("azurite")) as running:
+        yield running
+
+
+@pytest.fixture(params=["ours", "azurite"])
+async def any_service(request: pytest.FixtureRequest, account: Account) -> AsyncIterator[BlobServiceClient]:
+    """A storage account: ours, and Azurite's, which must do the same."""
+    own = request.param == "ours"
+    connection_string = account.connection_string if own else request.getfixturevalue("azurite").connection_string
+    async with BlobServiceClient.from_connection_string(connection_string) as client:
+        yield client
+
+
+@pytest.fixture
+async def any_container(any_service: BlobServiceClient) -> ContainerClient:
+    """A new container in either account."""
+    return await any_service.create_container(f"c{uuid4().hex}")
 
 
 async def _elsewhere(_: web.Request) -> web.Response:
