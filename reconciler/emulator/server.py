@@ -18,7 +18,7 @@ from uuid import uuid4
 
 from aiohttp import web
 
-from reconciler.emulator import arm, classic_services, client_files, control, control_access, sign_in
+from reconciler.emulator import arm, classic_services, client_files, control, control_access, page, sign_in
 from reconciler.emulator.batch import BatchExecution
 from reconciler.emulator.batch_jobs import OUTPUT_CONTAINER, BatchJobs
 from reconciler.emulator.blob_client import BlobClient
@@ -32,6 +32,7 @@ from reconciler.emulator.initial_models import make_initial_models
 from reconciler.emulator.journal import Journal
 from reconciler.emulator.listening import Listening
 from reconciler.emulator.management import Management
+from reconciler.emulator.page_state import PageState
 from reconciler.emulator.requestlog import CONTROL_PREFIX, RequestLog, answer_errors
 from reconciler.emulator.scoring import Scoring
 from reconciler.emulator.skewed_clock import SkewedClock
@@ -147,7 +148,7 @@ class Studio:
         faults = FaultMiddleware(
             self.faults, self._clock, [account.name for account in self._studio_file.storage_accounts]
         )
-        guard = control_access.guard(CONTROL_PREFIX)
+        guard = control_access.guard(CONTROL_PREFIX, page.PAGE_PATH)
         app = web.Application(
             middlewares=[faults.outer, log.middleware, faults.inner, answer_errors, guard],
             client_max_size=_LARGEST_BODY,
@@ -155,6 +156,7 @@ class Studio:
         app.add_routes(
             [
                 *control.routes(jobs, log),
+                *page.routes(PageState(context, classic, jobs, self.journal)),
                 *FaultControl(self.faults, self.journal).routes(),
                 *Management(context, classic).routes(),
                 *BatchExecution(context, jobs).routes(),
