@@ -7,9 +7,9 @@ line tells.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
-from typing import Any, Final
+from typing import Any, Final, NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
 from reconciler.emulator.batch_jobs import BatchJobs
@@ -17,12 +17,22 @@ from reconciler.emulator.classic_services import ClassicServices
 from reconciler.emulator.context import Context
 from reconciler.emulator.documents import Document
 from reconciler.emulator.execution_services import BoundModel
-from reconciler.emulator.journal import Journal
+from reconciler.emulator.journal import Entry, Journal
 from reconciler.emulator.studio_file import Workspace
 from reconciler.emulator.web_services import COLLECTION as WEB_SERVICES
 
 DIGEST_DIGITS: Final = 12
 _Row = dict[str, Any]
+_T = TypeVar("_T")
+
+
+class _Service(NamedTuple):
+    """A Classic web service, its updatable resource if it has one, and how many endpoints it has."""
+
+    workspace: Workspace
+    document: Document
+    resource: str | None
+    endpoints: int
 
 
 class PageState:
@@ -59,14 +69,20 @@ class PageState:
         return {
             "at": self._context.clock().isoformat(timespec="milliseconds"),
             "workspaces": [self._workspace(workspace) for workspace in self._context.studio.workspaces],
-            "services": _found(self._services(), services, words, limit),
-            "endpoints": _found(self._endpoints(), self._endpoint_count(), words, limit),
-            "webServices": _found(map(_web_service, web_services.values()), len(web_services), words, limit),
+            "services": _found(self._services(), services, words, limit, row=_service, text=_service_text),
+            "endpoints": _found(
+                self._endpoints(), self._endpoint_count(), words, limit, row=self._endpoint, text=self._endpoint_text
+            ),
+            "webServices": _found(
+                web_services.values(), len(web_services), words, limit, row=_web_service, text=_web_service_text
+            ),
             "jobs": {
-                **_found(map(_job, reversed(jobs)), len(jobs), words, limit),
+                **_found(reversed(jobs), len(jobs), words, limit, row=_job, text=_job_text),
                 "states": dict(Counter(job["state"] for job in jobs)),
             },
-            "requests": _found(self._requests(), self._journal.last, words, limit),
+            "requests": _found(
+                self._journal.newest(), self._journal.last, words, limit, row=_request, text=_request_text
+            ),
         }
 
     def _workspace(self, workspace: Workspace) -> _Row:
@@ -87,31 +103,38 @@ class PageState:
             for service in self._classic.services(workspace.id)
         )
 
-    def _services(self) -> Iterator[_Row]:
+    def _services(self) -> Iterator[_Service]:
         for workspace in self._context.studio.workspaces:
             for service in self._classic.services(workspace.id).values():
-                yield {
-                    "id": service["Id"],
-                    "name": service["Name"],
-                    "workspace": workspace.name,
-                    "resource": self._classic.resource_of(service),
-                    "endpoints": len(self._classic.endpoints(service["Id"])),
-                }
+                endpoints = len(self._classic.endpoints(service["Id"]))
+                yield _Service(workspace, service, self._classic.resource_of(service), endpoints)
 
-    def _endpoints(self) -> Iterator[_Row]:
-        for workspace in self._context.studio.workspaces:
-            for service in self._classic.services(workspace.id).values():
-                resource = self._classic.resource_of(service)
-                for endpoint in self._classic.endpoints(service["Id"]).values():
-                    yield {
-                        "name": endpoint["Name"],
-                        "service": service["Name"],
-                        "workspace": workspace.name,
-                        "description": endpoint["Description"],
-                        "throttleLevel": endpoint["ThrottleLevel"],
-                        "maxConcurrentCalls": endpoint["MaxConcurrentCalls"],
-                        "model": self._model(workspace, endpoint, resource),
-                    }
+    def _endpoints(self) -> Iterator[tuple[_Service, Document]]:
+        for service in self._services():
+            for endpoint in self._classic.endpoints(service.document["Id"]).values():
+                yield service, endpoint
+
+    def _endpoint(self, found: tuple[_Service, Document]) -> _Row:
+        service, endpoint = found
+        return {
+            "name": endpoint["Name"],
+            "service": service.document["Name"],
+            "workspace": service.workspace.name,
+            "description": endpoint["Description"],
+            "throttleLevel": endpoint["ThrottleLevel"],
+            "maxConcurrentCalls": endpoint["MaxConcurrentCalls"],
+            "model": self._model(service.workspace, endpoint, service.resource),
+        }
+
+    def _endpoint_text(self, found: tuple[_Service, Document]) -> str:
+        service, endpoint = found
+        text = f"{endpoint['Name']}\n{endpoint['Description']}\n{service.document['Name']}\n{service.workspace.name}"
+        if service.resource is None:
+            return text
+        path = self._classic.path_of(service.workspace.id, endpoint)
+        model = self._context.execution.latest_model(path, service.resource)
+        # Of the place only what is shown: a search must not tell, letter by letter, what a signature is.
+        return text if model is None else f"{text}\n{model.digest}\n{_place(model) or ''}"
 
     def _model(self, workspace: Workspace, endpoint: Document, resource: str | None) -> _Row | None:
         if resource is None:
@@ -123,11 +146,6 @@ class PageState:
         if binding.next is not None:
             shown["next"] = {**_bound(binding.next), "since": binding.next_from}
         return shown
-
-    def _requests(self) -> Iterator[_Row]:
-        names = ("number", "at", "method", "path", "query", "operation", "status", "ms", "kind", "caller", "fault")
-        for entry in reversed(self._journal.entries(caller=None)):
-            yield {name: getattr(entry, name) for name in names}
 
 
 def without_secrets(place: str) -> str:
@@ -141,9 +159,28 @@ def without_secrets(place: str) -> str:
     return host + parts.path
 
 
-def _bound(model: BoundModel) -> _Row:
+def _place(model: BoundModel) -> str | None:
     where = f"{model.base_location or ''}{model.relative_location or ''}"
-    return {"location": without_secrets(where) if where else None, "digest": model.digest[:DIGEST_DIGITS]}
+    return without_secrets(where) if where else None
+
+
+def _bound(model: BoundModel) -> _Row:
+    return {"location": _place(model), "digest": model.digest[:DIGEST_DIGITS]}
+
+
+def _service(service: _Service) -> _Row:
+    return {
+        "id": service.document["Id"],
+        "name": service.document["Name"],
+        "workspace": service.workspace.name,
+        "resource": service.resource,
+        "endpoints": service.endpoints,
+    }
+
+
+def _service_text(service: _Service) -> str:
+    document = service.document
+    return f"{document['Name']}\n{document['Id']}\n{service.workspace.name}\n{service.resource or ''}"
 
 
 def _web_service(document: Document) -> _Row:
@@ -165,35 +202,48 @@ def _web_service(document: Document) -> _Row:
     }
 
 
+def _web_service_text(document: Document) -> str:
+    shown = _web_service(document)
+    models = [text for model in shown["models"] for text in model.values()]
+    return "\n".join([shown["name"], shown["group"], shown["location"], shown["state"], *models])
+
+
 def _job(job: Document) -> _Row:
     outputs = {name: without_secrets(place) for name, place in job["outputs"].items()}
     return {**{name: job[name] for name in job if name != "path"}, "outputs": outputs}
 
 
-def _found(rows: Iterator[_Row], total: int, words: list[str], limit: int) -> _Row:
+def _job_text(job: Document) -> str:
+    words = [job["id"], job["service"], job["endpoint"], job["state"], job["details"]]
+    return "\n".join([*(word or "" for word in words), *map(without_secrets, job["outputs"].values())])
+
+
+def _request(entry: Entry) -> _Row:
+    names = ("number", "at", "method", "path", "query", "operation", "status", "ms", "kind", "caller", "fault")
+    return {name: getattr(entry, name) for name in names}
+
+
+def _request_text(entry: Entry) -> str:
+    return f"{entry.method} {entry.path}\n{entry.operation}\n{entry.status}\n{entry.kind}\n{entry.fault}"
+
+
+def _found(
+    things: Iterable[_T],
+    total: int,
+    words: list[str],
+    limit: int,
+    *,
+    row: Callable[[_T], _Row],
+    text: Callable[[_T], str],
+) -> _Row:
+    """A list; a row is made of what is shown alone, while a search needs no more than the text of the others."""
     if not words:
-        return {"total": total, "matching": total, "rows": list(islice(rows, limit))}
-    matches = _matcher(words)
-    found = [row for row in rows if matches(row)]
-    return {"total": total, "matching": len(found), "rows": found[:limit]}
-
-
-def _matcher(words: list[str]) -> Callable[[_Row], bool]:
-    def matches(row: _Row) -> bool:
-        text = "\n".join(_texts(row)).casefold()
-        return all(word in text for word in words)
-
-    return matches
-
-
-def _texts(value: Any) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, int):
-        yield str(value)
-    elif isinstance(value, dict):
-        for each in value.values():
-            yield from _texts(each)
-    elif isinstance(value, list):
-        for each in value:
-            yield from _texts(each)
+        return {"total": total, "matching": total, "rows": [row(thing) for thing in islice(things, limit)]}
+    rows, matching = [], 0
+    for thing in things:
+        found = text(thing).casefold()
+        if all(word in found for word in words):
+            matching += 1
+            if matching <= limit:
+                rows.append(row(thing))
+    return {"total": total, "matching": matching, "rows": rows}

@@ -135,9 +135,12 @@ async def measure(endpoints: int, requests: int) -> None:
         studio.write_text(studio_text(endpoints), "utf-8")
         command = ("-m", "reconciler.emulator", "--studio", str(studio), "--state", str(state))
         async with running(*command) as first:
-            print(f"first start, which trains the models and makes {endpoints:,} endpoints: {first.seconds_to_start:.2f} s")
+            print(f"first start, with training and {endpoints:,} endpoints to make: {first.seconds_to_start:.2f} s")
         async with running(*command) as server:
-            print(f"start with that state (budget 2 s): {server.seconds_to_start:.2f} s, {server.cpu():.2f} s processor time")
+            print(
+                f"start with that state (budget 2 s): {server.seconds_to_start:.2f} s, "
+                f"{server.cpu():.2f} s of processor time"
+            )
             bodies = {}
             for path, _ in asked.values():
                 bodies[path] = (await fetch(server, path)).decode()
