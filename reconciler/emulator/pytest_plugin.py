@@ -14,6 +14,8 @@ import asyncio
 import shutil
 import threading
 from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -26,7 +28,7 @@ from reconciler.emulator.workers import Workers
 T = TypeVar("T")
 
 
-class StudioLoop:
+class StudioThread:
     """One event loop in a thread for every Studio of a test session, and the workers that they share.
 
     Workers take seconds to start, and the loop of an async test ends with the test.
@@ -46,6 +48,16 @@ class StudioLoop:
         """Does something in the loop and waits for it."""
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()
 
+    @contextmanager
+    def studio(self, studio_file: StudioFile | None = None, **options: Any) -> Iterator[Studio]:
+        """A Studio that runs while the context is open; the options are those of `Studio`."""
+        running = Studio(studio_file, **{"workers": self.workers, **options})
+        self.call(running.__aenter__())
+        try:
+            yield running
+        finally:
+            self.call(running.__aexit__(None, None, None))
+
     def close(self) -> None:
         """Ends the workers and the thread."""
         self.call(self.workers.aclose())
@@ -55,11 +67,11 @@ class StudioLoop:
 
 
 @pytest.fixture(scope="session")
-def studio_loop() -> Iterator[StudioLoop]:
+def studio_thread() -> Iterator[StudioThread]:
     """Where the Studios run."""
-    loop = StudioLoop()
-    yield loop
-    loop.close()
+    thread = StudioThread()
+    yield thread
+    thread.close()
 
 
 @pytest.fixture(scope="session")
@@ -69,25 +81,27 @@ def studio_file() -> StudioFile:
     Override it in a ``conftest.py``, with the same scope, and return ``load_studio(path)``.
     """
     default = load_studio(None)
-    at_once = default.timings.model_validate({"patchTakesEffect": "0s", "provisioning": "0.05s"})
-    return default.model_copy(update={"timings": at_once})
+    at_once = {"patch_takes_effect": timedelta(0), "provisioning": timedelta(seconds=0.05)}
+    return default.model_copy(update={"timings": default.timings.model_copy(update=at_once)})
 
 
 @pytest.fixture(scope="session")
 def studio_first_state(
-    studio_loop: StudioLoop, studio_file: StudioFile, tmp_path_factory: pytest.TempPathFactory
+    studio_thread: StudioThread, studio_file: StudioFile, tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
     """The state of a Studio after its first start, which trains its models: each test begins with a copy."""
     state = tmp_path_factory.mktemp("first-studio") / "state"
-    running = Studio(studio_file, state=state, workers=studio_loop.workers)
-    studio_loop.call(running.__aenter__())
-    studio_loop.call(running.__aexit__(None, None, None))
+    with studio_thread.studio(studio_file, state=state):
+        pass
     return state
 
 
 @pytest.fixture
 def studio(
-    studio_loop: StudioLoop, studio_file: StudioFile, studio_first_state: Path, tmp_path_factory: pytest.TempPathFactory
+    studio_thread: StudioThread,
+    studio_file: StudioFile,
+    studio_first_state: Path,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Studio]:
     """A running local Studio.
 
@@ -96,7 +110,5 @@ def studio(
     """
     state = tmp_path_factory.mktemp("studio") / "state"
     shutil.copytree(studio_first_state, state)
-    running = Studio(studio_file, state=state, workers=studio_loop.workers)
-    studio_loop.call(running.__aenter__())
-    yield running
-    studio_loop.call(running.__aexit__(None, None, None))
+    with studio_thread.studio(studio_file, state=state) as running:
+        yield running

@@ -34,7 +34,9 @@ def examples() -> list[str]:
 
 def test_importing_the_package_loads_no_server(tmp_path: Path) -> None:
     """Workers import it too, and so does a command that never serves."""
-    code = "import sys, reconciler.emulator; print(sorted({'aiohttp', 'pydantic', 'azure', 'sklearn'} & set(sys.modules)))"
+    code = (
+        "import sys, reconciler.emulator; print(sorted({'aiohttp', 'pydantic', 'azure', 'sklearn'} & set(sys.modules)))"
+    )
     ran = run("-c", code, cwd=tmp_path)
     assert ran.stdout == "[]\n", ran.stderr
 
@@ -53,6 +55,6 @@ def test_the_readmes_example_of_the_plugin_passes_in_a_project_of_its_own(tmp_pa
     (tmp_path / "conftest.py").write_text(conftest, "utf-8")
     (tmp_path / "test_retraining.py").write_text(tests, "utf-8")
     (tmp_path / "pytest.ini").write_text("[pytest]\nfilterwarnings = error\n", "utf-8")
-    ran = run("-m", "pytest", "-q", "-p", "no:cacheprovider", cwd=tmp_path)
+    ran = run("-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:asyncio", cwd=tmp_path)
     assert ran.returncode == 0, ran.stdout + ran.stderr
     assert "2 passed" in ran.stdout
