@@ -152,6 +152,11 @@ class ExecutionServices:
             return Binding(last, entry["from"])
         return Binding(BoundModel(**entry["current"]), entry.get("currentFrom"), last, entry["from"])
 
+    def rebound_at(self, path: str, resource: str) -> str:
+        """When a resource's last model came or comes into effect; empty if it still has its first one."""
+        entry = self._models.get(path, {}).get(resource)
+        return "" if entry is None or entry["current"] is None else str(entry["from"])
+
     @staticmethod
     def _in_effect(entry: dict[str, Any] | None, now: datetime) -> dict[str, Any] | None:
         if entry is None:

@@ -55,8 +55,8 @@ class PageState:
         """The state as JSON.
 
         Each list says how many things there are (``total``), how many of them match the search (``matching``), and
-        shows the first ones (``rows``); jobs and requests are the newest ones. Without a search nothing but what is
-        shown is read, whatever the number of endpoints.
+        shows the first ones (``rows``): the newest jobs and requests, and the endpoints that were last given another
+        model.
 
         Args:
             search: words that must all be in a row, in any letter case; empty shows everything.
@@ -109,10 +109,24 @@ class PageState:
                 endpoints = len(self._classic.endpoints(service["Id"]))
                 yield _Service(workspace, service, self._classic.resource_of(service), endpoints)
 
-    def _endpoints(self) -> Iterator[tuple[_Service, Document]]:
-        for service in self._services():
-            for endpoint in self._classic.endpoints(service.document["Id"]).values():
-                yield service, endpoint
+    def _endpoints(self) -> list[tuple[_Service, Document]]:
+        """Those that were given another model come first, the latest at the top: that is what people look for."""
+        return sorted(
+            (
+                (service, endpoint)
+                for service in self._services()
+                for endpoint in self._classic.endpoints(service.document["Id"]).values()
+            ),
+            key=self._rebound_at,
+            reverse=True,
+        )
+
+    def _rebound_at(self, found: tuple[_Service, Document]) -> str:
+        service, endpoint = found
+        if service.resource is None:
+            return ""
+        path = self._classic.path_of(service.workspace.id, endpoint)
+        return self._context.execution.rebound_at(path, service.resource)
 
     def _endpoint(self, found: tuple[_Service, Document]) -> _Row:
         service, endpoint = found

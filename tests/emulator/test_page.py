@@ -88,6 +88,8 @@ class TestTheState:
         assert bound == waiting["next"]
         assert bound["digest"] != first["digest"]
         state = await state_of(client)
+        # Among 10,000 endpoints nobody would find it if it were not the first.
+        assert state["endpoints"]["rows"][0]["name"] == "clinica"
         assert state["jobs"]["states"] == {"Finished": 1}
         assert state["jobs"]["rows"][0]["outputs"]["output1"] == "models/retrained.ilearner"
         operations = [row["operation"] for row in state["requests"]["rows"]]
