@@ -40,12 +40,13 @@ def refusal(peer: str | None, headers: Mapping[str, str]) -> str | None:
     return None
 
 
-def guard(prefix: str) -> Middleware:
-    """A middleware that refuses such requests below a path with 403."""
+def guard(prefix: str, *pages: str) -> Middleware:
+    """A middleware that refuses such requests below a path, and for single pages, with 403."""
 
     @web.middleware
     async def guarded(request: web.Request, handler: Handler) -> web.StreamResponse:
-        if request.path.startswith(prefix) and (reason := refusal(request.remote, request.headers)) is not None:
+        guarded_path = request.path.startswith(prefix) or request.path in pages
+        if guarded_path and (reason := refusal(request.remote, request.headers)) is not None:
             raise ServiceError(403, "ControlRefused", f"The control API refuses this request: {reason}.")
         return await handler(request)
 

@@ -73,6 +73,23 @@ class BoundModel:
     """What the service calls its own copy; derived from the digest for the model that a service starts with."""
 
 
+@dataclass(frozen=True)
+class Binding:
+    """Which model a resource is bound to at this moment, and what comes after it.
+
+    Attributes:
+        model: the one that is used.
+        since: since when, ISO 8601; None if that was not kept.
+        next: the one that was bound last, if it is not used yet.
+        next_from: when it will be.
+    """
+
+    model: BoundModel
+    since: str | None
+    next: BoundModel | None = None
+    next_from: str | None = None
+
+
 def execution_path(scope: str, scope_id: str, service_id: str) -> str:
     """The path of an execution service, which is also its key in the register."""
     return f"{scope}/{scope_id}/services/{service_id}"
@@ -107,11 +124,14 @@ class ExecutionServices:
         """
         now = self._clock()
         document: dict[str, Any] = dict(self._models.get(path, {}))
-        before = self._in_effect(document.get(resource), now)
+        entry = document.get(resource)
+        before = self._in_effect(entry, now)
         document[resource] = {
             "current": before,
+            "currentFrom": None if entry is None else entry.get("from" if before is entry["next"] else "currentFrom"),
             "next": asdict(model),
-            "from": (now + takes_effect_in).isoformat(),
+            # The first model has nothing to wait for.
+            "from": (now if before is None else now + takes_effect_in).isoformat(),
         }
         self._models[path] = document
 
@@ -124,6 +144,22 @@ class ExecutionServices:
         """The model that was bound last, in effect already or not."""
         entry = self._models.get(path, {}).get(resource)
         return None if entry is None else BoundModel(**entry["next"])
+
+    def binding(self, path: str, resource: str) -> Binding | None:
+        """What a resource is bound to, for people to see."""
+        entry = self._models.get(path, {}).get(resource)
+        if entry is None:
+            return None
+        used = self._in_effect(entry, self._clock())
+        last = BoundModel(**entry["next"])
+        if used is entry["next"]:
+            return Binding(last, entry["from"])
+        return Binding(BoundModel(**entry["current"]), entry.get("currentFrom"), last, entry["from"])
+
+    def rebound_at(self, path: str, resource: str) -> str:
+        """When a resource's last model came or comes into effect; empty if it still has its first one."""
+        entry = self._models.get(path, {}).get(resource)
+        return "" if entry is None or entry["current"] is None else str(entry["from"])
 
     @staticmethod
     def _in_effect(entry: dict[str, Any] | None, now: datetime) -> dict[str, Any] | None:

@@ -105,6 +105,10 @@ class Journal:
             and fnmatchcase(entry.operation, operation)
         ]
 
+    def newest(self) -> Iterator[Entry]:
+        """All that are kept, the newest first."""
+        return reversed(list(self._entries))
+
     def forgotten(self, after: int = 0) -> int:
         """How many entries with a number above `after` are no longer kept."""
         return max(0, self._last - len(self._entries) - after)

@@ -59,7 +59,7 @@ class RequestLog:
     @web.middleware
     async def middleware(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Times a request and logs it; its reply gets an id."""
-        if request.path.startswith(CONTROL_PREFIX):
+        if request.path == "/" or request.path.startswith(CONTROL_PREFIX):
             return await handler(request)
         at, started = datetime.now(UTC), time.perf_counter()
         status, own_id = 0, ""

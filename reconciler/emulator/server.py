@@ -18,7 +18,16 @@ from uuid import uuid4
 
 from aiohttp import web
 
-from reconciler.emulator import arm, certificates, classic_services, client_files, control, control_access, sign_in
+from reconciler.emulator import (
+    arm,
+    certificates,
+    classic_services,
+    client_files,
+    control,
+    control_access,
+    page,
+    sign_in,
+)
 from reconciler.emulator.batch import BatchExecution
 from reconciler.emulator.batch_jobs import OUTPUT_CONTAINER, BatchJobs
 from reconciler.emulator.blob_client import BlobAccessError, BlobClient
@@ -35,6 +44,7 @@ from reconciler.emulator.initial_models import make_initial_models
 from reconciler.emulator.journal import Journal
 from reconciler.emulator.listening import Listening
 from reconciler.emulator.management import Management
+from reconciler.emulator.page_state import PageState
 from reconciler.emulator.requestlog import CONTROL_PREFIX, RequestLog, answer_errors
 from reconciler.emulator.scoring import Scoring
 from reconciler.emulator.skewed_clock import SkewedClock
@@ -161,7 +171,7 @@ class Studio:
             [account.name for account in self._studio_file.storage_accounts if account.connection_string is None],
         )
         wording, scoring = ErrorWording(context.studio.behaviour, self._clock), Scoring(context, data)
-        guard = control_access.guard(CONTROL_PREFIX)
+        guard = control_access.guard(CONTROL_PREFIX, page.PAGE_PATH)
         app = web.Application(
             middlewares=[faults.outer, log.middleware, faults.inner, answer_errors, wording.middleware, guard],
             client_max_size=_LARGEST_BODY,
@@ -169,6 +179,7 @@ class Studio:
         app.add_routes(
             [
                 *control.routes(jobs, log),
+                *page.routes(PageState(context, classic, jobs, self.journal)),
                 *FaultControl(self.faults, self.journal).routes(),
                 *Management(context, classic).routes(),
                 *BatchExecution(context, jobs).routes(),

@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 import shutil
-import threading
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import aiohttp
 import pytest
@@ -19,53 +18,15 @@ import yaml
 from azure.storage.blob import BlobClient
 
 from reconciler.emulator.context import Context
+from reconciler.emulator.pytest_plugin import StudioThread
 from reconciler.emulator.server import Studio
 from reconciler.emulator.studio_file import StudioFile, load_studio
-from reconciler.emulator.workers import Workers
-
-T = TypeVar("T")
 
 WORKSPACE = "3ad1c2b4e5f60718293a4b5c6d7e8f90"
 TRAINING = "Breast Cancer [training exp.]"
 PREDICTIVE = "Breast Cancer [predictive exp.]"
 MODEL = "Breast Cancer [trained model]"
 DEFAULT_STUDIO = Path(__file__).parents[2] / "reconciler" / "emulator" / "default_studio.yaml"
-
-
-class StudioThread:
-    """One event loop in a thread, in which every Studio of the session runs with the same workers.
-
-    Workers take seconds to start, and a test's own loop ends with the test; so the Studios live in a loop that does
-    not, and tests reach them as anybody does, over HTTP.
-    """
-
-    def __init__(self) -> None:
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="studios of the tests", daemon=True)
-        self._thread.start()
-        self.workers = self.call(self._make_workers())
-
-    @staticmethod
-    async def _make_workers() -> Workers:
-        return Workers(training=1, scoring=1)
-
-    def call(self, work: Coroutine[Any, Any, T]) -> T:
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
-
-    @contextmanager
-    def studio(self, studio_file: StudioFile | None = None, **options: Any) -> Iterator[Studio]:
-        running = Studio(studio_file, **{"workers": self.workers, **options})
-        self.call(running.__aenter__())
-        try:
-            yield running
-        finally:
-            self.call(running.__aexit__(None, None, None))
-
-    def close(self) -> None:
-        self.call(self.workers.aclose())
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""Batch jobs over HTTP (classic-protocol 3), and the whole retraining walkthrough (context 4.1, 4.2)."""
+"""Batch jobs over HTTP (classic-protocol 3)."""
 
 from __future__ import annotations
 
@@ -317,37 +317,3 @@ class TestRefusals:
         for url in ("http://127.0.0.1:1/x.csv", "ftp://x/y.csv", client.url + "/contosostore/datasets/none.csv"):
             status = await client.run_job(await training(client, BY_URL), {"GlobalParameters": {"URI": url}})
             assert status["StatusCode"] == "Failed"
-
-
-async def test_the_classic_retraining_walkthrough_ends_with_another_prediction(client: Any) -> None:
-    """Context 4.1 and 4.2 by plain HTTP: run the batch job, read the metrics, add an endpoint, patch it, score."""
-    await client.upload("models/input/november.csv", await client.download("datasets/breast-cancer-2026-11.csv"))
-    job = {
-        "Inputs": {"input1": client.stored("models/input/november.csv")},
-        "Outputs": {
-            "output1": client.stored("models/november/output1results.ilearner"),
-            "output2": client.stored("models/november/output2results.csv"),
-        },
-        "GlobalParameters": {},
-    }
-    results = (await client.run_job(await training(client), job))["Results"]
-    metrics_url = "".join(results["output2"][part] for part in ("BaseLocation", "RelativeLocation", "SasBlobToken"))
-    (metrics,) = rows_of(await get(metrics_url))
-    assert float(metrics["AUC"]) > 0.95
-
-    service = await client.service_id(PREDICTIVE)
-    created = await client.manage("PUT", f"/{service}/endpoints/newendpoint2", {"Description": "retrained"})
-    endpoint = created.body
-    swagger = (await client.send("GET", endpoint["ApiLocation"] + "/swagger.json")).body
-    rows = swagger["definitions"]["ExecutionRequest"]["example"]
-
-    async def predictions() -> Any:
-        return (await client.call(endpoint, "POST", "/execute", rows, format="swagger")).body["Results"]["output1"]
-
-    before = await predictions()
-    seen = await client.manage("GET", f"/{service}/endpoints/newendpoint2", token=endpoint["PrimaryKey"])
-    (resource,) = seen.body["Resources"]
-    patch = {"Resources": [{"Name": resource["Name"], "Location": results["output1"]}]}
-    patched = await client.manage("PATCH", f"/{service}/endpoints/newendpoint2", patch, token=endpoint["PrimaryKey"])
-    assert patched.status == 200
-    assert await predictions() != before

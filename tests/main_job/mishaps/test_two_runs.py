@@ -185,8 +185,8 @@ async def test_nothing_is_written_under_a_lease_that_was_taken_over(run: Run, pa
 async def test_a_lease_that_is_worked_under_for_longer_than_it_lasts_is_renewed(run: Run, path: Path) -> None:
     with Store.open(path, clock=now) as store:
         async with asyncio.timeout(30), leased(replace(run, store=store), "target:x") as lease:
-            while (renewed := store.leases()[0]).expires_at == lease.expires_at:
-                await asyncio.sleep(0)  # noqa: ASYNC110 - the keeper renews in a thread, which no event tells
+            while (renewed := store.leases()[0]).expires_at == lease.expires_at:  # noqa: ASYNC110 - no event tells
+                await asyncio.sleep(0)  # The keeper renews in a thread of its own.
 
         assert lease.token == renewed.token
         assert lease.expires_at < renewed.expires_at

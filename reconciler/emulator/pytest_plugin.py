@@ -1,0 +1,114 @@
+"""A fixture with a local Studio for others' tests.
+
+Opt in in the top ``conftest.py``::
+
+    pytest_plugins = ["reconciler.emulator.pytest_plugin"]
+
+A test then takes ``studio`` and talks to ``studio.url`` over HTTP, as to the real service. Each test gets a Studio of
+its own in which nothing has happened yet. A project gives its own studio file by overriding ``studio_file``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import threading
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+
+from reconciler.emulator.server import Studio
+from reconciler.emulator.studio_file import StudioFile, load_studio
+from reconciler.emulator.workers import Workers
+
+T = TypeVar("T")
+
+
+class StudioThread:
+    """One event loop in a thread for every Studio of a test session, and the workers that they share.
+
+    Workers take seconds to start, and the loop of an async test ends with the test.
+    """
+
+    def __init__(self) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="local Studios", daemon=True)
+        self._thread.start()
+        self.workers = self.call(self._make_workers())
+
+    @staticmethod
+    async def _make_workers() -> Workers:
+        return Workers(training=1, scoring=1)
+
+    def call(self, work: Coroutine[Any, Any, T]) -> T:
+        """Does something in the loop and waits for it."""
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
+
+    @contextmanager
+    def studio(self, studio_file: StudioFile | None = None, **options: Any) -> Iterator[Studio]:
+        """A Studio that runs while the context is open; the options are those of `Studio`."""
+        running = Studio(studio_file, **{"workers": self.workers, **options})
+        self.call(running.__aenter__())
+        try:
+            yield running
+        finally:
+            self.call(running.__aexit__(None, None, None))
+
+    def close(self) -> None:
+        """Ends the workers and the thread."""
+        self.call(self.workers.aclose())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+
+@pytest.fixture(scope="session")
+def studio_thread() -> Iterator[StudioThread]:
+    """Where the Studios run."""
+    thread = StudioThread()
+    yield thread
+    thread.close()
+
+
+@pytest.fixture(scope="session")
+def studio_file() -> StudioFile:
+    """What each Studio consists of: the default one, but a patch takes effect at once, so tests wait for nothing.
+
+    Override it in a ``conftest.py``, with the same scope, and return ``load_studio(path)``.
+    """
+    default = load_studio(None)
+    at_once = {"patch_takes_effect": timedelta(0), "provisioning": timedelta(seconds=0.05)}
+    return default.model_copy(update={"timings": default.timings.model_copy(update=at_once)})
+
+
+@pytest.fixture(scope="session")
+def studio_first_state(
+    studio_thread: StudioThread, studio_file: StudioFile, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """The state of a Studio after its first start, which trains its models: each test begins with a copy."""
+    state = tmp_path_factory.mktemp("first-studio") / "state"
+    with studio_thread.studio(studio_file, state=state):
+        pass
+    return state
+
+
+@pytest.fixture
+def studio(
+    studio_thread: StudioThread,
+    studio_file: StudioFile,
+    studio_first_state: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Studio]:
+    """A running local Studio.
+
+    ``studio.url`` is where it answers, ``studio.env_file`` holds the secrets for clients, ``studio.faults`` makes it
+    fail and ``studio.journal`` tells what was asked of it.
+    """
+    state = tmp_path_factory.mktemp("studio") / "state"
+    shutil.copytree(studio_first_state, state)
+    with studio_thread.studio(studio_file, state=state) as running:
+        yield running
