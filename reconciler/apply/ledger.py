@@ -15,10 +15,10 @@ def read_ledger(store: Store) -> Ledger:
     begun = {
         (operation.model, operation.label)
         for operation in store.operations(open_only=True)
-        if operation.phase == "intent"
+        if operation.phase in ("intent", "registered")
     }
     return Ledger(
-        # Of an attempt that never got as far as being registered nothing exists, so it binds nobody to its recipe.
+        # An attempt that did not get as far as being started has made nothing, so it binds nobody to its recipe.
         versions={
             known.key: known
             for record in store.versions()

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from reconciler.apply.training_service import training_service_problem
 from reconciler.azure.blobs import Blobs
 from reconciler.azure.errors import ServiceError, StudioError
 from reconciler.plan.states import DesiredVersion, KnownVersion, Location, Problem, VersionKey, VersionState
@@ -102,6 +103,13 @@ async def _trained(
         inputs, fingerprint = {}, known.fingerprint
     except (MissingSecret, StudioError) as error:
         return replace(wanted, problem=Problem("recipe-unreadable", f"workspace {model.spec.workspace}: {error}"))
+    if known is None or known.state is VersionState.FAILED:
+        try:
+            problem = await training_service_problem(connections, model.spec.workspace, training.classic)
+        except (MissingSecret, StudioError) as error:
+            problem = Problem("training-unreadable", f"workspace {model.spec.workspace}: {error}")
+        if problem is not None:
+            return replace(wanted, fingerprint=fingerprint, problem=problem)
     container = connections.fleet.workspaces[model.spec.workspace].spec.storage.container
     location = Location(blobs.base, artefact_path(container, key, fingerprint, next_attempt(known)))
     if known is not None and known.state is VersionState.USABLE and known.location is not None:

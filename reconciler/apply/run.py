@@ -90,5 +90,8 @@ async def leased(run: Run, key: str) -> AsyncIterator[Lease]:
         raise lost[0] from None
     finally:
         keeper.cancel()
-        await asyncio.gather(keeper, return_exceptions=True)
-        run.store.release(lease)
+        try:
+            await asyncio.gather(keeper, return_exceptions=True)
+        finally:
+            # Also when Ctrl-C was pressed a second time, while the keeper was ending.
+            run.store.release(lease)

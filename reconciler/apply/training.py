@@ -138,9 +138,8 @@ class _Trainer:
         """Go on from wherever the operation stands."""
         for attempt in range(_ABANDONED_TRIES):
             operation = self._run.store.open_operation(self._key.model, self._key.label)
-            if operation is not None and operation.phase == "intent" and operation.fingerprint != self._fingerprint:
-                # Nothing was registered by the other recipe, so it binds nobody.
-                self._close(operation, "abandoned", "its recipe changed before a job was registered")
+            if operation is not None and operation.fingerprint != self._fingerprint:
+                await self._give_way(operation)
                 operation = None
             if operation is None:
                 place = await find_place(self._run, self._desired, self._next_attempt())
@@ -149,11 +148,6 @@ class _Trainer:
                     return known_version(take_over(self._run, self._lease, self._desired, place))
                 await self._batch_service()  # A service that is not there must not leave an intent behind.
                 operation = self._begin(place.attempt)
-            elif operation.fingerprint != self._fingerprint:
-                raise TrainingFailed(
-                    f"a training of {self._key} with another recipe ({operation.fingerprint[:12]}) is in flight; "
-                    "restore its inputs until it has ended, or use a new label"
-                )
             try:
                 return await self._see_through(operation)
             except _Abandoned as lost:
@@ -161,6 +155,22 @@ class _Trainer:
                 if attempt + 1 == _ABANDONED_TRIES:
                     raise TrainingFailed(f"the service lost job {lost.job_id} of {self._key}") from lost
         raise AssertionError("unreachable: the loop returns or raises")
+
+    async def _give_way(self, operation: Operation) -> None:
+        """End an attempt by another recipe that was not started yet; one that was keeps its label.
+
+        Raises:
+            TrainingFailed: it was started, so what it makes is this version.
+        """
+        if operation.phase == "started":
+            raise TrainingFailed(
+                f"a training of {self._key} with another recipe ({operation.fingerprint[:12]}) is in flight; "
+                "restore its inputs until it has ended, or use a new label"
+            )
+        if operation.job_id is not None:
+            # Its start may have been sent by a run that was killed before it could say so.
+            await (await self._batch_service()).cancel(operation.job_id)
+        self._close(operation, "abandoned", "its recipe changed before it was started")
 
     async def _see_through(self, operation: Operation) -> KnownVersion:
         batch = await self._batch_service()
@@ -209,8 +219,7 @@ class _Trainer:
 
     async def _batch_service(self) -> BatchExecution:
         if self._batch is None:
-            management = self._run.connections.management(self._workspace)
-            found = await find_training_service(management, self._workspace, self._training.classic)
+            found = await find_training_service(self._run.connections, self._workspace, self._training.classic)
             self._jobs_url = f"{found[0].rstrip('/')}/jobs"
             self._batch = self._run.connections.batch(*found)
         return self._batch

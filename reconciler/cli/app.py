@@ -174,6 +174,10 @@ def emulator(
         Path | None,
         typer.Option("--env-file", metavar="FILE", help="Where to write the secrets that specs refer to."),
     ] = None,
+    faults: Annotated[
+        Path | None,
+        typer.Option("--faults", metavar="FILE", help="Rules that make it fail. Default: none."),
+    ] = None,
     profile: Annotated[
         str | None,
         typer.Option(
@@ -187,7 +191,30 @@ def emulator(
     """Run a local Studio; prints one line of JSON, with its URL and its files, when it answers."""
     from reconciler.cli.serve import run_emulator
 
-    raise typer.Exit(run_emulator(studio, state, port, cloud_file, env_file, profile=profile))
+    raise typer.Exit(run_emulator(studio, state, port, cloud_file, env_file, faults, profile=profile))
+
+
+@app.command()
+def chaos(
+    cloud_file: Annotated[
+        Path | None, typer.Option("--cloud-file", metavar="FILE", help="The cloud file of a running emulator.")
+    ] = None,
+    url: Annotated[str | None, typer.Option("--url", help="Or its URL.")] = None,
+    seed: Annotated[int, typer.Option("--seed", help="The same seed gives the same mix.")] = 0,
+    share: Annotated[
+        float, typer.Option("--share", min=0.001, max=1, help="About this share of the requests is hit.")
+    ] = 0.1,
+    lasts: Annotated[
+        float | None, typer.Option("--for", metavar="SECONDS", min=0.1, help="How long. Default: until Ctrl-C.")
+    ] = None,
+) -> None:
+    """Make a running emulator fail here and there, until Ctrl-C: a seeded mix of faults, printed and then removed."""
+    from datetime import timedelta
+
+    from reconciler.cli.chaos import run_chaos
+
+    span = None if lasts is None else timedelta(seconds=lasts)
+    raise typer.Exit(run_chaos(url, cloud_file, seed, share, span))
 
 
 @app.command()

@@ -14,6 +14,7 @@ def run_emulator(
     port: int,
     cloud_file: Path | None,
     env_file: Path | None,
+    faults: Path | None = None,
     *,
     profile: str | None = None,
 ) -> int:
@@ -26,4 +27,4 @@ def run_emulator(
         raise UserError(
             f"the emulator needs {error.name}: pip install 'reconciler[emulator]'", ExitCode.ERROR
         ) from error
-    return run(studio, state, port, cloud_file, env_file, profile=profile)
+    return run(studio, state, port, cloud_file, env_file, faults=faults, profile=profile)

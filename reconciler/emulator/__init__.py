@@ -19,13 +19,14 @@ def run(
     cloud_file: Path | None,
     env_file: Path | None,
     *,
+    faults: Path | None = None,
     profile: str | None = None,
 ) -> int:
     """Serves a local Studio until SIGINT or SIGTERM; see `reconciler.emulator.server.run`."""
     # Imported when it is called: its workers import this package too, and need none of the server.
     from reconciler.emulator import server  # noqa: PLC0415
 
-    return server.run(studio, state, port, cloud_file, env_file, profile=profile)
+    return server.run(studio, state, port, cloud_file, env_file, faults=faults, profile=profile)
 
 
 def __getattr__(name: str) -> Any:

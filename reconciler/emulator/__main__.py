@@ -15,11 +15,20 @@ def main() -> int:
     parser.add_argument("--port", type=int, default=0, help="0 for any free one")
     parser.add_argument("--cloud-file", type=Path, help="where to write the cloud file")
     parser.add_argument("--env-file", type=Path, help="where to write the secrets")
+    parser.add_argument("--faults", type=Path, help="a file of fault rules (YAML)")
     parser.add_argument(
         "--profile", help="documented, terse, hostile or random:SEED; that of the studio file if left out"
     )
     given = parser.parse_args()
-    return run(given.studio, given.state, given.port, given.cloud_file, given.env_file, profile=given.profile)
+    return run(
+        given.studio,
+        given.state,
+        given.port,
+        given.cloud_file,
+        given.env_file,
+        faults=given.faults,
+        profile=given.profile,
+    )
 
 
 if __name__ == "__main__":

@@ -164,6 +164,7 @@ class BatchJobs:
             outcome = None
         finally:
             self._running[path].pop(job_id, None)
+            self._context.job_faults.withdraw(job_id)
         # A caller may have cancelled it in the very moment in which it ended.
         if outcome is not None and self._jobs[job_id]["state"] == RUNNING:
             self._change(job_id, **outcome, finishedAt=self._now())
@@ -186,7 +187,7 @@ class BatchJobs:
                     for name, value in job["parameters"].items()
                 },
             )
-            await run_job(self._context, service, experiment, request)
+            await run_job(self._context, service, experiment, request, self._context.job_faults.of(job_id))
         except JobFailed as error:
             return {"state": FAILED, "details": str(error)}
         except Exception:  # noqa: BLE001 - whatever happens, a job must end: else its caller polls for ever

@@ -10,6 +10,7 @@ from reconciler.emulator.csv_table import read_table
 from reconciler.emulator.data_formats import from_csv, to_csv, write_csv
 from reconciler.emulator.execution_services import ExecutionService
 from reconciler.emulator.experiments import ExperimentError
+from reconciler.emulator.faults.job_faults import JobFate
 from reconciler.emulator.serving import CannotLoad, load
 from reconciler.emulator.studio_file import ParameterInput, PredictiveExperiment, TrainingExperiment
 from reconciler.emulator.workers import WorkerDied
@@ -24,19 +25,33 @@ async def run_job(
     service: ExecutionService,
     experiment: TrainingExperiment | PredictiveExperiment,
     request: JobRequest,
+    fate: JobFate | None = None,
 ) -> None:
     """Runs a job whose every output has a place.
+
+    Args:
+        context: the emulator's parts.
+        service: whose job it is.
+        experiment: what the service runs.
+        request: the job.
+        fate: what a fault rule has ordered for it.
 
     Raises:
         JobFailed: with a text without secrets.
     """
+    if fate is not None:
+        await fate.hang()
+        if fate.failure is not None:
+            raise JobFailed(fate.failure)
+    dies = fate is not None and fate.worker_dies
     try:
         if isinstance(experiment, TrainingExperiment):
-            results = await _train(context, experiment, request)
+            results = await _train(context, experiment, request, dies=dies)
         else:
-            results = await _score(context, service, experiment, request)
+            results = await _score(context, service, experiment, request, dies=dies)
         for name, data in results.items():
-            await context.blobs.write(request.outputs[name], data)
+            if fate is None or not fate.omits(name):
+                await context.blobs.write(request.outputs[name], data)
     except BlobAccessError as error:
         raise JobFailed(f"{error.code}: {error.message}") from error
     except CannotLoad as error:
@@ -47,7 +62,9 @@ async def run_job(
         raise JobFailed(f"ContainerProcessTerminatedWithSystemError: {error}") from error
 
 
-async def _train(context: Context, experiment: TrainingExperiment, request: JobRequest) -> dict[str, bytes]:
+async def _train(
+    context: Context, experiment: TrainingExperiment, request: JobRequest, *, dies: bool
+) -> dict[str, bytes]:
     if isinstance(experiment.input, ParameterInput):
         url = str(request.parameters[experiment.input.parameter])
         data = await context.blobs.fetch_url(url)
@@ -57,7 +74,7 @@ async def _train(context: Context, experiment: TrainingExperiment, request: JobR
         data, name = await context.blobs.read(reference), reference.relative_location
     rows = await asyncio.to_thread(to_csv, data, name)
     trained = await context.workers.train(
-        rows, experiments.TrainingExperiment(learner=experiment.learner, label=experiment.label)
+        rows, experiments.TrainingExperiment(learner=experiment.learner, label=experiment.label), dies=dies
     )
     results = {experiment.outputs.model: trained.ilearner}
     evaluation = experiment.outputs.evaluation
@@ -67,7 +84,7 @@ async def _train(context: Context, experiment: TrainingExperiment, request: JobR
 
 
 async def _score(
-    context: Context, service: ExecutionService, experiment: PredictiveExperiment, request: JobRequest
+    context: Context, service: ExecutionService, experiment: PredictiveExperiment, request: JobRequest, *, dies: bool
 ) -> dict[str, bytes]:
     bound = context.execution.model(service.path, experiment.trained_model)
     if bound is None:
@@ -76,7 +93,7 @@ async def _score(
     data = await context.blobs.read(reference)
     columns, rows = await asyncio.to_thread(_table, data, reference.relative_location)
     ilearner, digest = await load(context, bound)
-    scored = await context.workers.score(ilearner, digest, columns, rows)
+    scored = await context.workers.score(ilearner, digest, columns, rows, dies=dies)
     target = request.outputs[experiment.output].relative_location
     return {experiment.output: await asyncio.to_thread(_written, scored, target)}
 

@@ -22,6 +22,8 @@ from azure.core.pipeline.transport import AioHttpTransport
 from azure.storage.blob.aio import BlobClient as AzureBlobClient
 from azure.storage.blob.aio import LinearRetry
 
+from reconciler.emulator.faults.visits import OWN_CALL_HEADER
+
 _LARGEST: Final = 512 << 20
 _CONNECT_SECONDS: Final = 10
 _READ_SECONDS: Final = 60
@@ -176,6 +178,8 @@ class BlobClient:
             self._session = aiohttp.ClientSession(
                 # Azure's own clients expect bytes as they were sent, and no cookies.
                 auto_decompress=False,
+                # So that the journal can tell the emulator's own requests from its callers'.
+                headers={OWN_CALL_HEADER: "yes"},
                 cookie_jar=aiohttp.DummyCookieJar(),
                 timeout=aiohttp.ClientTimeout(sock_connect=_CONNECT_SECONDS, sock_read=_READ_SECONDS),
             )

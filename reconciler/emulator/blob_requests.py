@@ -14,6 +14,7 @@ from aiohttp import web
 
 from reconciler.emulator.blob_records import Blob
 from reconciler.emulator.content_files import Content
+from reconciler.emulator.faults.visits import reply_must_be_whole
 from reconciler.emulator.storage_errors import StorageError
 from reconciler.emulator.storage_exchange import Exchange, metadata_headers
 from reconciler.emulator.storage_xml import block_list, http_date, parse_block_list
@@ -152,7 +153,7 @@ async def get_blob(exchange: Exchange) -> web.StreamResponse:
     # Opened before anything is awaited: afterwards the file may be gone, but can still be read.
     with exchange.store.open(blob) as file:
         file.seek(start)
-        if end - start <= _SEND_SIZE:
+        if end - start <= _SEND_SIZE or reply_must_be_whole():
             body = await asyncio.to_thread(file.read, end - start)
             return web.Response(status=status, body=body, headers=headers)
         response = web.StreamResponse(status=status, headers=headers)

@@ -115,6 +115,10 @@ class BlobStore:
         found = self._blobs.get(f"{account}/{container}/{name}")
         return None if found is None else blob_of(name, found)
 
+    def paths(self) -> list[str]:
+        """Where every blob is: ``/account/container/blob``."""
+        return [f"/{key}" for key in self._blobs]
+
     def open(self, blob: Blob) -> BinaryIO:
         """Open a blob's content; it can be read to its end even if the blob is replaced meanwhile."""
         return self._files.open(blob.content)

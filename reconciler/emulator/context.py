@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from reconciler.emulator.documents import Documents
 from reconciler.emulator.execution_services import ExecutionServices
+from reconciler.emulator.faults.job_faults import JobFaults
 from reconciler.emulator.studio_file import StudioFile
 
 if TYPE_CHECKING:  # The rooms import this module for their argument; importing them would close a circle.
@@ -78,6 +79,7 @@ class Context:
         clock: the time now, with a time zone.
         new_id: a fresh id of 32 hex digits.
         server_url: this server's own URL without a slash at its end; known once it listens.
+        job_faults: what fault rules have ordered for single jobs.
     """
 
     documents: Documents
@@ -91,3 +93,4 @@ class Context:
     clock: Callable[[], datetime]
     new_id: Callable[[], str]
     server_url: str = field(default="")
+    job_faults: JobFaults = field(default_factory=JobFaults)

@@ -23,6 +23,11 @@ async def make_initial_models(context: Context, data: TrainingData) -> dict[str,
     return {experiment.name: BoundModel(**made[experiment.name]) for experiment in wanted}
 
 
+def initial_model(context: Context, experiment: PredictiveExperiment) -> BoundModel:
+    """The model that a predictive experiment was deployed with."""
+    return BoundModel(**context.documents.collection("initial-models")[experiment.name])
+
+
 async def _make(context: Context, data: TrainingData, experiment: PredictiveExperiment) -> None:
     initial = experiment.initial_model
     training = context.studio.experiment(initial.trained_by)

@@ -1,26 +1,30 @@
-"""The log of requests: a line on standard error for each, and the recent ones to read back; never a secret."""
+"""The log of requests: a line on standard error for each, and an entry of the journal; never a secret."""
 
 import logging
 import re
 import time
-from collections import deque
 from collections.abc import Awaitable, Callable
-from typing import Any, Literal
+from datetime import UTC, datetime
+from typing import Any
 from uuid import uuid4
 
 from aiohttp import web
 
 from reconciler.emulator.errors import ServiceError
+from reconciler.emulator.faults.visits import Visit, current
+from reconciler.emulator.journal import Journal, Kind
+from reconciler.emulator.operation_names import route_of
 
-Kind = Literal["read", "score", "write"]
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 CONTROL_PREFIX = "/_studio/"
-_REMEMBERED = 5000
 _SCORING = re.compile(r"/(?:workspaces|subscriptions)/[^/]+/services/[^/]+/execute$")
 _SIGN_IN = re.compile(r"/oauth2/(?:v2\.0/)?token$")
 # Only these are shown; whatever else a query holds (signatures, a key that someone put there) is not.
 _SHOWN_PARAMETERS = frozenset({"api-version", "comp", "restype", "format", "details", "region", "prefix"})
+_ID_HEADERS = ("x-ms-client-request-id", "x-ms-correlation-request-id")
+# What a caller calls its request: an id, and nothing that is long or odd enough to be a key.
+_ID = re.compile(r"[\w.:-]{1,64}", re.ASCII)
 
 _log = logging.getLogger("reconciler.emulator")
 
@@ -36,56 +40,70 @@ def kind_of(method: str, path: str) -> Kind:
 
 
 class RequestLog:
-    """Logs each request and remembers the last ones."""
+    """Logs each request.
 
-    def __init__(self, *, ids_on_errors: bool = True) -> None:
+    Args:
+        journal: where to write them down.
+        ids_on_errors: whether an error answer has a request id too.
+    """
+
+    def __init__(self, journal: Journal, *, ids_on_errors: bool = True) -> None:
+        self._journal = journal
         self._ids_on_errors = ids_on_errors
-        self._recent: deque[dict[str, Any]] = deque(maxlen=_REMEMBERED)
-        self._number = 0
 
     def recent(self, after: int = 0) -> list[dict[str, Any]]:
-        """The requests with a number above the given one, oldest first."""
-        return [entry for entry in self._recent if entry["number"] > after]
+        """The requests with a number above the given one, oldest first: the older, shorter view of the journal."""
+        names = ("number", "method", "path", "query", "status", "ms", "kind")
+        return [{name: getattr(entry, name) for name in names} for entry in self._journal.entries(after, caller=None)]
 
     @web.middleware
     async def middleware(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Times a request, turns what its handler raises into a reply, and logs it."""
-        started = time.perf_counter()
-        status = 0
+        """Times a request and logs it; its reply gets an id."""
+        if request.path.startswith(CONTROL_PREFIX):
+            return await handler(request)
+        at, started = datetime.now(UTC), time.perf_counter()
+        status, own_id = 0, ""
         try:
-            response = await _answer(request, handler)
+            response = await handler(request)
             status = response.status
             if not response.prepared and (response.status < 400 or self._ids_on_errors):
                 response.headers.setdefault("x-ms-request-id", str(uuid4()))
+            headers = response.headers
+            own_id = headers.get("x-ms-correlation-request-id") or headers.get("x-ms-request-id") or ""
             return response
         finally:
-            if not request.path.startswith(CONTROL_PREFIX):
-                self._record(request, status, (time.perf_counter() - started) * 1000)
+            self._record(request, at, status, (time.perf_counter() - started) * 1000, own_id)
 
-    def _record(self, request: web.Request, status: int, milliseconds: float) -> None:
-        self._number += 1
+    def _record(self, request: web.Request, at: datetime, status: int, milliseconds: float, own_id: str) -> None:
+        visit = current.get() or Visit("other", "client")
         shown = "&".join(
             f"{name}={value if name.lower() in _SHOWN_PARAMETERS else '***'}" for name, value in request.query.items()
         )
-        kind = kind_of(request.method, request.path)
-        self._recent.append(
-            {
-                "number": self._number,
-                "method": request.method,
-                "path": request.path,
-                "query": shown,
-                "status": status,
-                "ms": round(milliseconds, 1),
-                "kind": kind,
-            }
+        given = next((request.headers[name] for name in _ID_HEADERS if name in request.headers), "")
+        entry = self._journal.add(
+            at=at.isoformat(timespec="milliseconds"),
+            method=request.method,
+            path=request.path,
+            route="" if visit.operation.startswith("storage.") else route_of(request.path),
+            operation=visit.operation,
+            query=shown,
+            status=0 if visit.dropped else status,
+            ms=round(milliseconds, 1),
+            kind=kind_of(request.method, request.path),
+            caller=visit.caller,
+            correlation=given if _ID.fullmatch(given) else own_id,
+            fault="; ".join(visit.met),
         )
         # raw_path: a line break in a path must not make two lines of one request.
         path = request.rel_url.raw_path + (f"?{shown}" if shown else "")
-        # Status 0: the caller went away before there was an answer.
-        _log.info("%-6s %s %s %.0f ms %s", request.method, path, status or "---", milliseconds, kind)
+        fault = f"[{entry.fault}] " if entry.fault else ""
+        # Status 0: there was no answer, or the caller went away before it.
+        _log.info("%-6s %s %s %.0f ms %s%s", request.method, path, entry.status or "---", entry.ms, fault, entry.kind)
 
 
-async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
+@web.middleware
+async def answer_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Turns what a handler raises into a reply."""
     try:
         return await handler(request)
     except ServiceError as error:

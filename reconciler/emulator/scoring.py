@@ -26,6 +26,7 @@ from reconciler.emulator.errors import (
 from reconciler.emulator.execution_access import EXECUTION_ROUTE, check_api_version, find_service
 from reconciler.emulator.execution_services import BoundModel, ExecutionService
 from reconciler.emulator.experiments import ModelDescription, Scalar, Scored, ScoringError, TrainingError
+from reconciler.emulator.initial_models import initial_model
 from reconciler.emulator.serving import CannotLoad, Loaded, load
 from reconciler.emulator.studio_file import PredictiveExperiment
 from reconciler.emulator.swagger import predictive_swagger, training_swagger
@@ -86,8 +87,9 @@ class Scoring:
         experiment = self._context.studio.experiment(service.experiment)
         here = origin(request)
         if isinstance(experiment, PredictiveExperiment):
-            ilearner, digest = await self._load(service, experiment)
-            description = await self._context.workers.describe(ilearner, digest)
+            # The interface is fixed when the experiment is deployed [I]: a PATCH changes the model, not the columns.
+            digest = initial_model(self._context, experiment).digest
+            description = await self._context.workers.describe(self._context.models.read(digest), digest)
             return web.json_response(predictive_swagger(service, experiment, description, here))
         example = await self._training_data.example(experiment)
         return web.json_response(training_swagger(service, experiment, example, here))

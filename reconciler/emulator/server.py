@@ -18,7 +18,7 @@ from uuid import uuid4
 
 from aiohttp import web
 
-from reconciler.emulator import arm, classic_services, client_files, control, sign_in
+from reconciler.emulator import arm, classic_services, client_files, control, control_access, sign_in
 from reconciler.emulator.batch import BatchExecution
 from reconciler.emulator.batch_jobs import OUTPUT_CONTAINER, BatchJobs
 from reconciler.emulator.blob_client import BlobClient
@@ -27,10 +27,16 @@ from reconciler.emulator.context import Context, Secrets
 from reconciler.emulator.documents import Documents, StateInUse, StateUnreadable
 from reconciler.emulator.error_wording import ErrorWording
 from reconciler.emulator.execution_services import ExecutionServices
+from reconciler.emulator.fault_control import FaultControl
+from reconciler.emulator.faults import Faults, FaultsFileError, load_rules
+from reconciler.emulator.faults.middleware import FaultMiddleware
 from reconciler.emulator.initial_models import make_initial_models
+from reconciler.emulator.journal import Journal
+from reconciler.emulator.listening import Listening
 from reconciler.emulator.management import Management
-from reconciler.emulator.requestlog import RequestLog
+from reconciler.emulator.requestlog import CONTROL_PREFIX, RequestLog, answer_errors
 from reconciler.emulator.scoring import Scoring
+from reconciler.emulator.skewed_clock import SkewedClock
 from reconciler.emulator.storage import BlobService
 from reconciler.emulator.studio_file import StudioFile, StudioFileError, load_studio
 from reconciler.emulator.trained_models import TrainedModels
@@ -63,6 +69,10 @@ class Studio:
         env_file: where to write the secrets; ``emulator.env`` beside it.
         workers: processes that train and score, to share them; the Studio's own if left out.
         clock: the time now, with a time zone.
+
+    Attributes:
+        faults: rules that make it fail; see `reconciler.emulator.faults`.
+        journal: what was asked of it; see `reconciler.emulator.journal`.
     """
 
     def __init__(
@@ -82,7 +92,9 @@ class Studio:
         self._cloud_file = cloud_file
         self._env_file = env_file
         self._workers = workers
-        self._clock = clock
+        self._clock = SkewedClock(clock)
+        self.faults = Faults(clock)
+        self.journal = Journal()
         self._open = AsyncExitStack()
         self._context: Context | None = None
 
@@ -132,14 +144,22 @@ class Studio:
         listener = _listen(self._port or _last_port(documents), must=self._port != 0)
         self._open.callback(listener.close)
         context = self._context = await self._make_context(documents, directory, listener)
-        log = RequestLog(ids_on_errors=context.studio.behaviour.error_request_id == "shown")
+        log = RequestLog(self.journal, ids_on_errors=context.studio.behaviour.error_request_id == "shown")
         jobs, data = BatchJobs(context), TrainingData(context)
         classic = classic_services.ClassicServices(context)
+        faults = FaultMiddleware(
+            self.faults, self._clock, [account.name for account in self._studio_file.storage_accounts]
+        )
         wording, scoring = ErrorWording(context.studio.behaviour, self._clock), Scoring(context, data)
-        app = web.Application(middlewares=[log.middleware, wording.middleware], client_max_size=_LARGEST_BODY)
+        guard = control_access.guard(CONTROL_PREFIX)
+        app = web.Application(
+            middlewares=[faults.outer, log.middleware, faults.inner, answer_errors, wording.middleware, guard],
+            client_max_size=_LARGEST_BODY,
+        )
         app.add_routes(
             [
                 *control.routes(jobs, log),
+                *FaultControl(self.faults, self.journal).routes(),
                 *Management(context, classic).routes(),
                 *BatchExecution(context, jobs).routes(),
                 *scoring.routes(),
@@ -152,14 +172,20 @@ class Studio:
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=_SECONDS_TO_FINISH)
         await runner.setup()
         self._open.push_async_callback(runner.cleanup)
+        assert runner.server is not None  # noqa: S101 - it was set up above
+        listening = Listening(runner.server)
+        self._open.callback(listening.close)
+        # After the jobs, which a rule that ends lets go on; before the wait for requests, which a rule may delay.
+        self._open.push_async_callback(self.faults.close)
         self._open.push_async_callback(jobs.close)
         self._open.push_async_callback(arm.close, context)
         await data.write_blobs()
         classic_services.seed(context, await make_initial_models(context, data))
         # From here on it answers; what the rooms still have to do, they do by calls to it.
-        await web.SockSite(runner, listener).start()
+        await listening.add(listener)
         await arm.seed(context)
         jobs.resume()
+        self.faults.begin(listening, context.storage)
         self._write_client_files(directory)
 
     async def _make_context(self, documents: Documents, directory: Path, listener: socket.socket) -> Context:
@@ -190,6 +216,7 @@ class Studio:
             clock=self._clock,
             new_id=lambda: uuid4().hex,
             server_url=f"http://{HOST}:{port}",
+            job_faults=self.faults.jobs,
         )
 
     def _write_client_files(self, directory: Path) -> None:
@@ -208,6 +235,7 @@ def run(
     cloud_file: Path | None,
     env_file: Path | None,
     *,
+    faults: Path | None = None,
     profile: str | None = None,
 ) -> int:
     """Serves a local Studio until SIGINT or SIGTERM.
@@ -221,6 +249,7 @@ def run(
         port: 0 for any free one.
         cloud_file: where to write the cloud file; in the state, or in a fresh directory, if None.
         env_file: where to write the secrets; likewise.
+        faults: a file of fault rules, in force from the moment in which it answers.
         profile: what it does where no source is sure; that of the studio file if None.
 
     Returns:
@@ -234,20 +263,26 @@ def run(
         logging.getLogger(chatty).setLevel(logging.WARNING)
     try:
         studio_file = load_studio(studio, profile)
-        return asyncio.run(_serve(studio_file, state, port, cloud_file, env_file))
-    except (StudioFileError, StateInUse, StateUnreadable, PortTaken) as error:
+        return asyncio.run(_serve(studio_file, state, port, cloud_file, env_file, faults=faults))
+    except (FaultsFileError, StudioFileError, StateInUse, StateUnreadable, PortTaken) as error:
         sys.stderr.write(f"{error}\n")
         return 1
 
 
 async def _serve(
-    studio_file: StudioFile, state: Path | None, port: int, cloud_file: Path | None, env_file: Path | None
+    studio_file: StudioFile,
+    state: Path | None,
+    port: int,
+    cloud_file: Path | None,
+    env_file: Path | None,
+    *,
+    faults: Path | None,
 ) -> int:
     told_to_end = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, told_to_end.set)
-    starting = asyncio.create_task(_start(studio_file, state, port, cloud_file, env_file))
+    starting = asyncio.create_task(_start(studio_file, state, port, cloud_file, env_file, faults=faults))
     ending = asyncio.create_task(told_to_end.wait())
     await asyncio.wait({starting, ending}, return_when=asyncio.FIRST_COMPLETED)
     if not starting.done():
@@ -269,9 +304,19 @@ async def _serve(
 
 
 async def _start(
-    studio_file: StudioFile, state: Path | None, port: int, cloud_file: Path | None, env_file: Path | None
+    studio_file: StudioFile,
+    state: Path | None,
+    port: int,
+    cloud_file: Path | None,
+    env_file: Path | None,
+    *,
+    faults: Path | None,
 ) -> Studio:
-    return await Studio(studio_file, state=state, port=port, cloud_file=cloud_file, env_file=env_file).__aenter__()
+    rules = None if faults is None else load_rules(faults)
+    made = Studio(studio_file, state=state, port=port, cloud_file=cloud_file, env_file=env_file)
+    if rules is not None:
+        made.faults.add(*rules.rules, seed=rules.seed)
+    return await made.__aenter__()
 
 
 def _last_port(documents: Documents) -> int:

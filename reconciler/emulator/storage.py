@@ -186,6 +186,20 @@ class BlobService:
             accept=lambda _content: None,
         )
 
+    def delete_where(self, chosen: Callable[[str], bool]) -> list[str]:
+        """Delete blobs as nobody asked for it, not even their owner.
+
+        Args:
+            chosen: whether to delete the blob at a path, ``/account/container/blob``.
+
+        Returns:
+            The paths of those that are gone.
+        """
+        gone = [path for path in self._store.paths() if chosen(path)]
+        for path in gone:
+            self._store.delete(*path[1:].split("/", 2))
+        return gone
+
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         headers = {
             "Server": "Windows-Azure-Blob/1.0",

@@ -20,7 +20,7 @@ _JOB_ID = {"name": "jobId", "in": "path", "required": True, "type": "string", "d
 def predictive_swagger(
     service: ExecutionService, experiment: PredictiveExperiment, model: ModelDescription, origin: str
 ) -> Json:
-    """The document of a service that scores, made from the model that it uses now."""
+    """The document of a service that scores, made from the model that it was deployed with."""
     label = Column(model.label, model.label_type, "")
     outputs = [*model.columns, *model.outputs]
     definitions = {

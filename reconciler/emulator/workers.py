@@ -99,18 +99,29 @@ class Workers:
         """Start one worker of each sort, so that the first calls need not wait for it."""
         await asyncio.gather(self._training.call({"call": "warm_up"}), self._scoring.call({"call": "warm_up"}))
 
-    async def train(self, csv: bytes, experiment: TrainingExperiment) -> Trained:
+    async def train(self, csv: bytes, experiment: TrainingExperiment, *, dies: bool = False) -> Trained:
         """Train a model; a cancelled training stops at once.
+
+        Args:
+            csv: the data.
+            experiment: what to do with them.
+            dies: the process is killed when it has begun, as a test of what becomes of its caller.
 
         Raises:
             TrainingError: the data or the experiment is at fault.
             WorkerDied: the process ended.
         """
-        answer = await self._training.call({"call": "train", "experiment": asdict(experiment)}, csv)
+        answer = await self._training.call({"call": "train", "experiment": asdict(experiment)}, csv, dies=dies)
         return Trained(answer.attachments[0], answer.attachments[1], **answer.body)
 
     async def score(
-        self, ilearner: bytes, digest: str, columns: Sequence[str], rows: Sequence[Sequence[Scalar]]
+        self,
+        ilearner: bytes,
+        digest: str,
+        columns: Sequence[str],
+        rows: Sequence[Sequence[Scalar]],
+        *,
+        dies: bool = False,
     ) -> Scored:
         """Score rows; see `ilearner.score`.
 
@@ -120,6 +131,7 @@ class Workers:
                 sent the bytes again.
             columns: the names of the values in each row.
             rows: the values.
+            dies: as in `train`.
 
         Raises:
             ScoringError: the rows do not fit the model; UnreadableModelError, the bytes are none.
@@ -127,7 +139,7 @@ class Workers:
         """
         rows = [list(row) for row in rows]
         body = {"call": "score", "digest": digest, "columns": list(columns), "rows": rows}
-        return Scored(**(await self._scoring.call_with_model(body, digest, ilearner)).body)
+        return Scored(**(await self._scoring.call_with_model(body, digest, ilearner, dies=dies)).body)
 
     async def describe(self, ilearner: bytes, digest: str) -> ModelDescription:
         """What a trained model says about itself; arguments as in `score`.
@@ -160,14 +172,16 @@ class _Pool:
         self._all: set[_Worker] = set()
         self._closed = False
 
-    async def call(self, body: Mapping[str, Any], *attachments: bytes) -> Message:
+    async def call(self, body: Mapping[str, Any], *attachments: bytes, dies: bool = False) -> Message:
         async with self._worker() as worker:
-            return await worker.ask(Message(body, attachments))
+            return await worker.ask(Message(body, attachments), dies=dies)
 
-    async def call_with_model(self, body: Mapping[str, Any], digest: str, ilearner: bytes) -> Message:
+    async def call_with_model(
+        self, body: Mapping[str, Any], digest: str, ilearner: bytes, *, dies: bool = False
+    ) -> Message:
         async with self._worker(digest) as worker:
             # A worker may have dropped a model that it was sent once; it says so then.
-            answer = await worker.ask(Message(body, () if digest in worker.models else (ilearner,)))
+            answer = await worker.ask(Message(body, () if digest in worker.models else (ilearner,)), dies=dies)
             if answer.body.get("send_model"):
                 answer = await worker.ask(Message(body, (ilearner,)))
             worker.remember(digest)
@@ -263,8 +277,12 @@ class _Worker:
         if len(self._models) > _MODELS_REMEMBERED:
             self._models.popitem(last=False)
 
-    async def ask(self, message: Message) -> Message:
+    async def ask(self, message: Message, *, dies: bool = False) -> Message:
         """Send a call and wait for its answer.
+
+        Args:
+            message: the call.
+            dies: kill the process once it has the call.
 
         Raises:
             ExperimentError: what the worker raised.
@@ -278,6 +296,8 @@ class _Worker:
         try:
             self._process.stdin.write(encode(message))
             await self._process.stdin.drain()
+            if dies:
+                self._kill()
             answer = await receive(self._process.stdout)
         except (asyncio.IncompleteReadError, ConnectionError):
             raise WorkerDied("the worker process ended before it answered") from None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, delete, insert, select, update
 from sqlalchemy.engine import RowMapping
 
 from reconciler.store import tables
@@ -23,7 +23,17 @@ def find(connection: Connection, identity: str) -> TargetRecord | None:
 
 
 def put(connection: Connection, record: TargetRecord) -> None:
-    """Replaces the whole row of a target."""
+    """Replaces the whole row of a target.
+
+    A row of the same target under another identity that never came home goes: it was misspelt then.
+    """
+    misspelt = (
+        (_TABLE.c.name == record.name)
+        & (_TABLE.c.kind == record.kind)
+        & (_TABLE.c.identity != record.identity)
+        & _TABLE.c.converged_at.is_(None)
+    )
+    connection.execute(delete(_TABLE).where(misspelt))
     values = columns(record)
     changed = connection.execute(update(_TABLE).where(_TABLE.c.identity == record.identity).values(**values)).rowcount
     if not changed:

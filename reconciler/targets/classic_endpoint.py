@@ -7,7 +7,6 @@ used where a service shows one, and what is live is otherwise known by our marke
 from __future__ import annotations
 
 import asyncio
-import difflib
 import hashlib
 import json
 from collections.abc import Awaitable, Iterable, Mapping
@@ -35,6 +34,7 @@ from reconciler.targets.connections import Connections
 from reconciler.targets.contract import Artefact, Driver, Notify, PlanMoved, TargetError, Verified
 from reconciler.targets.marker import TooLong, marked_description, marker_for, split_description
 from reconciler.targets.patience import Patience
+from reconciler.targets.web_services import find_web_service
 
 _SERVICES_AT_ONCE = 16
 _PROBES_AT_ONCE = 16
@@ -118,7 +118,7 @@ class ClassicEndpoints(Driver):
             listed: list[WebService] = []
             problem: Problem | None = None
             try:
-                listed = await self._connections.management(workspace).list_services()
+                listed = await self._connections.web_services(workspace)
             except (ServiceError, MissingSecret, CloudError) as error:
                 problem = Problem("workspace-unreadable", f"workspace {workspace}: {error}")
             for name in names:
@@ -433,28 +433,10 @@ def _desired(identity: str, document: ClassicEndpoint) -> DesiredTarget:
 
 
 def _resolve(workspace: str, name: str, listed: list[WebService], problem: Problem | None) -> _Service:
-    """Find a service by name or id; service names are not unique (classic-protocol 1.4)."""
-    if problem is not None:
-        return _Service(workspace, name, problem=problem)
-    found = [service for service in listed if service.id == name] or [
-        service for service in listed if service.name == name
-    ]
-    if len(found) == 1:
-        return _Service(workspace, name, id=found[0].id)
-    if found:
-        ids = ", ".join(service.id for service in found)
-        text = f"{len(found)} web services of workspace {workspace} are named {name}: {ids}"
-        return _Service(
-            workspace,
-            name,
-            problem=Problem("service-ambiguous", text, "name the one that is meant by its id"),
-        )
-    near = difflib.get_close_matches(name, [service.name for service in listed], n=1)
-    remedy = (
-        f"did you mean {near[0]}?" if near else "the workspace has: " + (", ".join(s.name for s in listed) or "none")
-    )
-    text = f"workspace {workspace} has no web service {name}"
-    return _Service(workspace, name, problem=Problem("service-not-found", text, remedy))
+    found = problem if problem is not None else find_web_service(workspace, name, listed)
+    if isinstance(found, Problem):
+        return _Service(workspace, name, problem=found)
+    return _Service(workspace, name, id=found.id)
 
 
 def _live(identity: str, resource: str, endpoint: Endpoint, service: _Service) -> LiveTarget:

@@ -5,6 +5,7 @@ Here the references of the specs become secrets, as late as possible, and stay w
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import AsyncExitStack
 from pathlib import Path
 from types import TracebackType
@@ -14,7 +15,7 @@ from pydantic import SecretStr
 
 from reconciler.azure.batch import BatchExecution
 from reconciler.azure.blobs import Blobs
-from reconciler.azure.classic import ClassicManagement
+from reconciler.azure.classic import ClassicManagement, WebService
 from reconciler.azure.clouds import Cloud
 from reconciler.azure.definitions import Definitions
 from reconciler.azure.errors import ConnectionStringError
@@ -37,6 +38,7 @@ class Connections:
         self._http: Http | None = None
         self._management: dict[str, ClassicManagement] = {}
         self._blobs: dict[str, Blobs] = {}
+        self._web_services: dict[str, asyncio.Future[list[WebService]]] = {}
         self._definitions: Definitions | None = None
 
     async def __aenter__(self) -> Self:
@@ -75,6 +77,13 @@ class Connections:
                 self._workspace_secret(spec.token, workspace, "spec.token"),
             )
         return self._management[workspace]
+
+    async def web_services(self, workspace: str) -> list[WebService]:
+        """The web services of a workspace document, listed once a pass; raises as `management` and the list do."""
+        if workspace not in self._web_services:
+            listing = self.management(workspace).list_services()
+            self._web_services[workspace] = asyncio.ensure_future(listing)
+        return await asyncio.shield(self._web_services[workspace])
 
     def connection_string(self, workspace: str) -> SecretStr:
         """The connection string of a workspace's storage account."""

@@ -59,7 +59,12 @@ def test_a_wrong_workspace_token_blocks_the_targets_of_that_workspace_alone(
 @pytest.mark.parametrize(
     ("variable", "asks", "blocked"),
     [
-        ("CONTOSO_WORKSPACE_TOKEN", "Workspace contoso, spec.token", {"clinic-a", "clinic-b", "diabetes-progress"}),
+        # The New service too: its version can't be trained without the workspace.
+        (
+            "CONTOSO_WORKSPACE_TOKEN",
+            "Workspace contoso, spec.token",
+            {"breast-cancer-new", "clinic-a", "clinic-b", "diabetes-progress"},
+        ),
         (
             "CONTOSO_STORAGE",
             "Workspace contoso, spec.storage.connectionString",

@@ -125,12 +125,17 @@ async def test_a_read_only_service_can_only_be_deleted(local):
 # -- another trained model ---------------------------------------------------------------------------------------------
 
 
+async def test_a_repointed_service_shows_the_old_model_while_it_is_provisioned(start_arm, tmp_path):
+    with start_arm(tmp_path / "state", timings={"provisioning": "30s"}) as local:
+        before, uri = await local.model_uri(), await local.upload("models/next.ilearner", local.another_model)
+        await local.repoint(uri)
+        assert await local.model_uri() == before
+        assert (await local.get())["properties"]["provisioningState"] == "Provisioning"
+
+
 async def test_a_repointed_service_shows_and_serves_the_new_model_once_it_succeeded(local):
-    before, uri = await local.model_uri(), await local.upload("models/next.ilearner", local.another_model)
-    reply = await local.repoint(uri)
-    assert await local.model_uri() == before
-    assert (await local.get())["properties"]["provisioningState"] == "Provisioning"
-    await local.converged(reply)
+    uri = await local.upload("models/next.ilearner", local.another_model)
+    await local.converged(await local.repoint(uri))
     assert await local.model_uri() == uri
     assert (await local.get())["properties"]["provisioningState"] == "Succeeded"
     assert local.served() == local.another_model

@@ -95,12 +95,6 @@ class Rig(Desk):
 
     # -- the command
 
-    def reconcile_to_any_end(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Run the command in a process, for tests in which its exit code is not what matters."""
-        process = self.start(*arguments)
-        out, err = self._gather(process)
-        return subprocess.CompletedProcess(process.args, process.returncode, out, err)
-
     def begin(self, *arguments: str, **options: Any) -> subprocess.Popen[str]:
         """Start converging and leave it running."""
         return self.start("--yes", *arguments, **options)

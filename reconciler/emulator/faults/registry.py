@@ -1,0 +1,237 @@
+"""The rules in force, and which of them fire at a request."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from reconciler.emulator.faults.job_faults import JobFaults
+from reconciler.emulator.faults.rules import Rule
+from reconciler.emulator.operation_names import OWN_AREA
+
+if TYPE_CHECKING:  # Both rooms look at faults themselves; importing them would close a circle.
+    from reconciler.emulator.listening import Listening
+    from reconciler.emulator.storage import BlobService
+
+T = TypeVar("T")
+
+
+@dataclass(eq=False)
+class ActiveRule:
+    """A rule in force.
+
+    Attributes:
+        id: its name.
+        rule: what it says.
+        seed: what its share is drawn from, beside the id.
+        until: when it is over.
+        effects: their names.
+        calls: how many requests it matched.
+        fired: at how many of them it fired.
+        gone: set when it is no longer in force: whatever waits on its account goes on.
+    """
+
+    id: str
+    rule: Rule
+    seed: int
+    until: datetime | None
+    effects: Sequence[str]
+    calls: int = 0
+    fired: int = 0
+    gone: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def fires(self) -> bool:
+        """Counts a request that it matches, and tells whether it fires at it."""
+        self.calls += 1
+        rule = self.rule
+        chosen = (
+            self.calls > rule.after
+            and (rule.nth is None or self.calls in (rule.nth if isinstance(rule.nth, tuple) else (rule.nth,)))
+            and (rule.times is None or self.fired < rule.times)
+            and (rule.share is None or self._draw() < rule.share)
+        )
+        self.fired += chosen
+        return chosen
+
+    def _draw(self) -> float:
+        """A number below 1 for the request of this count: the same for the same seed, id and count."""
+        digest = hashlib.blake2b(f"{self.seed}/{self.id}/{self.calls}".encode(), digest_size=7).digest()
+        return int.from_bytes(digest) / (1 << 56)
+
+
+class Faults:
+    """The faults of one Studio: documented in `reconciler.emulator.faults`.
+
+    Every method may be called from any thread, and from the Studio's own event loop; what it does is in force when it
+    returns. Rules that are added before the Studio runs are in force from the moment in which it answers: its own
+    start-up meets none.
+
+    Args:
+        clock: the true time, with a time zone.
+    """
+
+    def __init__(self, clock: Callable[[], datetime]) -> None:
+        self._clock = clock
+        self._rules: list[ActiveRule] = []
+        self._unnamed = 0
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._listening: Listening | None = None
+        self._storage: BlobService | None = None
+        self._timers: dict[str, asyncio.TimerHandle] = {}
+        self.jobs = JobFaults()
+        self.closing = False
+
+    def add(self, *rules: Rule, seed: int = 0) -> list[str]:
+        """Puts rules in force, after those that are.
+
+        Args:
+            rules: any number of them.
+            seed: what the shares are drawn from. A request's fate depends on the seed, the rule's id and the count of
+                requests that the rule matched before: the same requests in the same order meet the same faults.
+
+        Returns:
+            Their ids.
+
+        Raises:
+            ValueError: a name is taken.
+        """
+        return self._in_loop(lambda: self._add(rules, seed))
+
+    def remove(self, *ids: str) -> None:
+        """Ends rules; what waits on their account goes on. An id that is not there is passed over."""
+        self._in_loop(lambda: self._remove(lambda active: active.id in ids))
+
+    def clear(self) -> None:
+        """Ends all rules; the next one without a name is ``rule-1`` again."""
+
+        def work() -> None:
+            self._remove(lambda _: True)
+            self._unnamed = 0
+
+        self._in_loop(work)
+
+    def listing(self) -> list[dict[str, Any]]:
+        """The rules in force, for people and tests: ``id``, ``rule``, ``seed``, ``calls`` and ``fired``."""
+        return self._in_loop(
+            lambda: [
+                {
+                    "id": active.id,
+                    "rule": active.rule.model_dump(mode="json", by_alias=True, exclude_defaults=True),
+                    "seed": active.seed,
+                    "calls": active.calls,
+                    "fired": active.fired,
+                }
+                for active in self._in_force()
+            ]
+        )
+
+    # -- for the server ------------------------------------------------------------------------------------------------
+
+    def begin(self, listening: Listening, storage: BlobService) -> None:
+        """The Studio answers from now on."""
+        self._loop = asyncio.get_running_loop()
+        self._listening = listening
+        self._storage = storage
+        waiting, self._rules = self._rules, []
+        for active in waiting:
+            # Their time counts from now.
+            self._put_in_force(active)
+
+    async def close(self) -> None:
+        """The Studio ends: everything that waits goes on at once."""
+        self.closing = True
+        self._remove(lambda _: True)
+        self._loop = None
+
+    def fired_at(self, operation: str, method: str, path: str, caller: str) -> list[ActiveRule]:
+        """The rules that fire at a request; every rule that matches it counts it."""
+        if self._loop is None or not self._rules or operation.startswith(f"{OWN_AREA}."):
+            return []
+        matching = [active for active in self._in_force() if active.rule.matches(operation, method, path, caller)]
+        return [active for active in matching if active.fires()]
+
+    def delete_blob(self, path: str) -> None:
+        """Deletes the blob at ``/account/container/blob`` if it is there."""
+        if self._storage is not None:
+            self._storage.delete_where(lambda candidate: candidate == path)
+
+    # ------------------------------------------------------------------------------------------------------------------
+
+    def _in_loop(self, work: Callable[[], T]) -> T:
+        async def call() -> T:
+            return work()
+
+        try:
+            here: asyncio.AbstractEventLoop | None = asyncio.get_running_loop()
+        except RuntimeError:
+            here = None
+        if self._loop is None or self._loop is here:
+            return work()
+        return asyncio.run_coroutine_threadsafe(call(), self._loop).result()
+
+    def _add(self, rules: Sequence[Rule], seed: int) -> list[str]:
+        taken = [active.id for active in self._in_force()]
+        for name in (rule.name for rule in rules if rule.name is not None):
+            if name in taken:
+                raise ValueError(f"there is a rule {name!r} already")
+            taken.append(name)
+        ids = []
+        for rule in rules:
+            active = ActiveRule(self._free_id(rule, taken), rule, seed, None, rule.effects)
+            ids.append(active.id)
+            if self._loop is None:
+                self._rules.append(active)
+            else:
+                self._put_in_force(active)
+        return ids
+
+    def _free_id(self, rule: Rule, taken: Sequence[str]) -> str:
+        if rule.name is not None:
+            return rule.name
+        self._unnamed += 1
+        while f"rule-{self._unnamed}" in taken:
+            self._unnamed += 1
+        return f"rule-{self._unnamed}"
+
+    def _put_in_force(self, active: ActiveRule) -> None:
+        rule = active.rule
+        if rule.vanish == "now":
+            if self._storage is not None:
+                self._storage.delete_where(lambda path: fnmatchcase(path, rule.path or ""))
+            return
+        if rule.lasts is not None:
+            active.until = self._clock() + rule.lasts
+        if rule.retired == "refused" and self._listening is not None:
+            if not self._refusing():
+                self._listening.refuse()
+            if rule.lasts is not None:
+                # No request comes that would find that its time is over.
+                self._timers[active.id] = asyncio.get_running_loop().call_later(
+                    rule.lasts.total_seconds(), self._remove, lambda other: other is active
+                )
+        self._rules = [*self._rules, active]
+
+    def _in_force(self) -> list[ActiveRule]:
+        if any(active.until is not None for active in self._rules):
+            now = self._clock()
+            self._remove(lambda active: active.until is not None and active.until <= now)
+        return self._rules
+
+    def _remove(self, chosen: Callable[[ActiveRule], bool]) -> None:
+        refused = self._refusing()
+        ended = [active for active in self._rules if chosen(active)]
+        self._rules = [active for active in self._rules if active not in ended]
+        for active in ended:
+            active.gone.set()
+            if timer := self._timers.pop(active.id, None):
+                timer.cancel()
+        if refused and not self._refusing() and self._listening is not None and not self.closing:
+            self._listening.accept()
+
+    def _refusing(self) -> bool:
+        return any(active.rule.retired == "refused" for active in self._rules)

@@ -1,0 +1,72 @@
+"""The ports that a Studio listens on, which can be given up for a while and taken back."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+from collections.abc import Callable
+from dataclasses import dataclass
+
+_BACKLOG = 128
+
+
+@dataclass
+class _Port:
+    listener: socket.socket
+    tls: ssl.SSLContext | None
+    server: asyncio.Server | None = None
+    starting: asyncio.Task[None] | None = None
+
+
+class Listening:
+    """Serves connections to some ports.
+
+    Args:
+        protocol: makes what speaks with one connection.
+    """
+
+    def __init__(self, protocol: Callable[[], asyncio.BaseProtocol]) -> None:
+        self._protocol = protocol
+        self._ports: list[_Port] = []
+
+    async def add(self, listener: socket.socket, tls: ssl.SSLContext | None = None) -> None:
+        """Serves the connections to a socket that listens already."""
+        port = _Port(listener, tls)
+        self._ports.append(port)
+        await self._serve(port)
+
+    def refuse(self) -> None:
+        """From now on connections are refused; the port numbers stay taken. Open connections stay open."""
+        for port in self._ports:
+            address = port.listener.getsockname()
+            self._stop(port)
+            # Bound and not listening: the system refuses connections, and nobody else gets the number meanwhile.
+            port.listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+            port.listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            port.listener.bind(address)
+
+    def accept(self) -> None:
+        """Connections are taken again after `refuse`, from the moment in which this returns."""
+        for port in self._ports:
+            port.listener.listen(_BACKLOG)
+            port.starting = asyncio.get_running_loop().create_task(self._serve(port), name="listening again")
+
+    def close(self) -> None:
+        """Gives up the ports."""
+        for port in self._ports:
+            self._stop(port)
+        self._ports.clear()
+
+    async def _serve(self, port: _Port) -> None:
+        loop = asyncio.get_running_loop()
+        port.server = await loop.create_server(self._protocol, sock=port.listener, ssl=port.tls, backlog=_BACKLOG)
+
+    @staticmethod
+    def _stop(port: _Port) -> None:
+        if port.starting is not None:
+            port.starting.cancel()
+        if port.server is not None:
+            port.server.close()
+            port.server = None
+        port.listener.close()
