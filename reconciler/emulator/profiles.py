@@ -8,6 +8,7 @@ profiles, and one that names none is the same in all of them.
 import difflib
 import random
 from collections.abc import Iterable, Mapping
+from datetime import timedelta
 from typing import Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel, Field
@@ -108,5 +109,7 @@ def _of_profile(field: FieldInfo, profile: str) -> Any:
 def _shown(value: Any) -> str:
     if isinstance(value, bool):
         return f"`{str(value).lower()}`"
-    seconds = getattr(value, "total_seconds", None)
-    return f"`{value}`" if seconds is None else f"`{seconds():g}s`"
+    if isinstance(value, timedelta):
+        hours, rest = divmod(value.total_seconds(), 3600)
+        return f"`{hours:.0f}h`" if hours and not rest else f"`{value.total_seconds():g}s`"
+    return f"`{value}`"

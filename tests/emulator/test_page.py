@@ -130,7 +130,6 @@ class TestSecrets:
         secrets = [
             client.token,
             client.context.secrets.client_secret(),
-            client.context.secrets.signing_key(),
             client.context.secrets.storage_key("contosostore"),
             endpoint["PrimaryKey"],
             endpoint["SecondaryKey"],
