@@ -14,6 +14,7 @@ A later run finds the operation at whichever phase it stands and goes on from th
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import PurePath
@@ -281,15 +282,18 @@ class _Trainer:
             except (SignInError, Retired):
                 raise
             except ServiceError as error:
+                if operation.deadline is not None and self._run.clock() >= operation.deadline:
+                    raise  # It stays open: the next run looks again, and cancels it if it still runs.
                 self._note(Mark.WAITING, f"the job can't be seen now, looking again: {error}")
             await asyncio.sleep(pause)
             pause = min(pause * 1.5, _LONGEST_PAUSE)
 
     async def _give_up(self, batch: BatchExecution, operation: Operation) -> JobStatus:
         await batch.cancel(_job_id(operation))
-        last = await batch.status(_job_id(operation))
-        if last.state is JobState.FINISHED:
-            return last  # It ended between the look and the cancel: what it made is good.
+        with contextlib.suppress(NotFound):  # A service may erase what it cancels (classic-protocol 3).
+            last = await batch.status(_job_id(operation))
+            if last.state is JobState.FINISHED:
+                return last  # It ended between the look and the cancel: what it made is good.
         message = (
             f"job {operation.job_id} did not end within {self._training.timeout} and was cancelled; "
             "raise training.timeout if it needs longer"

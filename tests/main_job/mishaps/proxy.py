@@ -186,11 +186,12 @@ class Proxy:
         return self._add(Rule(method, re.compile(path), act, left=None))
 
     def change(self, method: str, path: str, edit: Callable[[Any], Any]) -> Rule:
-        """Pass on such requests, and change the JSON of their replies; until the rule is ended."""
+        """Pass on such requests, and change the JSON of their replies but errors; until the rule is ended."""
 
         async def act(exchange: Exchange, forward: Forward) -> bool:
             await forward()
-            exchange.reply = json.dumps(edit(json.loads(exchange.reply))).encode()
+            if exchange.status < 400:
+                exchange.reply = json.dumps(edit(json.loads(exchange.reply))).encode()
             return True
 
         return self._add(Rule(method, re.compile(path), act, left=None))
