@@ -200,13 +200,17 @@ def _connect(path: Path) -> sqlite3.Connection:
     # A new file gets its mode before there is anything in it to read.
     os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
     database = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-    database.execute("PRAGMA journal_mode=WAL")
-    # NORMAL may lose the last commits of a WAL when the machine stops; acknowledged means kept.
-    database.execute("PRAGMA synchronous=FULL")
-    database.execute(
-        "CREATE TABLE IF NOT EXISTS documents("
-        "collection TEXT NOT NULL, key TEXT NOT NULL, value TEXT NOT NULL, UNIQUE(collection, key))"
-    )
+    try:
+        database.execute("PRAGMA journal_mode=WAL")
+        # NORMAL may lose the last commits of a WAL when the machine stops; acknowledged means kept.
+        database.execute("PRAGMA synchronous=FULL")
+        database.execute(
+            "CREATE TABLE IF NOT EXISTS documents("
+            "collection TEXT NOT NULL, key TEXT NOT NULL, value TEXT NOT NULL, UNIQUE(collection, key))"
+        )
+    except sqlite3.Error:
+        database.close()
+        raise
     return database
 
 

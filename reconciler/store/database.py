@@ -203,10 +203,14 @@ def _connect(path: Path, *, durable: bool) -> sqlite3.Connection:
         # The pool hands a connection to one thread at a time.
         check_same_thread=False,
     )
-    # In WAL mode, NORMAL would lose acknowledged commits with the power. On macOS it takes fullfsync as well.
-    connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'OFF'}")
-    connection.execute("PRAGMA fullfsync = ON")
-    connection.execute("PRAGMA foreign_keys = ON")
+    try:
+        # In WAL mode, NORMAL would lose acknowledged commits with the power. On macOS it takes fullfsync as well.
+        connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'OFF'}")
+        connection.execute("PRAGMA fullfsync = ON")
+        connection.execute("PRAGMA foreign_keys = ON")
+    except sqlite3.Error:
+        connection.close()
+        raise
     return connection
 
 
