@@ -44,16 +44,15 @@ def _take(home: Path) -> None:
 
 
 def example_fleet() -> Path:
-    """The example fleet: beside the package in a checkout, inside it when installed.
+    """The example fleet, which lies beside the package in a checkout.
 
     Raises:
-        UserError: it is at neither place.
+        UserError: this is no checkout.
     """
-    package = Path(__file__).resolve().parent.parent
-    for place in (package / "example_fleet", package.parent / "specs"):
-        if (place / _TARGETS).is_file():
-            return place
-    raise UserError("the example fleet is missing from this installation")
+    place = Path(__file__).resolve().parents[2] / "specs"
+    if not (place / _TARGETS).is_file():
+        raise UserError("the demo works on the example fleet of a checkout: clone the repository and run it there")
+    return place
 
 
 class _Demo:
