@@ -17,7 +17,7 @@ class ExitCode(IntEnum):
     REFUSED = 3
     """Refused as unsafe, such as a plan that no longer fits; that rule's target was not changed."""
     HELD = 4
-    """A gate failed or is inconclusive, or another run works on the target."""
+    """A gate failed or is inconclusive, another run works on the target, or nobody agreed to the plan."""
     PARTLY = 5
     """Some targets failed, the others were brought home."""
     INTERRUPTED = 130
