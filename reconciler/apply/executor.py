@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from functools import partial
 
 from reconciler.apply.ledger import known_version
 from reconciler.apply.progress import Mark
@@ -61,10 +62,10 @@ async def execute(run: Run, plan: Plan) -> Report:
             return await confirm(run, target)
 
     work: list[Coroutine[None, None, Outcome]] = [
-        *(bounded(target, lambda t=target: stay(t, Result.FAILED)) for target in plan.blocked),  # type: ignore[misc]
-        *(bounded(target, lambda t=target: stay(t, Result.HELD)) for target in plan.held),  # type: ignore[misc]
-        *(bounded(target, lambda t=target: move(t)) for target in (*plan.drift, *plan.changes)),  # type: ignore[misc]
-        *(bounded(target, lambda t=target: leave(t)) for target in plan.in_sync),  # type: ignore[misc]
+        *(bounded(target, partial(stay, target, Result.FAILED)) for target in plan.blocked),
+        *(bounded(target, partial(stay, target, Result.HELD)) for target in plan.held),
+        *(bounded(target, partial(move, target)) for target in (*plan.drift, *plan.changes)),
+        *(bounded(target, partial(leave, target)) for target in plan.in_sync),
     ]
     tasks = [asyncio.create_task(one) for one in work]
     try:
