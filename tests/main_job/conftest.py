@@ -16,11 +16,13 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError
 from urllib.parse import urlencode
 from urllib.request import ProxyHandler, Request, build_opener
 
@@ -28,13 +30,18 @@ import pytest
 from azure.storage.blob import BlobSasPermissions, generate_blob_sas
 
 from reconciler.cli.app import main
+from reconciler.emulator.studio_file import load_studio
 
 ROOT = Path(__file__).resolve().parents[2]
 PROFILE = os.environ.get("STUDIO_PROFILE", "documented")
+# What a test may expect is what the Studio's settings allow; where they differ it looks here.
+SETTINGS = load_studio(None, PROFILE).behaviour
+SHOWS_LOCATION = SETTINGS.bound_location in {"shown", "copy"}
 EMULATOR = (sys.executable, "-W", "error", "-m", "reconciler.emulator", "--port", "0", "--profile", PROFILE)
 COMMAND = (sys.executable, "-W", "error", "-m", "reconciler.cli")
 WORKSPACE = "3ad1c2b4e5f60718293a4b5c6d7e8f90"
 LONGEST = 120
+LIMITS = ("ThrottleLevel", "MaxConcurrentCalls")
 # What a Studio keeps only for the time that it runs, and what it writes anew.
 _NOT_COPIED = shutil.ignore_patterns("lock", "cloud.json", "emulator.env")
 
@@ -72,8 +79,15 @@ class Studio:
         data = None if body is None else json.dumps(body).encode()
         headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
         request = Request(self.url + path, data=data, headers=headers, method=method)
-        with build_opener(ProxyHandler({})).open(request, timeout=30) as reply:
-            text = reply.read()
+        for last in (False, True):
+            try:
+                with build_opener(ProxyHandler({})).open(request, timeout=30) as reply:
+                    text = reply.read()
+                break
+            except HTTPError as error:
+                # The first scoring call after an update may find the containers being initialized.
+                if error.code != 503 or last:
+                    raise
         return json.loads(text) if text else None
 
     def token(self) -> str:
@@ -95,8 +109,19 @@ class Studio:
         return shown
 
     def change(self, name: str, **members: Any) -> None:
-        """PATCH a Classic endpoint behind our back."""
-        self.send("PATCH", self.path_of(name), self.token(), members)
+        """PATCH a Classic endpoint behind our back, and wait until the service shows it."""
+        path, before = self.path_of(name), self.endpoint(name)
+        self.send("PATCH", path, self.token(), members)
+        expected = {member: value for member, value in members.items() if member != "Resources"}
+        if SETTINGS.limits_patch == "ignored":
+            expected = {name: value for name, value in expected.items() if name not in LIMITS}
+        moves = "Resources" in members and SHOWS_LOCATION
+        end = time.monotonic() + 10
+        while time.monotonic() < end:
+            now = self.endpoint(name)
+            if expected.items() <= now.items() and not (moves and now["Resources"] == before["Resources"]):
+                return
+        raise AssertionError(f"the change of {name} was never shown")
 
     def answers(self, name: str) -> Any:
         """What a Classic endpoint answers to rows that stay the same whatever model it serves."""
