@@ -126,10 +126,10 @@ class Blobs:
         size = (await asyncio.to_thread(path.stat)).st_size
         if await self._is_there(container, name, size):
             return False
+        # Before, and not after a refusal: the library leaves the other blocks of a refused upload behind, each with an
+        # error that nobody fetches and that is printed with its traceback.
+        await self._make(container)
         try:
-            await self._upload(container, name, path, size, progress)
-        except NotFound:
-            await self._make(container)
             await self._upload(container, name, path, size, progress)
         except Conflict:
             # Another process was quicker, or our own upload's answer was lost and the second try met it.

@@ -275,6 +275,8 @@ async def test_an_upload_whose_answer_was_lost_counts_as_there(peer, bad, file):
     """The library tries again and meets its own blob."""
     path = "/studiostore/models/1.csv"
     exists = peer.says_text("<Error><Code>BlobAlreadyExists</Code><Message>m</Message></Error>", 409, "application/xml")
+    there = peer.says_text("<Error><Code>ContainerAlreadyExists</Code><Message>m</Message></Error>", 409)
+    peer.on("PUT", "/studiostore/models", there)
     peer.on("HEAD", path, peer.says_text("", 404), peer.says_text("12345678"))
     peer.on("PUT", path, peer.cuts, exists)
 
