@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from reconciler.plan.states import Evidence, Scalar, VersionKey
 
@@ -97,6 +98,12 @@ class Difference(_Frozen):
     field: str
     old: Scalar = None
     new: Scalar = None
+
+    @field_validator("old", "new")
+    @classmethod
+    def _a_json_value(cls, value: Scalar) -> Scalar:
+        # A lenient reader takes Infinity and NaN for numbers of a reply; JSON has no such numbers to show them by.
+        return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
 class Step(_Frozen):

@@ -230,6 +230,14 @@ def test_every_plan_can_be_shown_and_no_control_character_or_signature_gets_thro
     assert ("in sync" in text(plan)) or plan.pending
 
 
+def test_a_number_that_json_has_not_is_shown_as_text(a):
+    target = a.endpoint(settings={"A": float("inf")})
+    plan = a.plan([target], [a.live(target, settings={"A": float("nan")})])
+    assert load_plan(json_text(plan)).digest == plan.digest
+    (difference,) = next(step.differences for step in plan.steps if step.id.startswith("settings"))
+    assert (difference.old, difference.new) == ("nan", "inf")
+
+
 def changed(plan: Plan, **update):
     return plan.model_copy(update=update).computed_digest()
 

@@ -95,7 +95,8 @@ async def test_a_second_write_may_wait_for_the_first_and_build_on_it(start_arm: 
         ]
         await local.converged(replies[1])
         seen = (await local.get())["properties"]
-        assert (seen["description"], seen["title"]) == ("first", "second")
+        assert seen["title"] == "second"
+        assert seen["description"] in {"first", "third"}  # The third may be through by the time of this look.
         await local.converged(replies[2])
         properties = (await local.get())["properties"]
         assert (properties["description"], properties["title"]) == ("third", "second")
