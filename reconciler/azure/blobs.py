@@ -13,10 +13,12 @@ from urllib.parse import quote, urlsplit
 
 from pydantic import SecretStr
 
+from reconciler.azure.clocks import ahead_by
 from reconciler.azure.clouds import is_loopback
 from reconciler.azure.errors import Conflict, ConnectionStringError, InvalidReply, NotFound
 
 if TYPE_CHECKING:
+    from azure.core.pipeline import PipelineResponse
     from azure.storage.blob.aio import BlobClient, BlobServiceClient
 
 # Larger files go in blocks of this size, several at once: no file is ever in memory as a whole.
@@ -93,6 +95,8 @@ class Blobs:
         self._key = SecretStr(parts["accountkey"])
         self._clock = clock
         self._retry_pause = retry_pause
+        self.ahead: timedelta | None = None
+        """By how much the account's clock was ahead of ours at the last `look`, if it told."""
         self._service = _service(connection_string, retry_pause)
         self._base = f"{self._service.url.split('?')[0].rstrip('/')}/"
 
@@ -107,6 +111,24 @@ class Blobs:
     def base(self) -> str:
         """The account's blob endpoint with a trailing slash, as a location's base has it."""
         return self._base
+
+    async def look(self, container: str) -> bool:
+        """Ask with the account's key whether a container is there; sets `ahead`, whatever is answered.
+
+        Raises:
+            SignInError: the key is not accepted.
+            ServiceError: storage refuses, or can't be reached.
+        """
+
+        def note(response: PipelineResponse[Any, Any]) -> None:
+            self.ahead = ahead_by(response.http_response.headers.get("Date"), self._clock().timestamp())
+
+        try:
+            async with self._asking(f"look at container {container}"):
+                await self._service.get_container_client(container).get_container_properties(raw_response_hook=note)
+        except NotFound:
+            return False
+        return True
 
     def holds(self, base: str) -> bool:
         """Whether ``base``, of some location, is this account; letter case, slashes and http or https aside."""

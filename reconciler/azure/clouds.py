@@ -79,6 +79,11 @@ class Cloud:
             raise CloudError(self._unknown_region(region))
         return url
 
+    def other_regions(self, region: str) -> Mapping[str, str]:
+        """The management base URLs of all regions whose host is not that of ``region``, by region."""
+        own = {url for name, url in self.regions.items() if _region_key(name) == _region_key(region)}
+        return {name: url for name, url in self.regions.items() if url not in own}
+
     def _unknown_region(self, region: str) -> str:
         keys = {_region_key(name): name for name in self.regions}
         near = difflib.get_close_matches(_region_key(region), keys, n=1)

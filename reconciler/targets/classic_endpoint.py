@@ -11,12 +11,14 @@ import hashlib
 import json
 from collections.abc import Awaitable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Literal
 
 from reconciler.azure.classic import ClassicManagement, Endpoint, EndpointPatch, ResourceUpdate, WebService
 from reconciler.azure.errors import CloudError, Conflict, LostReply, ServiceError, ServiceUnavailable
 from reconciler.azure.scoring import Scoring
 from reconciler.plan.document import Action, Step
+from reconciler.plan.preflight.facts import Quota
+from reconciler.plan.preflight.quotas import FREE_ENDPOINTS, endpoint_quota
 from reconciler.plan.states import (
     DesiredTarget,
     LiveTarget,
@@ -35,6 +37,7 @@ from reconciler.targets.contract import Artefact, Driver, Notify, PlanMoved, Tar
 from reconciler.targets.marker import TooLong, marked_description, marker_for, split_description
 from reconciler.targets.patience import Patience
 from reconciler.targets.web_services import find_web_service
+from reconciler.targets.workspaces import workspace_problem
 
 _SERVICES_AT_ONCE = 16
 _PROBES_AT_ONCE = 16
@@ -120,7 +123,7 @@ class ClassicEndpoints(Driver):
             try:
                 listed = await self._connections.web_services(workspace)
             except (ServiceError, MissingSecret, CloudError) as error:
-                problem = Problem("workspace-unreadable", f"workspace {workspace}: {error}")
+                problem = await workspace_problem(self._connections, workspace, error)
             for name in names:
                 self._services[workspace, name] = _resolve(workspace, name, listed, problem)
 
@@ -170,6 +173,15 @@ class ClassicEndpoints(Driver):
                 fingerprint=_fingerprint(service.problem.code),
             )
         endpoint = service.endpoints.get(spec.endpoint)
+        if spec.throttle_level == "High" and self._connections.fleet.workspaces[spec.workspace].spec.tier == "free":
+            problem = Problem(
+                "free-workspace",
+                f"workspace {spec.workspace} is a free one, and those have throttleLevel Low alone",
+                "write throttleLevel: Low, or leave it out",
+            )
+            return LiveTarget(
+                identity, exists=endpoint is not None, problem=problem, fingerprint=_fingerprint(problem.code)
+            )
         if endpoint is None:
             return LiveTarget(
                 identity,
@@ -190,6 +202,26 @@ class ClassicEndpoints(Driver):
 
         unclear = [identity for identity in recorded if identity in live and live[identity].location is None]
         await asyncio.gather(*(one(identity, recorded[identity]) for identity in unclear if live[identity].exists))
+
+    def quota(self, identity: str) -> Quota | None:
+        """See `Driver.quota`: the endpoints of its web service, ``default`` among them."""
+        spec = self._specs[identity].spec
+        service = self._services[spec.workspace, spec.web_service]
+        tier = self._connections.fleet.workspaces[spec.workspace].spec.tier
+        return endpoint_quota(
+            f"web service {service.name} of workspace {spec.workspace}",
+            spec.workspace,
+            tier if tier is not None else self._shown_tier(spec.workspace),
+            len(service.endpoints),
+        )
+
+    def _shown_tier(self, workspace: str) -> Literal["standard"] | None:
+        """A workspace that has what no free one may have (classic-protocol 1.6) is a standard one."""
+        for service in self._services.values():
+            high = any(endpoint.throttle_level == "High" for endpoint in service.endpoints.values())
+            if service.workspace == workspace and (high or len(service.endpoints) > FREE_ENDPOINTS):
+                return "standard"
+        return None
 
     async def answers(self, target: DesiredTarget) -> str | None:
         """See `Driver.answers`."""

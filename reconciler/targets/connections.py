@@ -73,9 +73,13 @@ class Connections:
                 self.http,
                 self.cloud.management_url(spec.region),
                 spec.id,
-                self._workspace_secret(spec.token, workspace, "spec.token"),
+                self.workspace_token(workspace),
             )
         return self._management[workspace]
+
+    def workspace_token(self, workspace: str) -> SecretStr:
+        """The authorization token of a workspace document; raises MissingSecret."""
+        return self._workspace_secret(self.fleet.workspaces[workspace].spec.token, workspace, "spec.token")
 
     async def web_services(self, workspace: str) -> list[WebService]:
         """The web services of a workspace document, listed once a pass; raises as `management` and the list do."""

@@ -6,8 +6,10 @@ import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from reconciler.plan.checks import CheckOutcome, Preflight
 from reconciler.plan.document import Action, GateOutcome, Plan, Step, TargetPlan, TargetStatus, VersionPlan
 from reconciler.plan.render import phrases
+from reconciler.plan.render.preflight import estimate_words, told_checks
 from reconciler.plan.wording import count, listing, plain, scalar
 
 _NARROWEST = 40
@@ -72,6 +74,7 @@ class _Terminal:
             for target in targets:
                 yield from self._target(target)
         yield from self._in_sync(plan.in_sync)
+        yield from self._preflight(plan.preflight)
         yield ""
         told = f"{phrases.summary(plan)}."
         yield f"{self._painted(told, _BOLD)} Digest {plan.digest}"
@@ -157,6 +160,20 @@ class _Terminal:
         noted = sum(1 for target in targets if target.reasons)
         if noted:
             yield from self._detail("notes", f"on {count(noted, 'target')}; see --output json")
+
+    def _preflight(self, preflight: Preflight) -> Iterator[str]:
+        told = told_checks(preflight)
+        if told or preflight.estimate is not None:
+            yield from ("", self._painted("Before it starts", _BOLD))
+        for check in told:
+            colour = _RED if check.outcome is CheckOutcome.FAILED else _YELLOW
+            head = f"{self._painted(check.outcome, colour)}  {check.name}  "
+            yield from self._wrapped(head, plain(f"{check.subject}: {check.text}"), 4)
+            if check.remedy:
+                yield from self._detail("remedy", check.remedy)
+        if preflight.estimate is not None:
+            yield from self._wrapped("estimate  ", estimate_words(preflight.estimate), 4)
+            yield from self._detail("basis", preflight.estimate.basis)
 
     def _detail(self, label: str, prose: str) -> Iterator[str]:
         prefix = self._label(label)

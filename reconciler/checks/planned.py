@@ -1,0 +1,133 @@
+"""Asks what a plan's steps need to be known of the world. Nothing is asked for what is in sync.
+
+A plan of ten thousand targets that are in sync costs no call here; otherwise it is one a workspace whose storage is
+used, one a resource group, one a subscription, whatever the number of targets.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Mapping
+
+from reconciler.checks.payers import Payers, ask_payers
+from reconciler.checks.permissions import ask_permissions
+from reconciler.checks.signatures import look_at_signature
+from reconciler.checks.storage import ask_storage
+from reconciler.plan.document import Action, Plan, Step, TargetPlan
+from reconciler.plan.preflight.facts import Access, Facts, Need, Quota, Signature, Storage
+from reconciler.spec.documents import Model
+from reconciler.spec.secrets import MissingSecret
+from reconciler.targets.connections import Connections
+from reconciler.targets.contract import Driver
+
+_Needs = dict[str, tuple[Need, ...]]
+
+
+async def facts_for(plan: Plan, connections: Connections, drivers: Mapping[str, Driver]) -> Facts:
+    """What has to be known to judge whether the steps of a plan can be carried out.
+
+    Args:
+        plan: As it was decided.
+        connections: The pass's clients.
+        drivers: By kind, after they have observed.
+    """
+    pending = (*plan.drift, *plan.changes)
+    if not pending:
+        return Facts()
+    signatures = _signatures(pending, connections)
+    workspaces = dict(_workspaces(plan, pending, connections, signatures))
+    needs = dict(_needs(pending, drivers))
+    storage, (settled, access), payers = await asyncio.gather(
+        _ask_storage(workspaces, connections), _ask_permissions(needs, connections), _ask_payers(needs, connections)
+    )
+    return Facts(
+        quotas=dict(_quotas(pending, drivers)),
+        needs=settled,
+        access=access,
+        storage=storage,
+        signatures=signatures,
+        payers={
+            step_id: payers.of[need.resource.lower()]
+            for step_id, needed in needs.items()
+            for need in needed
+            if need.resource.lower() in payers.of
+        },
+        more=payers.checks,
+    )
+
+
+def _steps(pending: tuple[TargetPlan, ...], action: Action) -> Iterator[tuple[TargetPlan, Step]]:
+    for target in pending:
+        for step in target.steps:
+            if step.action is action:
+                yield target, step
+
+
+def _quotas(pending: tuple[TargetPlan, ...], drivers: Mapping[str, Driver]) -> Iterator[tuple[str, Quota]]:
+    for target, step in _steps(pending, Action.CREATE):
+        quota = drivers[target.kind].quota(target.identity)
+        if quota is not None:
+            yield step.id, quota
+
+
+def _needs(pending: tuple[TargetPlan, ...], drivers: Mapping[str, Driver]) -> Iterator[tuple[str, tuple[Need, ...]]]:
+    for target in pending:
+        for step in target.steps:
+            needed = drivers[target.kind].needs(target.identity, step.action)
+            if needed:
+                yield step.id, needed
+
+
+def _moved_to(pending: tuple[TargetPlan, ...]) -> Iterator[tuple[str, str, str]]:
+    """The repoint steps, each with the model and the label that it points to."""
+    for target, step in _steps(pending, Action.REPOINT):
+        model, _, label = target.desired.partition("@")
+        yield step.id, model, label
+
+
+def _signatures(pending: tuple[TargetPlan, ...], connections: Connections) -> dict[str, Signature]:
+    found = {}
+    for step_id, model, label in _moved_to(pending):
+        signature = look_at_signature(connections, model, label)
+        if signature is not None:
+            found[step_id] = signature
+    return found
+
+
+def _workspaces(
+    plan: Plan, pending: tuple[TargetPlan, ...], connections: Connections, signatures: Mapping[str, Signature]
+) -> Iterator[tuple[str, str]]:
+    """The steps that write to a workspace's storage or sign with its key, each with the workspace's name."""
+    models = connections.fleet.models
+    for version in plan.versions:
+        for step in version.steps:
+            yield step.id, models[version.model].spec.workspace
+    for step_id, model, label in _moved_to(pending):
+        if step_id not in signatures and _signed_by_us(connections, models[model], label):
+            yield step_id, models[model].spec.workspace
+
+
+def _signed_by_us(connections: Connections, model: Model, label: str) -> bool:
+    """Whether a version lies in its workspace's account; in another it is readable for everybody or not at all."""
+    ready = model.spec.versions.get(label)
+    if ready is None:
+        return True
+    try:
+        return connections.blobs(model.spec.workspace).holds(ready.location.base_location)
+    except MissingSecret:
+        return True  # It would fail for that very reason, which the look at the storage tells.
+
+
+async def _ask_storage(workspaces: Mapping[str, str], connections: Connections) -> dict[str, Storage]:
+    names = sorted(set(workspaces.values()))
+    asked = dict(zip(names, await asyncio.gather(*(ask_storage(connections, name) for name in names)), strict=True))
+    return {step_id: asked[name] for step_id, name in workspaces.items()}
+
+
+async def _ask_permissions(needs: _Needs, connections: Connections) -> tuple[_Needs, dict[str, Access]]:
+    return await ask_permissions(connections.definitions, needs) if needs else ({}, {})
+
+
+async def _ask_payers(needs: _Needs, connections: Connections) -> Payers:
+    resources = frozenset(need.resource for needed in needs.values() for need in needed)
+    return await ask_payers(connections.definitions, resources) if resources else Payers({})
