@@ -170,7 +170,9 @@ class _CloudFile:
         sign_in = self.content.get("signIn")
         if sign_in is not None and not isinstance(sign_in, dict):
             raise self._error("signIn", "must be an object")
-        urls = {name: self._url(self.content, name) for name in ("managementUrl", "resourceManagerUrl")}
+        regions = self._regions()
+        named = ("resourceManagerUrl",) if regions else ("managementUrl", "resourceManagerUrl")
+        urls = {name: self._url(self.content, name) for name in named}
         authority, tenant, client_id, client_secret = PUBLIC.authority, None, None, None
         if sign_in is not None:
             authority = self._authority(sign_in)
@@ -182,7 +184,8 @@ class _CloudFile:
         env_file = self._text(self.content, "envFile") if "envFile" in self.content else None
         return Cloud(
             name=self._text(self.content, "name"),
-            management_base=urls["managementUrl"],
+            regions=regions,
+            management_base=urls.get("managementUrl"),
             resource_manager_url=urls["resourceManagerUrl"],
             audience=self._text(self.content, "audience"),
             authority=authority,
@@ -193,8 +196,17 @@ class _CloudFile:
             env_file=self.path.parent / env_file if env_file else None,
             settle=self._seconds("settleSeconds", PUBLIC.settle),
             poll=self._seconds("pollSeconds", PUBLIC.poll),
-            allow_http=any(url.startswith("http://") for url in urls.values()),
+            allow_http=any(url.startswith("http://") for url in (*urls.values(), *regions.values())),
         )
+
+    def _regions(self) -> dict[str, str]:
+        """A management host for each region, where a cloud has more than one; ``managementUrl`` is for all of them."""
+        given = self.content.get("regions", {})
+        if not isinstance(given, dict) or ("regions" in self.content and not given):
+            raise self._error("regions", "must be an object with a URL for each region")
+        if given and "managementUrl" in self.content:
+            raise self._error("regions", "and managementUrl exclude each other")
+        return {region: self._url(given, region, "regions.") for region in given}
 
     def _error(self, member: str, what: str) -> CloudError:
         return CloudError(f"cloud file {self.path}: {member} {what}")

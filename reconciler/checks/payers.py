@@ -1,7 +1,8 @@
 """Asks which commitment plan pays for which New web service, and how much of it is left.
 
 A web service never tells its plan; only a plan's own list of them does (new-protocol 5), which may be long. So only
-those plans are asked for theirs that matter: which stop their services when they are used up, or nearly are.
+those plans are asked for theirs that matter: which stop their services when they are used up, or, where jobs are to be
+paid, have little left.
 """
 
 from __future__ import annotations
@@ -29,26 +30,31 @@ class Payers:
     checks: tuple[Check, ...] = ()
 
 
-async def ask_payers(definitions: Definitions, resource_ids: frozenset[str]) -> Payers:
+async def ask_payers(definitions: Definitions, resource_ids: frozenset[str], *, for_jobs: bool = False) -> Payers:
     """One list of plans a subscription, and one of services for each plan that matters.
 
     Args:
         definitions: The client.
         resource_ids: The web services.
+        for_jobs: Whether jobs are to be paid, and not only updates.
     """
     wanted = {resource_id.lower() for resource_id in resource_ids}
     subscriptions = sorted({resource_id.split("/")[2] for resource_id in wanted})
-    found = await asyncio.gather(*(_of_subscription(definitions, each, wanted) for each in subscriptions))
+    found = await asyncio.gather(
+        *(_of_subscription(definitions, each, wanted, for_jobs=for_jobs) for each in subscriptions)
+    )
     return Payers(
         {service: payer for one in found for service, payer in one.of.items()},
         tuple(check for one in found for check in one.checks),
     )
 
 
-async def _of_subscription(definitions: Definitions, subscription: str, wanted: set[str]) -> Payers:
+async def _of_subscription(definitions: Definitions, subscription: str, wanted: set[str], *, for_jobs: bool) -> Payers:
     subject = f"subscription {subscription}"
     try:
-        plans = [plan for plan in await list_plans(definitions, subscription) if _matters(plan)]
+        plans = [
+            plan for plan in await list_plans(definitions, subscription) if plan.stops or (for_jobs and _is_low(plan))
+        ]
         lists = await asyncio.gather(*(services_of(definitions, plan) for plan in plans[:_LISTS_ASKED]))
     except (ServiceError, MissingSecret) as error:
         text = f"what is left of its commitment plans can't be told: {error}"
@@ -62,12 +68,11 @@ async def _of_subscription(definitions: Definitions, subscription: str, wanted: 
     )
 
 
-def _matters(plan: CommitmentPlan) -> bool:
-    low = any(
-        quantity is not None and quantity.allowance > 0 and quantity.left < quantity.allowance * NEARLY_USED_UP
+def _is_low(plan: CommitmentPlan) -> bool:
+    return any(
+        quantity is not None and quantity.left < quantity.allowance * NEARLY_USED_UP
         for quantity in (plan.hours, plan.transactions)
     )
-    return plan.stops or low
 
 
 def _payer(plan: CommitmentPlan) -> Payer:

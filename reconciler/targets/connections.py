@@ -40,12 +40,13 @@ class Connections:
         self._blobs: dict[str, Blobs] = {}
         self._web_services: dict[str, asyncio.Future[list[WebService]]] = {}
         self._definitions: Definitions | None = None
+        self._sign_in: SignIn | None = None
 
     async def __aenter__(self) -> Self:
         self._http = await self._stack.enter_async_context(Http.for_cloud(self.cloud))
         if self.fleet.new_web_services:
-            credential = await self._stack.enter_async_context(SignIn(self.cloud, self._sign_in_secret))
-            self._definitions = await self._stack.enter_async_context(Definitions(self.cloud, credential))
+            self._sign_in = await self._stack.enter_async_context(SignIn(self.cloud, self._sign_in_secret))
+            self._definitions = await self._stack.enter_async_context(Definitions(self.cloud, self._sign_in))
         return self
 
     async def __aexit__(
@@ -114,6 +115,13 @@ class Connections:
         if self._definitions is None:
             raise RuntimeError("Connections is used outside its context, or has no New web services")
         return self._definitions
+
+    @property
+    def sign_in(self) -> SignIn:
+        """The credential of `definitions`."""
+        if self._sign_in is None:
+            raise RuntimeError("Connections is used outside its context, or has no New web services")
+        return self._sign_in
 
     def batch(self, api_location: str, key: SecretStr) -> BatchExecution:
         """The Batch Execution Service of one endpoint."""

@@ -54,12 +54,16 @@ def check_headroom(payer: Payer, spending: list[Spending], now: datetime) -> Che
     left = f"{_of(payer.hours)} compute hours and {_of(payer.transactions)} transactions are left"
     if payer.refill_days:
         left += f"; it is refilled every {payer.refill_days} days"
-    if _too_new(payer, now):
+    if (payer.stops or spending) and _too_new(payer, now):
         return _check(payer, CheckOutcome.UNKNOWN, f"it is too new to say what is left of it: {left}")
-    if not payer.stops:
-        if _short(payer, spending):
-            return _check(payer, CheckOutcome.WARNING, f"{left}; {_needs(spending)} more is charged as overage")
-        return _check(payer, CheckOutcome.OK, left)
+    if payer.stops:
+        return _of_stopping(payer, spending, left)
+    if _short(payer, spending):
+        return _check(payer, CheckOutcome.WARNING, f"{left}; {_needs(spending)} more is charged as overage")
+    return _check(payer, CheckOutcome.OK, f"{left}; more is charged as overage")
+
+
+def _of_stopping(payer: Payer, spending: list[Spending], left: str) -> Check:
     trouble = _trouble(payer, spending)
     if not trouble:
         return _check(payer, CheckOutcome.OK, f"{left}; its web services stop when it is used up")

@@ -115,7 +115,8 @@ def _preflight(preflight: Preflight) -> Iterator[str]:
         yield f"| **{check.outcome}** | {_prose(check.name)} | {found} | {_prose(check.remedy)} |"
     if preflight.estimate is not None:
         yield ""
-        yield f"**Estimate:** {_prose(estimate_words(preflight.estimate))} ({_prose(preflight.estimate.basis)})"
+        basis = "" if preflight.estimate.seconds is None else f" ({_prose(preflight.estimate.basis)})"
+        yield f"**Estimate:** {_prose(estimate_words(preflight.estimate))}{basis}"
 
 
 def _fenced(value: object) -> Iterator[str]:

@@ -173,7 +173,8 @@ class _Terminal:
                 yield from self._detail("remedy", check.remedy)
         if preflight.estimate is not None:
             yield from self._wrapped("estimate  ", estimate_words(preflight.estimate), 4)
-            yield from self._detail("basis", preflight.estimate.basis)
+            if preflight.estimate.seconds is not None:
+                yield from self._detail("basis", preflight.estimate.basis)
 
     def _detail(self, label: str, prose: str) -> Iterator[str]:
         prefix = self._label(label)
