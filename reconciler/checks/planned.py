@@ -34,8 +34,7 @@ async def facts_for(plan: Plan, connections: Connections, drivers: Mapping[str, 
     pending = (*plan.drift, *plan.changes)
     if not pending:
         return Facts()
-    signatures = _signatures(pending, connections)
-    workspaces = dict(_workspaces(plan, pending, connections, signatures))
+    workspaces = _workspaces(plan, pending, connections)
     needs = dict(_needs(pending, drivers))
     storage, (settled, access), payers = await asyncio.gather(
         _ask_storage(workspaces, connections), _ask_permissions(needs, connections), _ask_payers(needs, connections)
@@ -45,7 +44,7 @@ async def facts_for(plan: Plan, connections: Connections, drivers: Mapping[str, 
         needs=settled,
         access=access,
         storage=storage,
-        signatures=signatures,
+        signatures=_signatures(pending, connections),
         payers={
             step_id: payers.of[need.resource.lower()]
             for step_id, needed in needs.items()
@@ -80,31 +79,32 @@ def _needs(pending: tuple[TargetPlan, ...], drivers: Mapping[str, Driver]) -> It
 
 def _moved_to(pending: tuple[TargetPlan, ...]) -> Iterator[tuple[str, str, str]]:
     """The repoint steps, each with the model and the label that it points to."""
-    for target, step in _steps(pending, Action.REPOINT):
-        model, _, label = target.desired.partition("@")
-        yield step.id, model, label
+    for _, step in _steps(pending, Action.REPOINT):
+        for moved in step.differences:
+            model, _, label = str(moved.new).partition("@")
+            yield step.id, model, label
 
 
-def _signatures(pending: tuple[TargetPlan, ...], connections: Connections) -> dict[str, Signature]:
-    found = {}
+def _signatures(pending: tuple[TargetPlan, ...], connections: Connections) -> dict[Signature, frozenset[str]]:
+    found: dict[Signature, frozenset[str]] = {}
     for step_id, model, label in _moved_to(pending):
         signature = look_at_signature(connections, model, label)
         if signature is not None:
-            found[step_id] = signature
+            found[signature] = found.get(signature, frozenset()) | {step_id}
     return found
 
 
-def _workspaces(
-    plan: Plan, pending: tuple[TargetPlan, ...], connections: Connections, signatures: Mapping[str, Signature]
-) -> Iterator[tuple[str, str]]:
-    """The steps that write to a workspace's storage or sign with its key, each with the workspace's name."""
+def _workspaces(plan: Plan, pending: tuple[TargetPlan, ...], connections: Connections) -> dict[str, set[str]]:
+    """The workspaces to whose storage steps write, or with whose key they sign, each with those steps."""
     models = connections.fleet.models
+    found: dict[str, set[str]] = {}
     for version in plan.versions:
         for step in version.steps:
-            yield step.id, models[version.model].spec.workspace
+            found.setdefault(models[version.model].spec.workspace, set()).add(step.id)
     for step_id, model, label in _moved_to(pending):
-        if step_id not in signatures and _signed_by_us(connections, models[model], label):
-            yield step_id, models[model].spec.workspace
+        if _signed_by_us(connections, models[model], label):
+            found.setdefault(models[model].spec.workspace, set()).add(step_id)
+    return found
 
 
 def _signed_by_us(connections: Connections, model: Model, label: str) -> bool:
@@ -112,16 +112,17 @@ def _signed_by_us(connections: Connections, model: Model, label: str) -> bool:
     ready = model.spec.versions.get(label)
     if ready is None:
         return True
+    if ready.location.sas_token is not None:
+        return False
     try:
         return connections.blobs(model.spec.workspace).holds(ready.location.base_location)
     except MissingSecret:
         return True  # It would fail for that very reason, which the look at the storage tells.
 
 
-async def _ask_storage(workspaces: Mapping[str, str], connections: Connections) -> dict[str, Storage]:
-    names = sorted(set(workspaces.values()))
-    asked = dict(zip(names, await asyncio.gather(*(ask_storage(connections, name) for name in names)), strict=True))
-    return {step_id: asked[name] for step_id, name in workspaces.items()}
+async def _ask_storage(workspaces: Mapping[str, set[str]], connections: Connections) -> dict[Storage, frozenset[str]]:
+    asked = await asyncio.gather(*(ask_storage(connections, name) for name in workspaces))
+    return {storage: frozenset(steps) for storage, steps in zip(asked, workspaces.values(), strict=True)}
 
 
 async def _ask_permissions(needs: _Needs, connections: Connections) -> tuple[_Needs, dict[str, Access]]:

@@ -50,7 +50,7 @@ def _used(connections: Connections, workspace: str) -> Counter[str]:
     """The web services that specs name in a workspace, each with how many endpoints of it they name."""
     fleet = connections.fleet
     used: Counter[str] = Counter()
-    models = {use.spec.model.name for use in fleet.targets}
+    models = {name for name, _ in fleet.wanted_versions()}
     for name in models & fleet.models.keys():
         model = fleet.models[name].spec
         if model.training is not None and model.workspace == workspace:

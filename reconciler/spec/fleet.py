@@ -57,8 +57,8 @@ class Fleet:
         """The (model, label) pairs that targets want, in order, each with the names of those targets."""
         wanted: dict[tuple[str, str], list[str]] = {}
         for target in self.targets:
-            use = target.spec.model
-            wanted.setdefault((use.name, use.version), []).append(target.name)
+            for use in target.spec.uses:
+                wanted.setdefault((use.name, use.version), []).append(target.name)
         return dict(sorted(wanted.items()))
 
     def select(self, selectors: Sequence[str]) -> Fleet:
@@ -128,13 +128,17 @@ def load_sound(paths: Sequence[Path]) -> tuple[Fleet, tuple[Diagnostic, ...]]:
     documents = [found.document for found in tree.found if found.document is not None]
     workspaces = {each.name for each in documents if isinstance(each, Workspace)}
     models = {each.name for each in documents if isinstance(each, Model) and each.spec.workspace in workspaces}
+
+    def has_its_models(target: Target) -> bool:
+        return all(use.name in models for use in target.spec.uses)
+
     sound = [
         each
         for each in documents
         if isinstance(each, Workspace)
         or (isinstance(each, Model) and each.name in models)
-        or (isinstance(each, ClassicEndpoint) and each.spec.workspace in workspaces and each.spec.model.name in models)
-        or (isinstance(each, NewWebService) and each.spec.model.name in models)
+        or (isinstance(each, ClassicEndpoint) and each.spec.workspace in workspaces and has_its_models(each))
+        or (isinstance(each, NewWebService) and has_its_models(each))
     ]
     return _fleet(tree, sound), mistakes
 

@@ -1,4 +1,4 @@
-"""What is known of the world around a plan's steps, by the ids of the steps that it matters to."""
+"""What is known of the world around a plan's steps, with the ids of the steps that it matters to."""
 
 from __future__ import annotations
 
@@ -123,20 +123,20 @@ class Facts:
     """All of it. What nothing planned needs was not asked, and is not in it.
 
     Attributes:
-        quotas: Of steps that make something.
-        needs: What a step needs to be allowed.
+        quotas: By the id of a step that makes something.
+        needs: By the id of a step: what it has to be allowed.
         access: By `Need.scope`.
-        storage: Of steps that write to an account, or sign with its key.
-        signatures: Of steps that hand on a signature which we were given.
-        payers: Of steps that a commitment plan pays for.
+        storage: Each with the steps that write to it, or sign with its key.
+        signatures: Each with the steps that hand it on.
+        payers: By the id of a step that a commitment plan pays for.
         more: Checks that were judged where they were asked.
     """
 
     quotas: Mapping[str, Quota] = field(default_factory=dict)
     needs: Mapping[str, tuple[Need, ...]] = field(default_factory=dict)
     access: Mapping[str, Access] = field(default_factory=dict)
-    storage: Mapping[str, Storage] = field(default_factory=dict)
-    signatures: Mapping[str, Signature] = field(default_factory=dict)
+    storage: Mapping[Storage, frozenset[str]] = field(default_factory=dict)
+    signatures: Mapping[Signature, frozenset[str]] = field(default_factory=dict)
     payers: Mapping[str, Payer] = field(default_factory=dict)
     more: tuple[Check, ...] = ()
 

@@ -77,7 +77,7 @@ def _after(target: TargetPlan, by_step: dict[str, list[Finding]]) -> TargetPlan:
     found = list(dict.fromkeys(finding for step_id in way for finding in by_step.get(step_id, ())))
     if not found:
         return target
-    status = TargetStatus.BLOCKED
+    status = TargetStatus.REFUSED if all(finding.unsafe for finding in found) else TargetStatus.BLOCKED
     reasons = tuple(
         Reason(code=f"preflight-{finding.check.name}", text=f"{finding.check.subject}: {finding.check.text}")
         for finding in found

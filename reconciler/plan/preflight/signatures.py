@@ -26,19 +26,16 @@ def read_signature(subject: str, token: str) -> Signature:
     return Signature(subject, _time(given.get("st")), _time(given.get("se")), reads)
 
 
-def judge_signatures(signatures: Mapping[str, Signature], now: datetime) -> Iterator[Finding]:
+def judge_signatures(signatures: Mapping[Signature, frozenset[str]], now: datetime) -> Iterator[Finding]:
     """One finding for each signature.
 
     Args:
-        signatures: By the id of the step that hands it on.
+        signatures: Each with the ids of the steps that hand it on.
         now: The time of the plan.
     """
-    steps: dict[Signature, set[str]] = {}
-    for step_id, signature in signatures.items():
-        steps.setdefault(signature, set()).add(step_id)
-    for signature, handing in sorted(steps.items(), key=lambda item: item[0].subject):
+    for signature, steps in sorted(signatures.items(), key=lambda item: item[0].subject):
         check, unsafe = _judge(signature, now)
-        yield Finding.of(check, handing if check.outcome is CheckOutcome.FAILED else (), unsafe=unsafe)
+        yield Finding.of(check, steps if check.outcome is CheckOutcome.FAILED else (), unsafe=unsafe)
 
 
 def check_signature(signature: Signature, now: datetime) -> Check:

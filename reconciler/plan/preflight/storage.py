@@ -9,16 +9,13 @@ from reconciler.plan.preflight.clocks import breaks_signatures, check_clock
 from reconciler.plan.preflight.facts import Finding, Storage
 
 
-def judge_storage(storage: Mapping[str, Storage]) -> Iterator[Finding]:
+def judge_storage(storage: Mapping[Storage, frozenset[str]]) -> Iterator[Finding]:
     """The findings on each account: its key, and its clock where that matters.
 
     Args:
-        storage: By the id of the step that writes to it, or signs with its key.
+        storage: Each with the ids of the steps that write to it, or sign with its key.
     """
-    steps: dict[Storage, set[str]] = {}
-    for step_id, account in storage.items():
-        steps.setdefault(account, set()).add(step_id)
-    for account, using in sorted(steps.items(), key=lambda item: item[0].subject):
+    for account, using in sorted(storage.items(), key=lambda item: item[0].subject):
         off = breaks_signatures(account.ahead)
         check = check_storage(account)
         if not (off and account.problem):  # A clock that is off explains a refusal, and the key may be right.
