@@ -18,7 +18,6 @@ from reconciler.plan.checks import Estimate
 from reconciler.plan.document import Plan
 from reconciler.plan.preflight.quotas import JOBS
 from reconciler.plan.states import Ledger
-from reconciler.plan.wording import count
 
 DOLLARS_PER_JOB = 0.50 / 1000
 DOLLARS_PER_HOUR = 2.0
@@ -115,12 +114,14 @@ def _basis(retrains: Sequence[Retrain]) -> str:
     own = sum(1 for retrain in retrains if retrain.seconds is not None and not retrain.alike)
     alike = sum(1 for retrain in retrains if retrain.seconds is not None and retrain.alike)
     untimed = len(retrains) - own - alike
-    parts = []
-    if own:
-        parts.append(f"{count(own, 'time')} from earlier retrains of the same model")
-    if alike:
-        parts.append(f"{count(alike, 'time')} from other models at the same training service")
-    if untimed:
-        parts.append(f"{count(untimed, 'retrain')} without any earlier one to go by, left out")
-    times = ", ".join(parts)
-    return f"an estimate: {times}; {_PRICES}" if own or alike else f"an estimate: {times}"
+    by = {
+        "of earlier retrains of the same model": own,
+        "of other models at the same training service": alike,
+        "not known, and left out": untimed,
+    }
+    told = {words: number for words, number in by.items() if number}
+    if len(told) == 1:
+        times = f"times {next(iter(told))}"
+    else:
+        times = "times: " + ", ".join(f"{number:,} {words}" for words, number in told.items())
+    return f"{times}; {_PRICES}" if own or alike else times

@@ -5,12 +5,12 @@ from __future__ import annotations
 from reconciler.plan.checks import Check, CheckOutcome, Estimate, Preflight
 from reconciler.plan.wording import count, duration
 
-_UNTOLD = frozenset({CheckOutcome.OK, CheckOutcome.SKIPPED})
+_TOLD = frozenset({CheckOutcome.WARNING, CheckOutcome.UNKNOWN})
 
 
 def told_checks(preflight: Preflight) -> tuple[Check, ...]:
-    """The checks that a person has to read: all but what is in order."""
-    return tuple(check for check in preflight.checks if check.outcome not in _UNTOLD)
+    """The checks that a person reads beneath the plan. What failed stands with the targets that it stops."""
+    return tuple(check for check in preflight.checks if check.outcome in _TOLD)
 
 
 def estimate_words(estimate: Estimate) -> str:

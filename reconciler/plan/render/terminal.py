@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from reconciler.plan.checks import CheckOutcome, Preflight
+from reconciler.plan.checks import Preflight
 from reconciler.plan.document import Action, Difference, GateOutcome, Plan, Step, TargetPlan, TargetStatus, VersionPlan
 from reconciler.plan.render import phrases
 from reconciler.plan.render.preflight import estimate_words, told_checks
@@ -172,13 +172,11 @@ class _Terminal:
         if told or preflight.estimate is not None:
             yield from ("", self._painted("Before it starts", _BOLD))
         for check in told:
-            colour = _RED if check.outcome is CheckOutcome.FAILED else _YELLOW
-            head = f"{self._painted(check.outcome, colour)}  {check.name}  "
-            yield from self._wrapped(head, plain(f"{check.subject}: {check.text}"), 4)
+            yield from self._detail(check.outcome, f"{check.name}: {check.subject}: {check.text}")
             if check.remedy:
                 yield from self._detail("remedy", check.remedy)
         if preflight.estimate is not None:
-            yield from self._wrapped("estimate  ", estimate_words(preflight.estimate), 4)
+            yield from self._detail("estimate", estimate_words(preflight.estimate))
             if preflight.estimate.seconds is not None:
                 yield from self._detail("basis", preflight.estimate.basis)
 
