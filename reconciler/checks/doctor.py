@@ -17,7 +17,7 @@ from reconciler.checks.storage import ask_storage
 from reconciler.checks.workspaces import look_at_workspace
 from reconciler.plan.checks import Check, CheckOutcome
 from reconciler.plan.preflight.signatures import check_signature
-from reconciler.plan.preflight.storage import check_storage
+from reconciler.plan.preflight.storage import judge_storage
 from reconciler.spec.fleet import Fleet
 from reconciler.spec.secrets import MissingSecret, SecretResolver
 from reconciler.targets.connections import Connections
@@ -46,7 +46,8 @@ async def examine(
         return (
             *checks,
             *(check for found, _ in looks for check in found),
-            *storage,
+            *(check for found in storage for check in found),
+            *hosts.clocks(),
             *_signatures(connections, clock()),
         )
 
@@ -76,15 +77,16 @@ def _hosts(connections: Connections) -> Iterator[Host]:
             continue  # Told with the storage.
 
 
-async def _storage(connections: Connections, workspace: str, hosts: Hosts) -> Check:
+async def _storage(connections: Connections, workspace: str, hosts: Hosts) -> list[Check]:
     try:
         base = connections.blobs(workspace).base
     except MissingSecret:
         base = ""
-    if base and hosts.found.is_silent(base):
+    if base and hosts.is_silent(base):
         text = "its host does not answer"
-        return Check(name="storage", subject=f"workspace {workspace}", outcome=CheckOutcome.SKIPPED, text=text)
-    return check_storage(await ask_storage(connections, workspace))
+        return [Check(name="storage", subject=f"workspace {workspace}", outcome=CheckOutcome.SKIPPED, text=text)]
+    account = await ask_storage(connections, workspace)
+    return [finding.check for finding in judge_storage({account: frozenset()})]
 
 
 def _signatures(connections: Connections, now: datetime) -> Iterator[Check]:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
-from dataclasses import dataclass, field
-from datetime import timedelta
+from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from reconciler.azure.clouds import Cloud
@@ -42,31 +41,6 @@ class Host:
         return f"{urlsplit(self.url).scheme.lower()}://{self.netloc}"
 
 
-@dataclass(slots=True)
-class Reached:
-    """What was found of hosts, each asked once, by origin; empty is *reachable*."""
-
-    silent: dict[str, str] = field(default_factory=dict)
-    roles: dict[str, list[str]] = field(default_factory=dict)
-    ahead: dict[str, timedelta | None] = field(default_factory=dict)
-
-    def is_silent(self, url: str) -> bool:
-        """Whether the host of a URL was asked and did not answer."""
-        return bool(self.silent.get(Host(url, "").origin))
-
-    def checks(self, origins: Iterable[str]) -> list[Check]:
-        """What to say of these: one line for each, and one for its clock if it answered."""
-        found = []
-        for origin in origins:
-            roles, silence = ", ".join(self.roles[origin]), self.silent[origin]
-            outcome = CheckOutcome.FAILED if silence else CheckOutcome.OK
-            text = f"{silence} (needed for {roles})" if silence else f"it answers ({roles})"
-            found.append(Check(name="host", subject=origin, outcome=outcome, text=text))
-            if not silence:
-                found.append(check_clock(origin, self.ahead[origin]))
-        return found
-
-
 class Hosts:
     """Asks each host once, side by side."""
 
@@ -81,16 +55,22 @@ class Hosts:
         self._cloud = cloud
         self._http = http
         self._trusting = trusting
-        self.found = Reached()
+        self._asked: dict[str, Host] = {}
+        self._roles: dict[str, list[str]] = {}
+        self._silent: dict[str, str] = {}
+
+    def is_silent(self, url: str) -> bool:
+        """Whether the host of a URL was asked and did not answer."""
+        return bool(self._silent.get(Host(url, "").origin))
 
     async def ask(self, hosts: Iterable[Host]) -> list[Check]:
-        """Ask those that were not asked before; gives what to say of them."""
+        """Ask those that were not asked before; gives a check of each."""
         new: dict[str, Host] = {}
         for host in hosts:
-            roles = self.found.roles.setdefault(host.origin, [])
+            roles = self._roles.setdefault(host.origin, [])
             if host.role not in roles:
                 roles.append(host.role)
-            if host.origin not in self.found.silent:
+            if host.origin not in self._asked:
                 new.setdefault(host.origin, host)
         silences = await asyncio.gather(*(self._silence(host) for host in new.values()))
         answers = dict(zip(new.values(), silences, strict=True))
@@ -98,18 +78,34 @@ class Hosts:
         for host, (text, unknown) in answers.items():
             # Where names that are not Studio's are not known either, that says nothing of Studio.
             offline = f"there is no host {host.netloc}, nor {others}: is this machine without a network?"
-            self.found.silent[host.origin] = offline if unknown and host.studio and others else text
-        return self.found.checks(new)
+            self._silent[host.origin] = offline if unknown and host.studio and others else text
+        self._asked |= new
+        return [self._check(host) for host in new.values()]
+
+    def clocks(self) -> list[Check]:
+        """How far the clocks of those that answered are off, by the latest answer of each."""
+        return [
+            check_clock(origin, self._pool(host).clocks.get(host.netloc))
+            for origin, host in self._asked.items()
+            if not self._silent[origin]
+        ]
+
+    def _check(self, host: Host) -> Check:
+        roles, silence = ", ".join(self._roles[host.origin]), self._silent[host.origin]
+        outcome = CheckOutcome.FAILED if silence else CheckOutcome.OK
+        text = f"{silence} (needed for {roles})" if silence else f"it answers ({roles})"
+        return Check(name="host", subject=host.origin, outcome=outcome, text=text)
+
+    def _pool(self, host: Host) -> Http:
+        return self._trusting if host.own_authority and self._cloud.ca_file is not None else self._http
 
     async def _silence(self, host: Host) -> tuple[str, bool]:
         """Why a host does not answer, and whether its name is not known; empty if it does answer, whatever it says."""
-        http = self._trusting if host.own_authority and self._cloud.ca_file is not None else self._http
         try:
-            await http.request("HEAD", f"{host.origin}/", operation="reach it", idempotent=False)
+            await self._pool(host).request("HEAD", f"{host.origin}/", operation="reach it", idempotent=False)
         except ServiceError as error:
             # An error status is an answer: somebody is there. Without one the call itself failed.
             if not error.status:
                 unknown = isinstance(error, Retired)
                 return (f"there is no host {host.netloc}" if unknown and not host.studio else error.message), unknown
-        self.found.ahead[host.origin] = http.clocks.get(host.netloc)
         return "", False

@@ -33,7 +33,7 @@ async def look_at_resource_manager(connections: Connections, hosts: Hosts, clock
     if not connections.fleet.new_web_services:
         text = "no spec needs Azure Resource Manager"
         return [Check(name="sign-in", subject=subject, outcome=CheckOutcome.SKIPPED, text=text)], []
-    if hosts.found.is_silent(cloud.resource_manager_url):
+    if hosts.is_silent(cloud.resource_manager_url):
         text = "Azure Resource Manager does not answer"
         return [Check(name="sign-in", subject=subject, outcome=CheckOutcome.SKIPPED, text=text)], []
     try:

@@ -27,7 +27,7 @@ async def look_at_workspace(connections: Connections, workspace: str, hosts: Hos
     spec = connections.fleet.workspaces[workspace].spec
     try:
         url = connections.cloud.management_url(spec.region)
-        if hosts.found.is_silent(url):
+        if hosts.is_silent(url):
             text = f"the host of {spec.region} does not answer"
             return [Check(name="token", subject=subject, outcome=CheckOutcome.SKIPPED, text=text)], []
         listed = await connections.web_services(workspace)

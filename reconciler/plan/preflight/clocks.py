@@ -30,8 +30,9 @@ def check_clock(subject: str, ahead: timedelta | None) -> Check:
     """
     if ahead is None:
         return Check(name="clock", subject=subject, outcome=CheckOutcome.UNKNOWN, text="it does not tell its time")
-    off = duration(abs(ahead).total_seconds())
-    ours = f"our clock is {off} {'behind' if ahead > timedelta() else 'ahead of'} its"
+    # To the minute: what stops a target has to read the same in two plans of one world.
+    minutes = round(abs(ahead).total_seconds() / 60)
+    ours = f"our clock is about {minutes} min {'behind' if ahead > timedelta() else 'ahead of'} its"
     if breaks_signatures(ahead):
         text = f"{ours}: it refuses what is signed by ours"
         return Check(name="clock", subject=subject, outcome=CheckOutcome.FAILED, text=text, remedy=_REMEDY)

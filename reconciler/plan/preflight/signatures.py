@@ -52,8 +52,7 @@ def _judge(signature: Signature, now: datetime) -> tuple[Check, bool]:
         text = "its SAS does not say when it ends: a stored access policy does"
         return _check(signature, CheckOutcome.UNKNOWN, text), False
     if signature.ends < now + UPDATE_TAKES:
-        left = duration((signature.ends - now).total_seconds())
-        text = f"its SAS ends on {_shown(signature.ends)}, in {left}, and an update may take {_LONGEST}"
+        text = f"its SAS ends on {_shown(signature.ends)}, and an update may take {_LONGEST}"
         return _check(signature, CheckOutcome.FAILED, text, _RENEW), True
     return _check(signature, CheckOutcome.OK, f"its SAS holds until {_shown(signature.ends)}"), False
 
