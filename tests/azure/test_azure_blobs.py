@@ -89,7 +89,7 @@ async def test_a_blob_of_another_length_under_the_same_name_is_a_conflict(blobs,
     await blobs.upload_once("models", "1.csv", file)
 
     with pytest.raises(
-        Conflict, match=r"upload blob models/1\.csv: a blob of 8 bytes is there already, and the file has 22"
+        Conflict, match=r"upload blob models/1\.csv: a blob of 8 bytes is there already, and the content has 22"
     ):
         await blobs.upload_once("models", "1.csv", other)
 
