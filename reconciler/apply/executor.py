@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from functools import partial
 
 from reconciler.apply.ledger import known_version
+from reconciler.apply.local_data import RecipeError
 from reconciler.apply.progress import Mark
-from reconciler.apply.recipes import RecipeError
 from reconciler.apply.report import Outcome, Report, Result
 from reconciler.apply.rollout import confirm, roll_out, settle
 from reconciler.apply.run import Run
 from reconciler.apply.training import TrainingFailed, ensure_usable, usable_as_planned
+from reconciler.apply.training_service import service_key
 from reconciler.azure.errors import StudioError
 from reconciler.plan.document import Action, Plan, TargetPlan, VersionPlan
 from reconciler.plan.states import DesiredVersion, KnownVersion, VersionKey, VersionState
@@ -84,9 +86,12 @@ def _start_versions(run: Run, plan: Plan) -> dict[str, asyncio.Task[KnownVersion
         for target in (*plan.drift, *plan.changes)
         if any(step.action is Action.REPOINT for step in target.steps)
     }
-    trainings = asyncio.Semaphore(run.limits.trainings)
+    models = run.connections.fleet.models
+    trainings = defaultdict[tuple[str, ...], asyncio.Semaphore](lambda: asyncio.Semaphore(run.limits.trainings))
     return {
-        version.name: asyncio.create_task(_version(run, version, trainings), name=f"version {version.name}")
+        version.name: asyncio.create_task(
+            _version(run, version, trainings[service_key(models[version.model])]), name=f"version {version.name}"
+        )
         for version in plan.versions
         if version.name in moving
     }
