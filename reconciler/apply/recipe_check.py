@@ -5,7 +5,7 @@ Letter case matters (classic-protocol 2), so a name that differs in it alone is 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from difflib import get_close_matches
 
 from reconciler.apply.local_data import listed_columns
@@ -44,26 +44,18 @@ def recipe_problem(
 
 
 def _inputs(training: Training, signature: JobSignature) -> Iterator[Problem]:
-    if signature.inputs is None:
-        return
-    for name in training.inputs:
-        if name not in signature.inputs:
-            yield _unknown("input", name, signature.inputs)
-    if missing := signature.inputs - training.inputs.keys():
-        yield Problem(
-            "input-not-given",
-            f"no data are given for its input {quoted(sorted(missing))}",
-            "name it in training.inputs",
-        )
+    if signature.inputs is not None:
+        yield from _unknown("input", training.inputs, signature.inputs)
+        if missing := _missing(training.inputs, signature.inputs, signature.inputs):
+            message = f"no data are given for its input {quoted(missing)}"
+            yield Problem("input-not-given", message, "name it in training.inputs")
 
 
 def _outputs(training: Training, signature: JobSignature) -> Iterator[Problem]:
     if signature.outputs is None:
         return
     outputs, wanted = signature.outputs, training.outputs
-    for name in filter(None, (wanted.model, wanted.evaluation)):
-        if name not in outputs:
-            yield _unknown("output", name, outputs)
+    yield from _unknown("output", [name for name in (wanted.model, wanted.evaluation) if name is not None], outputs)
     if (told := outputs.get(wanted.model)) and _MODEL not in told:
         models = [name for name, extensions in outputs.items() if _MODEL in extensions]
         there = f"those that do: {quoted(sorted(models))}" if models else "none of its outputs does"
@@ -82,15 +74,10 @@ def _outputs(training: Training, signature: JobSignature) -> Iterator[Problem]:
 
 def _parameters(training: Training, signature: JobSignature) -> Iterator[Problem]:
     if signature.parameters is not None:
-        for name in training.parameters:
-            if name not in signature.parameters:
-                yield _unknown("parameter", name, signature.parameters)
-    if missing := signature.required - training.parameters.keys():
-        yield Problem(
-            "parameter-not-given",
-            f"no value is given for its parameter {quoted(sorted(missing))}, which has no default",
-            "name it in training.parameters",
-        )
+        yield from _unknown("parameter", training.parameters, signature.parameters)
+    if missing := _missing(training.parameters, signature.required, signature.parameters or ()):
+        message = f"no value is given for its parameter {quoted(missing)}, which has no default"
+        yield Problem("parameter-not-given", message, "name it in training.parameters")
 
 
 def _columns(signature: JobSignature, columns: Mapping[str, Collection[str]]) -> Iterator[Problem]:
@@ -103,8 +90,21 @@ def _columns(signature: JobSignature, columns: Mapping[str, Collection[str]]) ->
             )
 
 
-def _unknown(what: str, name: str, known: Collection[str]) -> Problem:
+def _unknown(what: str, given: Iterable[str], known: Collection[str]) -> Iterator[Problem]:
     there = f"it has {quoted(sorted(known))}" if known else f"it has no {what}s"
-    near = get_close_matches(name, known, n=1) or [each for each in known if each.lower() == name.lower()]
-    remedy = f'did you mean "{near[0]}"?' if near else f"correct the name of the {what}, or leave it out"
-    return Problem(f"unknown-{what}", f'it has no {what} "{name}"; {there}', remedy)
+    for name in given:
+        if name not in known:
+            meant = _meant(name, known)
+            remedy = f'did you mean "{meant}"?' if meant else f"correct the name of the {what}, or leave it out"
+            yield Problem(f"unknown-{what}", f'it has no {what} "{name}"; {there}', remedy)
+
+
+def _missing(given: Collection[str], needed: Collection[str], known: Collection[str]) -> list[str]:
+    """What is needed and not given, without that which a misspelt name stands for."""
+    meant = {_meant(name, known) for name in given if name not in known}
+    return sorted(set(needed) - set(given) - meant)
+
+
+def _meant(name: str, known: Collection[str]) -> str | None:
+    near = [each for each in sorted(known) if each.casefold() == name.casefold()]
+    return next(iter(near or get_close_matches(name, sorted(known), n=1)), None)
