@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from functools import partial
 
@@ -87,10 +86,9 @@ def _start_versions(run: Run, plan: Plan) -> dict[str, asyncio.Task[KnownVersion
         if any(step.action is Action.REPOINT for step in target.steps)
     }
     models = run.connections.fleet.models
-    trainings = defaultdict[tuple[str, ...], asyncio.Semaphore](lambda: asyncio.Semaphore(run.limits.trainings))
     return {
         version.name: asyncio.create_task(
-            _version(run, version, trainings[service_key(models[version.model])]), name=f"version {version.name}"
+            _version(run, version, run.training_at[service_key(models[version.model])]), name=f"version {version.name}"
         )
         for version in plan.versions
         if version.name in moving
