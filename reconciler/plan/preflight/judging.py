@@ -28,7 +28,7 @@ def examined(plan: Plan, facts: Facts, ledger: Ledger, now: datetime, at_once: i
         facts: What was asked for it.
         ledger: What the store remembers, for the estimate.
         now: The time of the plan.
-        at_once: How many trainings run side by side.
+        at_once: How many trainings run side by side at one training service.
     """
     findings = tuple(_judged(facts, retrains_of(plan, ledger), now))
     stopping = [finding for finding in findings if finding.steps]
