@@ -86,21 +86,22 @@ def _needs(pending: tuple[TargetPlan, ...], drivers: Mapping[str, Driver]) -> It
                 yield step.id, needed
 
 
-def _moved_to(pending: tuple[TargetPlan, ...]) -> Iterator[tuple[str, str, str]]:
-    """The repoint steps, each with the model and the label that it points to."""
+def _moved_to(pending: tuple[TargetPlan, ...]) -> dict[tuple[str, str], set[str]]:
+    """The versions that targets are pointed to, by model and label, each with the repoint steps."""
+    found: dict[tuple[str, str], set[str]] = {}
     for _, step in _steps(pending, Action.REPOINT):
         for moved in step.differences:
             model, _, label = str(moved.new).partition("@")
-            yield step.id, model, label
+            found.setdefault((model, label), set()).add(step.id)
+    return found
 
 
 def _signatures(pending: tuple[TargetPlan, ...], connections: Connections) -> dict[Signature, frozenset[str]]:
-    found: dict[Signature, frozenset[str]] = {}
-    for step_id, model, label in _moved_to(pending):
-        signature = look_at_signature(connections, model, label)
-        if signature is not None:
-            found[signature] = found.get(signature, frozenset()) | {step_id}
-    return found
+    looked = {
+        look_at_signature(connections, model, label): frozenset(steps)
+        for (model, label), steps in _moved_to(pending).items()
+    }
+    return {signature: steps for signature, steps in looked.items() if signature is not None}
 
 
 def _workspaces(plan: Plan, pending: tuple[TargetPlan, ...], connections: Connections) -> dict[str, set[str]]:
@@ -110,9 +111,9 @@ def _workspaces(plan: Plan, pending: tuple[TargetPlan, ...], connections: Connec
     for version in plan.versions:
         for step in version.steps:
             found.setdefault(models[version.model].spec.workspace, set()).add(step.id)
-    for step_id, model, label in _moved_to(pending):
+    for (model, label), steps in _moved_to(pending).items():
         if _signed_by_us(connections, models[model], label):
-            found.setdefault(models[model].spec.workspace, set()).add(step_id)
+            found.setdefault(models[model].spec.workspace, set()).update(steps)
     return found
 
 
