@@ -93,6 +93,14 @@ class Blobs:
         """By how much the account's clock was ahead of ours at the last `look`, if it told."""
         self._service = _service(connection_string, retry_pause)
         self._base = f"{self._service.url.split('?')[0].rstrip('/')}/"
+        place = urlsplit(self._base)
+        # The service is handed the string as it is, whatever our own library makes of it.
+        in_clear = "http" in {place.scheme, parts.get("defaultendpointsprotocol", "").lower()}
+        if in_clear and not is_loopback(place.hostname or ""):
+            raise ConnectionStringError(
+                f"the storage connection string leads to {place.netloc} without TLS, where data would go in clear; "
+                "write DefaultEndpointsProtocol=https, or an https BlobEndpoint"
+            )
 
     async def __aenter__(self) -> Self:
         await self._service.__aenter__()

@@ -118,7 +118,10 @@ async def _provider(connections: Connections, subscription_id: str) -> Check:
 
 async def _permissions(connections: Connections) -> list[Check]:
     driver = NewWebServices(connections)
-    needs = {target.identity: driver.needs(target.identity, Action.REPOINT) for target in driver.desired()}
+    needs = {
+        target.identity: driver.needs(target.identity, Action.DELETE if target.absent else Action.REPOINT)
+        for target in driver.desired()
+    }
     settled, access = await ask_permissions(connections.definitions, needs)
     scopes = sorted({need.scope for needed in settled.values() for need in needed})
     return [
