@@ -27,7 +27,10 @@ from reconciler.spec.documents import BlobInput, DataSource, FileInput, Model, U
 from reconciler.targets.connections import Connections
 
 SIGNED_FOR = timedelta(days=1)
-"""How much longer than its job a signature in a parameter lasts: a registered job may be started a day later."""
+"""How long a registered job with signed parameters may wait for its start.
+
+Its signatures last that much longer than its time, and as long again for the service's queue.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +189,8 @@ async def _upload(local: LocalData, blob: str, run: Run, key: VersionKey, worksp
     text = f"uploading {local.given} ({local.size:,} bytes)"
 
     def progress(sent: int, total: int) -> None:
-        run.note(str(key), Mark.WAITING, text, Amount(sent, total))
+        if sent < total:
+            run.note(str(key), Mark.WAITING, text, Amount(sent, total))
 
     async with run.uploading:
         try:
