@@ -93,7 +93,7 @@ async def _trained(
         training=f"{training.classic.web_service}, endpoint {training.classic.endpoint}",
     )
     try:
-        blobs = connections.blobs(model.spec.workspace)
+        blobs = await connections.blobs(model.spec.workspace)
         inputs = await identify_inputs(key, model, connections)
         fingerprint = _fingerprint(key, model, training, connections, inputs)
     except RecipeError as error:
@@ -212,7 +212,7 @@ def _hash_file(path: Path) -> tuple[str, int]:
 
 async def _identify_blob(model: Model, given: BlobInput, connections: Connections) -> Identified:
     container, _, name = given.blob.lstrip("/").partition("/")
-    properties = await connections.blobs(model.spec.workspace).properties(container, name)
+    properties = await (await connections.blobs(model.spec.workspace)).properties(container, name)
     if properties is None:
         raise RecipeError(
             "input-missing",

@@ -119,7 +119,7 @@ class _Rollout:
         if held is not None:
             return self._end(Result.HELD, held)
         try:
-            artefact = self._artefact()
+            artefact = await self._artefact()
             verified = await self._carry_out(artefact)
         except PlanMoved as error:
             return self._end(Result.REFUSED, str(error))
@@ -209,19 +209,23 @@ class _Rollout:
             return verified
         return replace(verified, proof=earlier.proof, text="the settings were changed")
 
-    def _artefact(self) -> Artefact:
+    async def _artefact(self) -> Artefact:
         location = self._known.location
         if location is None:
             raise TargetError(f"{self._known.key} is usable, but nothing says where it lies")
-        return Artefact(self._known.key, self._known.fingerprint, location, self._signature(location.base))
+        return Artefact(self._known.key, self._known.fingerprint, location, await self._signature(location.base))
 
-    def _signature(self, base: str) -> SecretStr:
+    async def _signature(self, base: str) -> SecretStr:
         connections = self._run.connections
         model = connections.fleet.models[self._known.key.model]
         ready = model.spec.versions.get(self._known.key.label)
         if ready is not None and ready.location.sas_token is not None:
-            return connections.secret(ready.location.sas_token, connections.fleet.base_dir_of("Model", model.name))
-        blobs = connections.blobs(model.spec.workspace)
+            return await connections.secret(
+                ready.location.sas_token,
+                connections.fleet.base_dir_of("Model", model.name),
+                wanted_for=f"Model {model.name}, spec.versions.{self._known.key.label}.location.sasToken",
+            )
+        blobs = await connections.blobs(model.spec.workspace)
         if not blobs.holds(base):
             return _NO_SIGNATURE  # A ready-made artefact of somebody else's, readable for everybody or not at all.
         location = self._known.location

@@ -302,7 +302,7 @@ class _Trainer:
         raise TrainingFailed(message)
 
     async def _record(self, operation: Operation, status: JobStatus) -> KnownVersion:
-        blobs = self._run.connections.blobs(self._workspace)
+        blobs = await self._run.connections.blobs(self._workspace)
         output = operation.output_relative or ""
         container, _, name = output.partition("/")
         properties = await blobs.properties(container, name)
@@ -336,7 +336,7 @@ class _Trainer:
         again = await desired_versions(frozenset({self._key}), connections, {})
         if again[0].fingerprint != self._fingerprint:
             raise TrainingFailed(f"the inputs of {self._key} changed since the plan was made; plan again")
-        account = connections.connection_string(self._workspace)
+        account = await connections.connection_string(self._workspace)
         outputs = self._training.outputs
         model = operation.output_relative or ""
         destinations = {outputs.model: StoredBlob(account, model)}
@@ -357,7 +357,8 @@ class _Trainer:
                     digest = identified[name].identity.removeprefix("sha256:")
                     # The service tells formats by extension (classic-protocol 3).
                     blob = f"inputs/{digest}{PurePath(given.file).suffix or '.csv'}"
-                    if await connections.blobs(self._workspace).upload_once(container, blob, path):
+                    blobs = await connections.blobs(self._workspace)
+                    if await blobs.upload_once(container, blob, path):
                         self._note(Mark.WAITING, f"uploaded {given.file}")
                     inputs[name] = StoredBlob(account, f"{container}/{blob}")
                 case BlobInput():
@@ -371,7 +372,8 @@ class _Trainer:
         reference = None if output is None else status.results.get(output)
         if reference is None:
             return {}
-        return read_metrics(await self._run.connections.blobs(self._workspace).read_reference(reference))
+        blobs = await self._run.connections.blobs(self._workspace)
+        return read_metrics(await blobs.read_reference(reference))
 
     def _version(self, state: VersionState, attempt: int) -> VersionRecord:
         return VersionRecord(

@@ -13,8 +13,6 @@ from enum import StrEnum
 from typing import Any
 from urllib.parse import quote
 
-from pydantic import SecretStr
-
 from reconciler.azure.blobs import BlobReference, StoredBlob
 from reconciler.azure.errors import (
     InvalidReply,
@@ -25,6 +23,7 @@ from reconciler.azure.errors import (
     redact,
 )
 from reconciler.azure.http import Http
+from reconciler.azure.renewal import Credential
 
 __all__ = ["BatchExecution", "BatchRequest", "BlobReference", "JobState", "JobStatus", "StoredBlob"]
 
@@ -88,7 +87,7 @@ class BatchRequest:
 class BatchExecution:
     """The jobs of one Classic endpoint or New service."""
 
-    def __init__(self, http: Http, api_location: str, key: SecretStr) -> None:
+    def __init__(self, http: Http, api_location: str, key: Credential) -> None:
         """Make a client; ``api_location`` is the base URL that the service gave, ``key`` the endpoint's own."""
         self._http = http
         self._jobs = f"{api_location.rstrip('/')}/jobs"

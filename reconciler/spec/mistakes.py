@@ -14,7 +14,7 @@ from pydantic_core import ErrorDetails
 from reconciler.spec.diagnostics import Diagnostic, Position, did_you_mean, field_path, listed, nearest
 from reconciler.spec.literals import shown
 from reconciler.spec.nodes import Misread, Node
-from reconciler.spec.parts import SecretReference
+from reconciler.spec.parts import REFERENCE_FORMS, KeyVaultReference, SecretReference
 from reconciler.spec.recipes import INPUT_FORMS, INPUT_PARTS, INPUT_RULE
 from reconciler.spec.rules import RULE
 from reconciler.spec.yaml_reader import kind_of
@@ -25,7 +25,7 @@ _LATER: Mapping[tuple[str | int, ...], str] = {
     ("spec", "training", "new"): "training by a New web service is not supported yet by this version"
 }
 
-_REFERENCE = "a reference, {env: VARIABLE} or {file: path}"
+_REFERENCE = f"a reference, {REFERENCE_FORMS}"
 _WANTED = {
     "string_type": "a text",
     "int_type": "a whole number",
@@ -130,7 +130,7 @@ def _say(  # noqa: PLR0911 - one return for each thing that pydantic says
 
 def _in_secret_reference(model: type[BaseModel], loc: tuple[str | int, ...]) -> bool:
     """Whether a value stands where a secret may have been written by mistake, though it does not look like one."""
-    return SecretReference in (_part_at(model, loc), _part_at(model, loc[:-1]))
+    return not {SecretReference, KeyVaultReference}.isdisjoint({_part_at(model, loc), _part_at(model, loc[:-1])})
 
 
 def _rule(context: Mapping[str, Any], place: _Place, found: str, *, at_key: bool) -> tuple[str, str, str]:

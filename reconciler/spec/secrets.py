@@ -1,4 +1,7 @@
-"""Finds the secret that a reference names, when it is needed and not before."""
+"""Finds the secret that a reference names on this machine, when it is needed and not before.
+
+What is in a Key Vault is asked for over the network, which this room does not do: `reconciler.targets.references` does.
+"""
 
 from __future__ import annotations
 
@@ -29,18 +32,24 @@ class SecretResolver:
         self._env_file = env_file
         self._from_file: dict[str, str] | None = None
 
-    def resolve(self, ref: SecretReference, base: Path, *, wanted_for: str = "") -> SecretStr:
+    def resolve(self, ref: SecretReference, base: Path, *, wanted_for: str = "", anew: bool = False) -> SecretStr:
         """The secret itself.
 
         Args:
-            ref: The reference.
+            ref: The reference, to a variable or a file.
             base: The directory of the file that holds the document.
             wanted_for: Where it is asked for, for the message, as in ``Workspace contoso, spec.token``.
+            anew: Whether the env file is read again, though it was read before; a file always is.
 
         Raises:
             MissingSecret: it is not there, can't be read or is empty.
+            ValueError: it is in a Key Vault.
         """
-        asked = f", which {wanted_for} refers to," if wanted_for else ""
+        if ref.key_vault is not None:
+            raise ValueError("a Key Vault is asked by its client")
+        asked = asked_by(wanted_for)
+        if anew:
+            self._from_file = None
         if ref.env is not None:
             return self._variable(ref.env, asked)
         return _file(base / ref.file if ref.file else base, asked)
@@ -57,6 +66,11 @@ class SecretResolver:
         if self._from_file is None:
             self._from_file = read_env_file(self._env_file) if self._env_file else {}
         return self._from_file
+
+
+def asked_by(wanted_for: str) -> str:
+    """The clause of a message that says who asks for a secret; empty if nobody is named."""
+    return f", which {wanted_for} refers to," if wanted_for else ""
 
 
 def _file(path: Path, asked: str) -> SecretStr:
