@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import socket
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
 
 _BACKLOG = 128
+
+
+class PortTaken(RuntimeError):
+    """Another process listens on the port that was asked for."""
 
 
 @dataclass
@@ -70,3 +75,25 @@ class Listening:
             port.server.close()
             port.server = None
         port.listener.close()
+
+
+def listen(host: str, port: int, *, must: bool) -> socket.socket:
+    """A listening socket; a port that is only wished for gives way to any free one."""
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    # Without it, a restart would have to wait for the connections of the last process to time out.
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        try:
+            listener.bind((host, port))
+        except OSError as error:
+            if error.errno not in {errno.EADDRINUSE, errno.EACCES}:
+                raise
+            if must:
+                raise PortTaken(f"cannot listen on port {port} of {host}: {error.strerror}") from error
+            listener.bind((host, 0))
+        # Listening already: SO_REUSEADDR alone would let a second process bind the same port.
+        listener.listen(128)
+    except BaseException:
+        listener.close()
+        raise
+    return listener
