@@ -92,8 +92,8 @@ class KeyVaults:
             found = await self._client(url).get_secret(name, version)
         except AzureError as error:
             raise _translated(call, error) from None
-        except ValueError:
-            # The library's word for a challenge or a body that it can't take; its message may repeat the body.
+        except (ValueError, TypeError, AttributeError):
+            # The library's words for a challenge or a body of another shape; they may repeat the body.
             raise InvalidReply(f"{call.host} does not answer as a Key Vault does", operation=call.operation) from None
         if not isinstance(found.value, str):
             raise InvalidReply("the answer has no value", operation=call.operation, status=200)

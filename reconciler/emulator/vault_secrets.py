@@ -14,7 +14,10 @@ from reconciler.emulator.vaults import HeldSecret, KeyVault, SecretVersion
 
 @dataclass(frozen=True)
 class StoredVersion:
-    """A version of a secret; times are in whole seconds since 1970, as a vault gives them."""
+    """A version of a secret; times are in whole seconds since 1970, as a vault gives them.
+
+    ``held``: it is one of the Studio's own, and nobody has written it.
+    """
 
     id: str
     value: str = field(repr=False)
@@ -24,6 +27,7 @@ class StoredVersion:
     expires: int | None = None
     content_type: str | None = None
     tags: dict[str, str] | None = None
+    held: bool = False
 
 
 class VaultSecrets:
@@ -63,18 +67,22 @@ class VaultSecrets:
                 if not self._versions(vault.name, secret.name):
                     written = [self._seeded(each) for each in (*secret.earlier, secret)]
                     self._keep(vault.name, secret.name, written)
-        self.take_over()
+        self.take_over(written_over=False)
 
-    def take_over(self) -> None:
-        """Gives each secret that holds one of the Studio's own a new version, if that was exchanged."""
+    def take_over(self, *, written_over: bool = True) -> None:
+        """Gives each secret that holds one of the Studio's own a new version, if that is another one by now.
+
+        Args:
+            written_over: Also those that somebody has written something else to.
+        """
         for vault in self._vaults.values():
             for secret in vault.secrets:
                 current = self.find(vault.name, secret.name)
-                if secret.holds is None or current is None:
+                if secret.holds is None or current is None or not (current.held or written_over):
                     continue
                 value = self._held(secret.holds)
                 if value != current.value:
-                    self.add(vault.name, secret.name, self.new_version(value, enabled=current.enabled))
+                    self.add(vault.name, secret.name, self.new_version(value, enabled=current.enabled, held=True))
 
     def _held(self, holds: HeldSecret) -> str:
         if holds.workspace_token is not None:
@@ -88,6 +96,7 @@ class VaultSecrets:
             enabled=version.enabled,
             not_before=seconds(version.not_before),
             expires=seconds(version.expires),
+            held=version.holds is not None,
         )
         return made if version.id is None else StoredVersion(**{**vars(made), "id": version.id})
 

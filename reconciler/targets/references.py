@@ -200,7 +200,8 @@ class _Missing:
         secret = f"the secret {self.where.secret}{version} of Key Vault {self.where.vault}{self.asked}"
         if isinstance(error, CloudError):
             return MissingSecret(f"{secret} can't be asked for: {error}")
-        said = str(error).removeprefix(f"{error.operation}: ")
+        # Its operation says once more what is wanted; a failed sign-in has another one.
+        said = str(error).removeprefix(f"get secret {self.where.secret} of Key Vault {self.where.vault}: ")
         return MissingSecret(f"{secret} {_trouble(error)}: {said}; {_remedy(error)}")
 
 
