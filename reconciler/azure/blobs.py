@@ -182,11 +182,23 @@ class Blobs:
     async def read_reference(self, reference: BlobReference) -> bytes:
         """A whole blob, of whatever account, by the reference's own signature.
 
+        One of this account is read by its key if that was exchanged meanwhile: a service signs with the key that it
+        was told.
+
         Raises:
             NotFound: there is none.
             SignInError: the signature is not accepted; it may have expired.
             ServiceError: storage refuses, or can't be reached.
         """
+        try:
+            return await self._read_by_signature(reference)
+        except SignInError:
+            if not self._replaced or not self.holds(reference.base):
+                raise
+            container, _, name = reference.relative.partition("/")
+            return await self.read(container, name)
+
+    async def _read_by_signature(self, reference: BlobReference) -> bytes:
         from azure.storage.blob.aio import BlobClient  # noqa: PLC0415 - late: takes 0.3 s
 
         url = reference.base + quote(reference.relative) + reference.sas.get_secret_value()

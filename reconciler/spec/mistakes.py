@@ -14,9 +14,9 @@ from pydantic_core import ErrorDetails
 from reconciler.spec.diagnostics import Diagnostic, Position, did_you_mean, field_path, listed, nearest
 from reconciler.spec.literals import shown
 from reconciler.spec.nodes import Misread, Node
-from reconciler.spec.parts import REFERENCE_FORMS, KeyVaultReference, SecretReference
+from reconciler.spec.parts import KeyVaultReference, SecretReference
 from reconciler.spec.recipes import INPUT_FORMS, INPUT_PARTS, INPUT_RULE
-from reconciler.spec.rules import RULE
+from reconciler.spec.rules import REFERENCE_FORMS, RULE
 from reconciler.spec.yaml_reader import kind_of
 
 _QUOTED = re.compile(r"'([^']*)'")

@@ -100,9 +100,6 @@ def require_one(cls: type[Part], value: object, choices: tuple[str, ...]) -> obj
     return value
 
 
-REFERENCE_FORMS = "{env: VARIABLE}, {file: path} or {keyVault: {vault: NAME, secret: NAME}}"
-
-
 class KeyVaultReference(Part):
     """A secret in an Azure Key Vault."""
 
@@ -146,7 +143,7 @@ class SecretReference(Part):
         if isinstance(value, str | int | float) and not isinstance(value, bool):
             raise rules.broken(
                 "a literal secret",
-                allowed=f"a reference, {REFERENCE_FORMS}",
+                allowed=f"a reference, {rules.REFERENCE_FORMS}",
                 remedy="put the secret into an environment variable, a file or a Key Vault, and change it at the "
                 "service: it may have been committed",
             )

@@ -43,6 +43,8 @@ DESCRIPTION_LIMIT = 2000
 MARKER_ROOM = 120
 OUR_NOTE = "[reconciler:"
 LONGEST_TIMEOUT = timedelta(days=30)
+REFERENCE_FORMS = "{env: VARIABLE}, {file: path} or {keyVault: {vault: NAME, secret: NAME}}"
+"""How a spec refers to a secret."""
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 _NAME = re.compile(NAME_PATTERN)

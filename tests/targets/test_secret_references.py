@@ -133,8 +133,8 @@ OPERATION = "get secret token of Key Vault contoso-vault"
         (
             SignInError("AADSTS7000215", operation="sign in to local", status=401, code="invalid_client"),
             (
-                "can't be had: sign in to local: 401 invalid_client: AADSTS7000215; check what the cloud is signed in to "
-                "with, and that it is of the vault's tenant"
+                "can't be had: sign in to local: 401 invalid_client: AADSTS7000215; check what the cloud is signed in "
+                "to with, and that it is of the vault's tenant"
             ),
         ),
         (
