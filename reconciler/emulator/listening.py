@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 _BACKLOG = 128
+_OTHER_PORTS = 20
 
 
 class PortTaken(RuntimeError):
@@ -79,20 +80,26 @@ class Listening:
 
 def listen(host: str, port: int, *, must: bool) -> socket.socket:
     """A listening socket; a port that is only wished for gives way to any free one."""
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    # Without it, a restart would have to wait for the connections of the last process to time out.
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
+    for _ in range(_OTHER_PORTS):
         try:
-            listener.bind((host, port))
+            return _listening_at(host, port)
         except OSError as error:
             if error.errno not in {errno.EADDRINUSE, errno.EACCES}:
                 raise
             if must:
                 raise PortTaken(f"cannot listen on port {port} of {host}: {error.strerror}") from error
-            listener.bind((host, 0))
-        # Listening already: SO_REUSEADDR alone would let a second process bind the same port.
-        listener.listen(128)
+            port = 0
+    raise PortTaken(f"no port of {host} is free")
+
+
+def _listening_at(host: str, port: int) -> socket.socket:
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    # Without it, a restart would have to wait for the connections of the last process to time out. With it two may be
+    # given the same free port before either listens, and then one of them can't.
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+        listener.listen(_BACKLOG)
     except BaseException:
         listener.close()
         raise
