@@ -310,6 +310,8 @@ class StudioFile(_Section):
         places += [w.storage_account for w in self.workspaces]
         groups = [group for subscription in self.subscriptions for group in subscription.resource_groups]
         places += [group.storage_account for group in groups if group.storage_account]
+        if self.key_vaults and "secrets" in accounts:
+            yield "no storage account can be called 'secrets' beside Key Vaults, which answer at that path"
         held = vaults.held_secrets(self.key_vaults)
         places += [each.connection_string for each in held if each.connection_string]
         yield from vaults.dangling(

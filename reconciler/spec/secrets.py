@@ -82,11 +82,15 @@ def _file(path: Path, asked: str) -> SecretStr:
         raise MissingSecret(f"the secret file {path}{asked} can't be read: {error.strerror}") from None
     except UnicodeDecodeError:
         raise MissingSecret(f"the secret file {path}{asked} is not UTF-8; save it as UTF-8") from None
-    if text.endswith("\n"):
-        text = text[:-2] if text.endswith("\r\n") else text[:-1]
+    text = without_newline(text)
     if not text:
         raise MissingSecret(f"the secret file {path}{asked} is empty; write the secret into it")
     return SecretStr(text)
+
+
+def without_newline(text: str) -> str:
+    """A text without the one newline at its end, which is an editor's and not the secret's."""
+    return text.removesuffix("\n").removesuffix("\r") if text.endswith("\n") else text
 
 
 def read_env_file(path: Path) -> dict[str, str]:

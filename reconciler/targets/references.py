@@ -18,7 +18,7 @@ from reconciler.azure.errors import CloudError, NotFound, ServiceError, SignInEr
 from reconciler.azure.key_vault import KeyVaults
 from reconciler.azure.renewal import Renewable, Renewal
 from reconciler.spec.parts import KeyVaultReference, SecretReference
-from reconciler.spec.secrets import MissingSecret, SecretResolver, asked_by
+from reconciler.spec.secrets import MissingSecret, SecretResolver, asked_by, without_newline
 
 LEFT_ALONE_FOR = timedelta(seconds=30)
 """For so long a secret that was refused and found to be the same is not looked up again: all targets of a workspace
@@ -85,9 +85,11 @@ class References:
         async def look_up(anew: bool) -> _Found:
             del anew  # A vault is asked every time.
             found = await self._vaults.secret(where.vault, where.secret, where.version)
-            if not found.value.get_secret_value():
+            # It may have been stored from a file.
+            value = without_newline(found.value.get_secret_value())
+            if not value:
                 raise NotFound("it is empty", operation=f"get secret {where.secret} of Key Vault {where.vault}")
-            return _Found(found.value, found.expires)
+            return _Found(SecretStr(value), found.expires)
 
         return self._place(("", where.vault.lower(), where.secret.lower(), where.version or ""), look_up)
 

@@ -160,6 +160,12 @@ async def test_a_secret_that_is_not_to_be_had_says_who_wants_it_why_not_and_what
     assert str(raised.value) == f"{asked} {said}"
 
 
+async def test_a_secret_loses_one_newline_at_its_end_as_in_a_file(references, tmp_path):
+    _, found = references("one\r\n")
+
+    assert shown(await found.secret(IN_VAULT, tmp_path)) == "one"
+
+
 async def test_an_empty_secret_is_none(references, tmp_path):
     _, found = references("")
 
