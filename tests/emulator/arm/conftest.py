@@ -24,7 +24,10 @@ SERVICES = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/contoso-ml/providers/M
 SERVICE = f"{SERVICES}/BreastCancer"
 PLAN = SERVICES.replace("webServices", "commitmentPlans") + "/plan"
 MODEL = "Breast Cancer [trained model]"
-DEFAULT_STUDIO = Path(__file__).parents[3] / "reconciler" / "emulator" / "default_studio.yaml"
+# Read once: it takes longer than the start of a Studio.
+DEFAULT_STUDIO = yaml.safe_load(
+    (Path(__file__).parents[3] / "reconciler" / "emulator" / "default_studio.yaml").read_text("utf-8")
+)
 NOW = timedelta(0)
 
 CHANGES = {
@@ -170,7 +173,7 @@ def start_arm(studio_thread: Any, first_state: Path, connect: Callable[[Any], An
     ) -> Iterator[LocalArm]:
         if not state.exists():
             shutil.copytree(first_state, state)
-        content = {**yaml.safe_load(DEFAULT_STUDIO.read_text("utf-8")), **CHANGES, **changes}
+        content = {**DEFAULT_STUDIO, **CHANGES, **changes}
         # The service of the default Studio is seeded already; the other ones come with this start.
         studio_file = StudioFile.model_validate(content)
         clock = clock or (lambda: datetime.now(UTC) + late)
