@@ -207,8 +207,7 @@ class Studio:
         await listening.add(secure, tls.context)
         await arm.seed(context)
         jobs.resume()
-        self.faults.begin(listening, context.storage)
-        self._write_client_files(directory, tls.authority)
+        self.faults.begin(listening, context.storage, self._write_client_files(directory, tls.authority))
 
     async def _make_context(
         self, documents: Documents, directory: Path, listener: socket.socket, secure: socket.socket
@@ -249,7 +248,7 @@ class Studio:
             secure_url=f"https://{HOST}:{tls_port}",
         )
 
-    def _write_client_files(self, directory: Path, authority: str) -> None:
+    def _write_client_files(self, directory: Path, authority: str) -> client_files.CloudFile:
         self._cloud_file = self._cloud_file or directory / "cloud.json"
         self._env_file = self._env_file or directory / "emulator.env"
         identities = IdentityFiles(self.context, self._env_file)
@@ -258,9 +257,9 @@ class Studio:
         variables = client_files.environment(self.context) | identities.write()
         client_files.write_env_file(self._env_file, variables)
         client_files.write_file(authority, client_files.ca_file_beside(self._cloud_file))
-        client_files.write_cloud_file(
-            self._cloud_file, client_files.cloud(self.context, self._cloud_file, self._env_file)
-        )
+        written = client_files.CloudFile(self.context, self._cloud_file, self._env_file)
+        written.write()
+        return written
 
 
 def run(
