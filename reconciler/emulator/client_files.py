@@ -11,7 +11,7 @@ import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from tempfile import NamedTemporaryFile
-from typing import Any
+from typing import Any, Self
 
 from reconciler.emulator.context import Context
 
@@ -69,14 +69,15 @@ class CloudFile:
         self._content = cloud(context, path, env_file)
         self._path = path
 
-    def write(self, *, named: bool = True) -> None:
-        """Writes it.
+    def write(self, *, named: bool = True) -> Self:
+        """Writes it, and gives itself.
 
         Args:
             named: False, and Studio's own host is one whose name does not exist, as after the end of the service.
         """
         gone = {} if named else {"managementUrl": f"https://{NO_SUCH_HOST}"}
         write_file(json.dumps(self._content | gone, indent=2) + "\n", self._path)
+        return self
 
 
 def cloud(context: Context, cloud_file: Path, env_file: Path) -> dict[str, Any]:

@@ -32,6 +32,7 @@ from reconciler.emulator.batch import BatchExecution
 from reconciler.emulator.batch_jobs import OUTPUT_CONTAINER, BatchJobs
 from reconciler.emulator.blob_client import BlobAccessError, BlobClient
 from reconciler.emulator.classic_refresh import ApiDocuments
+from reconciler.emulator.code_runs import CodeRuns
 from reconciler.emulator.context import Context, Secrets
 from reconciler.emulator.documents import Documents, StateInUse, StateUnreadable
 from reconciler.emulator.error_wording import ErrorWording
@@ -238,6 +239,7 @@ class Studio:
             studio=self._studio_file,
             secrets=secrets,
             workers=workers,
+            code=CodeRuns(self._studio_file.code_services, self._studio_file.timings.score_timeout.total_seconds()),
             blobs=blobs,
             storage=storage,
             execution=ExecutionServices(documents, self._clock),
@@ -258,9 +260,7 @@ class Studio:
         variables = client_files.environment(self.context) | identities.write()
         client_files.write_env_file(self._env_file, variables)
         client_files.write_file(authority, client_files.ca_file_beside(self._cloud_file))
-        written = client_files.CloudFile(self.context, self._cloud_file, self._env_file)
-        written.write()
-        return written
+        return client_files.CloudFile(self.context, self._cloud_file, self._env_file).write()
 
 
 def run(

@@ -13,7 +13,7 @@ from pydantic import BeforeValidator, Field, StringConstraints, ValidationError,
 from reconciler.emulator.behaviour import Behaviour
 from reconciler.emulator.principals import Principal
 from reconciler.emulator.profiles import DOCUMENTED, values_of
-from reconciler.emulator.studio_settings import Limits, Timings
+from reconciler.emulator.studio_settings import CodeSettings, Limits, Timings
 from reconciler.emulator.studio_types import EnvironmentName, Guid, lower_text
 from reconciler.emulator.studio_types import Section as _Section
 
@@ -231,6 +231,7 @@ class StudioFile(_Section):
     timings: Timings = Timings()
     limits: Limits = Limits()
     behaviour: Behaviour = Behaviour()
+    code_services: CodeSettings = CodeSettings()
 
     @model_validator(mode="before")
     @classmethod
