@@ -146,6 +146,28 @@ def validate(
 
 
 @app.command()
+def fmt(
+    paths: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="[PATH]...", help="Spec files or directories. Default: specs."),
+    ] = None,
+    specs: options.Specs = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="Change nothing; name the files that would change, and exit 1 for them.")
+    ] = False,
+    diff: Annotated[bool, typer.Option("--diff", help="Change nothing; show what would change.")] = False,
+) -> None:
+    """Bring spec files into their canonical form: order of fields, quotes, indentation. Comments stay.
+
+    Prints the names of the files that it changed. A file with mistakes is left as it is and reported (exit 1). No
+    network.
+    """
+    from reconciler.cli.specs import fmt as format_specs
+
+    raise typer.Exit(format_specs([*(paths or ()), *(specs or ())], check=check, diff=diff))
+
+
+@app.command()
 def schema(
     kind: Annotated[
         str | None, typer.Argument(help="A kind of document, or `plan`. Default: all kinds of document.")
