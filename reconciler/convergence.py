@@ -141,7 +141,7 @@ class Pass:
             self._options.probes,
             self.run_id,
         )
-        wanted = frozenset(target.version for target in targets)
+        wanted = frozenset(use.version for target in targets for use in target.uses)
         found, versions = await asyncio.gather(
             asyncio.gather(*(driver.observe(recorded) for driver in self._drivers.values())),
             desired_versions(wanted, self._connections, ledger.versions),

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from functools import partial
 
 from reconciler.apply.ledger import known_version
 from reconciler.apply.progress import Mark
 from reconciler.apply.recipes import RecipeError
 from reconciler.apply.report import Outcome, Report, Result
-from reconciler.apply.rollout import confirm, roll_out, settle
+from reconciler.apply.rollout import confirm, remove, roll_out, settle
 from reconciler.apply.run import Run
 from reconciler.apply.training import TrainingFailed, ensure_usable, usable_as_planned
 from reconciler.azure.errors import StudioError
@@ -50,8 +50,9 @@ async def execute(run: Run, plan: Plan) -> Report:
         return Outcome(target.name, target.kind, Result.FAILED, text)
 
     def move(target: TargetPlan) -> Awaitable[Outcome]:
-        version = versions.get(target.desired)
-        return roll_out(run, target, version or _as_planned(run, target), forced, rollouts)
+        if any(step.action is Action.DELETE for step in target.steps):
+            return remove(run, target, rollouts)
+        return roll_out(run, target, _versions_of(run, target, versions), forced, rollouts)
 
     async def stay(target: TargetPlan, result: Result) -> Outcome:
         async with rollouts:
@@ -63,6 +64,7 @@ async def execute(run: Run, plan: Plan) -> Report:
 
     work: list[Coroutine[None, None, Outcome]] = [
         *(bounded(target, partial(stay, target, Result.FAILED)) for target in plan.blocked),
+        *(bounded(target, partial(stay, target, Result.REFUSED)) for target in plan.refused),
         *(bounded(target, partial(stay, target, Result.HELD)) for target in plan.held),
         *(bounded(target, partial(move, target)) for target in (*plan.drift, *plan.changes)),
         *(bounded(target, partial(leave, target)) for target in plan.in_sync),
@@ -80,15 +82,18 @@ async def execute(run: Run, plan: Plan) -> Report:
 def _start_versions(run: Run, plan: Plan) -> dict[str, asyncio.Task[KnownVersion]]:
     """One task for each version that a target is to be pointed to; a change of settings alone needs none."""
     moving = {
-        target.desired
+        model.desired
         for target in (*plan.drift, *plan.changes)
         if any(step.action is Action.REPOINT for step in target.steps)
+        for model in target.models
+        if not model.in_sync
     }
     trainings = asyncio.Semaphore(run.limits.trainings)
     return {
         version.name: asyncio.create_task(_version(run, version, trainings), name=f"version {version.name}")
         for version in plan.versions
-        if version.name in moving
+        # What is written once more beside a model that moves is served already, and is never trained for that.
+        if version.name in moving or version.usable
     }
 
 
@@ -110,9 +115,18 @@ async def _version(run: Run, plan: VersionPlan, trainings: asyncio.Semaphore) ->
             raise TrainingFailed(str(error)) from error
 
 
-async def _as_planned(run: Run, target: TargetPlan) -> KnownVersion:
+async def _versions_of(
+    run: Run, target: TargetPlan, made: Mapping[str, asyncio.Task[KnownVersion]]
+) -> Mapping[str, KnownVersion]:
+    """The versions that a target is to serve, by resource, when all of them may be used."""
+    uses = run.targets[target.identity].uses
+    ready = await asyncio.gather(*(made.get(str(use.version)) or _as_planned(run, use.version) for use in uses))
+    return {use.resource: known for use, known in zip(uses, ready, strict=True)}
+
+
+async def _as_planned(run: Run, key: VersionKey) -> KnownVersion:
     """The version of a target that already serves it, as its marker and recipe name it."""
-    desired = run.versions[run.targets[target.identity].version]
+    desired = run.versions[key]
     if desired.fingerprint is None or desired.location is None:
         raise TrainingFailed(f"what {desired.key} is made of is not known")
     return KnownVersion(desired.key, desired.fingerprint, VersionState.USABLE, desired.location)

@@ -4,8 +4,17 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from reconciler.plan.states import Converged, KnownVersion, Ledger, Location, Proof, VersionKey, VersionState
-from reconciler.store.records import TargetRecord, VersionRecord
+from reconciler.plan.states import (
+    Converged,
+    KnownVersion,
+    Ledger,
+    Location,
+    Proof,
+    Served,
+    VersionKey,
+    VersionState,
+)
+from reconciler.store.records import ServedModel, TargetRecord, VersionRecord
 from reconciler.store.store import Store
 
 
@@ -49,18 +58,20 @@ def known_version(record: VersionRecord) -> KnownVersion:
 
 def converged(record: TargetRecord | None) -> Converged | None:
     """What a target was brought to; None if it never came home, so that nothing is known of what it serves."""
-    if record is None or record.converged_at is None or not (record.model and record.label):
+    if record is None or record.converged_at is None:
         return None
-    location = None
-    if record.base_location and record.relative_location:
-        location = Location(record.base_location, record.relative_location)
     return Converged(
-        version=VersionKey(record.model, record.label),
-        fingerprint=record.fingerprint or "",
+        serves={model.resource: _served(model) for model in record.models},
         # A word that a later version of this program wrote is at least as much as the weakest of ours.
         proof=Proof(record.proof) if record.proof in {word.value for word in Proof} else Proof.ACCEPTED,
         at=record.converged_at,
-        location=location,
         answers=record.answers,
         not_taken=dict(record.not_taken),
     )
+
+
+def _served(model: ServedModel) -> Served:
+    location = None
+    if model.base_location and model.relative_location:
+        location = Location(model.base_location, model.relative_location)
+    return Served(VersionKey(model.model, model.label), model.fingerprint, location)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Mapping
 from dataclasses import replace
 from datetime import timedelta
 
@@ -19,13 +19,14 @@ from reconciler.azure.errors import StudioError
 from reconciler.plan.document import Action, GateOutcome, TargetPlan
 from reconciler.plan.gates import Incumbent, judge_gates, overall
 from reconciler.plan.guards import gate_forced
-from reconciler.plan.states import Converged, DesiredTarget, KnownVersion, VersionKey
+from reconciler.plan.states import Converged, DesiredTarget, KnownVersion, Location, Use, VersionKey
 from reconciler.spec.secrets import MissingSecret
-from reconciler.store import LastOutcome, Lease, LeaseHeld, LeaseLost, TargetRecord
-from reconciler.targets.contract import WRITES, Artefact, PlanMoved, TargetError, Verified
+from reconciler.store import LastOutcome, Lease, LeaseHeld, LeaseLost, ServedModel, TargetRecord
+from reconciler.targets.contract import WRITES, Artefact, Artefacts, PlanMoved, TargetError, Verified
 
 _DOING = {
     Action.CREATE: "creating it",
+    Action.REFRESH: "refreshing it from its default endpoint",
     Action.REPOINT: "pointing it to {version}",
     Action.SETTINGS: "writing its settings",
 }
@@ -35,21 +36,50 @@ _NO_SIGNATURE = SecretStr("")
 
 
 async def roll_out(
-    run: Run, plan: TargetPlan, version: Awaitable[KnownVersion], forced: frozenset[str], writing: asyncio.Semaphore
+    run: Run,
+    plan: TargetPlan,
+    versions: Awaitable[Mapping[str, KnownVersion]],
+    forced: frozenset[str],
+    writing: asyncio.Semaphore,
 ) -> Outcome:
-    """Bring one target home, as soon as its version may be used.
+    """Bring one target home, as soon as its versions, by resource, may be used.
 
     ``writing`` bounds how many targets are written to at once. Waiting for a version, or for a service to load its
     model, takes no place there.
     """
     try:
-        known = await version
+        known = await versions
         async with leased(run, f"target:{plan.identity}") as lease:
             return await _Rollout(run, lease, plan, known, writing).go(forced)
     except TrainingFailed as error:
         return await settle(run, plan, Result.FAILED, f"{plan.desired} can't be used: {error}")
     except (LeaseHeld, LeaseLost) as error:
         # Somebody else is at work on it; what they bring about is seen by the next pass.
+        run.note(plan.name, Mark.HELD, str(error))
+        return Outcome(plan.name, plan.kind, Result.HELD, str(error))
+
+
+async def remove(run: Run, plan: TargetPlan, writing: asyncio.Semaphore) -> Outcome:
+    """Delete one target that is to be absent, and forget it when it is gone."""
+    driver, target = run.drivers[plan.kind], run.targets[plan.identity]
+    try:
+        async with writing, leased(run, f"target:{plan.identity}") as lease:
+            run.note(plan.name, Mark.STARTED, "deleting it")
+            try:
+                await driver.delete(target)
+            except PlanMoved as error:
+                return _ended(run, lease, plan, Result.REFUSED, str(error))
+            except (TargetError, StudioError, MissingSecret) as error:
+                return _ended(run, lease, plan, Result.FAILED, str(error))
+            text = f"deleted; it served {plan.live}"
+            with run.store.fenced(lease) as transaction:
+                transaction.remove_target(plan.identity)
+                transaction.add_event(
+                    run_id=run.run_id, subject=plan.name, action="delete", outcome="deleted", message=text
+                )
+            run.note(plan.name, Mark.DONE, text)
+            return Outcome(plan.name, plan.kind, Result.CONVERGED, text)
+    except (LeaseHeld, LeaseLost) as error:
         run.note(plan.name, Mark.HELD, str(error))
         return Outcome(plan.name, plan.kind, Result.HELD, str(error))
 
@@ -77,30 +107,45 @@ async def confirm(run: Run, plan: TargetPlan) -> Outcome:
     outcome = Outcome(plan.name, plan.kind, Result.IN_SYNC, f"in sync, by {plan.evidence.value}")
     target = run.targets[plan.identity]
     before = run.ledger.converged.get(plan.identity)
-    settled = before is not None and before.version == target.version
-    if settled and plan.identity not in run.ledger.unsettled:
+    settled = before is not None and all(_is_recorded(before, use) for use in target.uses)
+    if target.absent or (settled and plan.identity not in run.ledger.unsettled):
         return outcome
-    known = run.versions.get(target.version)
-    if known is not None and known.fingerprint is not None:
-        await remember_artefact(run, known)
+    versions = {use.resource: run.versions[use.version] for use in target.uses}
+    for known in versions.values():
+        if known.fingerprint is not None:
+            await remember_artefact(run, known)
+    artefacts = {
+        resource: Artefact(known.key, known.fingerprint, known.location, _NO_SIGNATURE)
+        for resource, known in versions.items()
+        if known.fingerprint is not None and known.location is not None
+    }
     try:
         async with leased(run, f"target:{plan.identity}") as lease:
             if settled:
                 _remember(run, lease, plan, "converged", outcome.text)
-            elif known is not None and known.fingerprint is not None and known.location is not None:
-                artefact = Artefact(known.key, known.fingerprint, known.location, _NO_SIGNATURE)
-                verified = await run.drivers[plan.kind].verify(target, artefact, None, lambda _: None)
-                _record_converged(run, lease, plan, artefact, verified)
+            elif len(artefacts) == len(target.uses):
+                verified = await run.drivers[plan.kind].verify(target, artefacts, None, lambda _: None)
+                _record_converged(run, lease, plan, artefacts, verified)
     except (LeaseHeld, LeaseLost, TargetError):
         pass  # It is only a memory of what the live side shows anyway.
     return outcome
+
+
+def _is_recorded(converged: Converged, use: Use) -> bool:
+    served = converged.served(use.resource)
+    return served is not None and served.version == use.version
 
 
 class _Rollout:
     """One target's steps under its lease."""
 
     def __init__(
-        self, run: Run, lease: Lease, plan: TargetPlan, known: KnownVersion, writing: asyncio.Semaphore
+        self,
+        run: Run,
+        lease: Lease,
+        plan: TargetPlan,
+        known: Mapping[str, KnownVersion],
+        writing: asyncio.Semaphore,
     ) -> None:
         self._run = run
         self._lease = lease
@@ -119,15 +164,15 @@ class _Rollout:
         if held is not None:
             return self._end(Result.HELD, held)
         try:
-            artefact = self._artefact()
-            verified = await self._carry_out(artefact)
+            artefacts = {resource: self._artefact(known) for resource, known in self._known.items()}
+            verified = await self._carry_out(artefacts)
         except PlanMoved as error:
             return self._end(Result.REFUSED, str(error))
         except (TargetError, StudioError, MissingSecret) as error:
             return self._end(Result.FAILED, str(error))
         steps = tuple(step.action.value for step in self._plan.steps)
-        _record_converged(self._run, self._lease, self._plan, artefact, verified, steps=steps)
-        text = f"serves {self._plan.desired}, {verified.proof.value}: {verified.text}"
+        _record_converged(self._run, self._lease, self._plan, artefacts, verified, steps=steps)
+        text = f"{_serves(self._plan)}, {verified.proof.value}: {verified.text}"
         if verified.not_taken:
             text += "; the service does not show " + ", ".join(sorted(verified.not_taken))
         self._run.note(self._plan.name, Mark.DONE, text)
@@ -136,21 +181,32 @@ class _Rollout:
     def _moved_meanwhile(self, now: Converged | None) -> Outcome:
         """Another run was at work on it between our plan and our lease; only a new plan knows what to do."""
         name, kind = self._plan.name, self._plan.kind
-        if now is not None and now.version == self._target.version and now.fingerprint == self._known.fingerprint:
+        if now is not None and all(self._is_there(now, use) for use in self._target.uses):
             text = f"another run brought it to {self._plan.desired}, {now.proof.value}"
             self._run.note(name, Mark.DONE, text)
             return Outcome(name, kind, Result.CONVERGED, text, now.proof)
-        where = "nowhere that is known" if now is None else str(now.version)
+        where = "nowhere that is known" if now is None else _served_words(now)
         text = f"another run brought it to {where} since the plan was made; plan again"
         self._run.note(name, Mark.FAILED, text)
         return Outcome(name, kind, Result.REFUSED, text)
+
+    def _is_there(self, now: Converged, use: Use) -> bool:
+        served, known = now.served(use.resource), self._known[use.resource]
+        return served is not None and (served.version, served.fingerprint) == (known.key, known.fingerprint)
 
     def _held_by_gates(self, forced: frozenset[str]) -> str | None:
         """Judge the gates on the metrics that are recorded now; the plan may have been made before there were any."""
         if not self._repoints or gate_forced(forced, self._plan.name):
             return None
-        gates = self._run.versions[self._target.version].gates
-        results = judge_gates(gates, self._known.metrics, self._incumbent(self._plan.incumbent), self._known.key)
+        results = [
+            result
+            for model in self._plan.models
+            if not model.in_sync
+            for known in (self._known[model.resource],)
+            for result in judge_gates(
+                self._run.versions[known.key].gates, known.metrics, self._incumbent(model.incumbent), known.key
+            )
+        ]
         if overall(results) is GateOutcome.PASS:
             return None
         unmet = (result for result in results if result.outcome is not GateOutcome.PASS)
@@ -167,19 +223,19 @@ class _Rollout:
     def _repoints(self) -> bool:
         return any(step.action is Action.REPOINT for step in self._plan.steps)
 
-    async def _carry_out(self, artefact: Artefact) -> Verified:
+    async def _carry_out(self, artefacts: Artefacts) -> Verified:
         name = self._plan.name
         async with self._writing:
             before, steady = await self._answers_before()
             for step in self._plan.steps:
                 if step.action in WRITES:
                     self._run.note(name, Mark.STARTED, _DOING[step.action].format(version=self._plan.desired))
-                    await self._driver.carry_out(step, self._target, artefact)
+                    await self._driver.carry_out(step, self._target, artefacts)
                 if step.action is Action.CREATE:
                     # From now on it answers, with the model of its experiment.
                     before, steady = await self._answers_before()
         verified = await self._driver.verify(
-            self._target, artefact, before, lambda text: self._run.note(name, Mark.WAITING, text)
+            self._target, artefacts, before, lambda text: self._run.note(name, Mark.WAITING, text)
         )
         if not steady:
             # Its answers differ by themselves: recorded, they would look like drift in every later pass.
@@ -191,7 +247,8 @@ class _Rollout:
         if not self._repoints:
             return None, True
         recorded = self._run.ledger.converged.get(self._plan.identity)
-        if self._plan.live == self._plan.desired and recorded is not None and recorded.version != self._target.version:
+        marked = self._plan.models and all(model.live == model.desired for model in self._plan.models)
+        if marked and recorded is not None and not self._recorded(recorded):
             # Its marker says that a run which did not live to record it has repointed it: the model before that is
             # gone, and only what was recorded of it can be compared with.
             return recorded.answers, True
@@ -205,34 +262,48 @@ class _Rollout:
     def _with_earlier_proof(self, verified: Verified) -> Verified:
         """Only settings were changed: what was proven of the model still is."""
         earlier = self._run.ledger.converged.get(self._plan.identity)
-        if earlier is None or earlier.version != self._target.version:
+        if earlier is None or not self._target.uses or not self._recorded(earlier):
             return verified
         return replace(verified, proof=earlier.proof, text="the settings were changed")
 
-    def _artefact(self) -> Artefact:
-        location = self._known.location
-        if location is None:
-            raise TargetError(f"{self._known.key} is usable, but nothing says where it lies")
-        return Artefact(self._known.key, self._known.fingerprint, location, self._signature(location.base))
+    def _recorded(self, converged: Converged) -> bool:
+        return all(_is_recorded(converged, use) for use in self._target.uses)
 
-    def _signature(self, base: str) -> SecretStr:
+    def _artefact(self, known: KnownVersion) -> Artefact:
+        location = known.location
+        if location is None:
+            raise TargetError(f"{known.key} is usable, but nothing says where it lies")
+        return Artefact(known.key, known.fingerprint, location, self._signature(known.key, location))
+
+    def _signature(self, key: VersionKey, location: Location) -> SecretStr:
         connections = self._run.connections
-        model = connections.fleet.models[self._known.key.model]
-        ready = model.spec.versions.get(self._known.key.label)
+        model = connections.fleet.models[key.model]
+        ready = model.spec.versions.get(key.label)
         if ready is not None and ready.location.sas_token is not None:
             return connections.secret(ready.location.sas_token, connections.fleet.base_dir_of("Model", model.name))
         blobs = connections.blobs(model.spec.workspace)
-        if not blobs.holds(base):
+        if not blobs.holds(location.base):
             return _NO_SIGNATURE  # A ready-made artefact of somebody else's, readable for everybody or not at all.
-        location = self._known.location
-        container, _, blob = ("" if location is None else location.uri.removeprefix(blobs.base)).partition("/")
+        container, _, blob = location.uri.removeprefix(blobs.base).partition("/")
         return blobs.sign(container, blob, _SIGNATURE_LASTS)
 
     def _end(self, result: Result, text: str) -> Outcome:
-        last: LastOutcome = "held" if result is Result.HELD else "failed"
-        _remember(self._run, self._lease, self._plan, last, text)
-        self._run.note(self._plan.name, Mark.HELD if result is Result.HELD else Mark.FAILED, text)
-        return Outcome(self._plan.name, self._plan.kind, result, text)
+        return _ended(self._run, self._lease, self._plan, result, text)
+
+
+def _ended(run: Run, lease: Lease, plan: TargetPlan, result: Result, text: str) -> Outcome:
+    last: LastOutcome = "held" if result is Result.HELD else "failed"
+    _remember(run, lease, plan, last, text)
+    run.note(plan.name, Mark.HELD if result is Result.HELD else Mark.FAILED, text)
+    return Outcome(plan.name, plan.kind, result, text)
+
+
+def _serves(plan: TargetPlan) -> str:
+    return f"serves {plan.desired}" if plan.models else "has its settings"
+
+
+def _served_words(converged: Converged) -> str:
+    return ", ".join(str(served.version) for served in converged.serves.values()) or "its settings"
 
 
 def _remember(run: Run, lease: Lease, plan: TargetPlan, outcome: LastOutcome, text: str) -> None:
@@ -258,19 +329,31 @@ def _remember(run: Run, lease: Lease, plan: TargetPlan, outcome: LastOutcome, te
 
 
 def _record_converged(
-    run: Run, lease: Lease, plan: TargetPlan, artefact: Artefact, verified: Verified, *, steps: tuple[str, ...] = ()
+    run: Run,
+    lease: Lease,
+    plan: TargetPlan,
+    artefacts: Artefacts,
+    verified: Verified,
+    *,
+    steps: tuple[str, ...] = (),
 ) -> None:
     now = run.clock()
-    shown = verified.shown or artefact.location
     record = TargetRecord(
         identity=plan.identity,
         name=plan.name,
         kind=plan.kind,
-        model=artefact.key.model,
-        label=artefact.key.label,
-        fingerprint=artefact.fingerprint,
-        base_location=shown.base,
-        relative_location=shown.relative,
+        models=tuple(
+            ServedModel(
+                resource=resource,
+                model=artefact.key.model,
+                label=artefact.key.label,
+                fingerprint=artefact.fingerprint,
+                base_location=shown.base,
+                relative_location=shown.relative,
+            )
+            for resource, artefact in artefacts.items()
+            for shown in (verified.shown.get(resource, artefact.location),)
+        ),
         answers=verified.answers,
         proof=verified.proof.value,
         not_taken=dict(verified.not_taken),
@@ -286,9 +369,9 @@ def _record_converged(
             subject=plan.name,
             action="converge",
             outcome="converged",
-            message=f"serves {artefact.key}, {verified.proof.value}: {verified.text}",
+            message=f"{_serves(plan)}, {verified.proof.value}: {verified.text}",
             details={
-                "version": str(artefact.key),
+                "version": plan.desired,
                 "from": plan.live,
                 "proof": verified.proof.value,
                 "steps": list(steps),

@@ -14,9 +14,11 @@ from urllib.parse import quote
 
 from pydantic import SecretStr
 
-from reconciler.azure.errors import InvalidReply, NotFound
+from reconciler.azure.errors import InvalidReply, NotFound, ServiceError
 from reconciler.azure.http import Http
 
+_NOT_MODIFIED = 304
+_BAD_REQUEST = 400
 # A 404 with one of these is not about the endpoint (classic-protocol 4.1 and 4.2).
 _WORKSPACE_MISSING = ("WorkspaceNotFound", "WebServiceIdNotFoundInWorkspace", "InvalidWorkspaceId")
 
@@ -254,6 +256,38 @@ class ClassicManagement:
         except NotFound as error:
             if error.has_code(*_WORKSPACE_MISSING):
                 raise
+
+    async def refresh_endpoint(self, service_id: str, name: str) -> bool:
+        """Make an endpoint of what the default endpoint is made of now; its trained models are kept.
+
+        With ``OverwriteResources`` it would take the experiment's own model too, which undoes every repoint
+        (classic-protocol 1.8), so it is never asked for here.
+
+        Returns:
+            Whether anything changed; the service says 304 if not.
+
+        Raises:
+            LostReply: it may have been done; doing it again is harmless.
+            ServiceError: as `Http.request`.
+        """
+
+        async def ask(overwrite: str | bool) -> bool:
+            reply = await self._http.request(
+                "POST",
+                f"{self._endpoints(service_id, name)}/refresh",
+                token=self._token,
+                json={"OverwriteResources": overwrite},
+                operation=f"refresh endpoint {name} of web service {service_id}",
+            )
+            return reply.status != _NOT_MODIFIED
+
+        try:
+            return await ask("False")
+        except ServiceError as error:
+            # One client sends a string, another a boolean; whether both are taken is unknown (classic-protocol 8).
+            if error.status != _BAD_REQUEST:
+                raise
+            return await ask(overwrite=False)
 
     def _endpoints(self, service_id: str, name: str | None = None) -> str:
         url = f"{self._root}/{quote(service_id, safe='')}/endpoints"

@@ -196,6 +196,8 @@ def _summary(report: Report) -> str:
 def _dry_run_code(plan: Plan, *, detailed: bool) -> ExitCode:
     if plan.blocked:
         return ExitCode.ERROR
+    if plan.refused:
+        return ExitCode.REFUSED
     if not detailed:
         return ExitCode.OK
     if plan.pending:

@@ -64,7 +64,8 @@ def _status_lines(
     for target in targets:
         at = "never converged"
         if target.converged_at is not None:
-            at = f"{target.model}@{target.label}, {target.proof}, since {_moment(target.converged_at)}"
+            served = ", ".join(f"{model.model}@{model.label}" for model in target.models) or "its settings"
+            at = f"{served}, {target.proof}, since {_moment(target.converged_at)}"
         yield f"  {target.name}  {target.last_outcome}  {at}"
         if target.last_outcome != "converged":
             yield f"      {_moment(target.last_at)}: {target.last_message}"

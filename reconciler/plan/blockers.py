@@ -6,19 +6,22 @@ from collections.abc import Mapping
 from difflib import get_close_matches
 
 from reconciler.plan.document import VersionPlan
-from reconciler.plan.states import DesiredTarget, LiveTarget, Problem
+from reconciler.plan.states import DesiredTarget, LiveTarget, Problem, VersionKey
 from reconciler.plan.wording import quoted
 
 
 def blocker(
-    target: DesiredTarget, live: LiveTarget | None, version: VersionPlan | None, claims: Mapping[str, int]
+    target: DesiredTarget,
+    live: LiveTarget | None,
+    versions: Mapping[VersionKey, VersionPlan],
+    claims: Mapping[str, int],
 ) -> Problem | None:
     """The first thing that stands in the way of planning a target; None if nothing does.
 
     Args:
         target: What the spec says of it.
         live: What was observed; None if it was not.
-        version: The version that it wants; None if nobody described it.
+        versions: The plans of the versions that it wants, as far as somebody described them.
         claims: How many documents name each identity.
     """
     if claims.get(target.identity, 0) > 1:
@@ -31,22 +34,42 @@ def blocker(
         return Problem("not-observed", "it was not observed", "plan again")
     if live.problem is not None:
         return live.problem
+    if target.absent:
+        return _not_ours(live)
+    for use in target.uses:
+        problem = _unavailable(use.version, versions.get(use.version))
+        if problem is not None:
+            return problem
+    # A target that is absent and has no problem can be created: its driver says so by saying nothing. It will offer
+    # what the others of its service do, so a name that is wrong is known before something is made.
+    return next(filter(None, (_unfit(use.resource, live) for use in target.uses)), None)
+
+
+def _not_ours(live: LiveTarget) -> Problem | None:
+    """Nothing is deleted that does not carry our marker (design 5.7)."""
+    if not live.exists or live.markers:
+        return None
+    return Problem(
+        "not-ours",
+        "it is to be deleted, but does not carry our note: it was not made, nor ever pointed anywhere, by us",
+        "delete it by hand if it is meant, or take state: absent out of the spec",
+        unsafe=True,
+    )
+
+
+def _unavailable(key: VersionKey, version: VersionPlan | None) -> Problem | None:
     if version is None:
         return Problem(
-            "version-unknown",
-            f"nothing is known of {target.version}",
-            "name a version that its model has or can train",
+            "version-unknown", f"nothing is known of {key}", "name a version that its model has or can train"
         )
     if version.problem is not None:
         return Problem(version.problem.code, version.problem.text, version.remedy)
-    # A target that is absent and has no problem can be created: its driver says so by saying nothing. It will offer
-    # what the others of its service do, so a name that is wrong is known before something is made.
-    return _unfit(target, live)
+    return None
 
 
-def _unfit(target: DesiredTarget, live: LiveTarget) -> Problem | None:
-    if live.resources is not None and target.resource not in live.resources:
-        return _unknown_resource(target.resource, live.resources)
+def _unfit(resource: str, live: LiveTarget) -> Problem | None:
+    if live.resources is not None and resource not in live.resources:
+        return _unknown_resource(resource, live.resources)
     return None
 
 

@@ -2,9 +2,10 @@
 
 A target is decided on in this order, and the first that applies gives its status:
 
-1. *blocked*: it can't be planned (unobservable, its version can't be had, it has no such resource, …);
-2. *in sync*: it serves the wanted version and all that is managed has the wanted value;
-3. *held*: the version is there, and a gate does not let it pass;
+1. *blocked*: it can't be planned (unobservable, its version can't be had, it has no such resource, …), or *refused*: it
+   could be done and must not be (to be deleted, and not ours);
+2. *in sync*: it serves the wanted versions and all that is managed has the wanted value;
+3. *held*: the versions are there, and a gate does not let one of them pass;
 4. *drift*: it had been converged to what the spec still wants, and the live side moved;
 5. *change*: all else. Settings that differ are a change, because nobody remembers what they were.
 """
@@ -23,6 +24,8 @@ from reconciler.plan.document import (
     Difference,
     GateOutcome,
     GateResult,
+    ModelPlan,
+    PatchOperation,
     Plan,
     Reason,
     TargetPlan,
@@ -39,7 +42,7 @@ from reconciler.plan.states import (
     Problem,
     VersionKey,
 )
-from reconciler.plan.understanding import Understanding, places, understand, wanted_version
+from reconciler.plan.understanding import Understanding, live_words, places, understand, wanted_version, weakest
 from reconciler.plan.versions import estimates, plan_version, with_training
 from reconciler.plan.wording import scalar
 
@@ -107,6 +110,7 @@ def make_plan(
         changes=grouped[TargetStatus.CHANGE],
         drift=grouped[TargetStatus.DRIFT],
         held=grouped[TargetStatus.HELD],
+        refused=grouped[TargetStatus.REFUSED],
         blocked=grouped[TargetStatus.BLOCKED],
         in_sync=grouped[TargetStatus.IN_SYNC],
     ).sealed()
@@ -137,130 +141,215 @@ class _World:
 
 @dataclass(frozen=True, slots=True)
 class _Case:
-    """One target that can be planned, and what is known of it."""
+    """One target that can be planned, and what is known of it. What is told of its uses stands in their order."""
 
     target: DesiredTarget
     live: LiveTarget
-    version: _Version
-    found: Understanding
+    versions: tuple[_Version, ...]
+    found: tuple[Understanding, ...]
     settings: tuple[Difference, ...]
     notes: tuple[Reason, ...]
+
+    @property
+    def moving(self) -> tuple[int, ...]:
+        """Which of the uses are not in sync."""
+        return tuple(index for index, found in enumerate(self.found) if not found.in_sync)
+
+    @property
+    def refreshed(self) -> bool:
+        """Whether it has to be made of what its default endpoint is made of by now."""
+        return self.target.refresh and self.live.exists and self.live.stale is True
+
+    def told(self, index: int) -> tuple[Reason, ...]:
+        """The reasons of one use; of several each says which resource it is about."""
+        reasons = self.found[index].reasons
+        if len(self.found) == 1:
+            return reasons
+        resource = self.target.uses[index].resource
+        return tuple(Reason(code=reason.code, text=f"{resource}: {reason.text}") for reason in reasons)
+
+    @property
+    def reasons(self) -> tuple[Reason, ...]:
+        """All that is told of its uses, and the notes."""
+        told = [reason for index in range(len(self.found)) for reason in self.told(index)]
+        return (*told, *self.notes)
 
     def concluded(
         self,
         status: TargetStatus,
         reasons: Iterable[Reason],
         gates: tuple[GateResult, ...] = (),
-        incumbent: VersionKey | None = None,
+        incumbents: Mapping[int, VersionKey | None] | None = None,
     ) -> TargetPlan:
         """The target's part of the plan, without steps."""
+        models = tuple(
+            ModelPlan(
+                resource=use.resource,
+                desired=str(use.version),
+                live=found.text,
+                evidence=found.evidence,
+                in_sync=found.in_sync,
+                incumbent=(incumbents or {}).get(index),
+            )
+            for index, (use, found) in enumerate(zip(self.target.uses, self.found, strict=True))
+        )
         return TargetPlan(
             name=self.target.name,
             kind=self.target.kind,
             identity=self.target.identity,
             status=status,
-            resource=self.target.resource,
-            desired=str(self.target.version),
-            live=self.found.text,
-            evidence=self.found.evidence,
+            models=models,
+            desired=wanted_words(self.target),
+            live=live_words(self.found, self.live),
+            evidence=weakest(self.found),
             observed_fingerprint=self.live.fingerprint,
-            incumbent=incumbent,
             reasons=tuple(reasons),
             gates=gates,
         )
 
 
+def wanted_words(target: DesiredTarget) -> str:
+    """What a target is to serve, as people read it."""
+    if target.absent:
+        return "absent"
+    return ", ".join(str(use.version) for use in target.uses) or "no model managed"
+
+
 def _decide_target(target: DesiredTarget, world: _World) -> TargetPlan:
     live = world.live.get(target.identity)
-    version = world.versions.get(target.version)
-    problem = blocker(target, live, version.plan if version is not None else None, world.claims)
-    if problem is not None or live is None or version is None:
-        # It can't be planned: it is left as it is, and the others go on.
-        return _blocked(target, live, problem)
+    plans = {use.version: world.versions[use.version].plan for use in target.uses if use.version in world.versions}
+    problem = blocker(target, live, plans, world.claims)
+    if problem is not None or live is None:
+        # It can't be planned, or must not be carried out: it is left as it is, and the others go on.
+        return _stopped(target, live, problem)
+    if target.absent:
+        return _decide_deletion(target, live)
+    versions = tuple(world.versions[use.version] for use in target.uses)
     converged = world.ledger.converged.get(target.identity)
     not_taken = converged.not_taken if converged is not None else {}
     differing, refused = steps.setting_differences(target, live, not_taken)
+    wanted = {version.desired.key: version.wanted for version in versions}
+    notes = dict.fromkeys(note for version in versions for note in version.plan.reasons)
     case = _Case(
         target=target,
         live=live,
-        version=version,
-        found=understand(target, version.wanted, live, converged, world.known_at),
+        versions=versions,
+        found=understand(target, wanted, live, converged, world.known_at),
         settings=differing,
-        notes=(*map(_not_taken, refused), *version.plan.reasons),
+        notes=(*map(_not_taken, refused), *notes, *_refresh_notes(target, live)),
     )
-    if not case.found.in_sync:
+    if case.moving:
         return _decide_move(case, world)
-    if case.settings:
-        # The right version with other settings: nothing is promoted, so no gate has a say.
-        return _with_steps(case, case.concluded(TargetStatus.CHANGE, (*case.found.reasons, *case.notes)))
-    return case.concluded(TargetStatus.IN_SYNC, (*case.found.reasons, *case.notes))
+    if case.refreshed or case.settings or not live.exists:
+        # The right versions, in other circumstances: nothing is promoted, so no gate has a say.
+        return _with_steps(case, case.concluded(TargetStatus.CHANGE, case.reasons))
+    return case.concluded(TargetStatus.IN_SYNC, case.reasons)
+
+
+def _decide_deletion(target: DesiredTarget, live: LiveTarget) -> TargetPlan:
+    """Decide on a target that is to be absent and, if it is not, carries our marker."""
+    gone = _Case(target, live, (), (), (), ())
+    if not live.exists:
+        return gone.concluded(TargetStatus.IN_SYNC, ())
+    reason = Reason(code="unwanted", text="the spec wants it to be absent, and it carries our note")
+    planned = gone.concluded(TargetStatus.CHANGE, (reason,))
+    todo = steps.Todo(target=target, evidence=Evidence.MARKER, delete=True, move_reasons=(reason,))
+    served = ", ".join(str(marker.version) for marker in live.markers)
+    return planned.model_copy(update={"live": served, "evidence": Evidence.MARKER, "steps": steps.target_steps(todo)})
 
 
 def _decide_move(case: _Case, world: _World) -> TargetPlan:
-    """Decide on a target that has to be pointed at the wanted version."""
-    target, version = case.target, case.version
-    incumbent = _incumbent(case)
-    reasons = (*case.found.reasons, *case.notes)
-    gates: tuple[GateResult, ...] = ()
-    if version.plan.usable:
-        gates = judge_gates(
-            version.desired.gates, version.metrics, find_incumbent(incumbent, world.ledger), target.version
+    """Decide on a target that has to be pointed at a wanted version."""
+    incumbents = {index: _incumbent(case, index) for index in case.moving}
+    reasons = case.reasons
+    gates = tuple(
+        result
+        for index in case.moving
+        if case.versions[index].plan.usable
+        for result in judge_gates(
+            case.versions[index].desired.gates,
+            case.versions[index].metrics,
+            find_incumbent(incumbents[index], world.ledger),
+            case.target.uses[index].version,
         )
+    )
     outcome = overall(gates)
     if outcome is not GateOutcome.PASS:
         hold = tuple(_gate_reason(gate) for gate in gates if gate.outcome is not GateOutcome.PASS)
-        if not gate_forced(world.forced, target.name):
+        if not gate_forced(world.forced, case.target.name):
             # The version is there and may not be promoted: the target keeps what it has.
-            held = case.concluded(TargetStatus.HELD, (*hold, *reasons), gates, incumbent)
-            return held.model_copy(update={"remedy": _hold_remedy(target, version, outcome)})
+            held = case.concluded(TargetStatus.HELD, (*hold, *reasons), gates, incumbents)
+            return held.model_copy(update={"remedy": _hold_remedy(case, outcome)})
         text = "promoted by --force, although a gate does not let it pass"
         reasons = (Reason(code="gate-forced", text=text), *hold, *reasons)
-    status = TargetStatus.DRIFT if case.found.drifted else TargetStatus.CHANGE
-    return _with_steps(case, case.concluded(status, reasons, gates, incumbent))
+    drifted = all(case.found[index].drifted for index in case.moving)
+    status = TargetStatus.DRIFT if drifted else TargetStatus.CHANGE
+    return _with_steps(case, case.concluded(status, reasons, gates, incumbents))
 
 
 def _with_steps(case: _Case, planned: TargetPlan) -> TargetPlan:
     """Add the steps that bring the target home."""
-    moves = not case.found.in_sync
-    train = moves and not case.version.plan.usable
-    wanted = case.version.wanted.location
+    # A refresh may bring another model along: what the target serves is written once more, though it was right.
+    moved = tuple(range(len(case.found))) if case.refreshed else case.moving
+    training = [index for index in moved if not case.versions[index].plan.usable and not case.found[index].in_sync]
+    told = tuple(reason for index in moved for reason in case.told(index))
     todo = steps.Todo(
         target=case.target,
-        evidence=case.found.evidence,
-        train=train,
-        rules=tuple(map(rule_text, case.version.desired.gates)) if train else (),
+        evidence=planned.evidence,
+        train=tuple(case.target.uses[index].version for index in training),
+        rules=tuple(dict.fromkeys(rule for index in training for rule in _rules(case.versions[index]))),
         create=not case.live.exists,
-        repoint=Difference(field="model", old=case.found.text, new=planned.desired) if moves else None,
-        patch=steps.definition_patch(case.live, wanted.uri if wanted is not None else None) if moves else (),
-        move_reasons=case.found.reasons,
+        refresh=case.refreshed,
+        repoint=tuple(_move(case, index) for index in moved),
+        patch=tuple(operation for index in moved for operation in _patch(case, index)),
+        move_reasons=told,
         settings=case.settings,
     )
     reasons = planned.reasons
+    if case.refreshed:
+        reasons = (*reasons, steps.STALE)
     if case.settings:
         names = ", ".join(difference.field for difference in case.settings)
         reasons = (*reasons, Reason(code="settings", text=f"the spec wants another {names}"))
     return planned.model_copy(update={"reasons": reasons, "steps": steps.target_steps(todo)})
 
 
-def _incumbent(case: _Case) -> VersionKey | None:
+def _rules(version: _Version) -> Iterable[str]:
+    return map(rule_text, version.desired.gates)
+
+
+def _move(case: _Case, index: int) -> Difference:
+    use = case.target.uses[index]
+    return Difference(field="model", resource=use.resource, old=case.found[index].text, new=str(use.version))
+
+
+def _patch(case: _Case, index: int) -> tuple[PatchOperation, ...]:
+    wanted = case.versions[index].wanted.location
+    bound = case.live.bound.get(case.target.uses[index].resource)
+    return steps.definition_patch(bound, wanted.uri if wanted is not None else None)
+
+
+def _incumbent(case: _Case, index: int) -> VersionKey | None:
     """The version that a candidate must not be worse than; None if none is known.
 
     What drifted in was never promoted by us, so it sets no standard: the version that was promoted here
     last is the wanted one itself. A version of another model was judged on other data, and its metrics do
     not compare.
     """
-    version = case.target.version if case.found.drifted else case.found.version
-    return version if version is not None and version.model == case.target.version.model else None
+    wanted, found = case.target.uses[index].version, case.found[index]
+    version = wanted if found.drifted else found.version
+    return version if version is not None and version.model == wanted.model else None
 
 
-def _blocked(target: DesiredTarget, live: LiveTarget | None, problem: Problem | None) -> TargetPlan:
+def _stopped(target: DesiredTarget, live: LiveTarget | None, problem: Problem | None) -> TargetPlan:
+    refused = problem is not None and problem.unsafe
     return TargetPlan(
         name=target.name,
         kind=target.kind,
         identity=target.identity,
-        status=TargetStatus.BLOCKED,
-        resource=target.resource,
-        desired=str(target.version),
+        status=TargetStatus.REFUSED if refused else TargetStatus.BLOCKED,
+        models=tuple(ModelPlan(resource=use.resource, desired=str(use.version)) for use in target.uses),
+        desired=wanted_words(target),
         live=None,
         evidence=Evidence.UNKNOWN,
         observed_fingerprint=live.fingerprint if live is not None else "",
@@ -269,15 +358,22 @@ def _blocked(target: DesiredTarget, live: LiveTarget | None, problem: Problem | 
     )
 
 
+def _refresh_notes(target: DesiredTarget, live: LiveTarget) -> tuple[Reason, ...]:
+    if not target.refresh or not live.exists or live.stale is not None:
+        return ()
+    text = "the service does not show what it and its default endpoint were made of, so it is not refreshed"
+    return (Reason(code="refresh-unknown", text=text),)
+
+
 def _gate_reason(gate: GateResult) -> Reason:
     return Reason(code=f"gate-{gate.outcome}", text=f"{gate.rule}: {gate.text}")
 
 
-def _hold_remedy(target: DesiredTarget, version: _Version, outcome: GateOutcome) -> str:
-    force = f"promote it all the same with --force gate:{target.name}"
+def _hold_remedy(case: _Case, outcome: GateOutcome) -> str:
+    force = f"promote it all the same with --force gate:{case.target.name}"
     if outcome is GateOutcome.FAIL:
         return f"train a better version under a new label, or {force}"
-    if version.desired.ready_made:
+    if any(case.versions[index].desired.ready_made for index in case.moving):
         return f"a ready-made artefact has no metrics to judge: {force}"
     return f"correct the gate's metric, or {force}"
 

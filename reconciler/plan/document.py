@@ -39,18 +39,25 @@ class Action(StrEnum):
     TRAIN = "train"
     GATE = "gate"
     CREATE = "create"
+    REFRESH = "refresh"
     REPOINT = "repoint"
     SETTINGS = "settings"
+    DELETE = "delete"
     VERIFY = "verify"
 
 
 class TargetStatus(StrEnum):
-    """Where a target stands. ``change``: the spec moved; ``drift``: only the live side did."""
+    """Where a target stands.
+
+    ``change``: the spec moved; ``drift``: only the live side did. ``held`` waits for a gate, ``refused`` could be done
+    and must not be, ``blocked`` can't be planned.
+    """
 
     IN_SYNC = "in-sync"
     CHANGE = "change"
     DRIFT = "drift"
     HELD = "held"
+    REFUSED = "refused"
     BLOCKED = "blocked"
 
 
@@ -96,6 +103,8 @@ class Difference(_Frozen):
     """A managed value that differs: a setting's wire name, or ``model``."""
 
     field: str
+    resource: str | None = None
+    """Of ``model``: the resource that it is the model of."""
     old: Scalar = None
     new: Scalar = None
 
@@ -148,6 +157,20 @@ class VersionPlan(_Frozen):
         return f"{self.model}@{self.label}"
 
 
+class ModelPlan(_Frozen):
+    """One resource of a target: what it is to serve, and what it serves."""
+
+    resource: str
+    desired: str
+    """``model@label``."""
+    live: str | None = None
+    """What is live, as far as known: ``model@label``, a location, or None."""
+    evidence: Evidence = Evidence.UNKNOWN
+    in_sync: bool = False
+    incumbent: VersionKey | None = None
+    """The version that a ``maxDrop`` gate compares with; None if there is none."""
+
+
 class TargetPlan(_Frozen):
     """One target: where it stands, and the steps that bring it home."""
 
@@ -155,15 +178,15 @@ class TargetPlan(_Frozen):
     kind: str
     identity: str
     status: TargetStatus
-    resource: str
+    models: tuple[ModelPlan, ...] = ()
+    """By resource; none when only its settings are managed, or it is to be absent."""
     desired: str
-    """``model@label``."""
+    """What it is to serve: ``model@label``, several with commas, or ``absent``."""
     live: str | None
-    """What is live, as far as known: ``model@label``, a location, or None."""
+    """What is live, as far as known: ``model@label``, a location, several with commas, or None."""
     evidence: Evidence
+    """On what that rests; of several models the weakest."""
     observed_fingerprint: str
-    incumbent: VersionKey | None = None
-    """The version that a ``maxDrop`` gate compares with; None if there is none."""
     reasons: tuple[Reason, ...] = ()
     gates: tuple[GateResult, ...] = ()
     remedy: str = ""
@@ -184,6 +207,7 @@ class Plan(_Frozen):
     changes: tuple[TargetPlan, ...] = ()
     drift: tuple[TargetPlan, ...] = ()
     held: tuple[TargetPlan, ...] = ()
+    refused: tuple[TargetPlan, ...] = ()
     blocked: tuple[TargetPlan, ...] = ()
     in_sync: tuple[TargetPlan, ...] = ()
     digest: Annotated[str, Field(pattern=r"^(sha256:[0-9a-f]{64})?$")] = ""
@@ -191,7 +215,7 @@ class Plan(_Frozen):
     @property
     def targets(self) -> tuple[TargetPlan, ...]:
         """All targets, in the order in which people want to read them."""
-        return (*self.blocked, *self.held, *self.drift, *self.changes, *self.in_sync)
+        return (*self.blocked, *self.refused, *self.held, *self.drift, *self.changes, *self.in_sync)
 
     @property
     def pending(self) -> bool:
@@ -215,7 +239,7 @@ class Plan(_Frozen):
         return self.model_copy(update={"digest": self.computed_digest()})
 
 
-_TARGET_GROUPS = ("changes", "drift", "held", "blocked", "in_sync")
+_TARGET_GROUPS = ("changes", "drift", "held", "refused", "blocked", "in_sync")
 
 
 def digest_of(content: Mapping[str, Any]) -> str:

@@ -87,6 +87,8 @@ class Problem:
     code: str
     message: str
     remedy: str = ""
+    unsafe: bool = False
+    """Whether it could be done and must not be: it is refused, where other problems block."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +122,15 @@ class DesiredVersion:
     a version that is usable already."""
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class Use:
+    """What one resource of a target is to serve."""
+
+    resource: str
+    """The trained model's name, as the service has it."""
+    version: VersionKey
+
+
 @dataclass(frozen=True, slots=True)
 class DesiredTarget:
     """What a spec says of one target. ``settings`` holds only what the spec manages, by wire name."""
@@ -129,9 +140,25 @@ class DesiredTarget:
     """The ``kind`` of its document."""
     identity: str
     """What it is on the wire, canonical: workspace/service/endpoint, or the lower-cased resource id."""
-    resource: str
-    version: VersionKey
+    uses: tuple[Use, ...] = ()
+    """By resource, in the order of their names; none when only its settings are managed, or it is to be absent."""
     settings: Mapping[str, Scalar] = field(default_factory=dict)
+    absent: bool = False
+    """Whether it is to be deleted."""
+    refresh: bool = False
+    """Whether it follows what its service's default endpoint is made of (classic-protocol 1.8)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """What the service shows of one resource of a target."""
+
+    location: Location | None = None
+    """The artefact that is bound."""
+    pointer: str | None = None
+    """JSON Pointer of the trained-model asset's uri in a New definition, in the definition's own casing."""
+    uri: str | None = None
+    """The uri at ``pointer``, as it stands."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,16 +170,15 @@ class LiveTarget:
     """An absent target without a ``problem`` is one that can be created."""
     resources: tuple[str, ...] | None = None
     """The names of its updatable resources."""
-    location: Location | None = None
-    """The artefact that the service shows as bound."""
-    marker: Marker | None = None
+    bound: Mapping[str, Bound] = field(default_factory=dict)
+    """What is shown of its resources, by their names."""
+    markers: tuple[Marker, ...] = ()
+    """Our note: a marker for each resource that we pointed somewhere, in the order of the resources' names."""
     answers: str | None = None
     """Digest of the answers to its probe (64 hex digits)."""
     settings: Mapping[str, Scalar] = field(default_factory=dict)
-    pointer: str | None = None
-    """JSON Pointer of the trained-model asset's uri in a New definition, in the definition's own casing."""
-    uri: str | None = None
-    """The uri at ``pointer``, as it stands."""
+    stale: bool | None = None
+    """Whether its service's default endpoint is made of something newer; None when that can't be told."""
     problem: Problem | None = None
     fingerprint: str = ""
     """Digest of all that was observed and that a plan may rest on (without the answers)."""
@@ -181,18 +207,30 @@ class KnownVersion:
 
 
 @dataclass(frozen=True, slots=True)
-class Converged:
-    """What a target was last brought to."""
+class Served:
+    """What one resource of a target was last brought to."""
 
     version: VersionKey
     fingerprint: str
-    proof: Proof
-    at: datetime
     location: Location | None = None
     """Where the service showed it then: the artefact, or a copy that the service made of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Converged:
+    """What a target was last brought to."""
+
+    serves: Mapping[str, Served]
+    """By resource."""
+    proof: Proof
+    at: datetime
     answers: str | None = None
     not_taken: Mapping[str, Scalar] = field(default_factory=dict)
     """Settings that the service accepted and did not show (classic-protocol 1.6): not asked for again."""
+
+    def served(self, resource: str) -> Served | None:
+        """What a resource was brought to; a record of before resources were told apart has one for whichever it was."""
+        return self.serves.get(resource) or (self.serves.get("") if len(self.serves) == 1 else None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from reconciler.plan.document import Action, CostClass, Difference, PatchOperation, Reason, Step
-from reconciler.plan.states import DesiredTarget, Evidence, LiveTarget, Scalar, VersionKey
+from reconciler.plan.states import Bound, DesiredTarget, Evidence, LiveTarget, Scalar, VersionKey
 from reconciler.plan.wording import bare_uri
+
+STALE = Reason(code="stale", text="its default endpoint was republished since; what it serves is kept")
 
 
 def train(version: VersionKey, reason: Reason, estimate_seconds: float | None) -> Step:
@@ -37,32 +39,41 @@ class Todo:
 
     target: DesiredTarget
     evidence: Evidence
-    train: bool = False
+    train: tuple[VersionKey, ...] = ()
     rules: tuple[str, ...] = ()
     """Gates that can be judged only when the version has been trained."""
     create: bool = False
-    repoint: Difference | None = None
+    refresh: bool = False
+    repoint: tuple[Difference, ...] = ()
+    delete: bool = False
     patch: tuple[PatchOperation, ...] = ()
     move_reasons: tuple[Reason, ...] = ()
     settings: tuple[Difference, ...] = ()
 
 
 def target_steps(todo: Todo) -> tuple[Step, ...]:
-    """The steps of a target, each after the one before it: gate, create, repoint, settings, verify.
+    """The steps of a target, each after the one before it: gate, create, refresh, repoint, settings, delete, verify.
 
-    ``verify`` is always the last: nothing counts as converged on the word of a write.
+    A refresh comes before the repoint, because it may undo one (classic-protocol 6). ``verify`` is always the last:
+    nothing counts as converged on the word of a write.
     """
-    chain = _Chain(todo.target, todo.evidence, (train_id(todo.target.version),) if todo.train else ())
+    chain = _Chain(todo.target, todo.evidence, tuple(sorted(map(train_id, set(todo.train)))))
     if todo.rules:
         chain.add(Action.GATE, CostClass.FREE, [Reason(code="rule", text=rule) for rule in todo.rules])
     if todo.create:
-        chain.add(Action.CREATE, CostClass.CREATE, todo.move_reasons)
-    if todo.repoint is not None:
-        chain.add(Action.REPOINT, CostClass.REPOINT, todo.move_reasons, (todo.repoint,), todo.patch)
+        reasons = todo.move_reasons or (Reason(code="absent", text="it does not exist"),)
+        chain.add(Action.CREATE, CostClass.CREATE, reasons)
+    if todo.refresh:
+        chain.add(Action.REFRESH, CostClass.SETTINGS, (STALE,))
+    if todo.repoint:
+        reasons = todo.move_reasons or (Reason(code="refreshed", text="what it serves is written after the refresh"),)
+        chain.add(Action.REPOINT, CostClass.REPOINT, reasons, todo.repoint, todo.patch)
     if todo.settings:
         text = "what the spec manages differs from what is live"
         reason = Reason(code="settings", text=text if not todo.create else "a new endpoint has none of them yet")
         chain.add(Action.SETTINGS, CostClass.SETTINGS, (reason,), todo.settings)
+    if todo.delete:
+        chain.add(Action.DELETE, CostClass.DELETE, todo.move_reasons)
     chain.add(Action.VERIFY, CostClass.FREE, ())
     return tuple(chain.steps)
 
@@ -117,19 +128,19 @@ def setting_differences(
     return tuple(differing), tuple(refused)
 
 
-def definition_patch(live: LiveTarget, new_uri: str | None) -> tuple[PatchOperation, ...]:
+def definition_patch(bound: Bound | None, new_uri: str | None) -> tuple[PatchOperation, ...]:
     """The JSON Patch that moves a New definition's model, guarded by the uri that was seen (new-protocol 2).
 
     Empty when the target is no definition, or when it is not known yet where the artefact will lie. A uri
     with a query carries a signature, and no secret goes into a plan: it is not tested for, and the observed
     fingerprint guards alone.
     """
-    if live.pointer is None or new_uri is None:
+    if bound is None or bound.pointer is None or new_uri is None:
         return ()
-    replace = PatchOperation(op="replace", path=live.pointer, value=new_uri)
-    if live.uri is None or bare_uri(live.uri) != live.uri:
+    replace = PatchOperation(op="replace", path=bound.pointer, value=new_uri)
+    if bound.uri is None or bare_uri(bound.uri) != bound.uri:
         return (replace,)
-    return (PatchOperation(op="test", path=live.pointer, value=live.uri), replace)
+    return (PatchOperation(op="test", path=bound.pointer, value=bound.uri), replace)
 
 
 def _equal(live: Scalar, wanted: Scalar) -> bool:

@@ -8,11 +8,14 @@ never guessed.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Self
 
 from reconciler.plan.document import Reason
 from reconciler.plan.states import (
+    Bound,
     Converged,
     DesiredTarget,
     DesiredVersion,
@@ -44,14 +47,14 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Understanding:
-    """What is live on one target.
+    """What is live on one resource of a target.
 
     Attributes:
         version: The version, if it is one that we know.
         text: The same for people: ``model@label``, the bare uri of something foreign, or None.
         evidence: On what it rests.
         in_sync: Whether that is the wanted version (the settings are another matter).
-        drifted: Whether the target had been converged to what the spec still wants, and no longer is.
+        drifted: Whether it had been converged to what the spec still wants, and no longer is.
         reasons: Why it is not in sync; notes if it is.
     """
 
@@ -85,20 +88,94 @@ def places(versions: Iterable[DesiredVersion], ledger: Ledger) -> dict[str, Vers
 
 def understand(
     target: DesiredTarget,
-    wanted: Wanted,
+    wanted: Mapping[VersionKey, Wanted],
     live: LiveTarget,
     converged: Converged | None,
     known_at: Mapping[str, VersionKey],
-) -> Understanding:
-    """Say what is live on a target.
+) -> tuple[Understanding, ...]:
+    """Say what is live on a target: for each of its uses, in their order.
 
     Args:
         target: What the spec says of it.
-        wanted: The version that it should serve.
+        wanted: The versions that it should serve.
         live: What was observed.
         converged: What it was last brought to, if ever.
         known_at: Versions by the uri of their artefact (`places`).
     """
+    return tuple(
+        _understand_one(
+            wanted[use.version], _Seen.of(target, index, live), _Record.of(converged, use.resource), known_at
+        )
+        for index, use in enumerate(target.uses)
+    )
+
+
+def live_words(found: Sequence[Understanding], live: LiveTarget) -> str | None:
+    """What is live on a target as people read it; None if nothing is known."""
+    if all(one.text is None for one in found):
+        return "present" if live.exists and not found else None
+    return ", ".join(one.text or "unknown" for one in found)
+
+
+def weakest(found: Sequence[Understanding]) -> Evidence:
+    """On what the whole statement about a target rests."""
+    strongest_first = list(Evidence)
+    # That it is there, and its settings, the service itself shows.
+    return max((one.evidence for one in found), key=strongest_first.index, default=Evidence.LOCATION)
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What was observed of one resource of a target."""
+
+    exists: bool
+    location: Location | None
+    uri: str | None
+    marker: Marker | None
+    answers: str | None
+
+    @classmethod
+    def of(cls, target: DesiredTarget, index: int, live: LiveTarget) -> Self:
+        bound = live.bound.get(target.uses[index].resource, Bound())
+        return cls(live.exists, bound.location, bound.uri, _marker_of(target, index, live), live.answers)
+
+
+@dataclass(frozen=True, slots=True)
+class _Record:
+    """What one resource was last brought to, with what holds of the whole target."""
+
+    version: VersionKey
+    fingerprint: str
+    location: Location | None
+    proof: Proof
+    at: datetime
+    answers: str | None
+
+    @classmethod
+    def of(cls, converged: Converged | None, resource: str) -> Self | None:
+        served = None if converged is None else converged.served(resource)
+        if converged is None or served is None:
+            return None
+        return cls(
+            served.version, served.fingerprint, served.location, converged.proof, converged.at, converged.answers
+        )
+
+
+def _marker_of(target: DesiredTarget, index: int, live: LiveTarget) -> Marker | None:
+    """The part of our note that is about one use: that of its place, else the only one that names its model.
+
+    The note was written for the uses that the spec had then, in the order of their resources.
+    """
+    if len(live.markers) == len(target.uses):
+        return live.markers[index]
+    model = target.uses[index].version.model
+    named = [marker for marker in live.markers if marker.version.model == model]
+    return named[0] if len(named) == 1 else None
+
+
+def _understand_one(
+    wanted: Wanted, live: _Seen, converged: _Record | None, known_at: Mapping[str, VersionKey]
+) -> Understanding:
     # "Expected" is the ground of drift: if the ledger says that this very version was brought here, then any
     # difference was made by someone else. If not, the spec moved and a difference is no surprise.
     expected = converged is not None and _same_recipe(converged.version, converged.fingerprint, wanted)
@@ -110,15 +187,15 @@ def understand(
     else:
         found = _by_traces(wanted, live, converged)
     found = replace(found, drifted=expected and not found.in_sync)
-    if found.in_sync or (found.reasons and (found.version is None or found.version == target.version)):
+    if found.in_sync or (found.reasons and (found.version is None or found.version == wanted.key)):
         return found
-    if found.version == target.version:
+    if found.version == wanted.key:
         text = f"it serves another recipe of that label; wanted is {short(wanted.fingerprint)}"
         return replace(found, reasons=(Reason(code="other-recipe", text=text),))
     if found.drifted:
         text = f"it was moved to {found.version} behind our back"
         return replace(found, reasons=(*found.reasons, Reason(code="moved", text=text)))
-    text = f"the spec wants {target.version}"
+    text = f"the spec wants {wanted.key}"
     return replace(found, reasons=(Reason(code="version", text=text), *found.reasons))
 
 
@@ -136,7 +213,7 @@ def _marks(marker: Marker, wanted: Wanted) -> bool:
 
 
 def _by_location(
-    wanted: Wanted, live: LiveTarget, converged: Converged | None, known_at: Mapping[str, VersionKey]
+    wanted: Wanted, live: _Seen, converged: _Record | None, known_at: Mapping[str, VersionKey]
 ) -> Understanding:
     """The service shows its artefact. That is the truth, whatever the marker and the ledger say.
 
@@ -160,7 +237,7 @@ def _by_location(
     return Understanding(version, text, Evidence.LOCATION, in_sync, reasons=reasons)
 
 
-def _by_traces(wanted: Wanted, live: LiveTarget, converged: Converged | None) -> Understanding:
+def _by_traces(wanted: Wanted, live: _Seen, converged: _Record | None) -> Understanding:
     """The service shows no artefact: weigh the probe, then the marker, then the ledger."""
     if converged is None:
         return _by_marker_alone(wanted, live.marker)
@@ -179,7 +256,7 @@ def _by_traces(wanted: Wanted, live: LiveTarget, converged: Converged | None) ->
             return _by_marker_and_ledger(wanted, live.marker, converged, agrees=agrees)
 
 
-def _probe_verdict(live: LiveTarget, converged: Converged) -> bool | None:
+def _probe_verdict(live: _Seen, converged: _Record) -> bool | None:
     """True or False: the answers are as recorded, or not. None: they say nothing."""
     if live.answers is None or converged.answers is None:
         return None
@@ -189,7 +266,7 @@ def _probe_verdict(live: LiveTarget, converged: Converged) -> bool | None:
     return True if converged.proof is Proof.PROVEN else None
 
 
-def _by_equal_answers(wanted: Wanted, marker: Marker | None, converged: Converged, *, agrees: bool) -> Understanding:
+def _by_equal_answers(wanted: Wanted, marker: Marker | None, converged: _Record, *, agrees: bool) -> Understanding:
     in_sync = _same_recipe(converged.version, converged.fingerprint, wanted)
     reasons: tuple[Reason, ...] = ()
     if marker is None:
@@ -205,9 +282,7 @@ def _by_equal_answers(wanted: Wanted, marker: Marker | None, converged: Converge
     return Understanding(converged.version, str(converged.version), Evidence.PROBE, in_sync, reasons=reasons)
 
 
-def _by_marker_and_ledger(
-    wanted: Wanted, marker: Marker | None, converged: Converged, *, agrees: bool
-) -> Understanding:
+def _by_marker_and_ledger(wanted: Wanted, marker: Marker | None, converged: _Record, *, agrees: bool) -> Understanding:
     if marker is None:
         text = f"our note is gone from it; the ledger remembers {converged.version} of {converged.at:%Y-%m-%d}"
         reason = Reason(code="marker-missing", text=text)
@@ -241,7 +316,7 @@ def _by_marker_alone(wanted: Wanted, marker: Marker | None) -> Understanding:
     return replace(found, in_sync=True)
 
 
-def _is_of(marker: Marker, converged: Converged) -> bool:
+def _is_of(marker: Marker, converged: _Record) -> bool:
     if marker.version != converged.version or not marker.fingerprint:
         return False
     return converged.fingerprint.startswith(marker.fingerprint)

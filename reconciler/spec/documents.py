@@ -7,6 +7,7 @@ rules between documents in `reconciler.spec.references`.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, TypeAlias
 
@@ -66,6 +67,7 @@ __all__ = [
     "ReadyVersion",
     "ResolvedTraining",
     "SecretReference",
+    "Serving",
     "Storage",
     "Target",
     "ThrottleLevel",
@@ -164,7 +166,38 @@ class Probe(Part):
         return value
 
 
-class ClassicEndpointSpec(Part):
+class Serving(Part):
+    """What the specs of all targets say: which versions they serve, and whether they are to be there at all."""
+
+    state: Literal["present", "absent"] = Field(
+        default="present", description="absent deletes it, if it carries the reconciler's note."
+    )
+    model: ModelUse | None = Field(default=None, description="What its one trained model serves.")
+    models: Annotated[tuple[ModelUse, ...], shape(minItems=1)] = Field(
+        default=(), description="Instead of model, where the service has several trained models."
+    )
+
+    @field_validator("models")
+    @classmethod
+    def _each_resource_once(cls, value: tuple[ModelUse, ...], info: ValidationInfo) -> tuple[ModelUse, ...]:
+        if not value:
+            raise rules.broken("has no models", allowed="at least one; leave it out to manage none")
+        if info.data.get("model") is not None:
+            raise rules.broken("stands beside model", allowed="model or models, not both")
+        twice = next((name for name, times in Counter(use.resource for use in value).items() if times > 1), None)
+        if twice is not None:
+            raise rules.broken(f"names the resource {twice!r} twice", allowed="each resource once")
+        return value
+
+    @property
+    def uses(self) -> tuple[ModelUse, ...]:
+        """What it serves, by resource; none if no model of it is managed, or it is to be absent."""
+        if self.state == "absent":
+            return ()
+        return tuple(sorted(self.models or filter(None, (self.model,)), key=lambda use: use.resource))
+
+
+class ClassicEndpointSpec(Serving):
     """An added endpoint of a Classic predictive web service."""
 
     workspace: str = Field(description="Name of the Workspace.")
@@ -187,7 +220,10 @@ class ClassicEndpointSpec(Part):
         default=None, description="How many Execute calls may run at once."
     )
     diagnostics: TraceLevel | None = Field(default=None, description="DiagnosticsTraceLevel.")
-    model: ModelUse
+    refresh: bool = Field(
+        default=False,
+        description="Refresh it when the default endpoint was republished since; its trained models are kept.",
+    )
     probe: Probe | None = None
 
     @field_validator("max_concurrent_calls")
@@ -218,11 +254,10 @@ class NewSettings(Part):
     diagnostics: TraceLevel | None = Field(default=None, description="diagnostics.level.")
 
 
-class NewWebServiceSpec(Part):
+class NewWebServiceSpec(Serving):
     """A New (Azure Resource Manager) web service."""
 
     resource_id: ResourceId = Field(description=rules.RESOURCE_ID_SHAPE)
-    model: ModelUse
     settings: NewSettings = Field(default_factory=NewSettings)
     probe: Probe | None = None
 

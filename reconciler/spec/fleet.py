@@ -57,8 +57,8 @@ class Fleet:
         """The (model, label) pairs that targets want, in order, each with the names of those targets."""
         wanted: dict[tuple[str, str], list[str]] = {}
         for target in self.targets:
-            use = target.spec.model
-            wanted.setdefault((use.name, use.version), []).append(target.name)
+            for use in target.spec.uses:
+                wanted.setdefault((use.name, use.version), []).append(target.name)
         return dict(sorted(wanted.items()))
 
     def select(self, selectors: Sequence[str]) -> Fleet:

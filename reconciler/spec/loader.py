@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from reconciler.spec.diagnostics import Diagnostic, Position, did_you_mean, listed, nearest
+from reconciler.spec.diagnostics import Diagnostic, Position, did_you_mean, field_path, listed, nearest
 from reconciler.spec.documents import API_VERSION, KINDS, LATER_KINDS, AnyDocument
 from reconciler.spec.json_reader import JsonReader
 from reconciler.spec.mistakes import describe, explain
@@ -33,14 +33,10 @@ _REFERENCES: Mapping[str, tuple[tuple[str, ...], ...]] = {
         ("spec", "workspace"),
         ("spec", "webService"),
         ("spec", "endpoint"),
-        ("spec", "model", "name"),
-        ("spec", "model", "version"),
     ),
     "NewWebService": (
         ("metadata", "name"),
         ("spec", "resourceId"),
-        ("spec", "model", "name"),
-        ("spec", "model", "version"),
     ),
 }
 
@@ -54,6 +50,21 @@ class Mention:
 
 
 @dataclass(frozen=True, slots=True)
+class MentionedUse:
+    """A model that a target names, as it stands there.
+
+    Attributes:
+        field: The path of the use, such as ``spec.model``.
+        name: The model.
+        version: The label.
+    """
+
+    field: str
+    name: Mention | None
+    version: Mention | None
+
+
+@dataclass(frozen=True, slots=True)
 class Found:
     """A document of a known kind. ``document`` is None when it has mistakes of its own, which are reported."""
 
@@ -62,6 +73,8 @@ class Found:
     position: Position
     mentions: Mapping[str, Mention]
     document: AnyDocument | None = None
+    uses: tuple[MentionedUse, ...] = ()
+    """A target: the models that it names."""
     trains: bool = False
     """A model: whether it says how it is trained."""
     ready: frozenset[str] = frozenset()
@@ -187,7 +200,7 @@ def _found(root: Node, kind: str, file: Path, document: AnyDocument | None) -> F
     position = Position(file, root.line, root.column)
     mentions = dict(_mentions(root, kind, file))
     if kind != "Model":
-        return Found(kind, file, position, mentions, document)
+        return Found(kind, file, position, mentions, document, tuple(_uses(root, file)))
     versions = root.at(("spec", "versions"))
     return Found(
         kind,
@@ -202,6 +215,23 @@ def _found(root: Node, kind: str, file: Path, document: AnyDocument | None) -> F
 
 def _mentions(root: Node, kind: str, file: Path) -> Iterator[tuple[str, Mention]]:
     for path in _REFERENCES[kind]:
-        node = root.at(path)
-        if node is not None and isinstance(node.value, str) and not node.secret:
-            yield ".".join(path), Mention(node.value, Position(file, node.line, node.column))
+        mention = _mention(root, path, file)
+        if mention is not None:
+            yield ".".join(path), mention
+
+
+def _mention(root: Node, path: Sequence[str | int], file: Path) -> Mention | None:
+    node = root.at(path)
+    if node is None or not isinstance(node.value, str) or node.secret:
+        return None
+    return Mention(node.value, Position(file, node.line, node.column))
+
+
+def _uses(root: Node, file: Path) -> Iterator[MentionedUse]:
+    several = root.at(("spec", "models"))
+    places: list[tuple[str | int, ...]] = [("spec", "model")]
+    places += [("spec", "models", index) for index in range(len(several.items or ()) if several is not None else 0)]
+    for place in places:
+        if root.at(place) is not None:
+            name, version = (_mention(root, (*place, part), file) for part in ("name", "version"))
+            yield MentionedUse(field_path(place), name, version)

@@ -7,7 +7,7 @@ from collections.abc import Set as AbstractSet
 
 from reconciler.spec.diagnostics import Diagnostic, did_you_mean, listed
 from reconciler.spec.literals import shown
-from reconciler.spec.loader import Found, Mention, Tree
+from reconciler.spec.loader import Found, Mention, MentionedUse, Tree
 
 TARGET_KINDS = frozenset({"ClassicEndpoint", "NewWebService"})
 _MOST_GUESSES = 100
@@ -23,9 +23,10 @@ def check(tree: Tree) -> Iterator[Diagnostic]:
     yield from _duplicate_names(tree.found)
     yield from _shared_identities(tree.found, by_kind.get("Workspace", {}))
     for found in tree.found:
-        yield from dangling.check(found, "spec.workspace", "Workspace")
-        yield from dangling.check(found, "spec.model.name", "Model")
-        yield from _underivable(found, by_kind.get("Model", {}))
+        yield from dangling.check(found.mentions.get("spec.workspace"), "spec.workspace", "Workspace")
+        for use in found.uses:
+            yield from dangling.check(use.name, f"{use.field}.name", "Model")
+            yield from _underivable(use, by_kind.get("Model", {}))
     yield from _training_services_as_targets(tree.found)
 
 
@@ -95,9 +96,8 @@ class _Dangling:
         self._known = {kind: frozenset(names) | lost for kind, names in self._names.items()}
         self._guesses: dict[tuple[str, str], str] = {}
 
-    def check(self, found: Found, field: str, kind: str) -> Iterator[Diagnostic]:
+    def check(self, mention: Mention | None, field: str, kind: str) -> Iterator[Diagnostic]:
         """The diagnostic of a reference that leads nowhere."""
-        mention = found.mentions.get(field)
         if mention is None or mention.value in self._known[kind]:
             return
         names = self._names[kind]
@@ -116,8 +116,8 @@ class _Dangling:
         return self._guesses.get((kind, name), "")
 
 
-def _underivable(found: Found, models: Mapping[str, Found]) -> Iterator[Diagnostic]:
-    name, version = found.mentions.get("spec.model.name"), found.mentions.get("spec.model.version")
+def _underivable(use: MentionedUse, models: Mapping[str, Found]) -> Iterator[Diagnostic]:
+    name, version = use.name, use.version
     model = models.get(name.value) if name else None
     if model is None or version is None or model.trains or version.value in model.ready:
         return
@@ -126,7 +126,7 @@ def _underivable(found: Found, models: Mapping[str, Found]) -> Iterator[Diagnost
         f"version {shown(version.value)} of model {shown(model.name or '?')} can't be had: "
         "the model has no training, and no ready-made version of this label",
         version.position,
-        "spec.model.version",
+        f"{use.field}.version",
         f"its ready-made versions: {ready}; the model is at {model.position}",
         did_you_mean(version.value, model.ready) or "add the version or a training to the model",
     )

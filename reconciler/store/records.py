@@ -11,7 +11,7 @@ No field may hold a secret. There is no free-form blob but ``recipe``, ``metrics
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, TypeAlias
 
@@ -114,21 +114,41 @@ class Operation:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ServedModel:
+    """What one resource of a target was converged to.
+
+    Attributes:
+        resource: The trained model's name on the service; empty in a row of before it was kept.
+        model: The model.
+        label: The version's label.
+        fingerprint: The version's fingerprint.
+        base_location: Where the service shows that version, which may be a copy of its own; ends with one ``/``.
+        relative_location: The rest of the place.
+    """
+
+    resource: str
+    model: str
+    label: str
+    fingerprint: str
+    base_location: str | None = None
+    relative_location: str | None = None
+
+    def __post_init__(self) -> None:
+        _normalise_location(self)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TargetRecord:
     """What a target was last converged to, and how the last try went.
 
-    ``model``, ``label``, ``fingerprint``, ``proof`` and ``converged_at`` are either all there or, if it
-    never was converged, all None.
+    ``proof`` and ``converged_at`` are either both there or, if it never was converged, both None, and then it serves
+    no ``models`` that we know of.
 
     Attributes:
         identity: What it is on the wire, canonical; the row's key.
         name: Its name in the spec.
         kind: Its kind in the spec.
-        model: The model that it was converged to.
-        label: The version's label.
-        fingerprint: The version's fingerprint.
-        base_location: Where the service shows that version, which may be a copy of its own; ends with one ``/``.
-        relative_location: The rest of the place.
+        models: What each of its resources was converged to; none if only its settings are managed.
         answers: Digest of its answers to the probe after converging.
         proof: How sure that convergence is; an open set.
         not_taken: Settings that the service accepted and then did not show.
@@ -141,11 +161,7 @@ class TargetRecord:
     identity: str
     name: str
     kind: str
-    model: str | None = None
-    label: str | None = None
-    fingerprint: str | None = None
-    base_location: str | None = None
-    relative_location: str | None = None
+    models: tuple[ServedModel, ...] = ()
     answers: str | None = None
     proof: str | None = None
     not_taken: Mapping[str, Scalar] = field(default_factory=dict)
@@ -155,13 +171,9 @@ class TargetRecord:
     last_at: datetime
 
     def __post_init__(self) -> None:
-        _normalise_location(self)
         _normalise_times(self, "converged_at", "last_at")
-        together = (self.model, self.label, self.fingerprint, self.proof, self.converged_at)
-        if any(part is None for part in together) and any(part is not None for part in together):
-            raise ValueError(
-                "model, label, fingerprint, proof and converged_at of a target come together or not at all"
-            )
+        if (self.proof is None) != (self.converged_at is None) or (self.models and self.converged_at is None):
+            raise ValueError("models, proof and converged_at of a target come together or not at all")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -237,8 +249,13 @@ class Lease:
 
 def columns(record: VersionRecord | Operation | TargetRecord | Holder) -> dict[str, Any]:
     """The record's values by name, mappings as plain dicts, the way the tables take them."""
-    values = {part.name: getattr(record, part.name) for part in fields(record)}
-    return {name: dict(value) if isinstance(value, Mapping) else value for name, value in values.items()}
+    return {part.name: _plain(getattr(record, part.name)) for part in fields(record)}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return dict(value)
+    return [asdict(part) for part in value] if isinstance(value, tuple) else value
 
 
 def in_utc(moment: datetime) -> datetime:
@@ -259,7 +276,7 @@ def _normalise_times(record: object, *names: str) -> None:
             object.__setattr__(record, name, in_utc(moment))
 
 
-def _normalise_location(record: VersionRecord | TargetRecord) -> None:
+def _normalise_location(record: VersionRecord | ServedModel) -> None:
     """Makes equal places equal text: the slash between the parts belongs to the base."""
     _refuse_query(record.base_location, "base_location")
     _refuse_query(record.relative_location, "relative_location")

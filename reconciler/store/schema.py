@@ -12,12 +12,26 @@ from sqlalchemy import Connection
 from reconciler.store.errors import StoreError
 from reconciler.store.tables import metadata
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 APPLICATION_ID = 0x5245434F
 """``RECO``."""
 
 Migrations = Mapping[int, Callable[[Connection], None]]
-MIGRATIONS: Migrations = {}
+
+
+def _several_models_a_target(connection: Connection) -> None:
+    """A target's one model becomes the first of a list; which resource it was of was not kept."""
+    connection.exec_driver_sql("ALTER TABLE targets ADD COLUMN models JSON NOT NULL DEFAULT '[]'")
+    connection.exec_driver_sql(
+        "UPDATE targets SET models = json_array(json_object('resource', '', 'model', model, 'label', label,"
+        " 'fingerprint', fingerprint, 'base_location', base_location, 'relative_location', relative_location))"
+        " WHERE converged_at IS NOT NULL"
+    )
+    for column in ("model", "label", "fingerprint", "base_location", "relative_location"):
+        connection.exec_driver_sql(f"ALTER TABLE targets DROP COLUMN {column}")
+
+
+MIGRATIONS: Migrations = {1: _several_models_a_target}
 """By the version that a step starts from; each leads to the next one. Steps once released never change."""
 
 

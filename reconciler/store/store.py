@@ -73,6 +73,10 @@ class Transaction:
         """Writes a target's row down, replacing the whole of the earlier one."""
         targets.put(self._connection, record)
 
+    def remove_target(self, identity: str) -> None:
+        """Forgets a target that is gone; its history stays."""
+        targets.remove(self._connection, identity)
+
     def add_event(
         self,
         *,

@@ -6,7 +6,7 @@ from sqlalchemy import Connection, delete, insert, select, update
 from sqlalchemy.engine import RowMapping
 
 from reconciler.store import tables
-from reconciler.store.records import TargetRecord, columns
+from reconciler.store.records import ServedModel, TargetRecord, columns
 
 _TABLE = tables.targets
 
@@ -40,5 +40,11 @@ def put(connection: Connection, record: TargetRecord) -> None:
         connection.execute(insert(_TABLE).values(**values))
 
 
+def remove(connection: Connection, identity: str) -> None:
+    """Forgets a target that was deleted; does nothing if it is unknown."""
+    connection.execute(delete(_TABLE).where(_TABLE.c.identity == identity))
+
+
 def _record(row: RowMapping) -> TargetRecord:
-    return TargetRecord(**row)
+    models = tuple(ServedModel(**model) for model in row["models"])
+    return TargetRecord(**{**row, "models": models})

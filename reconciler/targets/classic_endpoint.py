@@ -1,74 +1,47 @@
-"""Classic endpoints: observed by one list call per web service, repointed by one ``PATCH`` of ``Resources``.
-
-The one captured listing shows neither ``Resources`` nor a bound ``Location`` (classic-protocol 1.5), so a location is
-used where a service shows one, and what is live is otherwise known by our marker and by probes.
-"""
+"""Classic endpoints: observed by one list call per web service, repointed by one ``PATCH`` of ``Resources``."""
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import json
 from collections.abc import Awaitable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 from reconciler.azure.classic import ClassicManagement, Endpoint, EndpointPatch, ResourceUpdate, WebService
 from reconciler.azure.errors import CloudError, Conflict, LostReply, ServiceError, ServiceUnavailable
 from reconciler.azure.scoring import Scoring
 from reconciler.plan.document import Action, Step
-from reconciler.plan.states import (
-    DesiredTarget,
-    LiveTarget,
-    Location,
-    Marker,
-    Problem,
-    Proof,
-    Scalar,
-    VersionKey,
-)
+from reconciler.plan.states import DesiredTarget, LiveTarget, Location, Problem
 from reconciler.spec.documents import ClassicEndpoint
 from reconciler.spec.secrets import MissingSecret
-from reconciler.targets import probing
+from reconciler.targets import classic_state, probing
+from reconciler.targets.classic_proof import Proving
+from reconciler.targets.classic_state import DEFAULT_ENDPOINT, Service
 from reconciler.targets.connections import Connections
-from reconciler.targets.contract import Artefact, Driver, Notify, PlanMoved, TargetError, Verified
-from reconciler.targets.marker import TooLong, marked_description, marker_for, split_description
+from reconciler.targets.contract import Artefacts, Driver, Notify, PlanMoved, TargetError, Verified
+from reconciler.targets.marker import TooLong, marked_description, markers_for, split_description
 from reconciler.targets.patience import Patience
-from reconciler.targets.web_services import find_web_service
 
 _SERVICES_AT_ONCE = 16
 _PROBES_AT_ONCE = 16
 _TRIES = 3
-_DEFAULT_ENDPOINT = "default"
-
-
-@dataclass(slots=True)
-class _Service:
-    """One web service as this pass knows it."""
-
-    workspace: str
-    name: str
-    id: str = ""
-    endpoints: dict[str, Endpoint] = field(default_factory=dict)
-    resources: tuple[str, ...] | None = None
-    problem: Problem | None = None
-    swagger: asyncio.Task[dict[str, Any]] | None = None
 
 
 class ClassicEndpoints(Driver):
     """The fleet's Classic endpoints."""
 
-    kind = "ClassicEndpoint"
+    kind = classic_state.KIND
     probes = True
 
     def __init__(self, connections: Connections) -> None:
         self._connections = connections
         self._documents = tuple(connections.fleet.classic_endpoints.values())
         self._specs: dict[str, ClassicEndpoint] = {}
-        self._services: dict[tuple[str, str], _Service] = {}
+        self._services: dict[tuple[str, str], Service] = {}
         self._repointed: set[str] = set()
-        self._replaced: dict[tuple[str, str], Location | None] = {}
-        """What endpoints showed as their model before this pass repointed them, by service and name."""
+        self._replaced: dict[str, dict[str, Location]] = {}
+        """What targets showed as their models before this pass repointed them, by identity and resource."""
 
     async def prepare(self) -> None:
         """See `Driver.prepare`. One list of web services a workspace: two specs may mean one by its name and its id."""
@@ -85,7 +58,7 @@ class ClassicEndpoints(Driver):
 
     def desired(self) -> tuple[DesiredTarget, ...]:
         """See `Driver.desired`."""
-        return tuple(_desired(self._identity(document), document) for document in self._documents)
+        return tuple(classic_state.desired(self._identity(document), document) for document in self._documents)
 
     # -- observe
 
@@ -105,9 +78,16 @@ class ClassicEndpoints(Driver):
                 await self._list_endpoints(self._services[key], identities)
 
         await asyncio.gather(*(look(key, identities) for key, identities in wanted.items()))
-        live = {identity: self._live(identity) for identity in self._specs}
+        live = {
+            identity: classic_state.live(identity, document.spec.endpoint, self._service(identity))
+            for identity, document in self._specs.items()
+        }
         await self._probe(live, recorded)
         return live
+
+    def _service(self, identity: str) -> Service:
+        spec = self._specs[identity].spec
+        return self._services[spec.workspace, spec.web_service]
 
     async def _find_services(self, wanted: Iterable[tuple[str, str]]) -> None:
         by_workspace: dict[str, list[str]] = {}
@@ -122,11 +102,11 @@ class ClassicEndpoints(Driver):
             except (ServiceError, MissingSecret, CloudError) as error:
                 problem = Problem("workspace-unreadable", f"workspace {workspace}: {error}")
             for name in names:
-                self._services[workspace, name] = _resolve(workspace, name, listed, problem)
+                self._services[workspace, name] = classic_state.resolve(workspace, name, listed, problem)
 
         await asyncio.gather(*(look(workspace, names) for workspace, names in by_workspace.items()))
 
-    async def _list_endpoints(self, service: _Service, identities: list[str]) -> None:
+    async def _list_endpoints(self, service: Service, identities: list[str]) -> None:
         if service.problem is not None:
             return
         management = self._connections.management(service.workspace)
@@ -140,44 +120,21 @@ class ClassicEndpoints(Driver):
         except ServiceError as error:
             service.problem = Problem("service-unreadable", f"web service {service.name}: {error}")
 
-    async def _ask_resources(self, management: ClassicManagement, service: _Service, identities: list[str]) -> Any:
+    async def _ask_resources(self, management: ClassicManagement, service: Service, identities: list[str]) -> Any:
         names = [self._specs[identity].spec.endpoint for identity in identities]
-        asked = (*names, _DEFAULT_ENDPOINT, *service.endpoints)
+        asked = (*names, DEFAULT_ENDPOINT, *service.endpoints)
         name = next((name for name in asked if name in service.endpoints), None)
         found = None if name is None else await management.get_endpoint(service.id, name)
         # An endpoint without the member has no updatable resource (classic-protocol 5.3).
         return None if found is None else found.resources or ()
 
-    def _carries_its_marker(self, service: _Service, identity: str) -> bool:
+    def _carries_its_marker(self, service: Service, identity: str) -> bool:
         spec = self._specs[identity].spec
         endpoint = service.endpoints.get(spec.endpoint)
         if endpoint is None:
             return False
-        marker = split_description(endpoint.description)[1]
-        return marker is not None and (marker.version.model, marker.version.label) == (
-            spec.model.name,
-            spec.model.version,
-        )
-
-    def _live(self, identity: str) -> LiveTarget:
-        spec = self._specs[identity].spec
-        service = self._services[spec.workspace, spec.web_service]
-        if service.problem is not None:
-            return LiveTarget(
-                identity,
-                exists=False,
-                problem=service.problem,
-                fingerprint=_fingerprint(service.problem.code),
-            )
-        endpoint = service.endpoints.get(spec.endpoint)
-        if endpoint is None:
-            return LiveTarget(
-                identity,
-                exists=False,
-                resources=service.resources,
-                fingerprint=_fingerprint("absent", service.id),
-            )
-        return _live(identity, spec.model.resource, endpoint, service)
+        found = {(marker.version.model, marker.version.label) for marker in split_description(endpoint.description)[1]}
+        return found == {(use.name, use.version) for use in spec.uses}
 
     async def _probe(self, live: dict[str, LiveTarget], recorded: Mapping[str, str]) -> None:
         gate = asyncio.Semaphore(_PROBES_AT_ONCE)
@@ -186,9 +143,9 @@ class ClassicEndpoints(Driver):
             async with gate:
                 answers = await self._answers(identity)
             if probing.comparable(before, answers):
-                live[identity] = _with_answers(live[identity], answers)
+                live[identity] = replace(live[identity], answers=answers)
 
-        unclear = [identity for identity in recorded if identity in live and live[identity].location is None]
+        unclear = [identity for identity in recorded if identity in live and not live[identity].bound]
         await asyncio.gather(*(one(identity, recorded[identity]) for identity in unclear if live[identity].exists))
 
     async def answers(self, target: DesiredTarget) -> str | None:
@@ -197,7 +154,7 @@ class ClassicEndpoints(Driver):
 
     async def _answers(self, identity: str) -> str | None:
         spec = self._specs[identity].spec
-        service = self._services[spec.workspace, spec.web_service]
+        service = self._service(identity)
         endpoint = service.endpoints.get(spec.endpoint)
         if endpoint is None or endpoint.primary_key is None or endpoint.api_location is None:
             return None
@@ -212,39 +169,41 @@ class ClassicEndpoints(Driver):
 
         return await probing.score(scoring, spec.probe, swagger)
 
-    def _described_by(self, service: _Service, otherwise: Scoring) -> Scoring:
+    def _described_by(self, service: Service, otherwise: Scoring) -> Scoring:
         """Whose swagger the probe's rows are made from: that of `default`, which no patch can change.
 
         Were it the target's own, a service that shows a row of the model's data as its example would be asked other
         rows after each update, and answers to other rows don't compare.
         """
-        default = service.endpoints.get(_DEFAULT_ENDPOINT)
+        default = service.endpoints.get(DEFAULT_ENDPOINT)
         if default is None or default.api_location is None or default.primary_key is None:
             return otherwise
         return self._connections.scoring(default.api_location, default.primary_key)
 
     # -- carry out
 
-    async def carry_out(self, step: Step, target: DesiredTarget, artefact: Artefact) -> None:
+    async def carry_out(self, step: Step, target: DesiredTarget, artefacts: Artefacts) -> None:
         """See `Driver.carry_out`."""
         spec = self._specs[target.identity]
-        service = self._services[spec.spec.workspace, spec.spec.web_service]
+        service = self._service(target.identity)
         management = self._connections.management(spec.spec.workspace)
         try:
             match step.action:
                 case Action.CREATE:
                     await self._create(management, service, spec)
+                case Action.REFRESH:
+                    await self._refresh(management, service, spec.spec.endpoint)
                 case Action.REPOINT:
-                    await self._repoint(management, service, spec, artefact)
+                    await self._repoint(management, service, target, artefacts)
                     self._repointed.add(target.identity)
                 case Action.SETTINGS:
-                    await self._settings(management, service, spec, step, artefact)
+                    await self._settings(management, service, spec, step, artefacts)
                 case _:
                     raise TargetError(f"a Classic endpoint has no step {step.action}")
         except (ServiceError, TooLong) as error:
             raise TargetError(str(error)) from error
 
-    async def _create(self, management: ClassicManagement, service: _Service, spec: ClassicEndpoint) -> None:
+    async def _create(self, management: ClassicManagement, service: Service, spec: ClassicEndpoint) -> None:
         name = spec.spec.endpoint
         endpoint = await management.get_endpoint(service.id, name)
         if endpoint is None:
@@ -266,31 +225,40 @@ class ClassicEndpoints(Driver):
             raise TargetError(f"endpoint {name} was not created, though the service did not refuse it; run again")
         service.endpoints[name] = endpoint
 
+    async def _refresh(self, management: ClassicManagement, service: Service, name: str) -> None:
+        """Make it of what ``default`` is made of. What it serves is written again by the repoint that follows."""
+        patience = self._patience()
+        while True:
+            try:
+                await management.refresh_endpoint(service.id, name)
+                return
+            except (LostReply, ServiceUnavailable):
+                if not await patience.again():  # Twice ends in the same state (classic-protocol 6).
+                    raise
+
     async def _repoint(
-        self, management: ClassicManagement, service: _Service, spec: ClassicEndpoint, artefact: Artefact
+        self, management: ClassicManagement, service: Service, target: DesiredTarget, artefacts: Artefacts
     ) -> None:
-        wanted = spec.spec
-        marker = marker_for(artefact.key, artefact.fingerprint)
+        wanted = self._specs[target.identity].spec
+        markers = markers_for(artefacts)
         planned_on = service.endpoints.get(wanted.endpoint)
         patience = self._patience()
         while True:
             endpoint = await self._read(management, service, wanted.endpoint)
-            _check_resource(endpoint, wanted.model.resource, service.name)
-            _check_unmoved(endpoint, planned_on, marker)
-            bound = _live("", wanted.model.resource, endpoint, service).location
-            self._replaced.setdefault((service.id, wanted.endpoint), bound)
+            for resource in artefacts:
+                classic_state.check_resource(endpoint, resource, service.name)
+            classic_state.check_unmoved(endpoint, planned_on, markers)
+            shown = classic_state.live_endpoint(target.identity, endpoint, service).bound
+            bound = {resource: found.location for resource, found in shown.items() if found.location is not None}
+            self._replaced.setdefault(target.identity, bound)
             # Read, compare, write: a text that someone else wrote meanwhile stays, unless the spec manages it.
             text = split_description(endpoint.description)[0] if wanted.description is None else wanted.description
             patch = EndpointPatch(
-                resources=(
-                    ResourceUpdate(
-                        wanted.model.resource,
-                        artefact.location.base,
-                        artefact.location.relative,
-                        artefact.signature,
-                    ),
+                resources=tuple(
+                    ResourceUpdate(resource, artefact.location.base, artefact.location.relative, artefact.signature)
+                    for resource, artefact in artefacts.items()
                 ),
-                description=marked_description(text, marker),
+                description=marked_description(text, markers),
             )
             try:
                 await management.patch_endpoint(service.id, wanted.endpoint, patch)
@@ -306,18 +274,18 @@ class ClassicEndpoints(Driver):
         return Patience(cloud.settle, cloud.poll, tries=_TRIES)
 
     async def _settings(
-        self, management: ClassicManagement, service: _Service, spec: ClassicEndpoint, step: Step, artefact: Artefact
+        self, management: ClassicManagement, service: Service, spec: ClassicEndpoint, step: Step, artefacts: Artefacts
     ) -> None:
         endpoint = await self._read(management, service, spec.spec.endpoint)
-        live = _live("", spec.spec.model.resource, endpoint, service).settings
+        live = classic_state.live_endpoint("", endpoint, service).settings
         # What the creation or the repoint just before took along is there by now.
         changed = {wanted.field for wanted in step.differences if live.get(wanted.field) != wanted.new}
         if not changed:
             return
-        text, marker = split_description(endpoint.description)
-        ours = marker_for(artefact.key, artefact.fingerprint)
+        text, markers = split_description(endpoint.description)
+        ours = markers_for(artefacts) or markers
         description: str | None = None
-        if "Description" in changed or marker != ours:
+        if "Description" in changed or markers != ours:
             # Whoever rewrote the text took our marker with it; that the model was not touched, the plan has seen.
             description = marked_description(text if spec.spec.description is None else spec.spec.description, ours)
         patch = EndpointPatch(
@@ -331,168 +299,56 @@ class ClassicEndpoints(Driver):
         except (LostReply, ServiceUnavailable):
             await management.patch_endpoint(service.id, spec.spec.endpoint, patch)
 
-    async def _read(self, management: ClassicManagement, service: _Service, name: str) -> Endpoint:
+    async def _read(self, management: ClassicManagement, service: Service, name: str) -> Endpoint:
         endpoint = await management.get_endpoint(service.id, name)
         if endpoint is None:
             raise TargetError(f"endpoint {name} of {service.name} is gone; run again to create it")
         service.endpoints[name] = endpoint
         return endpoint
 
-    async def verify(self, target: DesiredTarget, artefact: Artefact, before: str | None, notify: Notify) -> Verified:
-        """See `Driver.verify`."""
-        spec = self._specs[target.identity].spec
-        service = self._services[spec.workspace, spec.web_service]
-        management = self._connections.management(spec.workspace)
-        replaced = self._replaced.get((service.id, spec.endpoint))
+    async def delete(self, target: DesiredTarget) -> None:
+        """See `Driver.delete`."""
+        name = self._specs[target.identity].spec.endpoint
+        service = self._service(target.identity)
+        management = self._connections.management(service.workspace)
+        patience = self._patience()
         try:
-            live = await self._read_back(management, service, target, artefact, notify)
+            while True:
+                endpoint = await management.get_endpoint(service.id, name)
+                if endpoint is None:
+                    return
+                if not split_description(endpoint.description)[1]:
+                    raise PlanMoved(f"endpoint {name} does not carry our note any more; nothing was deleted")
+                with suppress(LostReply, ServiceUnavailable):  # The next look tells whether it was done.
+                    await management.delete_endpoint(service.id, name)
+                if not await patience.again():
+                    break
+            if await management.get_endpoint(service.id, name) is not None:
+                raise TargetError(f"endpoint {name} is still there, though the service did not refuse to delete it")
         except ServiceError as error:
             raise TargetError(str(error)) from error
-        shown = live.location
-        if shown is not None and shown != artefact.location and (shown == replaced or not _is_copy(shown, artefact)):
-            raise TargetError(f"the endpoint shows {shown.uri} as its model, not {artefact.location.uri}")
-        if live.marker != marker_for(artefact.key, artefact.fingerprint):
-            raise TargetError("the service answered with success, but the endpoint does not carry our marker")
-        not_taken = {name: value for name, value in target.settings.items() if live.settings.get(name) != value}
-        if shown == artefact.location:
-            answers = await self._answers(target.identity)
-            return Verified(Proof.PROVEN, "the endpoint shows the new location", answers, not_taken)
-        verified = await self._verify_by_probe(target, before, notify, not_taken)
-        return replace(verified, shown=shown)
 
-    async def _read_back(
-        self,
-        management: ClassicManagement,
-        service: _Service,
-        target: DesiredTarget,
-        artefact: Artefact,
-        notify: Notify,
-    ) -> LiveTarget:
-        """The endpoint as soon as it shows what was written to it, else as it is when that should have settled.
+    async def verify(self, target: DesiredTarget, artefacts: Artefacts, before: str | None, notify: Notify) -> Verified:
+        """See `Driver.verify`."""
+        service = self._service(target.identity)
+        name = self._specs[target.identity].spec.endpoint
+        management = self._connections.management(service.workspace)
 
-        Whether a read shows a PATCH before it has taken effect is unknown (classic-protocol 6).
-        """
-        spec = self._specs[target.identity].spec
-        replaced = self._replaced.get((service.id, spec.endpoint))
-        marker = marker_for(artefact.key, artefact.fingerprint)
-        patience = self._patience()
-        while True:
-            endpoint = await self._read(management, service, spec.endpoint)
-            live = _live(target.identity, spec.model.resource, endpoint, service)
-            moved = live.location is None or live.location == artefact.location or live.location != replaced
-            taken = all(live.settings.get(name) == value for name, value in target.settings.items())
-            if (live.marker == marker and moved and taken) or not await patience.again():
-                return live
-            notify("waiting for the endpoint to show what was written")
+        async def read() -> LiveTarget:
+            endpoint = await self._read(management, service, name)
+            return classic_state.live_endpoint(target.identity, endpoint, service)
 
-    async def _verify_by_probe(
-        self, target: DesiredTarget, before: str | None, notify: Notify, not_taken: Mapping[str, Scalar]
-    ) -> Verified:
-        if before is None:
-            if target.identity in self._repointed:
-                # Answers of the model before it, taken for its own, would look like drift in every later pass.
-                notify("waiting for the new model to take effect")
-                await asyncio.sleep(self._connections.cloud.settle.total_seconds())
-            answers = await self._answers(target.identity)
-            return Verified(
-                Proof.ACCEPTED,
-                "our marker was read back; there are no earlier answers to compare",
-                answers,
-                not_taken,
-            )
-        notify("waiting for other answers from the new model")
-        cloud = self._connections.cloud
-        answers = await probing.until_changed(
-            lambda: self._answers(target.identity), before, settle=cloud.settle, first_pause=cloud.poll
+        proving = Proving(
+            cloud=self._connections.cloud,
+            target=target,
+            artefacts=artefacts,
+            replaced=self._replaced.get(target.identity, {}),
+            repointed=target.identity in self._repointed,
+            read=read,
+            score=lambda: self._answers(target.identity),
+            notify=notify,
         )
-        if answers is None:
-            return Verified(Proof.ACCEPTED, "our marker was read back; the probe could not be scored", None, not_taken)
-        if probing.comparable(before, answers) and answers != before:
-            return Verified(Proof.PROVEN, "the answers to the probe changed", answers, not_taken)
-        return Verified(
-            Proof.ACCEPTED, "our marker was read back; the answers are the same as before", answers, not_taken
-        )
-
-
-def _desired(identity: str, document: ClassicEndpoint) -> DesiredTarget:
-    spec = document.spec
-    managed: dict[str, Scalar] = {
-        "Description": None if spec.description is None else spec.description.strip(),
-        "ThrottleLevel": spec.throttle_level,
-        "MaxConcurrentCalls": spec.max_concurrent_calls,
-        "DiagnosticsTraceLevel": spec.diagnostics,
-    }
-    return DesiredTarget(
-        name=document.metadata.name,
-        kind=ClassicEndpoints.kind,
-        identity=identity,
-        resource=spec.model.resource,
-        version=VersionKey(spec.model.name, spec.model.version),
-        settings={name: value for name, value in managed.items() if value is not None},
-    )
-
-
-def _resolve(workspace: str, name: str, listed: list[WebService], problem: Problem | None) -> _Service:
-    found = problem if problem is not None else find_web_service(workspace, name, listed)
-    if isinstance(found, Problem):
-        return _Service(workspace, name, problem=found)
-    return _Service(workspace, name, id=found.id)
-
-
-def _live(identity: str, resource: str, endpoint: Endpoint, service: _Service) -> LiveTarget:
-    text, marker = split_description(endpoint.description)
-    names = service.resources
-    location: Location | None = None
-    if endpoint.resources is not None:
-        names = tuple(found.name for found in endpoint.resources)
-        bound = next((found.location for found in endpoint.resources if found.name == resource), None)
-        location = None if bound is None else Location(*bound)
-    settings: dict[str, Scalar] = {
-        "Description": text,
-        "ThrottleLevel": endpoint.throttle_level,
-        "MaxConcurrentCalls": endpoint.max_concurrent_calls,
-        "DiagnosticsTraceLevel": endpoint.diagnostics,
-    }
-    return LiveTarget(
-        identity,
-        exists=True,
-        resources=names,
-        location=location,
-        marker=marker,
-        settings=settings,
-        fingerprint=_fingerprint(service.id, endpoint.description, settings, location and location.uri),
-    )
-
-
-def _is_copy(shown: Location, artefact: Artefact) -> bool:
-    """Whether a place that is not the artefact's may be the service's own copy of it (classic-protocol 1.5).
-
-    What lies where our versions lie is none: somebody pointed the endpoint to another of them.
-    """
-    ours, container = artefact.location.base, artefact.location.relative.partition("/")[0]
-    return (shown.base, shown.relative.partition("/")[0]) != (ours, container)
-
-
-def _with_answers(live: LiveTarget, answers: str | None) -> LiveTarget:
-    return replace(live, answers=answers)
-
-
-def _check_unmoved(now: Endpoint, planned_on: Endpoint | None, ours: Marker) -> None:
-    """Read, compare, write: what was repointed by somebody else since the plan is not ours to overwrite."""
-    if planned_on is None:
-        return
-    was, found = (split_description(endpoint.description)[1] for endpoint in (planned_on, now))
-    if found not in (was, ours):
-        shown = "no marker any more" if found is None else f"the marker of {found.version}"
-        raise PlanMoved(f"since the plan was made it was changed by somebody else: it carries {shown}; plan again")
-
-
-def _check_resource(endpoint: Endpoint, resource: str, service: str) -> None:
-    if endpoint.resources is None or any(found.name == resource for found in endpoint.resources):
-        return
-    offered = ", ".join(found.name for found in endpoint.resources) or "nothing: is it a training service?"
-    raise TargetError(f"{service} offers no updatable resource {resource}; it offers {offered}")
-
-
-def _fingerprint(*observed: object) -> str:
-    return hashlib.sha256(json.dumps(observed, sort_keys=True, default=str).encode()).hexdigest()
+        try:
+            return await proving.verified(before)
+        except ServiceError as error:
+            raise TargetError(str(error)) from error

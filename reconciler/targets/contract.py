@@ -18,6 +18,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 from pydantic import SecretStr
 
@@ -35,6 +36,10 @@ class Artefact:
     signature: SecretStr
 
 
+Artefacts: TypeAlias = Mapping[str, Artefact]
+"""What a target is to serve: an artefact for each of its resources that is managed."""
+
+
 @dataclass(frozen=True, slots=True)
 class Verified:
     """What is known of a target after its last step.
@@ -44,14 +49,14 @@ class Verified:
         text: The same as a sentence for people.
         answers: The probe's answers as `observe` compares them later, if it could be scored.
         not_taken: Settings that the service accepted and does not show.
-        shown: Where the service shows the model, if that is a copy of its own and not the artefact.
+        shown: By resource where the service shows its model, if that is a copy of its own and not the artefact.
     """
 
     proof: Proof
     text: str
     answers: str | None = None
     not_taken: Mapping[str, Scalar] = field(default_factory=dict)
-    shown: Location | None = None
+    shown: Mapping[str, Location] = field(default_factory=dict)
 
 
 class TargetError(Exception):
@@ -99,10 +104,11 @@ class Driver(ABC):
         """The target's answers to its probe, as text that compares; None when it can't be scored. Never raises."""
 
     @abstractmethod
-    async def carry_out(self, step: Step, target: DesiredTarget, artefact: Artefact) -> None:
-        """Do one step (`Action.CREATE`, `Action.REPOINT` or `Action.SETTINGS`) and see it through.
+    async def carry_out(self, step: Step, target: DesiredTarget, artefacts: Artefacts) -> None:
+        """Do one step of `WRITES` and see it through.
 
-        Must be idempotent; must read back after a lost reply instead of assuming either way.
+        Must be idempotent; must read back after a lost reply instead of assuming either way. A repoint writes all
+        artefacts, also those of resources that are in sync: whether a service keeps what is left out is not known.
 
         Raises:
             PlanMoved: the live side moved since the plan; nothing was changed.
@@ -110,7 +116,16 @@ class Driver(ABC):
         """
 
     @abstractmethod
-    async def verify(self, target: DesiredTarget, artefact: Artefact, before: str | None, notify: Notify) -> Verified:
+    async def delete(self, target: DesiredTarget) -> None:
+        """Delete a target that carries our marker, and see that it is gone. One that is gone already is success.
+
+        Raises:
+            PlanMoved: it carries our marker no more; nothing was deleted.
+            TargetError: the service refused, or it is still there.
+        """
+
+    @abstractmethod
+    async def verify(self, target: DesiredTarget, artefacts: Artefacts, before: str | None, notify: Notify) -> Verified:
         """Read the target back and score it.
 
         ``before`` is what `answers` gave before the repoint; None when that is not known. May wait as long as the
@@ -121,5 +136,5 @@ class Driver(ABC):
         """
 
 
-WRITES = frozenset({Action.CREATE, Action.REPOINT, Action.SETTINGS})
+WRITES = frozenset({Action.CREATE, Action.REFRESH, Action.REPOINT, Action.SETTINGS})
 """The actions that `Driver.carry_out` takes."""

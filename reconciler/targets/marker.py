@@ -8,16 +8,16 @@ note as it was.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from reconciler.plan.states import Marker, VersionKey
+from reconciler.targets.contract import Artefact
 
 DESCRIPTION_LIMIT = 2000
 SHORT_FINGERPRINT = 12
 
-_IN_DESCRIPTION = re.compile(
-    r"\s*\[reconciler: (?P<model>[A-Za-z0-9._-]+)@(?P<label>[A-Za-z0-9._-]+) (?P<fingerprint>[0-9a-f]{12})\]\s*$"
-)
+_ONE = r"[A-Za-z0-9._-]+@[A-Za-z0-9._-]+ [0-9a-f]{12}"
+_IN_DESCRIPTION = re.compile(rf"\s*\[reconciler: (?P<notes>{_ONE}(?:, {_ONE})*)\]\s*$")
 _TAG_VERSION = "reconciler-version"
 _TAG_FINGERPRINT = "reconciler-fingerprint"
 
@@ -31,41 +31,61 @@ def marker_for(version: VersionKey, fingerprint: str) -> Marker:
     return Marker(version, fingerprint[:SHORT_FINGERPRINT])
 
 
-def split_description(description: str | None) -> tuple[str, Marker | None]:
-    """A Classic ``Description`` as (what people wrote, our marker if there is one)."""
+def markers_for(artefacts: Mapping[str, Artefact]) -> tuple[Marker, ...]:
+    """The markers of what a target is to serve, in the order of its resources' names."""
+    return tuple(marker_for(artefact.key, artefact.fingerprint) for _, artefact in sorted(artefacts.items()))
+
+
+def split_description(description: str | None) -> tuple[str, tuple[Marker, ...]]:
+    """A Classic ``Description`` as (what people wrote, our markers if there are any)."""
     text = description or ""
     found = _IN_DESCRIPTION.search(text)
     if found is None:
-        return text, None
-    version = VersionKey(found["model"], found["label"])
-    return text[: found.start()], Marker(version, found["fingerprint"])
+        return text, ()
+    return text[: found.start()], tuple(map(_marker, found["notes"].split(", ")))
 
 
-def marked_description(text: str, marker: Marker) -> str:
-    """The ``Description`` that says ``text`` and carries the marker.
+def _marker(note: str) -> Marker:
+    version, _, fingerprint = note.partition(" ")
+    model, _, label = version.partition("@")
+    return Marker(VersionKey(model, label), fingerprint)
+
+
+def _notes(markers: Sequence[Marker]) -> str:
+    return ", ".join(f"{marker.version} {marker.fingerprint}" for marker in markers)
+
+
+def marked_description(text: str, markers: Sequence[Marker]) -> str:
+    """The ``Description`` that says ``text`` and carries the markers.
 
     Raises:
         TooLong: there is no room for both; a text that people wrote is never cut.
     """
-    note = f"[reconciler: {marker.version} {marker.fingerprint}]"
+    if not markers:
+        return text.strip()
+    note = f"[reconciler: {_notes(markers)}]"
     room = DESCRIPTION_LIMIT - len(note) - 1
     if len(text.strip()) > room:
         raise TooLong(f"its description leaves no room for our marker: shorten it to {room} characters")
     return f"{text.strip()} {note}".lstrip()
 
 
-def marker_of_tags(tags: Mapping[str, str]) -> Marker | None:
-    """The marker that a New web service's tags carry, if they do."""
-    model, separator, label = tags.get(_TAG_VERSION, "").partition("@")
-    fingerprint = tags.get(_TAG_FINGERPRINT, "")
-    if not (separator and model and label and fingerprint):
-        return None
-    return Marker(VersionKey(model, label), fingerprint)
+def markers_of_tags(tags: Mapping[str, str]) -> tuple[Marker, ...]:
+    """The markers that a New web service's tags carry, if they do."""
+    versions, fingerprints = tags.get(_TAG_VERSION, "").split(", "), tags.get(_TAG_FINGERPRINT, "").split(", ")
+    if len(versions) != len(fingerprints):
+        return ()
+    notes = [f"{version} {fingerprint}" for version, fingerprint in zip(versions, fingerprints, strict=True)]
+    return tuple(map(_marker, notes)) if all(re.fullmatch(_ONE, note) for note in notes) else ()
 
 
-def marked_tags(tags: Mapping[str, str], marker: Marker) -> dict[str, str]:
-    """All of a New web service's tags with the marker among them.
+def marked_tags(tags: Mapping[str, str], markers: Sequence[Marker]) -> dict[str, str]:
+    """All of a New web service's tags with the markers among them.
 
     The whole map is sent, because it is not known whether a ``PATCH`` merges tags (new-protocol 3).
     """
-    return {**tags, _TAG_VERSION: str(marker.version), _TAG_FINGERPRINT: marker.fingerprint}
+    return {
+        **tags,
+        _TAG_VERSION: ", ".join(str(marker.version) for marker in markers),
+        _TAG_FINGERPRINT: ", ".join(marker.fingerprint for marker in markers),
+    }

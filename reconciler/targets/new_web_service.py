@@ -9,7 +9,7 @@ import asyncio
 import copy
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jsonpatch
@@ -18,20 +18,22 @@ from reconciler.azure.definitions import TrainedModelAsset, api_location, find_t
 from reconciler.azure.errors import Conflict, DefinitionError, LostReply, NotFound, ServiceError
 from reconciler.plan.document import Action, Step
 from reconciler.plan.states import (
+    Bound,
     DesiredTarget,
     LiveTarget,
     Location,
     Problem,
     Proof,
     Scalar,
+    Use,
     VersionKey,
 )
 from reconciler.spec.documents import NewWebService
 from reconciler.spec.secrets import MissingSecret
 from reconciler.targets import probing
 from reconciler.targets.connections import Connections
-from reconciler.targets.contract import Artefact, Driver, Notify, PlanMoved, TargetError, Verified
-from reconciler.targets.marker import marked_tags, marker_for, marker_of_tags
+from reconciler.targets.contract import Artefact, Artefacts, Driver, Notify, PlanMoved, TargetError, Verified
+from reconciler.targets.marker import marked_tags, markers_for, markers_of_tags
 
 _AT_ONCE = 16
 _TRIES = 3
@@ -90,7 +92,7 @@ class NewWebServices(Driver):
         except (ServiceError, MissingSecret) as error:
             problem = Problem("service-unreadable", f"{spec.resource_id}: {error}")
             return LiveTarget(identity, exists=False, problem=problem, fingerprint=_digest(problem.code))
-        return _live(identity, spec.model.resource, definition)
+        return _live(identity, [use.resource for use in spec.uses], definition)
 
     async def _get(self, identity: str) -> Definition:
         definition = await self._connections.definitions.get(self._specs[identity].spec.resource_id)
@@ -115,12 +117,12 @@ class NewWebServices(Driver):
 
     # -- carry out
 
-    async def carry_out(self, step: Step, target: DesiredTarget, artefact: Artefact) -> None:
+    async def carry_out(self, step: Step, target: DesiredTarget, artefacts: Artefacts) -> None:
         """See `Driver.carry_out`."""
         try:
             match step.action:
                 case Action.REPOINT:
-                    await self._repoint(step, target, artefact)
+                    await self._repoint(step, target, artefacts)
                 case Action.SETTINGS:
                     await self._settings(step, target)
                 case _:
@@ -128,12 +130,12 @@ class NewWebServices(Driver):
         except (ServiceError, DefinitionError) as error:
             raise TargetError(str(error)) from error
 
-    async def _repoint(self, step: Step, target: DesiredTarget, artefact: Artefact) -> None:
+    async def _repoint(self, step: Step, target: DesiredTarget, artefacts: Artefacts) -> None:
         def body(definition: Definition) -> dict[str, Any] | None:
-            asset = find_trained_model(definition, target.resource)
-            if _without_query(asset.uri) == artefact.location.uri:
+            assets = {resource: find_trained_model(definition, resource) for resource in artefacts}
+            if all(_without_query(assets[name].uri) == artefacts[name].location.uri for name in artefacts):
                 return None  # An earlier try, ours or another run's, got through.
-            return _repoint_body(definition, asset, step, artefact)
+            return _repoint_body(definition, assets, step, artefacts)
 
         await self._write(target.identity, body)
 
@@ -175,24 +177,30 @@ class NewWebServices(Driver):
                 await asyncio.sleep(pause)
                 pause = min(pause * 1.5, _LONGEST_PAUSE)
 
-    async def verify(self, target: DesiredTarget, artefact: Artefact, before: str | None, notify: Notify) -> Verified:
+    async def delete(self, target: DesiredTarget) -> None:
+        """See `Driver.delete`."""
+        raise TargetError(f"{target.name} is not deleted by this version; delete it by hand")
+
+    async def verify(self, target: DesiredTarget, artefacts: Artefacts, before: str | None, notify: Notify) -> Verified:
         """See `Driver.verify`. The proof is the uri that the definition shows, whatever the answers are."""
         notify("reading the definition again")
         try:
             definition = await self._get(target.identity)
-            live = _live(target.identity, target.resource, definition)
+            live = _live(target.identity, list(artefacts), definition)
         except ServiceError as error:
             raise TargetError(str(error)) from error
         if live.problem is not None:
             raise TargetError(live.problem.message)
-        if live.location != artefact.location:
-            shown = "nothing" if live.location is None else live.location.uri
-            raise TargetError(
-                f"the service answered with success, but its definition shows {shown}, not {artefact.location.uri}"
-            )
+        for resource, artefact in artefacts.items():
+            location = live.bound[resource].location
+            if location != artefact.location:
+                shown = "nothing" if location is None else location.uri
+                raise TargetError(
+                    f"the service answered with success, but its definition shows {shown}, not {artefact.location.uri}"
+                )
         not_taken = {name: value for name, value in target.settings.items() if live.settings.get(name) != value}
         answers = await self.answers(target)
-        text = "the definition shows the new location"
+        text = "the definition shows the new location" if artefacts else "the definition shows its settings"
         if probing.comparable(before, answers):
             text += ", the answers are the same as before" if answers == before else ", the answers changed"
         return Verified(Proof.PROVEN, text, answers, not_taken)
@@ -210,29 +218,28 @@ def _desired(identity: str, document: NewWebService) -> DesiredTarget:
         name=document.metadata.name,
         kind=NewWebServices.kind,
         identity=identity,
-        resource=spec.model.resource,
-        version=VersionKey(spec.model.name, spec.model.version),
+        uses=tuple(Use(use.resource, VersionKey(use.name, use.version)) for use in spec.uses),
         settings={name: value for name, value in managed.items() if value is not None},
     )
 
 
-def _live(identity: str, resource: str, definition: Definition) -> LiveTarget:
+def _live(identity: str, resources: Sequence[str], definition: Definition) -> LiveTarget:
     properties = _member(definition, "properties") or {}
     settings: dict[str, Scalar] = {
         "maxConcurrentCalls": _member(_member(properties, "realtimeConfiguration") or {}, "maxConcurrentCalls"),
         "diagnostics": _member(_member(properties, "diagnostics") or {}, "level"),
     }
-    marker = marker_of_tags(_member(definition, "tags") or {})
+    markers = markers_of_tags(_member(definition, "tags") or {})
     state = str(_member(properties, "provisioningState") or "")
     modified = str(_member(properties, "modifiedOn") or "")
     try:
-        asset = find_trained_model(definition, resource)
+        assets = {resource: find_trained_model(definition, resource) for resource in resources}
     except DefinitionError as error:
         problem = Problem("no-trained-model", str(error), "correct model.resource in the spec")
         return LiveTarget(
             identity,
             exists=True,
-            marker=marker,
+            markers=markers,
             settings=settings,
             problem=problem,
             fingerprint=_digest(state),
@@ -240,26 +247,39 @@ def _live(identity: str, resource: str, definition: Definition) -> LiveTarget:
     return LiveTarget(
         identity,
         exists=True,
-        resources=(resource,),
-        location=_location(asset.uri),
-        marker=marker,
+        resources=tuple(resources),
+        bound={
+            resource: Bound(_location(asset.uri), asset.pointer, _without_query(asset.uri))
+            for resource, asset in assets.items()
+        },
+        markers=markers,
         settings=settings,
-        pointer=asset.pointer,
-        uri=_without_query(asset.uri),
-        fingerprint=_digest(state, modified, _without_query(asset.uri), settings, marker and str(marker.version)),
+        fingerprint=_digest(
+            state,
+            modified,
+            {resource: _without_query(asset.uri) for resource, asset in assets.items()},
+            settings,
+            [str(marker.version) for marker in markers],
+        ),
     )
 
 
-def _repoint_body(definition: Definition, asset: TrainedModelAsset, step: Step, artefact: Artefact) -> dict[str, Any]:
-    """The whole assets map with one uri changed, right whether the service merges or replaces (new-protocol 2)."""
+def _repoint_body(
+    definition: Definition, found: Mapping[str, TrainedModelAsset], step: Step, artefacts: Artefacts
+) -> dict[str, Any]:
+    """The whole assets map with the uris changed, right whether the service merges or replaces (new-protocol 2)."""
     operations = [operation.model_dump(mode="json") for operation in step.patch]
-    uri = artefact.location.uri + _signature_if_foreign(definition, artefact)
+    resources = {asset.pointer: resource for resource, asset in found.items()}
     for operation in operations:
+        resource = resources.get(operation["path"])
+        if resource is None:
+            raise PlanMoved(f"the definition has no trained model at {operation['path']} any more; plan again")
+        asset, artefact = found[resource], artefacts[resource]
         if operation["op"] == "test":
             # A signature in the live uri is no part of what was planned on, and never was in the plan.
             operation["value"] = asset.uri if operation["value"] == _without_query(asset.uri) else operation["value"]
         else:
-            operation["value"] = uri
+            operation["value"] = artefact.location.uri + _signature_if_foreign(definition, artefact)
     try:
         patched = jsonpatch.apply_patch(copy.deepcopy(dict(definition)), operations)
     except (
@@ -267,15 +287,14 @@ def _repoint_body(definition: Definition, asset: TrainedModelAsset, step: Step, 
         jsonpatch.JsonPatchConflict,
         jsonpatch.JsonPointerException,
     ) as error:
+        shown = ", ".join(_without_query(asset.uri) for asset in found.values())
         raise PlanMoved(
-            f"the definition's trained model is now {_without_query(asset.uri)}, which is not what was planned on; "
-            "plan again"
+            f"the definition's trained model is now {shown}, which is not what was planned on; plan again"
         ) from error
     properties = _member(patched, "properties")
     assets = next(name for name in properties if name.lower() == "assets")
-    marker = marker_for(artefact.key, artefact.fingerprint)
     return {
-        "tags": marked_tags(_member(definition, "tags") or {}, marker),
+        "tags": marked_tags(_member(definition, "tags") or {}, markers_for(artefacts)),
         "properties": {"packageType": "Graph", assets: properties[assets]},
     }
 

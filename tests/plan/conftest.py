@@ -15,6 +15,7 @@ import pytest
 from reconciler.plan.decide import make_plan
 from reconciler.plan.document import Plan
 from reconciler.plan.states import (
+    Bound,
     Converged,
     DesiredTarget,
     DesiredVersion,
@@ -24,6 +25,8 @@ from reconciler.plan.states import (
     Location,
     Marker,
     Proof,
+    Served,
+    Use,
     VersionKey,
     VersionState,
 )
@@ -72,11 +75,11 @@ class World:
         return KnownVersion(key, **{**made, **given})
 
     def endpoint(self, name: str = "clinic-a", label: str = "2026-11", **given: Any) -> DesiredTarget:
+        uses = (Use(given.pop("resource", RESOURCE), given.pop("version", self.key(label))),)
         made: dict[str, Any] = {
             "kind": "ClassicEndpoint",
             "identity": f"3ad1c2b4/breast-cancer-predictive/{name}",
-            "resource": RESOURCE,
-            "version": self.key(label),
+            "uses": uses,
         }
         return DesiredTarget(name, **{**made, **given})
 
@@ -86,15 +89,20 @@ class World:
         return self.endpoint(name, label, **given)
 
     def live(self, target: DesiredTarget, **given: Any) -> LiveTarget:
+        """What is live; ``location``, ``pointer``, ``uri`` and ``marker`` are those of its one resource."""
+        location = given.pop("location", None)
+        new = target.kind == "NewWebService"
+        pointer = given.pop("pointer", POINTER if new else None)
+        uri = given.pop("uri", location.uri if new and location is not None else None)
+        marker = given.pop("marker", None)
+        shown = Bound(location, pointer, uri)
         made: dict[str, Any] = {
             "exists": True,
-            "resources": (RESOURCE,),
+            "resources": (RESOURCE,) if len(target.uses) < 2 else tuple(use.resource for use in target.uses),
+            "bound": {use.resource: shown for use in target.uses} if shown != Bound() else {},
+            "markers": () if marker is None else (marker,),
             "fingerprint": f"seen-{target.name}",
         }
-        if target.kind == "NewWebService":
-            made["pointer"] = POINTER
-            if isinstance(given.get("location"), Location):
-                made["uri"] = given["location"].uri
         return LiveTarget(target.identity, **{**made, **given})
 
     def marker(self, label: str = "2026-11", model: str = MODEL) -> Marker:
@@ -103,13 +111,13 @@ class World:
 
     def converged(self, label: str = "2026-11", model: str = MODEL, **given: Any) -> Converged:
         key = self.key(label, model)
+        served = Served(key, given.pop("fingerprint", self.fingerprint(key)), given.pop("location", self.location(key)))
         made: dict[str, Any] = {
-            "fingerprint": self.fingerprint(key),
+            "serves": {given.pop("resource", RESOURCE): served},
             "proof": Proof.PROVEN,
             "at": datetime(2026, 11, 3, 12, 0, tzinfo=UTC),
-            "location": self.location(key),
         }
-        return Converged(key, **{**made, **given})
+        return Converged(**{**made, **given})
 
     def ledger(self, *known: KnownVersion, converged: Mapping[DesiredTarget | str, Converged] | None = None) -> Ledger:
         return Ledger({version.key: version for version in known}, converged or {})
@@ -123,7 +131,7 @@ class World:
         **given: Any,
     ) -> Plan:
         if versions is None:
-            keys = sorted({target.version for target in targets})
+            keys = sorted({use.version for target in targets for use in target.uses})
             versions = [self.version(key.label, key.model) for key in keys]
         made: dict[str, Any] = {
             "cloud": "local",

@@ -46,7 +46,7 @@ def test_a_version_bump_trains_once_then_moves_every_target_that_wants_it(a):
         assert actions(target) == [Action.GATE, Action.REPOINT, Action.VERIFY]
         chain_is_whole(target, (train.id,))
         assert (target.live, target.desired) == ("breast-cancer@2026-09", "breast-cancer@2026-11")
-        assert a.key(OLD) == target.incumbent
+        assert [a.key(OLD)] == [model.incumbent for model in target.models]
     assert len(plan.changes) == 2
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from reconciler.plan.render import json_text, markdown, text
-from reconciler.plan.states import Problem, VersionState
+from reconciler.plan.states import Problem, Served, Use, VersionState
 from reconciler.spec.documents import Gate
 
 GOLDENS = Path(__file__).parent / "goldens"
@@ -117,6 +117,31 @@ def mixed_fleet(a):
     return a.plan(targets, live, ledger, versions, partial=True)
 
 
+def several_models_and_deletion(a):
+    """An endpoint with two models of which one moves, a stale one, one to be deleted, one that must not be."""
+    ears, eyes = a.key(NEW, "ears"), a.key(NEW, "eyes")
+    both = a.endpoint("clinic-a", uses=(Use("Ears [trained model]", ears), Use("Eyes [trained model]", eyes)))
+    stale = a.endpoint("clinic-b", NEW, refresh=True)
+    gone, theirs = (a.endpoint(name, uses=(), absent=True) for name in ("clinic-c", "clinic-d"))
+    live = [
+        a.live(both, markers=(a.marker(OLD, "ears"), a.marker(NEW, "eyes"))),
+        a.live(stale, marker=a.marker(NEW), stale=True),
+        a.live(gone, marker=a.marker(OLD)),
+        a.live(theirs),
+    ]
+    served = {
+        use.resource: Served(a.key(label, use.version.model), a.fingerprint(a.key(label, use.version.model)))
+        for use, label in zip(both.uses, (OLD, NEW), strict=True)
+    }
+    ledger = a.ledger(
+        a.known(OLD, "ears"),
+        a.known(NEW, "eyes"),
+        a.known(NEW),
+        converged={both.identity: a.converged(serves=served), stale.identity: a.converged(NEW)},
+    )
+    return a.plan([both, stale, gone, theirs], live, ledger)
+
+
 SCENARIOS = (
     first_converge,
     in_sync,
@@ -126,6 +151,7 @@ SCENARIOS = (
     gate_held,
     blocked,
     mixed_fleet,
+    several_models_and_deletion,
 )
 
 

@@ -17,6 +17,7 @@ from reconciler.plan.document import Action, Plan, TargetStatus
 from reconciler.plan.render import json_text, markdown, text
 from reconciler.plan.saved import load_plan, same_plan
 from reconciler.plan.states import (
+    Bound,
     Converged,
     DesiredTarget,
     DesiredVersion,
@@ -27,6 +28,8 @@ from reconciler.plan.states import (
     Marker,
     Problem,
     Proof,
+    Served,
+    Use,
     VersionKey,
     VersionState,
 )
@@ -77,11 +80,13 @@ def worlds(draw):
             name=f"t{number}{draw(names)}",
             kind=draw(st.sampled_from(("ClassicEndpoint", "NewWebService"))),
             identity=draw(mostly(st.just(f"id{number}"), st.just("shared"))),
-            resource=draw(mostly(st.just("r"), st.just("s"))),
-            version=draw(keys),
+            uses=() if absent else draw(uses()),
             settings=draw(maps_of_settings),
+            absent=absent,
+            refresh=draw(mostly(st.just(False), st.just(True))),
         )
         for number in range(draw(st.integers(1, 4)))
+        for absent in (draw(mostly(st.just(False), st.just(True))),)
     ]
     identities = {target.identity for target in targets}
     live = {identity: draw(lives(identity)) for identity in identities if draw(mostly(st.just(True), st.just(False)))}
@@ -100,8 +105,22 @@ def worlds(draw):
     }
 
 
+@st.composite
+def uses(draw):
+    """One resource for the most part, sometimes none or two."""
+    resources = draw(mostly(st.sampled_from([("r",), ("s",)]), st.sampled_from([(), ("r", "s")])))
+    return tuple(Use(resource, draw(keys)) for resource in resources)
+
+
 def markers():
-    return st.none() | st.builds(Marker, keys, mostly(st.just("a" * 12), st.sampled_from(["b" * 12, ""])))
+    one = st.builds(Marker, keys, mostly(st.just("a" * 12), st.sampled_from(["b" * 12, ""])))
+    return st.lists(one, max_size=2).map(tuple)
+
+
+def bounds():
+    uris = st.sampled_from([None, LOCATIONS[0].uri, "https://x/?sig=SECRET"])
+    one = st.builds(Bound, nothing | locations, mostly(st.sampled_from(["/p", "/q"]), nothing), uris)
+    return st.dictionaries(st.sampled_from(["r", "s"]), one)
 
 
 def lives(identity):
@@ -110,12 +129,11 @@ def lives(identity):
         identity=st.just(identity),
         exists=mostly(st.just(True), st.just(False)),
         resources=mostly(st.sampled_from([None, ("r",), ("r", "s")]), st.just(())),
-        location=nothing | locations,
-        marker=markers(),
+        bound=bounds(),
+        markers=markers(),
         answers=answers,
         settings=maps_of_settings,
-        pointer=mostly(st.just("/p"), nothing),
-        uri=st.sampled_from([None, LOCATIONS[0].uri, "https://x/?sig=SECRET"]),
+        stale=st.none() | st.booleans(),
         problem=mostly(nothing, problems),
         fingerprint=names,
     )
@@ -136,13 +154,12 @@ def known_versions(key):
 
 
 def records():
+    served = st.builds(Served, keys, mostly(st.just(FINGERPRINTS[0]), fingerprints), st.none() | locations)
     return st.builds(
         Converged,
-        version=keys,
-        fingerprint=mostly(st.just(FINGERPRINTS[0]), fingerprints),
+        serves=st.dictionaries(st.sampled_from(["r", "s", ""]), served, max_size=2),
         proof=st.sampled_from(Proof),
         at=st.just(NOW),
-        location=st.none() | locations,
         answers=answers,
         not_taken=maps_of_settings,
     )
@@ -160,6 +177,7 @@ def test_every_target_is_in_exactly_one_group_and_that_is_its_status(world):
     plan = make_plan(**world)
     groups = {
         TargetStatus.BLOCKED: plan.blocked,
+        TargetStatus.REFUSED: plan.refused,
         TargetStatus.HELD: plan.held,
         TargetStatus.DRIFT: plan.drift,
         TargetStatus.CHANGE: plan.changes,
@@ -173,11 +191,11 @@ def test_every_target_is_in_exactly_one_group_and_that_is_its_status(world):
 @property_of(worlds())
 def test_only_what_is_pending_has_steps_and_it_always_ends_with_proof(world):
     plan = make_plan(**world)
-    for target in (*plan.in_sync, *plan.held, *plan.blocked):
+    for target in (*plan.in_sync, *plan.held, *plan.refused, *plan.blocked):
         assert target.steps == ()
     for target in (*plan.changes, *plan.drift):
         assert target.steps[-1].action is Action.VERIFY
-    for stopped in (*plan.held, *plan.blocked):
+    for stopped in (*plan.held, *plan.refused, *plan.blocked):
         assert stopped.reasons
     if not plan.pending:
         assert list(plan.steps) == []
@@ -256,8 +274,9 @@ def test_the_digest_changes_with_every_identity_and_with_nothing_that_does_not_m
         {"changes": (second, first)},
         *(
             {"changes": (first.model_copy(update={field: "other"}), second)}
-            for field in ("name", "identity", "resource", "desired", "live", "observed_fingerprint")
+            for field in ("name", "identity", "desired", "live", "observed_fingerprint")
         ),
+        {"changes": (first.model_copy(update={"models": ()}), second)},
     ]
     digests = [plan.digest, *(changed(plan, **variant) for variant in variants)]
     assert len(set(digests)) == len(digests)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from reconciler.plan.states import Evidence, Location, Marker, Proof
@@ -13,12 +11,14 @@ OLD, WANTED = "2026-09", "2026-11"
 
 
 def understood(a, live=None, converged=None, known=(WANTED,), **version):
-    """Understand the endpoint that wants 2026-11; ``known`` are the labels that the ledger has as usable."""
+    """Understand the one model of an endpoint that wants 2026-11; ``known`` labels are usable in the ledger."""
     target = a.endpoint(label=WANTED)
     ledger = a.ledger(*map(a.known, known))
     desired = a.version(WANTED, **version)
     shown = a.live(target, **(live or {}))
-    return understand(target, wanted_version(desired, ledger), shown, converged, places([desired], ledger))
+    wanted = {desired.key: wanted_version(desired, ledger)}
+    (found,) = understand(target, wanted, shown, converged, places([desired], ledger))
+    return found
 
 
 def codes(found):
@@ -59,15 +59,15 @@ COPY = Location("https://internal/", "azuremlassetscontainer/1.ilearner")
 
 def test_a_copy_that_the_service_showed_when_it_was_converged_is_that_version(a):
     """classic-protocol 1.5: what is shown may be a copy that the service made, at a place of its own."""
-    found = understood(a, {"location": COPY}, replace(a.converged(WANTED), location=COPY))
+    found = understood(a, {"location": COPY}, a.converged(WANTED, location=COPY))
     assert (a.key(WANTED), Evidence.LOCATION, True) == (found.version, found.evidence, found.in_sync)
-    older = understood(a, {"location": COPY}, replace(a.converged(OLD), location=COPY))
+    older = understood(a, {"location": COPY}, a.converged(OLD, location=COPY))
     assert (a.key(OLD), False, False) == (older.version, older.in_sync, older.drifted)
 
 
 def test_another_place_than_that_of_the_recorded_copy_is_drift(a):
     elsewhere = Location(COPY.base, "azuremlassetscontainer/2.ilearner")
-    found = understood(a, {"location": elsewhere}, replace(a.converged(WANTED), location=COPY))
+    found = understood(a, {"location": elsewhere}, a.converged(WANTED, location=COPY))
     assert (None, True) == (found.version, found.drifted)
     assert {"foreign-location"} == codes(found)
 

@@ -11,9 +11,9 @@ import pytest
 from sqlalchemy import Connection
 
 import reconciler
-from reconciler.store import Lease, Store, StoreError
+from reconciler.store import Lease, ServedModel, Store, StoreError
 from reconciler.store.database import Database
-from reconciler.store.schema import SCHEMA_VERSION, bring_forward, found_version
+from reconciler.store.schema import APPLICATION_ID, SCHEMA_VERSION, bring_forward, found_version
 
 
 def note(store: Store) -> None:
@@ -132,6 +132,42 @@ def test_an_older_store_is_brought_forward_step_by_step(path: Path, lease: Lease
     database.close()
 
     assert version == SCHEMA_VERSION + 2
+
+
+def test_a_store_of_one_model_a_target_is_brought_forward_with_what_it_remembers(path: Path, clock) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    connection = sqlite3.connect(path)
+    connection.executescript(
+        """
+        CREATE TABLE targets (identity VARCHAR(1024) PRIMARY KEY, name VARCHAR(255) NOT NULL, kind VARCHAR(64) NOT NULL,
+            model VARCHAR(255), label VARCHAR(255), fingerprint VARCHAR(64), base_location TEXT,
+            relative_location TEXT, answers VARCHAR(64), proof VARCHAR(32), not_taken JSON NOT NULL,
+            converged_at DATETIME, last_outcome VARCHAR(16) NOT NULL, last_message TEXT NOT NULL,
+            last_at DATETIME NOT NULL);
+        INSERT INTO targets VALUES ('w/s/a', 'a', 'ClassicEndpoint', 'm', '1', 'f0', 'https://x/', 'c/p.ilearner', NULL,
+            'proven', '{}', '2026-11-01 12:00:00.000000', 'converged', '', '2026-11-01 12:00:00.000000');
+        INSERT INTO targets VALUES ('w/s/b', 'b', 'ClassicEndpoint', NULL, NULL, NULL, NULL, NULL, NULL,
+            NULL, '{}', NULL, 'failed', '503', '2026-11-01 12:00:00.000000');
+        PRAGMA user_version = 1;
+        """
+    )
+    connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+    connection.close()
+
+    with Store.open(path, clock=clock) as store:
+        known, never = store.targets()
+
+    assert known.models == (
+        ServedModel(
+            resource="",
+            model="m",
+            label="1",
+            fingerprint="f0",
+            base_location="https://x/",
+            relative_location="c/p.ilearner",
+        ),
+    )
+    assert (never.models, never.converged_at) == ((), None)
 
 
 def test_a_migration_that_fails_leaves_the_older_version_whole(path: Path) -> None:

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from reconciler.store import Lease, Store, TargetRecord
+from reconciler.store import Lease, ServedModel, Store, TargetRecord
 
 AT = datetime(2026, 11, 1, 12, 0, tzinfo=UTC)
 NEVER = TargetRecord(
@@ -18,11 +18,17 @@ NEVER = TargetRecord(
 )
 CONVERGED = replace(
     NEVER,
-    model="breast-cancer",
-    label="2026-11",
-    fingerprint="a" * 64,
-    base_location="https://a.blob.core.windows.net/",
-    relative_location="m/a.ilearner",
+    models=(
+        ServedModel(
+            resource="Breast Cancer [trained model]",
+            model="breast-cancer",
+            label="2026-11",
+            fingerprint="a" * 64,
+            base_location="https://a.blob.core.windows.net/",
+            relative_location="m/a.ilearner",
+        ),
+        ServedModel(resource="Second [trained model]", model="second", label="1", fingerprint="b" * 64),
+    ),
     answers="b" * 64,
     proof="proven",
     not_taken={"DiagnosticsTraceLevel": "Error", "MaxConcurrentCalls": 20},
@@ -57,6 +63,17 @@ def test_a_failed_try_keeps_what_the_target_was_converged_to(store: Store, lease
 def test_a_target_is_converged_as_a_whole_or_not_at_all() -> None:
     with pytest.raises(ValueError, match="together or not at all"):
         replace(CONVERGED, proof=None)
+
+
+def test_a_target_that_was_deleted_is_forgotten_and_its_history_stays(store: Store, lease: Lease) -> None:
+    with store.fenced(lease) as transaction:
+        transaction.put_target(CONVERGED)
+        transaction.add_event(run_id="r", subject="clinic-a", action="delete", outcome="deleted")
+        transaction.remove_target(CONVERGED.identity)
+        transaction.remove_target("w/s/never-was")
+
+    assert store.targets() == ()
+    assert [event.outcome for event in store.events("clinic-a")] == ["deleted"]
 
 
 def test_a_transaction_sees_what_it_wrote_and_undoes_all_of_it(store: Store, lease: Lease) -> None:

@@ -24,6 +24,8 @@ MANY_IN_SYNC = 20
 _IN_SUMMARY = (
     (Action.TRAIN, "to retrain"),
     (Action.CREATE, "to create"),
+    (Action.DELETE, "to delete"),
+    (Action.REFRESH, "to refresh"),
     (Action.REPOINT, "to repoint"),
     (Action.SETTINGS, "with new settings"),
 )
@@ -41,7 +43,11 @@ def summary(plan: Plan) -> str:
     It begins with *in sync* when nothing is left to do and nothing stands in the way.
     """
     in_sync = f"{len(plan.in_sync):,} in sync"
-    stopped = [f"{len(group):,} {word}" for group, word in ((plan.held, "held"), (plan.blocked, "blocked")) if group]
+    stopped = [
+        f"{len(group):,} {word}"
+        for group, word in ((plan.held, "held"), (plan.refused, "refused"), (plan.blocked, "blocked"))
+        if group
+    ]
     if plan.pending:
         actions = Counter(step.action for step in plan.steps)
         todo = [f"{actions[action]:,} {words}" for action, words in _IN_SUMMARY if actions[action]]
@@ -60,6 +66,7 @@ def header_counts(plan: Plan) -> str:
         (plan.changes, "to change"),
         (plan.drift, "drifted"),
         (plan.held, "held"),
+        (plan.refused, "refused"),
         (plan.blocked, "blocked"),
         (plan.in_sync, "in sync"),
     )
@@ -106,7 +113,7 @@ def told_reasons(target: TargetPlan) -> tuple[Reason, ...]:
 
 def basis(target: TargetPlan) -> str:
     """On what the statement about its live side rests; empty if none is made."""
-    if target.status is TargetStatus.BLOCKED or _absent(target):
+    if target.status in {TargetStatus.BLOCKED, TargetStatus.REFUSED} or _absent(target):
         return ""
     return f"{target.evidence}, {EVIDENCE[target.evidence]}"
 

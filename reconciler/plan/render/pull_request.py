@@ -10,12 +10,13 @@ import json
 import re
 from collections.abc import Iterator, Sequence
 
-from reconciler.plan.document import Action, Plan, TargetPlan, TargetStatus
+from reconciler.plan.document import Action, ModelPlan, Plan, TargetPlan, TargetStatus
 from reconciler.plan.render import phrases
 from reconciler.plan.wording import count, listing, plain, scalar
 
 _STATUS = {
     TargetStatus.BLOCKED: "blocked",
+    TargetStatus.REFUSED: "refused",
     TargetStatus.HELD: "held",
     TargetStatus.DRIFT: "drift",
     TargetStatus.CHANGE: "change",
@@ -79,7 +80,8 @@ def _table(targets: Sequence[TargetPlan]) -> Iterator[str]:
 
 def _target(target: TargetPlan) -> Iterator[str]:
     yield from (f"#### {_code(target.name)}", "")
-    yield f"- {phrases.kind_in_words(target.kind)} {_code(target.identity)}, resource {_code(target.resource)}"
+    yield f"- {phrases.kind_in_words(target.kind)} {_code(target.identity)}"
+    yield from map(_model, target.models)
     if basis := phrases.basis(target):
         yield f"- evidence for what is live: {basis}"
     for reason in phrases.told_reasons(target):
@@ -101,6 +103,11 @@ def _target(target: TargetPlan) -> Iterator[str]:
     for step in target.steps:
         if step.patch:
             yield from _fenced([operation.model_dump(mode="json") for operation in step.patch])
+
+
+def _model(model: ModelPlan) -> str:
+    live = "" if model.live is None or model.in_sync or "://" in model.live else f"{_code(model.live)} → "
+    return f"- resource {_code(model.resource)}: {live}{_code(model.desired)}"
 
 
 def _fenced(value: object) -> Iterator[str]:

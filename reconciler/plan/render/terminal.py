@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from reconciler.plan.document import Action, GateOutcome, Plan, Step, TargetPlan, TargetStatus, VersionPlan
+from reconciler.plan.document import Action, Difference, GateOutcome, Plan, Step, TargetPlan, TargetStatus, VersionPlan
 from reconciler.plan.render import phrases
 from reconciler.plan.wording import count, listing, plain, scalar
 
@@ -16,6 +16,7 @@ _LABEL = 10
 _BOLD, _DIM, _RED, _GREEN, _YELLOW, _MAGENTA, _CYAN = "1", "2", "31", "32", "33", "35", "36"
 _COLOURS = {
     TargetStatus.BLOCKED: _RED,
+    TargetStatus.REFUSED: _RED,
     TargetStatus.HELD: _MAGENTA,
     TargetStatus.DRIFT: _YELLOW,
     TargetStatus.CHANGE: _CYAN,
@@ -23,6 +24,7 @@ _COLOURS = {
 }
 _SYMBOLS = {
     TargetStatus.BLOCKED: "x",
+    TargetStatus.REFUSED: "X",
     TargetStatus.HELD: "‖",
     TargetStatus.DRIFT: "!",
     TargetStatus.CHANGE: "~",
@@ -63,6 +65,7 @@ class _Terminal:
         yield from self._versions(plan)
         for title, targets in (
             ("Blocked", plan.blocked),
+            ("Refused as unsafe", plan.refused),
             ("Held", plan.held),
             ("Drift: moved outside, the specs did not change", plan.drift),
             ("Changes", plan.changes),
@@ -100,7 +103,9 @@ class _Terminal:
 
     def _target(self, target: TargetPlan) -> Iterator[str]:
         created = any(step.action is Action.CREATE for step in target.steps)
-        symbol = "+" if created and target.status is TargetStatus.CHANGE else _SYMBOLS[target.status]
+        deleted = any(step.action is Action.DELETE for step in target.steps)
+        changing = target.status is TargetStatus.CHANGE
+        symbol = "+" if created and changing else "-" if deleted and changing else _SYMBOLS[target.status]
         name = self._painted(f"{symbol} {plain(target.name)}", _COLOURS[target.status])
         yield f"{name}  {_movement(target)}  {self._painted(f'({_basis(target)})', _DIM)}"
         if target.status is not TargetStatus.IN_SYNC:
@@ -127,7 +132,8 @@ class _Terminal:
 
     def _step(self, target: TargetPlan, step: Step) -> Iterator[str]:
         if step.action is Action.REPOINT:
-            yield from self._detail("repoint", target.resource)
+            for changed in step.differences:
+                yield from self._detail("repoint", _repointed(target, changed))
         elif step.action is Action.SETTINGS:
             for changed in step.differences:
                 old, new = plain(scalar(changed.old)), plain(scalar(changed.new))
@@ -178,12 +184,19 @@ class _Terminal:
 
 def _movement(target: TargetPlan) -> str:
     desired = plain(target.desired)
-    moves = any(step.action is Action.REPOINT for step in target.steps)
+    moves = any(step.action in {Action.REPOINT, Action.DELETE} for step in target.steps)
     if target.status is TargetStatus.IN_SYNC or (target.steps and not moves):
         return desired
-    if target.status is TargetStatus.BLOCKED:
+    if target.status in {TargetStatus.BLOCKED, TargetStatus.REFUSED}:
         return f"wants {desired}"
     return f"{phrases.live_words(target)} → {desired}"
+
+
+def _repointed(target: TargetPlan, changed: Difference) -> str:
+    resource = changed.resource or ""
+    if len(target.models) == 1:
+        return resource
+    return f"{resource}: {changed.old or 'unknown'} → {changed.new}"
 
 
 def _basis(target: TargetPlan) -> str:

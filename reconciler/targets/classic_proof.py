@@ -1,0 +1,112 @@
+"""The proof that a Classic endpoint serves what was written to it: read back, and scored.
+
+No answer of the service is one (classic-protocol 1.7): a ``PATCH`` is accepted first and takes effect about 30 s later.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, replace
+
+from reconciler.azure.clouds import Cloud
+from reconciler.plan.states import Bound, DesiredTarget, LiveTarget, Location, Proof, Scalar
+from reconciler.targets import probing
+from reconciler.targets.classic_state import is_copy
+from reconciler.targets.contract import Artefacts, Notify, TargetError, Verified
+from reconciler.targets.marker import markers_for
+from reconciler.targets.patience import Patience
+
+_TRIES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Proving:
+    """What it takes to prove one target.
+
+    Attributes:
+        cloud: Says how long a change takes to settle.
+        target: The target.
+        artefacts: What it is to serve; none when only its settings are managed.
+        replaced: What it showed as its models before they were replaced in this pass, by resource.
+        repointed: Whether this pass wrote its models.
+        read: Reads it again.
+        score: Its answers to the probe, or None.
+        notify: Takes what is being waited for.
+    """
+
+    cloud: Cloud
+    target: DesiredTarget
+    artefacts: Artefacts
+    replaced: Mapping[str, Location]
+    repointed: bool
+    read: Callable[[], Awaitable[LiveTarget]]
+    score: Callable[[], Awaitable[str | None]]
+    notify: Notify
+
+    async def verified(self, before: str | None) -> Verified:
+        """See `reconciler.targets.contract.Driver.verify`.
+
+        Raises:
+            ServiceError: it can't be read.
+            TargetError: it does not show what was written.
+        """
+        live = await self._read_back()
+        shown = {resource: found.location for resource, found in live.bound.items() if found.location is not None}
+        for resource, artefact in self.artefacts.items():
+            place = shown.get(resource)
+            if place is None or place == artefact.location:
+                continue
+            if place == self.replaced.get(resource) or not is_copy(place, artefact):
+                raise TargetError(f"the endpoint shows {place.uri} as its model, not {artefact.location.uri}")
+        if self.artefacts and live.markers != markers_for(self.artefacts):
+            raise TargetError("the service answered with success, but the endpoint does not carry our marker")
+        not_taken = {name: value for name, value in self.target.settings.items() if live.settings.get(name) != value}
+        if not self.artefacts:
+            return Verified(Proof.PROVEN, "the endpoint shows its settings", None, not_taken)
+        if all(shown.get(resource) == artefact.location for resource, artefact in self.artefacts.items()):
+            return Verified(Proof.PROVEN, "the endpoint shows the new location", await self.score(), not_taken)
+        verified = await self._by_probe(before, not_taken)
+        return replace(verified, shown={resource: shown[resource] for resource in self.artefacts if resource in shown})
+
+    async def _read_back(self) -> LiveTarget:
+        """The endpoint as soon as it shows what was written to it, else as it is when that should have settled.
+
+        Whether a read shows a PATCH before it has taken effect is unknown (classic-protocol 6).
+        """
+        patience = Patience(self.cloud.settle, self.cloud.poll, tries=_TRIES)
+        while True:
+            live = await self.read()
+            taken = all(live.settings.get(name) == value for name, value in self.target.settings.items())
+            marked = not self.artefacts or live.markers == markers_for(self.artefacts)
+            if (marked and self._moved(live.bound) and taken) or not await patience.again():
+                return live
+            self.notify("waiting for the endpoint to show what was written")
+
+    def _moved(self, bound: Mapping[str, Bound]) -> bool:
+        shown = {resource: bound.get(resource, Bound()).location for resource in self.artefacts}
+        return all(
+            shown[resource] is None
+            or shown[resource] == artefact.location
+            or shown[resource] != self.replaced.get(resource)
+            for resource, artefact in self.artefacts.items()
+        )
+
+    async def _by_probe(self, before: str | None, not_taken: Mapping[str, Scalar]) -> Verified:
+        if before is None:
+            if self.repointed:
+                # Answers of the model before it, taken for its own, would look like drift in every later pass.
+                self.notify("waiting for the new model to take effect")
+                await asyncio.sleep(self.cloud.settle.total_seconds())
+            answers = await self.score()
+            text = "our marker was read back; there are no earlier answers to compare"
+            return Verified(Proof.ACCEPTED, text, answers, not_taken)
+        self.notify("waiting for other answers from the new model")
+        answers = await probing.until_changed(self.score, before, settle=self.cloud.settle, first_pause=self.cloud.poll)
+        if answers is None:
+            return Verified(Proof.ACCEPTED, "our marker was read back; the probe could not be scored", None, not_taken)
+        if probing.comparable(before, answers) and answers != before:
+            return Verified(Proof.PROVEN, "the answers to the probe changed", answers, not_taken)
+        return Verified(
+            Proof.ACCEPTED, "our marker was read back; the answers are the same as before", answers, not_taken
+        )
