@@ -135,7 +135,10 @@ def _members(annotation: Any) -> Iterator[Any]:
 
 
 def _fields(part: type[BaseModel]) -> dict[str, Any]:
-    return {field.alias or name: field.annotation for name, field in part.model_fields.items()}
+    """A model's fields and their types: those of its own first, then those that it shares with others."""
+    shared = {name for base in part.__bases__ if issubclass(base, BaseModel) for name in base.model_fields}
+    fields = sorted(part.model_fields.items(), key=lambda field: field[0] in shared)
+    return {field.alias or name: field.annotation for name, field in fields}
 
 
 # -- what must not change

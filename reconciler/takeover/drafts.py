@@ -6,13 +6,13 @@ like a secret, a number beyond the rules) is left out, so it is not managed, and
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from reconciler.plan.states import Ledger, LiveTarget, Scalar, VersionKey
+from reconciler.plan.states import LiveTarget, Scalar
 from reconciler.spec.documents import (
     AnyDocument,
     ClassicEndpoint,
@@ -28,16 +28,18 @@ from reconciler.spec.documents import (
     Part,
     ReadyLocation,
     ReadyVersion,
-    Workspace,
 )
 from reconciler.spec.literals import looks_secret, shown
 from reconciler.spec.rules import NAME_LIMIT
-from reconciler.takeover.evidence import ReadyMade, Seen, Versions, make_out, seen_resources
+from reconciler.takeover.evidence import ReadyMade, Seen, make_out, seen_resources
+from reconciler.takeover.known import Known
 from reconciler.takeover.naming import slug, unique
 from reconciler.targets.inventory import FoundEndpoint, FoundService, FoundWebService, Inventory
 
 _P = TypeVar("_P", bound=Part)
 
+_SERVICE_PART = 70
+"""How much of a service's name goes into that of a document."""
 _CLASSIC_SETTINGS = {
     "Description": "description",
     "ThrottleLevel": "throttle_level",
@@ -83,30 +85,16 @@ class Drafts:
     groups: tuple[GroupDrafts, ...]
     idle: tuple[FoundService, ...] = ()
     """Training services, and services that have nothing but the default endpoint."""
-    managed: tuple[str, ...] = ()
-    """The identities of targets that have documents already."""
+    managed: int = 0
+    """How many targets have documents already."""
     problems: tuple[str, ...] = ()
+    """What could not be read."""
 
-
-@dataclass(frozen=True, slots=True)
-class Known:
-    """What there is beside the live side.
-
-    Attributes:
-        workspaces: The workspaces that are imported, by the names of their documents.
-        written: Which of them have no document yet.
-        models: Models that have documents.
-        names: The names of targets that have documents.
-        managed: The identities of these targets.
-        ledger: What the store remembers.
-    """
-
-    workspaces: Mapping[str, Workspace]
-    written: Collection[str]
-    models: Mapping[str, Model] = field(default_factory=dict)
-    names: Collection[str] = ()
-    managed: Collection[str] = ()
-    ledger: Ledger = field(default_factory=Ledger)
+    @property
+    def unsaid(self) -> int:
+        """How many targets no document can be written for."""
+        parts: list[ServiceDrafts | GroupDrafts] = [*self.services, *self.groups]
+        return sum(len(part.unsaid) for part in parts)
 
 
 def draft(inventory: Inventory, known: Known) -> Drafts:
@@ -129,16 +117,18 @@ class _Drafter:
             for found in inventory.web_services
             if found.resource_id.lower() not in known.managed
         }
+        found = sum(len(service.endpoints) for service in inventory.services) + len(inventory.web_services)
+        self._managed = found - len(self._endpoints) - len(self._web_services)
         self._names = self._named()
         self._versions = make_out(self._seen(), known.ledger, known.models)
 
     def _named(self) -> dict[str, str]:
-        wanted = {
-            identity: f"{slug(service.name, NAME_LIMIT - 32, otherwise='service')}-{slug(endpoint.name, 24, otherwise='e')}"
-            for identity, (service, endpoint) in self._endpoints.items()
-        }
+        wanted: dict[str, str] = {}
+        for identity, (service, endpoint) in self._endpoints.items():
+            part = slug(service.name, _SERVICE_PART, otherwise="service")
+            wanted[identity] = f"{part}-{slug(endpoint.name, 24, otherwise='endpoint')}"
         for identity, found in self._web_services.items():
-            wanted[identity] = slug(_name_of(found.resource_id), NAME_LIMIT - 8, otherwise="service")
+            wanted[identity] = slug(_name_of(found.resource_id), _SERVICE_PART, otherwise="service")
         return unique(wanted, {identity: identity for identity in wanted}, self._known.names, NAME_LIMIT)
 
     def _seen(self) -> list[Seen]:
@@ -168,7 +158,7 @@ class _Drafter:
             services=tuple(each for each in services if each.endpoints or each.unsaid),
             groups=tuple(self._groups()),
             idle=tuple(each for each in self._inventory.services if not each.problem and not each.endpoints),
-            managed=tuple(sorted(self._known.managed)),
+            managed=self._managed,
             problems=tuple(self._problems()),
         )
 
@@ -304,7 +294,8 @@ def _why_not(field: str, value: Scalar, said: Mapping[str, Any], part: type[Part
     try:
         part.model_validate({**said, field: value})
     except ValidationError as error:
-        wrong = [each for each in error.errors(include_url=False, include_input=False) if field in each["loc"]]
+        names = {field, part.model_fields[field].alias}
+        wrong = [each for each in error.errors(include_url=False, include_input=False) if names & set(each["loc"])]
         if wrong:
             return str(wrong[0].get("ctx", {}).get("summary") or "is not what the rules of specs allow")
     return ""

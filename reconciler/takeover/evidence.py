@@ -77,7 +77,7 @@ def _marker(markers: Sequence[Marker], index: int, count: int, served: Served | 
 
 @dataclass(frozen=True, slots=True)
 class ReadyMade:
-    """A version to be written into a model. ``workspace`` is the one whose storage its artefact lies in, or seems to."""
+    """A version to be written into a model. ``workspace`` is the one in whose storage its artefact seems to lie."""
 
     key: VersionKey
     location: Location

@@ -15,20 +15,26 @@ from reconciler.spec.commented import BLANK, Collection, CommentedDocument, Item
 from reconciler.spec.documents import ClassicEndpoint, NewWebService
 from reconciler.spec.formatting import formatted
 from reconciler.spec.literals import shown
-from reconciler.spec.writer import WIDTH, written
+from reconciler.spec.writer import WIDTH, quoted, written
 from reconciler.takeover.drafts import Draft, Drafts, GroupDrafts, ServiceDrafts
 from reconciler.takeover.naming import slug, unique
+from reconciler.targets.inventory import FoundService
 
 WORKSPACES = "workspaces.yaml"
 MODELS = "models.yaml"
 
 _FILE_NAME = 60
+_SAMPLE, _ENTRY = "    ", "- "
+"""Begin lines of a comment that are not wrapped: a piece of a spec, an entry of a list."""
+_NOT_MANAGED = "What is left out is not managed."
 _BLOCKS = frozenset({"spec", "storage", "versions", "models"})
 """The fields whose mappings and lists are written on lines of their own; others stand in braces where they fit."""
 
 
 def files_of(drafts: Drafts) -> dict[str, str]:
-    """The text of each file, by its name."""
+    """The text of each file, by its name; none if all that was found has documents."""
+    if not (drafts.workspaces or drafts.models or drafts.services or drafts.groups):
+        return {}
     files = {WORKSPACES: _file(_WORKSPACES_HEAD, drafts.workspaces)} if drafts.workspaces else {}
     models = _models_head(drafts)
     if models or drafts.models:
@@ -56,15 +62,15 @@ def _head(part: ServiceDrafts | GroupDrafts) -> Iterator[str]:
     if isinstance(part, ServiceDrafts):
         service = part.service
         yield (
-            f"The endpoints of the web service {shown(service.name)} (id {service.id}) of workspace {service.workspace}, "
-            "as they were live when `reconcile import` read them. What is left out is not managed."
+            f"The endpoints of the web service {shown(service.name)} (id {service.id}) of workspace "
+            f"{service.workspace}, as they were live when `reconcile import` read them. {_NOT_MANAGED}"
         )
         yield from _unknown_models(part.endpoints, [each.resources for each in service.endpoints])
         yield from _unsaid("endpoints", part.unsaid)
     else:
         yield (
-            f"The New web services of the resource group {shown(part.group)}, as they were live when `reconcile import` "
-            "read them. What is left out is not managed."
+            f"The New web services of the resource group {shown(part.group)}, as they were live when `reconcile "
+            f"import` read them. {_NOT_MANAGED}"
         )
         yield from _unsaid("web services", part.unsaid)
 
@@ -72,12 +78,13 @@ def _head(part: ServiceDrafts | GroupDrafts) -> Iterator[str]:
 def _unknown_models(drafts: Sequence[Draft], offered: Iterable[Sequence[str]]) -> Iterator[str]:
     if all(_serves(draft) for draft in drafts):
         return
-    resource = next((names[0] for names in offered if names), "NAME [trained model]")
     yield (
-        "Which model an endpoint serves is not known where none is named: the service does not show it, and no note of "
-        "ours tells. Of such an endpoint the settings alone are managed. Once a model is named, the next run points the "
-        f'endpoint at it: model: {{resource: {shown(resource)}, name: MODEL, version: "LABEL"}}'
+        "Which model an endpoint serves is not known where none is named: the service does not show it, and no note "
+        "of ours tells. Of such an endpoint the settings alone are managed. Once it names a model, the next run points "
+        "it there:"
     )
+    resource = next((names[0] for names in offered if names), "NAME [trained model]")
+    yield f'{_SAMPLE}model: {{resource: {quoted(resource)}, name: MODEL, version: "LABEL"}}'
 
 
 def _serves(draft: Draft) -> bool:
@@ -94,27 +101,33 @@ def _models_head(drafts: Drafts) -> list[str]:
     lines = []
     if drafts.models:
         lines.append(
-            "Models whose versions were found live: ready-made, since what they were trained from is not known. A version "
-            "in another storage account than its workspace's needs a sasToken before anything else can be pointed at it."
+            "Models whose versions were found live: ready-made, since what they were trained from is not known. One "
+            "in another storage account than its workspace's needs a sasToken before anything else is pointed at it."
         )
     training = [service for service in drafts.idle if service.training]
     if training:
-        names = "; ".join(f"{shown(each.name)} of {each.workspace} (id {each.id})" for each in training)
         lines.append(
-            f"Training services, to which nothing here refers: {names}. To have versions trained by one, write into a "
-            "model: training: {classic: {webService: NAME}, inputs: …, outputs: …}"
+            "Training services, to which nothing here refers. To have versions trained by one, write into a model:"
         )
+        lines.append(f"{_SAMPLE}training: {{classic: {{webService: NAME}}, inputs: {{…}}, outputs: {{…}}}}")
+        lines += _listed(training)
     others = [service for service in drafts.idle if not service.training]
     if others:
-        names = "; ".join(f"{shown(each.name)} of {each.workspace} (id {each.id})" for each in others)
-        lines.append(f"Services with no endpoint but default, which can't be patched: {names}")
+        lines.append("Services with no endpoint but default, which can't be patched:")
+        lines += _listed(others)
     return lines
+
+
+def _listed(services: Sequence[FoundService]) -> Iterator[str]:
+    for service in services:
+        yield f"{_ENTRY}{shown(service.name)} of workspace {service.workspace}, id {service.id}"
 
 
 def _file(head: Iterable[str], drafts: Sequence[Draft]) -> str:
     lines: list[str] = []
     for paragraph in head:
-        lines += [*([f"#"] if lines else []), *_comment(paragraph)]
+        apart = lines and not paragraph.startswith((_SAMPLE, _ENTRY))
+        lines += [*(["#"] if apart else []), *_comment(paragraph)]
     documents = [CommentedDocument(_tree(_content(draft)), _comments(draft.comments)) for draft in drafts]
     if documents:
         documents[0].head[:0] = [*lines, BLANK]
@@ -126,7 +139,10 @@ def _comments(paragraphs: Iterable[str]) -> list[str]:
 
 
 def _comment(paragraph: str) -> list[str]:
-    wrapped = textwrap.wrap(plain(paragraph), WIDTH - 2, break_long_words=False, break_on_hyphens=False)
+    text = plain(paragraph)
+    if paragraph.startswith((_SAMPLE, _ENTRY)):
+        return [f"# {text}"]
+    wrapped = textwrap.wrap(text, WIDTH - 2, break_long_words=False, break_on_hyphens=False)
     return [f"# {line}" for line in wrapped]
 
 

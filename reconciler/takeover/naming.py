@@ -13,11 +13,12 @@ _K = TypeVar("_K", bound=Hashable)
 
 _KIND = re.compile(r"\s*\[[^\[\]]*\]\s*\Z")
 """What Studio adds to names: ``[predictive exp.]``, ``[trained model]``."""
+_HUMP = re.compile(r"(?<=[a-z])(?=[A-Z][a-z])")
 _DIGEST = 6
 
 
 def slug(text: str, limit: int, *, otherwise: str) -> str:
-    """A name as documents have it: ``Breast Cancer [predictive exp.]`` is ``breast-cancer``.
+    """A name as documents have it: ``Breast Cancer [predictive exp.]`` and ``BreastCancer`` are ``breast-cancer``.
 
     Args:
         text: Any name.
@@ -25,7 +26,7 @@ def slug(text: str, limit: int, *, otherwise: str) -> str:
         otherwise: What to call it when nothing of ``text`` can be kept.
     """
     plain = unicodedata.normalize("NFKD", _KIND.sub("", text)).encode("ascii", "ignore").decode()
-    words = re.sub(r"[^a-z0-9]+", "-", plain.lower()).strip("-")
+    words = re.sub(r"[^a-z0-9]+", "-", _HUMP.sub("-", plain).lower()).strip("-")
     return words[:limit].strip("-") or otherwise
 
 

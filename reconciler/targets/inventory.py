@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from reconciler.azure.classic import ClassicManagement, Endpoint, WebService
-from reconciler.azure.definitions import trained_models
+from reconciler.azure.definitions import studio_of, trained_models
 from reconciler.azure.errors import DefinitionError, ServiceError
 from reconciler.plan.states import LiveTarget
 from reconciler.targets import classic_state
@@ -138,8 +138,7 @@ async def _service(connections: Connections, workspace: str, listed: WebService,
     studio_id = connections.fleet.workspaces[workspace].spec.id.lower()
     added = sorted((each for each in endpoints if each.name != DEFAULT_ENDPOINT), key=lambda each: each.name)
     found = [
-        classic_state.live_endpoint(f"{studio_id}/{listed.id}/{endpoint.name}", endpoint, service)
-        for endpoint in added
+        classic_state.live_endpoint(f"{studio_id}/{listed.id}/{endpoint.name}", endpoint, service) for endpoint in added
     ]
     return FoundService(
         workspace,
@@ -192,7 +191,7 @@ async def _web_service(connections: Connections, resource_id: str) -> FoundWebSe
         return FoundWebService(resource_id, problem=str(error))
     problem = ""
     try:
-        resources = tuple(sorted(asset.name for asset in trained_models(definition)))
+        resources = tuple(sorted(trained_models(definition)))
     except DefinitionError as error:
         resources, problem = (), str(error)
     live = live_definition(resource_id.lower(), resources, definition)
