@@ -59,6 +59,7 @@ HOST = "127.0.0.1"
 # Put Blob in one piece; larger blobs come in blocks (storage's own limit is checked there).
 _LARGEST_BODY = 300 << 20
 _SECONDS_TO_FINISH = 2.0
+_OTHER_PORTS = 20
 
 
 class PortTaken(RuntimeError):
@@ -374,19 +375,25 @@ def _last_port(documents: Documents, name: str) -> int:
 
 def _listen(port: int, *, must: bool) -> socket.socket:
     """A listening socket; a port that is only wished for gives way to any free one."""
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    # Without it, a restart would have to wait for the connections of the last process to time out.
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
+    for _ in range(_OTHER_PORTS):
         try:
-            listener.bind((HOST, port))
+            return _listening_at(port)
         except OSError as error:
             if error.errno not in {errno.EADDRINUSE, errno.EACCES}:
                 raise
             if must:
                 raise PortTaken(f"cannot listen on port {port} of {HOST}: {error.strerror}") from error
-            listener.bind((HOST, 0))
-        # Listening already: SO_REUSEADDR alone would let a second process bind the same port.
+            port = 0
+    raise PortTaken(f"no port of {HOST} is free")
+
+
+def _listening_at(port: int) -> socket.socket:
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    # Without it, a restart would have to wait for the connections of the last process to time out. With it two may be
+    # given the same free port before either listens, and then one of them can't.
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((HOST, port))
         listener.listen(128)
     except BaseException:
         listener.close()

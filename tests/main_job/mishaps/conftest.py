@@ -143,7 +143,8 @@ class Rig(Desk):
         with self.open_store() as store:
             targets = store.targets()
             assert {"converged"} == {target.last_outcome for target in targets}
-            assert {self.version} == {f"{target.model}@{target.label}" for target in targets}
+            served = {f"{model.model}@{model.label}" for target in targets for model in target.models}
+            assert {self.version} == served
             assert {"usable"} == {version.state for version in store.versions()}
             assert () == store.operations(open_only=True)
             # One that was killed right after its last write leaves its lease behind, which is taken over when wanted.
