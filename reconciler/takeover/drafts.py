@@ -84,7 +84,7 @@ class Drafts:
     services: tuple[ServiceDrafts, ...]
     groups: tuple[GroupDrafts, ...]
     idle: tuple[FoundService, ...] = ()
-    """Training services, and services that have nothing but the default endpoint."""
+    """Training services that no document refers to, and services that have nothing but the default endpoint."""
     managed: int = 0
     """How many targets have documents already."""
     problems: tuple[str, ...] = ()
@@ -157,10 +157,15 @@ class _Drafter:
             models=tuple(_models(self._versions.ready)),
             services=tuple(each for each in services if each.endpoints or each.unsaid),
             groups=tuple(self._groups()),
-            idle=tuple(each for each in self._inventory.services if not each.problem and not each.endpoints),
+            idle=tuple(filter(self._is_idle, self._inventory.services)),
             managed=self._managed,
             problems=tuple(self._problems()),
         )
+
+    def _is_idle(self, service: FoundService) -> bool:
+        names = (service.id, service.name) if service.unique else (service.id,)
+        referred = any((service.workspace, name) in self._known.training for name in names)
+        return not (service.problem or service.endpoints or referred)
 
     def _problems(self) -> Iterator[str]:
         for service in self._inventory.services:
@@ -227,7 +232,7 @@ class _Drafter:
             yield GroupDrafts(
                 group,
                 tuple(each for _, each in drafts if each is not None),
-                tuple(found.resource_id for found, each in drafts if each is None),
+                tuple(shown(found.resource_id) for found, each in drafts if each is None),
             )
 
     def _web_service(self, found: FoundWebService, live: LiveTarget) -> Draft | None:

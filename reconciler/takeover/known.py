@@ -22,6 +22,7 @@ class Known:
         models: Models that have documents.
         names: The names of targets that have documents.
         managed: The identities of these targets.
+        training: Training services that models with documents are trained by: workspace, and name or id.
         ledger: What the store remembers.
     """
 
@@ -30,6 +31,7 @@ class Known:
     models: Mapping[str, Model] = field(default_factory=dict)
     names: Collection[str] = ()
     managed: Collection[str] = ()
+    training: Collection[tuple[str, str]] = ()
     ledger: Ledger = field(default_factory=Ledger)
 
 
@@ -44,6 +46,7 @@ def known_of(inventory: Inventory, meant: Meant, ledger: Ledger) -> Known:
         models=fleet.models,
         names=frozenset(target.name for target in fleet.targets),
         managed=frozenset(_managed(inventory, fleet)),
+        training=frozenset(_training(fleet)),
         ledger=ledger,
     )
 
@@ -60,3 +63,9 @@ def _managed(inventory: Inventory, fleet: Fleet) -> Iterator[str]:
             if any((service.workspace, name, endpoint.name) in documented for name in names):
                 yield endpoint.live.identity
     yield from (document.spec.resource_id.lower() for document in fleet.new_web_services.values())
+
+
+def _training(fleet: Fleet) -> Iterator[tuple[str, str]]:
+    for model in fleet.models.values():
+        if model.spec.training is not None and model.spec.training.classic is not None:
+            yield model.spec.workspace, model.spec.training.classic.web_service

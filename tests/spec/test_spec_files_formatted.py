@@ -90,6 +90,15 @@ def test_a_file_that_cannot_be_written_is_said(tree, capsys):
     assert MESSY == (tree / "messy.yaml").read_text()
 
 
+def test_what_can_not_be_said_in_canonical_form_is_left_as_it_is(tree, capsys):
+    """YAML has no form for so long a key on the line of its value."""
+    text = VALID.replace("{name: contoso}", f"\n  name: contoso\n  labels:\n    ? {'k' * 2000}\n    : v")
+    (tree / "long.yaml").write_text(text)
+    assert fmt([], check=False, diff=False) is ExitCode.ERROR
+    assert "specs/long.yaml: its canonical form would not say the same" in capsys.readouterr().err
+    assert text == (tree / "long.yaml").read_text()
+
+
 def test_a_byte_order_mark_goes(tree):
     (tree / "bom.yaml").write_bytes(b"\xef\xbb\xbf" + VALID.encode())
     assert fmt([], check=False, diff=False) is ExitCode.OK

@@ -19,7 +19,7 @@ kind: ClassicEndpoint
 metadata: {name: clinic-a}
 spec:
 """
-quick = settings(derandomize=True, deadline=None, max_examples=150)
+quick = settings(derandomize=True, deadline=None, max_examples=100)
 
 
 def yaml_form(text):

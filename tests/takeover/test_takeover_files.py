@@ -118,6 +118,12 @@ def test_training_services_are_told_and_no_model_is_made_of_them(a, written):
     assert {} == dict(fleet.models)
 
 
+def test_a_training_service_that_a_document_refers_to_is_not_told_again(a):
+    inventory = a.inventory(a.service(name="Diabetes [training exp.]", id="t1", training=True))
+    assert 1 == len(draft(inventory, a.known()).idle)
+    assert () == draft(inventory, a.known(training={("contoso", "Diabetes [training exp.]")})).idle
+
+
 def test_a_new_web_service_is_written_with_its_model_and_settings(a, written):
     found = a.web_service(bound={a.model: a.place()}, maxConcurrentCalls=20, diagnostics="Error")
     files, fleet = written(a.inventory(web_services=[found]))
