@@ -91,7 +91,10 @@ class _Line:
 
 
 class CommentedReader:
-    """Reads a text that is known to be valid: `reconciler.spec.loader` has found no mistake in it."""
+    """Reads a text that is known to be valid: `reconciler.spec.loader` has found no mistake in it.
+
+    A line end of it is one character.
+    """
 
     def __init__(self, text: str) -> None:
         self._text = text
@@ -154,7 +157,7 @@ class CommentedReader:
                 self._found(text, mark, len(mark), whole=whole)
             elif number > 0 and not mark.strip() and begin + len(line) < index:
                 self._blank()
-            begin += len(line) + (2 if self._text[begin + len(line) : begin + len(line) + 2] == "\r\n" else 1)
+            begin += len(line) + 1
 
     def _blank(self) -> None:
         if not self._waiting or self._waiting[-1].text != BLANK:
