@@ -29,11 +29,11 @@ from reconciler.spec.documents import (
     ReadyLocation,
     ReadyVersion,
 )
-from reconciler.spec.literals import looks_secret, shown
+from reconciler.spec.literals import looks_secret
 from reconciler.spec.rules import NAME_LIMIT
 from reconciler.takeover.evidence import ReadyMade, Seen, make_out, seen_resources
 from reconciler.takeover.known import Known
-from reconciler.takeover.naming import slug, unique
+from reconciler.takeover.naming import in_full, slug, unique
 from reconciler.targets.inventory import FoundEndpoint, FoundService, FoundWebService, Inventory
 
 _P = TypeVar("_P", bound=Part)
@@ -85,6 +85,8 @@ class Drafts:
     groups: tuple[GroupDrafts, ...]
     idle: tuple[FoundService, ...] = ()
     """Training services that no document refers to, and services that have nothing but the default endpoint."""
+    training: tuple[str, ...] = ()
+    """The resource ids of New training services that no document refers to."""
     managed: int = 0
     """How many targets have documents already."""
     problems: tuple[str, ...] = ()
@@ -115,10 +117,8 @@ class _Drafter:
         self._web_services = {
             found.resource_id.lower(): found
             for found in inventory.web_services
-            if found.resource_id.lower() not in known.managed
+            if found.resource_id.lower() not in known.managed and not found.training
         }
-        found = sum(len(service.endpoints) for service in inventory.services) + len(inventory.web_services)
-        self._managed = found - len(self._endpoints) - len(self._web_services)
         self._names = self._named()
         self._versions = make_out(self._seen(), known.ledger, known.models)
 
@@ -158,9 +158,19 @@ class _Drafter:
             services=tuple(each for each in services if each.endpoints or each.unsaid),
             groups=tuple(self._groups()),
             idle=tuple(filter(self._is_idle, self._inventory.services)),
-            managed=self._managed,
+            training=tuple(
+                found.resource_id
+                for found in self._inventory.web_services
+                if found.training and found.resource_id.lower() not in self._known.managed
+            ),
+            managed=sum(identity in self._known.managed for identity in self._identities()),
             problems=tuple(self._problems()),
         )
+
+    def _identities(self) -> Iterator[str]:
+        """Those of all targets that were found."""
+        yield from (endpoint.live.identity for service in self._inventory.services for endpoint in service.endpoints)
+        yield from (found.resource_id.lower() for found in self._inventory.web_services)
 
     def _is_idle(self, service: FoundService) -> bool:
         names = (service.id, service.name) if service.unique else (service.id,)
@@ -170,7 +180,7 @@ class _Drafter:
     def _problems(self) -> Iterator[str]:
         for service in self._inventory.services:
             if service.problem:
-                yield f"web service {shown(service.name)} of workspace {service.workspace}: {service.problem}"
+                yield f"web service {in_full(service.name)} of workspace {service.workspace}: {service.problem}"
         for found in self._web_services.values():
             if found.live is None:
                 yield f"{found.resource_id}: {found.problem}"
@@ -184,7 +194,7 @@ class _Drafter:
             if endpoint.live.identity not in self._endpoints:
                 continue
             document = self._endpoint(service, endpoint)
-            endpoints.append(document) if document is not None else unsaid.append(shown(endpoint.name))
+            endpoints.append(document) if document is not None else unsaid.append(in_full(endpoint.name))
         return ServiceDrafts(service, tuple(endpoints), tuple(unsaid))
 
     def _endpoint(self, service: FoundService, endpoint: FoundEndpoint) -> Draft | None:
@@ -232,7 +242,7 @@ class _Drafter:
             yield GroupDrafts(
                 group,
                 tuple(each for _, each in drafts if each is not None),
-                tuple(shown(found.resource_id) for found, each in drafts if each is None),
+                tuple(in_full(found.resource_id) for found, each in drafts if each is None),
             )
 
     def _web_service(self, found: FoundWebService, live: LiveTarget) -> Draft | None:
@@ -241,8 +251,6 @@ class _Drafter:
         said, comments = _said({name: live.settings.get(alias) for alias, name in wire.items()}, NewSettings)
         if found.problem:
             comments.append(f"No model is managed: {found.problem}.")
-        elif not found.resources:
-            comments.append("It has no trained model that could be managed.")
         spec = _made(
             NewWebServiceSpec,
             resource_id=found.resource_id,

@@ -14,10 +14,9 @@ from reconciler.plan.wording import plain
 from reconciler.spec.commented import BLANK, Collection, CommentedDocument, Item, Scalar, Value
 from reconciler.spec.documents import ClassicEndpoint, NewWebService
 from reconciler.spec.formatting import formatted
-from reconciler.spec.literals import shown
 from reconciler.spec.writer import WIDTH, quoted, written
 from reconciler.takeover.drafts import Draft, Drafts, GroupDrafts, ServiceDrafts
-from reconciler.takeover.naming import slug, unique
+from reconciler.takeover.naming import in_full, slug, unique
 from reconciler.targets.inventory import FoundService
 
 WORKSPACES = "workspaces.yaml"
@@ -62,14 +61,14 @@ def _head(part: ServiceDrafts | GroupDrafts) -> Iterator[str]:
     if isinstance(part, ServiceDrafts):
         service = part.service
         yield (
-            f"The endpoints of the web service {shown(service.name)} (id {service.id}) of workspace "
+            f"The endpoints of the web service {in_full(service.name)} (id {service.id}) of workspace "
             f"{service.workspace}, as they were live when `reconcile import` read them. {_NOT_MANAGED}"
         )
         yield from _unknown_models(part.endpoints, [each.resources for each in service.endpoints])
         yield from _unsaid("endpoints", part.unsaid)
     else:
         yield (
-            f"The New web services of the resource group {shown(part.group)}, as they were live when `reconcile "
+            f"The New web services of the resource group {in_full(part.group)}, as they were live when `reconcile "
             f"import` read them. {_NOT_MANAGED}"
         )
         yield from _unsaid("web services", part.unsaid)
@@ -105,12 +104,15 @@ def _models_head(drafts: Drafts) -> list[str]:
             "in another storage account than its workspace's needs a sasToken before anything else is pointed at it."
         )
     training = [service for service in drafts.idle if service.training]
-    if training:
+    if training or drafts.training:
         lines.append(
             "Training services, to which nothing here refers. To have versions trained by one, write into a model:"
         )
-        lines.append(f"{_SAMPLE}training: {{classic: {{webService: NAME}}, inputs: {{…}}, outputs: {{…}}}}")
+        lines.append(
+            f"{_SAMPLE}training: {{classic: {{webService: NAME}}, inputs: …, outputs: …}}  # or new: {{resourceId: ID}}"
+        )
         lines += _listed(training)
+        lines += [f"{_ENTRY}{in_full(resource_id)}" for resource_id in drafts.training]
     others = [service for service in drafts.idle if not service.training]
     if others:
         lines.append("Services with no endpoint but default, which can't be patched:")
@@ -120,7 +122,7 @@ def _models_head(drafts: Drafts) -> list[str]:
 
 def _listed(services: Sequence[FoundService]) -> Iterator[str]:
     for service in services:
-        yield f"{_ENTRY}{shown(service.name)} of workspace {service.workspace}, id {service.id}"
+        yield f"{_ENTRY}{in_full(service.name)} of workspace {service.workspace}, id {service.id}"
 
 
 def _file(head: Iterable[str], drafts: Sequence[Draft]) -> str:

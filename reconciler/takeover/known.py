@@ -21,7 +21,7 @@ class Known:
         written: Which of them have no document yet.
         models: Models that have documents.
         names: The names of targets that have documents.
-        managed: The identities of these targets.
+        managed: The identities of these targets, and of the New web services that models are trained by.
         training: Training services that models with documents are trained by: workspace, and name or id.
         ledger: What the store remembers.
     """
@@ -52,7 +52,10 @@ def known_of(inventory: Inventory, meant: Meant, ledger: Ledger) -> Known:
 
 
 def _managed(inventory: Inventory, fleet: Fleet) -> Iterator[str]:
-    """The identities of the live targets that have documents, which may call a web service by its name or its id."""
+    """The identities of what has documents, or is what documents train by.
+
+    A document may call a Classic web service by its name or its id.
+    """
     documented = {
         (document.spec.workspace, document.spec.web_service, document.spec.endpoint)
         for document in fleet.classic_endpoints.values()
@@ -63,6 +66,10 @@ def _managed(inventory: Inventory, fleet: Fleet) -> Iterator[str]:
             if any((service.workspace, name, endpoint.name) in documented for name in names):
                 yield endpoint.live.identity
     yield from (document.spec.resource_id.lower() for document in fleet.new_web_services.values())
+    # A training service is no target (classic-protocol 5.1).
+    for model in fleet.models.values():
+        if model.spec.training is not None and model.spec.training.new is not None:
+            yield model.spec.training.new.resource_id.lower()
 
 
 def _training(fleet: Fleet) -> Iterator[tuple[str, str]]:

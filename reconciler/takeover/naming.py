@@ -9,6 +9,8 @@ from collections import Counter
 from collections.abc import Collection, Hashable, Mapping
 from typing import TypeVar
 
+from reconciler.spec.literals import NOT_SHOWN, looks_secret
+
 _K = TypeVar("_K", bound=Hashable)
 
 _KIND = re.compile(r"\s*\[[^\[\]]*\]\s*\Z")
@@ -28,6 +30,11 @@ def slug(text: str, limit: int, *, otherwise: str) -> str:
     plain = unicodedata.normalize("NFKD", _KIND.sub("", text)).encode("ascii", "ignore").decode()
     words = re.sub(r"[^a-z0-9]+", "-", _HUMP.sub("-", plain).lower()).strip("-")
     return words[:limit].strip("-") or otherwise
+
+
+def in_full(text: str) -> str:
+    """A name as a comment quotes it, withheld when it looks secret."""
+    return NOT_SHOWN if looks_secret(text) else repr(text)
 
 
 def digest(text: str, length: int = _DIGEST) -> str:

@@ -74,6 +74,11 @@ class FoundWebService:
     resources: tuple[str, ...] = ()
     problem: str = ""
 
+    @property
+    def training(self) -> bool:
+        """Whether it shows what it is made of, and no trained model is among that."""
+        return not (self.resources or self.problem)
+
 
 @dataclass(frozen=True, slots=True)
 class Inventory:

@@ -187,9 +187,9 @@ def test_a_fleet_of_1000_is_imported_by_one_list_a_service_and_its_plan_is_empty
     assert len([path for path in paths if "/endpoints/" in path]) == (
         0 if SETTINGS.show_resources_in_list else SERVICES + 5
     )
-    assert SERVICES + 1 == len([path for path in paths if "/webServices/" in path])
+    assert SERVICES + 2 == len([path for path in paths if "/webServices/" in path])
 
-    targets = SERVICES * ENDPOINTS + 2 + SERVICES + 1
+    targets = SERVICES * ENDPOINTS + 2 + SERVICES + 1  # The New training service is none.
     done = large.run(*WHOLE, "--force")
     assert f"verified: the plan over them is empty, {targets:,} targets in sync" in done.stdout
     kinds = [name.partition(" ")[0] for name in documents(large)]

@@ -113,9 +113,11 @@ def test_an_endpoint_that_the_rules_do_not_allow_is_told_by_its_name(a, written)
 
 def test_training_services_are_told_and_no_model_is_made_of_them(a, written):
     training = a.service(name="Diabetes [training exp.]", id="t1", training=True)
-    files, fleet = written(a.inventory(a.service(a.endpoint()), training))
+    new = a.web_service("DiabetesTraining", resources=())
+    files, fleet = written(a.inventory(a.service(a.endpoint()), training, web_services=[new]))
     assert "# - 'Diabetes [training exp.]' of workspace contoso, id t1" in files["models.yaml"]
-    assert {} == dict(fleet.models)
+    assert "webServices/DiabetesTraining" in files["models.yaml"]
+    assert {} == dict(fleet.models) == dict(fleet.new_web_services)
 
 
 def test_a_training_service_that_a_document_refers_to_is_not_told_again(a):
