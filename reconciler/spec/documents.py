@@ -185,6 +185,7 @@ class Serving(Part):
     models: Annotated[tuple[ModelUse, ...], shape(minItems=1)] = Field(
         default=(), description="Instead of model, where the service has several trained models."
     )
+    probe: Probe | None = None
 
     @field_validator("models")
     @classmethod
@@ -233,7 +234,6 @@ class ClassicEndpointSpec(Serving):
         default=False,
         description="Refresh it when the default endpoint was republished since; its trained models are kept.",
     )
-    probe: Probe | None = None
 
     @field_validator("max_concurrent_calls")
     @classmethod
@@ -268,7 +268,6 @@ class NewWebServiceSpec(Serving):
 
     resource_id: ResourceId = Field(description=rules.RESOURCE_ID_SHAPE)
     settings: NewSettings = Field(default_factory=NewSettings)
-    probe: Probe | None = None
 
 
 class NewWebService(Document):

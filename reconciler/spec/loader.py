@@ -105,7 +105,7 @@ def read_tree(paths: Sequence[Path]) -> Tree:
     files = 0
     for file in spec_files(paths, tree.diagnostics):
         files += 1
-        documents += _read_file(file, tree)
+        documents += read_file(file, tree)
     if not paths:
         tree.diagnostics.append(Diagnostic("no spec files were named", Position(Path())))
     elif files and not documents and not tree.diagnostics:
@@ -114,7 +114,7 @@ def read_tree(paths: Sequence[Path]) -> Tree:
     return tree
 
 
-def _read_file(file: Path, tree: Tree) -> int:
+def read_file(file: Path, tree: Tree) -> int:
     """Read one file into the tree; gives the number of documents that are not empty."""
     source = read(file, tree.diagnostics)
     if source.text is None:

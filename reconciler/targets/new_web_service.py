@@ -101,7 +101,7 @@ class NewWebServices(Driver):
         except (ServiceError, MissingSecret) as error:
             problem = Problem("service-unreadable", f"{spec.resource_id}: {error}")
             return LiveTarget(identity, exists=False, problem=problem, fingerprint=_digest(problem.code))
-        return _live(identity, [use.resource for use in spec.uses], definition)
+        return live_definition(identity, [use.resource for use in spec.uses], definition)
 
     async def _get(self, identity: str) -> Definition:
         definition = await self._connections.definitions.get(self._specs[identity].spec.resource_id)
@@ -200,7 +200,7 @@ class NewWebServices(Driver):
         notify("reading the definition again")
         try:
             definition = await self._get(target.identity)
-            live = _live(target.identity, list(artefacts), definition)
+            live = live_definition(target.identity, list(artefacts), definition)
         except ServiceError as error:
             raise TargetError(str(error)) from error
         if live.problem is not None:
@@ -237,7 +237,8 @@ def _desired(identity: str, document: NewWebService) -> DesiredTarget:
     )
 
 
-def _live(identity: str, resources: Sequence[str], definition: Definition) -> LiveTarget:
+def live_definition(identity: str, resources: Sequence[str], definition: Definition) -> LiveTarget:
+    """A web service with these trained models, as its definition shows it."""
     properties = _member(definition, "properties") or {}
     settings: dict[str, Scalar] = {
         "maxConcurrentCalls": _member(_member(properties, "realtimeConfiguration") or {}, "maxConcurrentCalls"),
