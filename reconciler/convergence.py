@@ -126,6 +126,7 @@ class Pass:
             ledger=observed.ledger,
             now=self._clock(),
             forced=self._options.forced,
+            groups=frozenset(self._fleet.sets),
         )
 
     async def _observe(self) -> _Observed:
@@ -149,6 +150,10 @@ class Pass:
         live: dict[str, LiveTarget] = {}
         for part in found:
             live.update(part)
+        for driver in self._drivers.values():
+            for orphan, shown in driver.orphans(ledger.names):
+                targets = (*targets, orphan)
+                live[orphan.identity] = shown
         self._observed = _Observed(targets, versions, live, ledger)
         return self._observed
 

@@ -99,6 +99,15 @@ class Driver(ABC):
         one target or one service answers.
         """
 
+    def orphans(self, names: Mapping[str, str]) -> tuple[tuple[DesiredTarget, LiveTarget], ...]:
+        """What a set made and no document names any more, as far as `observe` has listed it. Pure.
+
+        ``names`` is what the store called each target, by identity. Must be empty for a selection of the fleet, which
+        does not say what all the documents name. A kind that sets don't make has none.
+        """
+        del names
+        return ()
+
     @abstractmethod
     async def answers(self, target: DesiredTarget) -> str | None:
         """The target's answers to its probe, as text that compares; None when it can't be scored. Never raises."""
