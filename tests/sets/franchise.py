@@ -8,11 +8,13 @@ import json
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from azure.storage.blob.aio import BlobServiceClient
 
+from reconciler.store import Store
 from tests.main_job.conftest import Desk, Studio, running
 from tests.sets import rental_data
 
@@ -32,20 +34,21 @@ def open_studio(home: Path, locations: int) -> Iterator[Studio]:
     shutil.copytree(TREE, home, dirs_exist_ok=True)
     rental_data.write(home / "data", locations)
     with running(home / "state", "--studio", str(home / "studio.yaml")) as studio:
-        asyncio.run(_upload(studio.secrets()["CONTOSO_STORAGE"], sorted((home / "data").glob("BikeRental[0-9]*.csv"))))
+        data = {file.name: file.read_bytes() for file in sorted((home / "data").glob("BikeRental[0-9]*.csv"))}
+        asyncio.run(_upload(studio.secrets()["CONTOSO_STORAGE"], data))
         yield studio
 
 
-async def _upload(account: str, files: list[Path]) -> None:
+async def _upload(account: str, data: dict[str, bytes]) -> None:
     async with BlobServiceClient.from_connection_string(account) as blobs:
         container = blobs.get_container_client("rentals")
         places = asyncio.Semaphore(16)
 
-        async def one(file: Path) -> None:
+        async def one(name: str, content: bytes) -> None:
             async with places:
-                await container.upload_blob(file.name, file.read_bytes())
+                await container.upload_blob(name, content)
 
-        await asyncio.gather(*map(one, files))
+        await asyncio.gather(*(one(name, content) for name, content in data.items()))
 
 
 @dataclass
@@ -104,6 +107,10 @@ class Franchise(Desk):
         (output,) = answer["Results"].values()
         names, (values,) = output["value"]["ColumnNames"], output["value"]["Values"]
         return float(dict(zip(names, values, strict=True))["Scored Labels"])
+
+    def open_store(self) -> Store:
+        """The store as it is now, to read."""
+        return Store.open(self.store, clock=lambda: datetime.now(UTC), read_only=True)
 
     def _service(self) -> str:
         services = "/workspaces/3ad1c2b4e5f60718293a4b5c6d7e8f90/webservices"

@@ -4,8 +4,6 @@ from dataclasses import dataclass
 
 import pytest
 
-from reconciler.spec.diagnostics import Position
-
 
 @dataclass(frozen=True)
 class Case:

@@ -102,7 +102,8 @@ def test_another_column_may_name_the_items(load, files):
 
 def test_an_override_changes_one_item_and_null_takes_a_field_out(load, files):
     more = (
-        '  overrides:\n    "02":\n      endpoint: {throttleLevel: High, description: null, model: {version: "2026-10"}}\n'
+        '  overrides:\n    "02":\n'
+        '      endpoint: {throttleLevel: High, description: null, model: {version: "2026-10"}}\n'
         '      model: {training: {parameters: {URI: "https://other.example/{location}.csv"}}}\n'
     )
     fleet = load({**files, "bikes.yaml": SET + more})
