@@ -1,12 +1,13 @@
 """Finds the Classic endpoints that a set made and has no item for any more. Pure.
 
 Nothing on the service says which set an endpoint is of, and what is found here may be deleted, so it takes more than
-one sign. An endpoint of the set's web service, not ``default``, that no document names, is the set's orphan if
+one sign. An endpoint of the set's web service, not ``default``, that no document names and that the store, if it knows
+it, called ``<set>-…``, is the set's orphan if
 
 * our marker on it names a Model that the set makes now (its endpoint was renamed), or
-* its name is one that the set's template can give, and the store called it ``<set>-…``, or
-* its name is one that the template can give, the store does not call it otherwise, and our marker names
-  ``<set>-…``, no other document being a Model of that name, or the Model that all of the set's endpoints share.
+* its name is one that the set's template can give, and the store knows it, or
+* its name is one that the template can give, and our marker names ``<set>-…``, no document being a Model of that
+  name, or the Model that all of the set's endpoints share.
 
 Of two sets whose names begin alike the longer one has it. What a set left behind that is no more in the specs, or that
 lies in a web service which it does not name any more, is nobody's orphan: no document speaks for it.
@@ -70,14 +71,16 @@ def find(
 
 def _belongs(one: ExpandedSet, fleet: Fleet, endpoint: Endpoint, recorded: str) -> bool:
     models = {marker.version.model for marker in split_description(endpoint.description)[1]}
+    if recorded and not _named_by(one, fleet, recorded):
+        return False
     if models & one.models:
         return True
     if not one.endpoint_names.fullmatch(endpoint.name):
         return False
-    if recorded:
-        return _named_by(one, fleet, recorded)
-    return bool(models & one.shared) or any(
-        _named_by(one, fleet, model) for model in models if model not in fleet.models
+    return (
+        bool(recorded)
+        or bool(models & one.shared)
+        or any(_named_by(one, fleet, model) for model in models if model not in fleet.models)
     )
 
 
