@@ -58,9 +58,9 @@ def expand_sets(tree: Tree) -> Mapping[str, ExpandedSet]:
     """Add what the sets of a tree make to it, and give the sets by name. Mistakes are added to the tree's."""
     expanded: dict[str, ExpandedSet] = {}
     for found in [each for each in tree.found if each.root is not None]:
-        if isinstance(found.document, EndpointSet) and found.root is not None:
-            one = _Expansion(found.document, found.root, found.file, tree)
-            expanded.setdefault(found.document.name, one.expand())
+        document = found.document
+        if isinstance(document, EndpointSet) and found.root is not None and document.name not in expanded:
+            expanded[document.name] = _Expansion(document, found.root, found.file, tree).expand()
     return expanded
 
 
@@ -113,6 +113,9 @@ class _Expansion:
                 for item in table.items:
                     self._make(part, item, own_model=own_model)
             self._tell_how_many()
+        else:
+            # What others say of them is not called dangling.
+            self.tree.lost_names.update(f"{self.document.name}-{item.key}" for item in table.items)
         return ExpandedSet(
             name=self.document.name,
             prune=self.document.spec.prune,
@@ -192,6 +195,7 @@ class _Expansion:
         try:
             spec = template.filled(item)
         except Unfit as error:
+            self.tree.lost_names.add(name)
             self._wrong(part.field, [Diagnostic(str(error), item.position, f"spec.{part.field}")])
             return
         if own_model and kind == "ClassicEndpoint":
@@ -206,6 +210,7 @@ class _Expansion:
         try:
             made = part.kind.model_validate(value, by_alias=True, by_name=False)
         except ValidationError as error:
+            self.tree.lost_names.add(name)
             self._explain(part, template, item, error)
             return
         self.names[kind].add(name)
