@@ -102,10 +102,11 @@ def fold(plan: Plan, unfolded: Collection[str]) -> tuple[Plan, tuple[FoldedSet, 
     }
     elsewhere = {name for targets in rest.values() for name in _wanted(targets)}
     kept = tuple(version for version in plan.versions if version.name in elsewhere)
+    trained = {version.name: version for version in plan.versions if version.steps}
     folded: list[FoldedSet] = []
     for name, targets in sorted(members.items()):
         wanted = set(_wanted(targets)) - elsewhere
-        training = tuple(version for version in plan.versions if version.name in wanted and version.steps)
+        training = tuple(trained[wish] for wish in sorted(wanted) if wish in trained)
         folded.append(FoldedSet(name, tuple(targets), training))
     return plan.model_copy(update={**rest, "versions": kept}), tuple(folded)
 
