@@ -17,6 +17,7 @@ from urllib.parse import quote, urlsplit
 
 from pydantic import SecretStr
 
+from reconciler.azure.clocks import ahead_by
 from reconciler.azure.clouds import is_loopback
 from reconciler.azure.errors import (
     Conflict,
@@ -30,6 +31,7 @@ from reconciler.azure.renewal import ANOTHER_ONE, Renewable, refused
 from reconciler.azure.uploads import BLOCK, Content, Progress, send
 
 if TYPE_CHECKING:
+    from azure.core.pipeline import PipelineResponse
     from azure.storage.blob.aio import BlobClient, BlobServiceClient
 
 # A signature is valid from a little before now, because clocks differ.
@@ -108,9 +110,19 @@ class Blobs:
         self._retry_pause = retry_pause
         self._connection_string = connection_string
         self._source = source
+        self.ahead: timedelta | None = None
+        """By how much the account's clock was ahead of ours at the last `look`, if it told."""
         self._service = _service(connection_string, retry_pause)
         self._base = f"{self._service.url.split('?')[0].rstrip('/')}/"
         self._replaced: list[BlobServiceClient] = []
+        place = urlsplit(self._base)
+        # The service is handed the string as it is, whatever our own library makes of it.
+        in_clear = "http" in {place.scheme, parts.get("defaultendpointsprotocol", "").lower()}
+        if in_clear and not is_loopback(place.hostname or ""):
+            raise ConnectionStringError(
+                f"the storage connection string leads to {place.netloc} without TLS, where data would go in clear; "
+                "write DefaultEndpointsProtocol=https, or an https BlobEndpoint"
+            )
 
     async def __aenter__(self) -> Self:
         await self._service.__aenter__()
@@ -125,6 +137,26 @@ class Blobs:
     def base(self) -> str:
         """The account's blob endpoint with a trailing slash, as a location's base has it."""
         return self._base
+
+    async def look(self, container: str) -> bool:
+        """Ask with the account's key whether a container is there; sets `ahead`, whatever is answered.
+
+        Raises:
+            SignInError: the key is not accepted.
+            ServiceError: storage refuses, or can't be reached.
+        """
+
+        def note(response: PipelineResponse[Any, Any]) -> None:
+            self.ahead = ahead_by(response.http_response.headers.get("Date"), self._clock().timestamp())
+
+        async def ask() -> None:
+            await self._service.get_container_client(container).get_container_properties(raw_response_hook=note)
+
+        try:
+            await self._ask(f"look at container {container}", ask)
+        except NotFound:
+            return False
+        return True
 
     def holds(self, base: str) -> bool:
         """Whether ``base``, of some location, is this account; letter case, slashes and http or https aside."""

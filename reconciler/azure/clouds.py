@@ -82,6 +82,11 @@ class Cloud:
             raise CloudError(self._unknown_region(region))
         return url
 
+    def other_regions(self, region: str) -> Mapping[str, str]:
+        """The management base URLs of all regions whose host is not that of ``region``, by region."""
+        own = {url for name, url in self.regions.items() if _region_key(name) == _region_key(region)}
+        return {name: url for name, url in self.regions.items() if url not in own}
+
     def key_vault_url(self, vault: str) -> str:
         """Base URL of a Key Vault, without a trailing slash.
 
@@ -197,7 +202,9 @@ class _CloudFile:
         sign_in = self.content.get("signIn")
         if sign_in is not None and not isinstance(sign_in, dict):
             raise self._error("signIn", "must be an object")
-        urls = {name: self._url(self.content, name) for name in ("managementUrl", "resourceManagerUrl")}
+        regions = self._regions()
+        named = ("resourceManagerUrl",) if regions else ("managementUrl", "resourceManagerUrl")
+        urls = {name: self._url(self.content, name) for name in named}
         authority, tenant, client_id, client_secret = PUBLIC.authority, None, None, None
         if sign_in is not None:
             authority = self._authority(sign_in)
@@ -209,7 +216,8 @@ class _CloudFile:
         env_file = self._text(self.content, "envFile") if "envFile" in self.content else None
         return Cloud(
             name=self._text(self.content, "name"),
-            management_base=urls["managementUrl"],
+            regions=regions,
+            management_base=urls.get("managementUrl"),
             resource_manager_url=urls["resourceManagerUrl"],
             audience=self._text(self.content, "audience"),
             authority=authority,
@@ -220,9 +228,18 @@ class _CloudFile:
             env_file=self.path.parent / env_file if env_file else None,
             settle=self._seconds("settleSeconds", PUBLIC.settle),
             poll=self._seconds("pollSeconds", PUBLIC.poll),
-            allow_http=any(url.startswith("http://") for url in urls.values()),
+            allow_http=any(url.startswith("http://") for url in (*urls.values(), *regions.values())),
             key_vaults=self._key_vaults(),
         )
+
+    def _regions(self) -> dict[str, str]:
+        """A management host for each region, where a cloud has more than one; ``managementUrl`` is for all of them."""
+        given = self.content.get("regions", {})
+        if not isinstance(given, dict) or ("regions" in self.content and not given):
+            raise self._error("regions", "must be an object with a URL for each region")
+        if given and self.content.get("managementUrl") is not None:
+            raise self._error("regions", "and managementUrl exclude each other")
+        return {region: self._url(given, region, "regions.") for region in given}
 
     def _error(self, member: str, what: str) -> CloudError:
         return CloudError(f"cloud file {self.path}: {member} {what}")

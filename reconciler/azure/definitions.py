@@ -207,15 +207,32 @@ class Definitions:
         """
         return await self._list(f"/subscriptions/{subscription}", f"subscription {subscription}")
 
-    async def _list(self, scope: str, where: str) -> list[dict[str, Any]]:
-        operation = f"list New web services of {where}"
-        page = await self._get(_path(f"{scope}/providers/Microsoft.MachineLearning/webServices"), operation)
-        found, seen = list(page.get("value") or []), set[str]()
+    async def read(self, path: str, version: str, operation: str) -> dict[str, Any]:
+        """What Resource Manager has at a path besides definitions, by the ``api-version`` of its kind.
+
+        Raises:
+            ServiceError: as `get`.
+        """
+        return await self._fetch(f"{{endpoint}}{_path(path)}?api-version={version}", operation)
+
+    async def read_all(self, path: str, version: str, operation: str) -> list[dict[str, Any]]:
+        """All items of a list; follows all pages.
+
+        Raises:
+            ServiceError: as `get`.
+        """
+        page = await self.read(path, version, operation)
+        found: list[Any] = list(page.get("value") or [])
+        seen = set[str]()
         while isinstance(link := page.get("nextLink"), str) and link and link not in seen:
             seen.add(link)
             page = await self._fetch(link, operation)
             found += page.get("value") or []
-        return found
+        return [item for item in found if isinstance(item, dict)]
+
+    async def _list(self, scope: str, where: str) -> list[dict[str, Any]]:
+        path = f"{scope}/providers/Microsoft.MachineLearning/webServices"
+        return await self.read_all(path, API_VERSION, f"list New web services of {where}")
 
     async def _get(self, path: str, operation: str) -> dict[str, Any]:
         # Not get_by_id: it builds a model of the whole body, which doubles the cost (new-protocol 7).

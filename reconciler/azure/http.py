@@ -10,18 +10,22 @@ What it promises:
 3. Keys and tokens travel in headers and bodies only and are in no message and no log.
 4. A 401 to a token whose place is known is answered by looking it up again, and by one more call if it is another.
 5. Cancelling the task cancels the call.
+6. What each host's clock shows is remembered, because signatures are judged by it.
 """
 
 from __future__ import annotations
 
 import json as jsonlib
 import logging
+import ssl
 import time
 import uuid
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from copy import copy
 from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
 from typing import Any, Self, TypeVar
 from urllib.parse import urlencode, urlsplit
 
@@ -34,6 +38,7 @@ from azure.core.pipeline.transport import AioHttpTransport
 from azure.core.rest import AsyncHttpResponse, HttpRequest
 from pydantic import SecretStr
 
+from reconciler.azure.clocks import ahead_by
 from reconciler.azure.clouds import Cloud, is_loopback
 from reconciler.azure.errors import InvalidReply, SignInError
 from reconciler.azure.failures import (
@@ -128,6 +133,7 @@ class Http:
         retries: Retries | None = None,
         proxies: bool = True,
         resolver: AbstractResolver | None = None,
+        ca_file: Path | None = None,
     ) -> None:
         """Make a pool; it opens in ``async with``.
 
@@ -139,6 +145,7 @@ class Http:
             retries: The retry policy; the default one if left out.
             proxies: Whether ``HTTPS_PROXY`` and its like count.
             resolver: Looks names up; the system's way if left out.
+            ca_file: The authorities that alone are trusted; the system's if left out.
         """
         self._connections = connections
         self._connect_timeout = connect_timeout
@@ -146,6 +153,8 @@ class Http:
         self._retries = retries or Retries()
         self._proxies = proxies
         self._resolver = resolver
+        self._ca_file = ca_file
+        self._clocks: dict[str, timedelta] = {}
         self._pipeline: AsyncPipeline[HttpRequest, AsyncHttpResponse] | None = None
         self._alive: set[str] = set()
 
@@ -160,6 +169,7 @@ class Http:
                 limit=self._connections,
                 # The threaded resolver keeps the reason why a name was not found, which the diagnosis needs.
                 resolver=self._resolver or aiohttp.ThreadedResolver(),
+                ssl=True if self._ca_file is None else ssl.create_default_context(cafile=self._ca_file),
             ),
             cookie_jar=aiohttp.DummyCookieJar(),
             trust_env=self._proxies,
@@ -181,6 +191,11 @@ class Http:
         if self._pipeline is not None:
             await self._pipeline.__aexit__()
             self._pipeline = None
+
+    @property
+    def clocks(self) -> Mapping[str, timedelta]:
+        """By how much the clock of each host that answered is ahead of ours, to a second or so; by name and port."""
+        return self._clocks
 
     async def request(
         self,
@@ -258,6 +273,9 @@ class Http:
             raise retired_host(call) from None
         except AzureError as error:
             raise connection_error(call, error) from None
+        ahead = ahead_by(response.headers.get("Date"), time.time())
+        if ahead is not None:
+            self._clocks[call.host] = ahead
         if _LOG.isEnabledFor(logging.DEBUG):
             elapsed = round((time.monotonic() - started) * 1000)
             request_id = request_id_of(response.headers, call.own_id)

@@ -134,6 +134,22 @@ def history(
 
 
 @app.command()
+def doctor(
+    specs: options.Specs = None,
+    cloud: options.CloudName = None,
+    select: options.Select = None,
+    output: options.AsListing = Listing.TEXT,
+) -> None:
+    """What works and what does not: sign-in, hosts, clocks, permissions, storage, quotas. Changes nothing.
+
+    Exit code 1 when something failed, else 0.
+    """
+    from reconciler.cli.doctor import diagnose
+
+    raise typer.Exit(diagnose(tuple(specs or ()), cloud, tuple(select or ()), output))
+
+
+@app.command()
 def validate(
     paths: Annotated[
         list[Path] | None,

@@ -57,6 +57,8 @@ _RESOURCES: Final[Mapping[str, str]] = {
     f"PATCH {_GROUP}/*": "patchResourceGroup",
     f"DELETE {_GROUP}/*": "deleteResourceGroup",
     f"GET {_GROUP}/*/resources": "listResources",
+    f"GET {_GROUP}/*/providers/*/permissions": "listPermissions",
+    f"GET {_SERVICE}/providers/*/permissions": "listPermissions",
 }
 _PROVIDER: Final[Mapping[str, str]] = {
     "GET providers/*/operations": "listOperations",

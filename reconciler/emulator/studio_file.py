@@ -191,11 +191,15 @@ class NewService(_Section):
 
 
 class CommitmentPlan(_Section):
-    """A commitment plan; its location is that of its resource group."""
+    """A commitment plan; its location is that of its resource group.
+
+    ``used`` is the share of its included quantities that is used up.
+    """
 
     name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,259}$")]
     sku: Literal["S1", "S2", "S3", "DevTest"] = "S1"
     capacity: Annotated[int, Field(ge=1)] = 1
+    used: Annotated[float, Field(ge=0, le=1)] = 0.0
 
 
 class ResourceGroup(_Section):

@@ -121,6 +121,11 @@ class WorkspaceSpec(Part):
         description="The workspace id, 32 hexadecimal digits."
     )
     region: Text = Field(description="The region as the portal shows it, for example South Central US.")
+    tier: Literal["free", "standard"] | None = Field(
+        default=None,
+        description="What kind of workspace it is, which the service does not tell. A free one has three endpoints a "
+        "web service and throttleLevel Low alone; left out, a plan that goes beyond that is warned of.",
+    )
     token: SecretReference = Field(description="Reference to the workspace authorization token.")
     storage: Storage
 

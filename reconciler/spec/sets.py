@@ -96,6 +96,7 @@ class _Expansion:
 
     def expand(self) -> ExpandedSet:
         """Add the documents to the tree."""
+        before = len(self.tree.diagnostics)
         table = ItemReader(self.document, self.root, self.file, self.tree.diagnostics).read()
         if table.columns:
             self._check_overrides([item.key for item in table.items])
@@ -105,8 +106,8 @@ class _Expansion:
         if fixed[0] is not None and fixed[1] is not None:
             self.services.add((fixed[0], fixed[1]))
         self.shared.update(_fixed_models(endpoint.template) if len(parts) == 1 else ())
-        if table.columns and not self.tree.diagnostics:
-            # With a mistake anywhere nothing is carried out, and each item would only repeat it.
+        if table.columns and len(self.tree.diagnostics) == before:
+            # A mistake of the set itself would only be repeated by each item.
             own_model = len(parts) > 1
             for part in parts:
                 self._check_places(part, table.items)

@@ -37,10 +37,16 @@ class Orphan:
     endpoint: str
 
 
+def places(fleet: Fleet) -> set[tuple[str, str]]:
+    """Where sets have endpoints, also those that no item names any more; nowhere for a selection of a fleet."""
+    found = {place for one in fleet.sets.values() for place in one.services} if fleet.whole else set()
+    return {place for place in found if place[0] in fleet.workspaces}
+
+
 def find(
     fleet: Fleet, services: Mapping[tuple[str, str], Service], managed: Collection[str], names: Mapping[str, str]
 ) -> tuple[Orphan, ...]:
-    """The orphans of a fleet's sets.
+    """The orphans of a fleet's sets; none for a selection, which does not say what the other documents name.
 
     Args:
         fleet: All documents.
@@ -48,6 +54,8 @@ def find(
         managed: The identities that documents name.
         names: What the store called each target, by identity.
     """
+    if not fleet.whole:
+        return ()
     taken = {target.name for target in fleet.targets}
     found: dict[str, Orphan] = {}
     longest_first = sorted(fleet.sets.values(), key=lambda one: (-len(one.name), one.name))

@@ -96,14 +96,14 @@ class Connections:
             CloudError: the cloud does not know its region.
         """
         if workspace not in self._management:
-            spec = self.fleet.workspaces[workspace].spec
-            self._management[workspace] = ClassicManagement(
-                self.http,
-                self.cloud.management_url(spec.region),
-                spec.id,
-                self._credential(spec.token, workspace, "spec.token"),
-            )
+            region = self.fleet.workspaces[workspace].spec.region
+            self._management[workspace] = self.management_at(self.cloud.management_url(region), workspace)
         return self._management[workspace]
+
+    def management_at(self, url: str, workspace: str) -> ClassicManagement:
+        """The Classic management API of a workspace document as the host at ``url`` has it, if it does."""
+        spec = self.fleet.workspaces[workspace].spec
+        return ClassicManagement(self.http, url, spec.id, self._credential(spec.token, workspace, "spec.token"))
 
     async def web_services(self, workspace: str) -> list[WebService]:
         """The web services of a workspace document, listed once a pass.
@@ -150,6 +150,16 @@ class Connections:
         if self._definitions is None:
             raise RuntimeError("Connections is used outside its context, or has no New web services")
         return self._definitions
+
+    @property
+    def needs_resource_manager(self) -> bool:
+        """Whether the fleet has anything for which `definitions` and `sign_in` are there."""
+        return _knows_resource_manager(self.fleet)
+
+    @property
+    def sign_in(self) -> SignIn:
+        """The credential of `definitions`, and of Key Vaults."""
+        return self._sign_in
 
     def batch(self, api_location: str, key: SecretStr) -> BatchExecution:
         """The Batch Execution Service of one endpoint."""

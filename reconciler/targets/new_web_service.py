@@ -17,6 +17,7 @@ import jsonpatch
 from reconciler.azure.definitions import TrainedModelAsset, api_location, find_trained_model
 from reconciler.azure.errors import Conflict, DefinitionError, LostReply, NotFound, ServiceError
 from reconciler.plan.document import Action, Step
+from reconciler.plan.preflight.facts import Need
 from reconciler.plan.states import (
     Bound,
     DesiredTarget,
@@ -40,6 +41,14 @@ _TRIES = 3
 _BUSY_FOR = 60.0
 """Seconds that a refused write is tried again for; a write takes 10 to 18 (new-protocol 3)."""
 _LONGEST_PAUSE = 5.0
+_ACTIONS = "Microsoft.MachineLearning/webServices"
+_NEEDED: Mapping[Action, tuple[str, ...]] = {
+    Action.CREATE: ("read", "write"),
+    Action.REPOINT: ("read", "write"),
+    Action.SETTINGS: ("read", "write"),
+    Action.DELETE: ("read", "delete"),
+}
+"""What a step does, in the words of Azure's roles (new-protocol 6.8)."""
 
 Definition = Mapping[str, Any]
 
@@ -98,6 +107,11 @@ class NewWebServices(Driver):
         definition = await self._connections.definitions.get(self._specs[identity].spec.resource_id)
         self._seen[identity] = definition
         return definition
+
+    def needs(self, identity: str, action: Action) -> tuple[Need, ...]:
+        """See `Driver.needs`: the actions of Microsoft.MachineLearning, asked for on the resource group."""
+        resource_id = self._specs[identity].spec.resource_id
+        return tuple(Need(action=f"{_ACTIONS}/{verb}", resource=resource_id) for verb in _NEEDED.get(action, ()))
 
     async def answers(self, target: DesiredTarget) -> str | None:
         """See `Driver.answers`."""

@@ -267,6 +267,8 @@ def test_a_location_is_in_this_account_or_not(base, is_own):
         ("AccountName=a", "no AccountKey"),
         (f"AccountKey={KEY}", "no AccountName"),
         ("AccountName=a;AccountKey=c2VjcmV0;rubbish", "can't be used"),
+        ("DefaultEndpointsProtocol=http;AccountName=a;AccountKey=c2VjcmV0", "go in clear"),
+        ("AccountName=a;AccountKey=c2VjcmV0;BlobEndpoint=http://10.0.0.1/a", "leads to 10.0.0.1 without TLS"),
     ],
 )
 def test_a_bad_connection_string_is_refused_without_repeating_it(connection, words):
