@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -83,7 +84,7 @@ class ItemReader:
 
     def _rows(self, file: Path, text: str) -> Iterator[tuple[Position, tuple[str, ...]]]:
         """The rows that are not empty, each with the line that it begins in."""
-        reader = csv.reader(text.splitlines(keepends=True), strict=True)
+        reader = csv.reader(io.StringIO(text, newline=""), strict=True)
         begin = 1
         try:
             for row in reader:
@@ -114,6 +115,9 @@ class ItemReader:
     ) -> Iterator[Item]:
         index = columns.index(key)
         for count, (place, row) in enumerate(rows, 1):
+            if count > MOST_ITEMS:
+                self._report(f"a set has at most {MOST_ITEMS:,} items", place, remedy="make several sets of it")
+                return
             if len(row) != len(columns):
                 what = f"the row has {len(row)} values, the header names {len(columns)} columns"
                 self._report(what, place, detail=f"columns: {listed(columns)}")
@@ -121,9 +125,6 @@ class ItemReader:
                 self._report(f"the row has no {shown(key)}, which names its item", place)
             elif self._no_secret(row, place):
                 yield Item(row[index], place, dict(zip(columns, row, strict=True)), {})
-            if count == MOST_ITEMS:
-                self._report(f"a set has at most {MOST_ITEMS:,} items", place, remedy="make several sets of it")
-                return
 
     def _range(self, given: ItemRange) -> Table:
         place = self._place("spec", "items", "range")

@@ -173,7 +173,11 @@ class _Expansion:
             return
         first: dict[tuple[str, str], Position] = {}
         for item in items:
-            for place in _ready_places(part.of(item).filled(item)):
+            try:
+                spec = part.of(item).filled(item)
+            except Unfit:
+                continue  # which is told when its document is made
+            for place in _ready_places(spec):
                 earlier = first.setdefault(place, item.position)
                 if earlier is not item.position:
                     self.tree.diagnostics.append(

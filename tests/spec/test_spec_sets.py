@@ -198,6 +198,17 @@ def test_two_items_with_one_ready_made_artefact_are_refused_with_both_lines(mist
     assert (3, "the first is at specs/data/locations.csv:2:1") == (found.position.line, found.detail)
 
 
+def test_a_value_that_fits_no_artefacts_path_is_told_at_its_line(mistakes, files):
+    training = SET[SET.index("    training:") : SET.index("  endpoint:\n")]
+    ready = (
+        '    versions: {"2026-11": {location: {baseLocation: "https://a.blob.core.windows.net/", '
+        'relativeLocation: "models/{location:03}.ilearner"}}}\n'
+    )
+    found = mistakes(changed(changed(files, training, ready), "02,Bern", "b2,Bern", "data/locations.csv"))
+
+    assert {3} == {each.position.line for each in found}
+
+
 def test_a_mistake_of_all_items_is_told_for_the_first_and_counted_for_the_others(mistakes, files):
     rows = "".join(f"{number},N,500\n" for number in range(100))
     found = mistakes({**files, "data/locations.csv": f"location,name,calls\n{rows}"})
