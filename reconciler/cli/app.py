@@ -225,6 +225,15 @@ def chaos(
     lasts: Annotated[
         float | None, typer.Option("--for", metavar="SECONDS", min=0.1, help="How long. Default: until Ctrl-C.")
     ] = None,
+    retired: Annotated[
+        str | None,
+        typer.Option(
+            "--retired",
+            metavar="FORM",
+            help="Instead of a mix: the whole service has ended, as refused (goes with --for), reset, 404, 410, "
+            "NoRegisteredProviderFound or name-not-found.",
+        ),
+    ] = None,
 ) -> None:
     """Make a running emulator fail here and there, until Ctrl-C: a seeded mix of faults, printed and then removed."""
     from datetime import timedelta
@@ -232,7 +241,7 @@ def chaos(
     from reconciler.cli.chaos import run_chaos
 
     span = None if lasts is None else timedelta(seconds=lasts)
-    raise typer.Exit(run_chaos(url, cloud_file, seed, share, span))
+    raise typer.Exit(run_chaos(url, cloud_file, seed, share, span, retired=retired))
 
 
 @app.command()

@@ -14,7 +14,7 @@ from reconciler.emulator import vaults
 from reconciler.emulator.behaviour import Behaviour
 from reconciler.emulator.principals import Principal
 from reconciler.emulator.profiles import DOCUMENTED, values_of
-from reconciler.emulator.studio_settings import Limits, Timings
+from reconciler.emulator.studio_settings import CodeSettings, Limits, Timings
 from reconciler.emulator.studio_types import AccountName, EnvironmentName, Guid, Hex32
 from reconciler.emulator.studio_types import Section as _Section
 
@@ -235,6 +235,7 @@ class StudioFile(_Section):
     timings: Timings = Timings()
     limits: Limits = Limits()
     behaviour: Behaviour = Behaviour()
+    code_services: CodeSettings = CodeSettings()
 
     @model_validator(mode="before")
     @classmethod
