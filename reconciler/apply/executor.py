@@ -63,11 +63,15 @@ async def execute(run: Run, plan: Plan) -> Report:
         async with rollouts:
             return await confirm(run, target)
 
+    async def pass_by(target: TargetPlan) -> Outcome:
+        return Outcome(target.name, target.kind, Result.ORPHANED, _why(target))
+
     work: list[Coroutine[None, None, Outcome]] = [
         *(bounded(target, partial(stay, target, Result.FAILED)) for target in plan.blocked),
         *(bounded(target, partial(stay, target, Result.REFUSED)) for target in plan.refused),
         *(bounded(target, partial(stay, target, Result.HELD)) for target in plan.held),
         *(bounded(target, partial(move, target)) for target in (*plan.drift, *plan.changes)),
+        *(bounded(target, partial(pass_by, target)) for target in plan.orphaned),
         *(bounded(target, partial(leave, target)) for target in plan.in_sync),
     ]
     tasks = [asyncio.create_task(one) for one in work]

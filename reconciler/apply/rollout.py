@@ -64,6 +64,10 @@ async def remove(run: Run, plan: TargetPlan, writing: asyncio.Semaphore) -> Outc
     driver, target = run.drivers[plan.kind], run.targets[plan.identity]
     try:
         async with writing, leased(run, f"target:{plan.identity}") as lease:
+            now = converged(run.store.target(plan.identity))
+            if now is not None and now != run.ledger.converged.get(plan.identity):
+                text = f"another run brought it to {_served_words(now)} since the plan was made; plan again"
+                return _ended(run, lease, plan, Result.REFUSED, text)
             run.note(plan.name, Mark.STARTED, "deleting it")
             try:
                 await driver.delete(target)

@@ -41,6 +41,7 @@ def reconcile(
     yes: options.Yes = False,
     force: options.Force = None,
     probes: options.Probes = 200,
+    unfold: options.Unfold = None,
     version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
 ) -> None:
     """Point Azure ML Studio (classic) web services at the model versions that the specs name.
@@ -66,6 +67,7 @@ def reconcile(
         select=tuple(select or ()),
         forced=frozenset(force or ()),
         probes=probes,
+        unfolded=frozenset(unfold or ()),
     )
     raise typer.Exit(converge(request, dry_run=dry_run, detailed=detailed_exitcode, output=output, out=out, yes=yes))
 

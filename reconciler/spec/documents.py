@@ -41,11 +41,11 @@ from reconciler.spec.recipes import (
     Training,
     UrlInput,
 )
+from reconciler.spec.set_parts import EndpointSetSpec
 
 __all__ = [
     "API_VERSION",
     "KINDS",
-    "LATER_KINDS",
     "AnyDocument",
     "BlobInput",
     "ClassicEndpoint",
@@ -53,6 +53,8 @@ __all__ = [
     "ClassicTraining",
     "DataSource",
     "Document",
+    "EndpointSet",
+    "EndpointSetSpec",
     "FileInput",
     "Gate",
     "Metadata",
@@ -85,6 +87,9 @@ __all__ = [
 API_VERSION: Literal["reconciler/v1"] = "reconciler/v1"
 LOW_THROTTLE_CALLS = 4
 """What ``ThrottleLevel`` Low caps ``MaxConcurrentCalls`` at (classic-protocol 1.5)."""
+
+SET_LABEL = "set"
+"""The label under which an endpoint of a set carries the set's name, for ``--select set=NAME``."""
 
 TraceLevel: TypeAlias = Literal["None", "Error", "All"]
 ThrottleLevel: TypeAlias = Literal["Low", "High"]
@@ -277,14 +282,32 @@ class NewWebService(Document):
     spec: NewWebServiceSpec
 
 
+class SetMetadata(Metadata):
+    """The metadata of a set, whose name begins the names of what it makes."""
+
+    @field_validator("labels")
+    @classmethod
+    def _own_label(cls, value: dict[str, str]) -> dict[str, str]:
+        if SET_LABEL in value:
+            raise rules.broken("has the label 'set', which names the set an endpoint is of", allowed="other labels")
+        return value
+
+
+class EndpointSet(Document):
+    """Many models and endpoints from one experiment; expanded into ordinary documents when it is loaded."""
+
+    kind: Literal["EndpointSet"] = "EndpointSet"
+    metadata: SetMetadata
+    spec: EndpointSetSpec
+
+
 Target: TypeAlias = ClassicEndpoint | NewWebService
-AnyDocument: TypeAlias = Workspace | Model | ClassicEndpoint | NewWebService
+AnyDocument: TypeAlias = Workspace | Model | ClassicEndpoint | NewWebService | EndpointSet
 
 KINDS: Mapping[str, type[AnyDocument]] = {
     "Workspace": Workspace,
     "Model": Model,
     "ClassicEndpoint": ClassicEndpoint,
     "NewWebService": NewWebService,
+    "EndpointSet": EndpointSet,
 }
-LATER_KINDS = frozenset({"EndpointSet"})
-"""Kinds that the design has and this version does not."""

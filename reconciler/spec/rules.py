@@ -235,6 +235,13 @@ def file_path(value: str) -> str:
     return placeholders(present(value))
 
 
+def table_path(value: str) -> str:
+    """The path of a CSV, relative to the directory of the document's file."""
+    if "\0" in value:
+        raise broken("is not a path", allowed="a path relative to the directory of this file")
+    return value
+
+
 def url(value: str) -> str:
     """An https URL; plain http only to this machine, since what goes in clear can be changed on its way."""
     try:
