@@ -19,7 +19,7 @@ from reconciler.azure.errors import StudioError
 from reconciler.plan.document import Action, GateOutcome, TargetPlan
 from reconciler.plan.gates import Incumbent, judge_gates, overall
 from reconciler.plan.guards import gate_forced
-from reconciler.plan.states import Converged, DesiredTarget, KnownVersion, Location, Use, VersionKey
+from reconciler.plan.states import Converged, DesiredTarget, KnownVersion, Location, Proof, Use, VersionKey
 from reconciler.spec.secrets import MissingSecret
 from reconciler.store import LastOutcome, Lease, LeaseHeld, LeaseLost, ServedModel, TargetRecord
 from reconciler.targets.contract import WRITES, Artefact, Artefacts, PlanMoved, TargetError, Verified
@@ -64,6 +64,12 @@ async def remove(run: Run, plan: TargetPlan, writing: asyncio.Semaphore) -> Outc
     driver, target = run.drivers[plan.kind], run.targets[plan.identity]
     try:
         async with writing, leased(run, f"target:{plan.identity}") as lease:
+            now = converged(run.store.target(plan.identity))
+            if now is not None and now != run.ledger.converged.get(plan.identity):
+                # Another run wanted it, and brought it somewhere, between our plan and our lease.
+                text = f"another run brought it to {_served_words(now)} since the plan was made; plan again"
+                run.note(plan.name, Mark.FAILED, text)
+                return Outcome(plan.name, plan.kind, Result.REFUSED, text)
             run.note(plan.name, Mark.STARTED, "deleting it")
             try:
                 await driver.delete(target)
@@ -72,16 +78,30 @@ async def remove(run: Run, plan: TargetPlan, writing: asyncio.Semaphore) -> Outc
             except (TargetError, StudioError, MissingSecret) as error:
                 return _ended(run, lease, plan, Result.FAILED, str(error))
             text = f"deleted; it served {plan.live}"
-            with run.store.fenced(lease) as transaction:
-                transaction.remove_target(plan.identity)
-                transaction.add_event(
-                    run_id=run.run_id, subject=plan.name, action="delete", outcome="deleted", message=text
-                )
+            _forget(run, lease, plan, text)
             run.note(plan.name, Mark.DONE, text)
             return Outcome(plan.name, plan.kind, Result.CONVERGED, text)
     except (LeaseHeld, LeaseLost) as error:
         run.note(plan.name, Mark.HELD, str(error))
         return Outcome(plan.name, plan.kind, Result.HELD, str(error))
+
+
+async def _forget_gone(run: Run, plan: TargetPlan) -> None:
+    """Forget a target that is to be absent and is, after a run that was killed between the two, or somebody else."""
+    if run.store.target(plan.identity) is None:
+        return
+    try:
+        async with leased(run, f"target:{plan.identity}") as lease:
+            if run.store.target(plan.identity) is not None:
+                _forget(run, lease, plan, "it is gone, as the spec wants it")
+    except (LeaseHeld, LeaseLost):
+        pass  # Whoever is at work on it records what they bring about.
+
+
+def _forget(run: Run, lease: Lease, plan: TargetPlan, text: str) -> None:
+    with run.store.fenced(lease) as transaction:
+        transaction.remove_target(plan.identity)
+        transaction.add_event(run_id=run.run_id, subject=plan.name, action="delete", outcome="deleted", message=text)
 
 
 async def settle(run: Run, plan: TargetPlan, result: Result, text: str) -> Outcome:
@@ -106,9 +126,12 @@ async def confirm(run: Run, plan: TargetPlan) -> Outcome:
     """
     outcome = Outcome(plan.name, plan.kind, Result.IN_SYNC, f"in sync, by {plan.evidence.value}")
     target = run.targets[plan.identity]
+    if target.absent:
+        await _forget_gone(run, plan)
+        return outcome
     before = run.ledger.converged.get(plan.identity)
     settled = before is not None and all(_is_recorded(before, use) for use in target.uses)
-    if target.absent or (settled and plan.identity not in run.ledger.unsettled):
+    if settled and plan.identity not in run.ledger.unsettled:
         return outcome
     versions = {use.resource: run.versions[use.version] for use in target.uses}
     for known in versions.values():
@@ -240,7 +263,7 @@ class _Rollout:
         if not steady:
             # Its answers differ by themselves: recorded, they would look like drift in every later pass.
             verified = replace(verified, answers=None)
-        return verified if self._repoints else self._with_earlier_proof(verified)
+        return self._with_earlier_proof(verified)
 
     async def _answers_before(self) -> tuple[str | None, bool]:
         """The answers to compare those of the new model with, and whether the target answers the same every time."""
@@ -260,11 +283,20 @@ class _Rollout:
         return (before if steady else None), steady
 
     def _with_earlier_proof(self, verified: Verified) -> Verified:
-        """Only settings were changed: what was proven of the model still is."""
+        """What was proven of the very same models still is, if only settings were changed or the answers are the same.
+
+        They are after a refresh, or when a model was written once more: nothing changes then that could prove it.
+        """
         earlier = self._run.ledger.converged.get(self._plan.identity)
         if earlier is None or not self._target.uses or not self._recorded(earlier):
             return verified
-        return replace(verified, proof=earlier.proof, text="the settings were changed")
+        if not self._repoints:
+            return replace(verified, proof=earlier.proof, text="the settings were changed")
+        same = verified.answers is not None and verified.answers == earlier.answers
+        if verified.proof is Proof.ACCEPTED and same and all(self._is_there(earlier, use) for use in self._target.uses):
+            text = f"{verified.text}, and as when it was {earlier.proof.value} on {earlier.at:%Y-%m-%d}"
+            return replace(verified, proof=earlier.proof, text=text)
+        return verified
 
     def _recorded(self, converged: Converged) -> bool:
         return all(_is_recorded(converged, use) for use in self._target.uses)
