@@ -10,7 +10,8 @@ from azure.storage.blob import BlobServiceClient
 
 from reconciler.emulator.blob_client import BlobReference
 from reconciler.emulator.errors import bad_argument, invalid_operation
-from reconciler.emulator.studio_file import ParameterInput, PredictiveExperiment, TrainingExperiment
+from reconciler.emulator.predictive_experiments import PredictiveExperiment
+from reconciler.emulator.studio_file import ParameterInput, TrainingExperiment
 from reconciler.emulator.trained_models import MODEL_EXTENSION, sas_expired
 
 DATA_EXTENSIONS = (".csv", ".tsv", ".arff")
@@ -41,7 +42,7 @@ class JobRequest:
 def signature_of(experiment: TrainingExperiment | PredictiveExperiment) -> Signature:
     """The signature of the services that are deployed from an experiment."""
     if isinstance(experiment, PredictiveExperiment):
-        return Signature((experiment.input,), (), {experiment.output: DATA_EXTENSIONS})
+        return Signature((experiment.input,), (), {model.output: DATA_EXTENSIONS for model in experiment.scored})
     outputs: dict[str, tuple[str, ...]] = {experiment.outputs.model: (MODEL_EXTENSION,)}
     if experiment.outputs.evaluation is not None:
         outputs[experiment.outputs.evaluation] = DATA_EXTENSIONS
