@@ -24,9 +24,12 @@ from reconciler.emulator.errors import (
     refused,
 )
 from reconciler.emulator.execution_services import BoundModel
+from reconciler.emulator.proposals import region_code
 from reconciler.emulator.studio_file import Workspace
 from reconciler.emulator.trained_models import ModelRefused
 
+REGION_ROUTE = "/regions/{region}"
+"""Below it only the workspaces of one region are known, as on that region's management host (classic-protocol 1.1)."""
 _WORKSPACE_ID = re.compile(r"[0-9a-fA-F]{32}")
 
 
@@ -40,8 +43,11 @@ class Management:
         self._refreshing = Refreshing(context, classic)
 
     def routes(self) -> list[web.RouteDef]:
-        """The routes of the management host."""
-        services = "/workspaces/{workspace}/webservices"
+        """The routes of the management host, which answers for all regions, and those of each region's own."""
+        return [route for host in ("", REGION_ROUTE) for route in self._routes(host)]
+
+    def _routes(self, host: str) -> list[web.RouteDef]:
+        services = host + "/workspaces/{workspace}/webservices"
         endpoints = services + "/{service}/endpoints"
         return [
             web.get(services, self.list_services),
@@ -224,7 +230,8 @@ class Management:
         if self._behaviour.management_api_version == "refused" and "api-version" in request.query:
             raise refused("InvalidQueryParameter", "The management API has no api-version.")
         workspace = self._context.studio.workspace(given.lower())
-        if workspace is None:
+        region = request.match_info.get("region")
+        if workspace is None or (region is not None and region.lower() != region_code(workspace.region)):
             if self._behaviour.unknown_workspace == "getWorkspaceFailed":
                 raise ServiceError(500, "GetWorkspaceFailed", f"The workspace {given} could not be read.")
             raise management_not_found("WorkspaceNotFound", f"There is no workspace {given} in this region.")

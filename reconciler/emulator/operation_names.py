@@ -166,7 +166,8 @@ def operation_of(request: web.Request, accounts: Collection[str]) -> str:
     for end, name in _SIGN_IN.items():
         if path.endswith(end) and ("/oauth2/" in path or "/.well-known/" in path or "/discovery/" in path):
             return f"signIn.{name}"
-    return _studio_name(request.method, route_of(path)[1:].lower())
+    # A region's management host stands below a path of its own.
+    return _studio_name(request.method, route_of(path)[1:].lower().removeprefix("regions/*/"))
 
 
 def _studio_name(method: str, route: str) -> str:
