@@ -68,11 +68,15 @@ class JobStatus:
 
 @dataclass(frozen=True, slots=True)
 class BatchRequest:
-    """What to run: inputs, outputs and global parameters by their names, whose letter case matters."""
+    """What to run: inputs, outputs and global parameters by their names, whose letter case matters.
+
+    A parameter that is secret, as a signed URL is, comes wrapped. ``pool`` is the dedicated Azure Batch pool to run on.
+    """
 
     inputs: Mapping[str, StoredBlob | BlobReference] = field(default_factory=dict)
     outputs: Mapping[str, StoredBlob] = field(default_factory=dict)
-    parameters: Mapping[str, str | int | float | bool] = field(default_factory=dict)
+    parameters: Mapping[str, str | int | float | bool | SecretStr] = field(default_factory=dict)
+    pool: str | None = None
 
     def body(self) -> dict[str, Any]:
         """The JSON body; empty parts are left out."""
@@ -81,7 +85,12 @@ class BatchRequest:
             body["Inputs"] = {name: _reference(blob) for name, blob in self.inputs.items()}
         if self.outputs:
             body["Outputs"] = {name: _reference(blob) for name, blob in self.outputs.items()}
-        body["GlobalParameters"] = dict(self.parameters)
+        body["GlobalParameters"] = {
+            name: value.get_secret_value() if isinstance(value, SecretStr) else value
+            for name, value in self.parameters.items()
+        }
+        if self.pool is not None:
+            body["AzureBatchPoolId"] = self.pool
         return body
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -15,21 +15,15 @@ from pydantic import SecretStr
 
 from reconciler.azure.clocks import ahead_by
 from reconciler.azure.clouds import is_loopback
-from reconciler.azure.errors import Conflict, ConnectionStringError, InvalidReply, NotFound
+from reconciler.azure.errors import Conflict, ConnectionStringError, InvalidReply, NotFound, ServiceError
+from reconciler.azure.uploads import BLOCK, Content, Progress, send
 
 if TYPE_CHECKING:
     from azure.core.pipeline import PipelineResponse
     from azure.storage.blob.aio import BlobClient, BlobServiceClient
 
-# Larger files go in blocks of this size, several at once: no file is ever in memory as a whole.
-_BLOCK = 1 << 20
-_BLOCKS_AT_ONCE = 4
-
 # A signature is valid from a little before now, because clocks differ.
 _BACKDATED = timedelta(minutes=5)
-
-Progress = Callable[[int, int], None]
-"""Takes the bytes sent so far and the bytes there are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +93,14 @@ class Blobs:
         """By how much the account's clock was ahead of ours at the last `look`, if it told."""
         self._service = _service(connection_string, retry_pause)
         self._base = f"{self._service.url.split('?')[0].rstrip('/')}/"
+        place = urlsplit(self._base)
+        # The service is handed the string as it is, whatever our own library makes of it.
+        in_clear = "http" in {place.scheme, parts.get("defaultendpointsprotocol", "").lower()}
+        if in_clear and not is_loopback(place.hostname or ""):
+            raise ConnectionStringError(
+                f"the storage connection string leads to {place.netloc} without TLS, where data would go in clear; "
+                "write DefaultEndpointsProtocol=https, or an https BlobEndpoint"
+            )
 
     async def __aenter__(self) -> Self:
         await self._service.__aenter__()
@@ -134,28 +136,33 @@ class Blobs:
         """Whether ``base``, of some location, is this account; letter case, slashes and http or https aside."""
         return _identity(base) == _identity(self._base)
 
-    async def upload_once(self, container: str, name: str, path: Path, progress: Progress | None = None) -> bool:
-        """Upload a file unless the blob is there; never overwrites. Makes the container if it is missing.
+    async def upload_once(
+        self, container: str, name: str, content: Content | Path, progress: Progress | None = None
+    ) -> bool:
+        """Upload content unless the blob is there; never overwrites. Makes the container if it is missing.
 
         Returns:
             Whether it was uploaded: False if the blob was there, or came to be there meanwhile.
 
         Raises:
             Conflict: what is there has another length, so it is something else.
-            OSError: the file can't be read.
+            ContentChanged: the content is not what it was announced as; nothing was stored.
+            OSError: the content can't be read.
             ServiceError: storage refuses, or can't be reached.
         """
-        size = (await asyncio.to_thread(path.stat)).st_size
-        if await self._is_there(container, name, size):
+        if isinstance(content, Path):
+            content = await asyncio.to_thread(Content.of, content)
+        if await self._is_there(container, name, content.size):
             return False
-        # Before, and not after a refusal: the library leaves the other blocks of a refused upload behind, each with an
-        # error that nobody fetches and that is printed with its traceback.
         await self._make(container)
         try:
-            await self._upload(container, name, path, size, progress)
-        except Conflict:
-            # Another process was quicker, or our own upload's answer was lost and the second try met it.
-            if not await self._is_there(container, name, size):
+            async with self._asking(f"upload blob {container}/{name}"):
+                await send(self._blob(container, name), content, progress)
+        except ServiceError as error:
+            # Another process was quicker, which also takes our blocks away, or our own upload's answer was lost and
+            # the second try met it.
+            taken = isinstance(error, Conflict) or error.has_code("InvalidBlockList")
+            if not taken or not await self._is_there(container, name, content.size):
                 raise
             return False
         return True
@@ -220,24 +227,10 @@ class Blobs:
         found = await self.properties(container, name)
         if found is not None and found.length != size:
             raise Conflict(
-                f"a blob of {found.length} bytes is there already, and the file has {size}",
+                f"a blob of {found.length} bytes is there already, and the content has {size}",
                 operation=f"upload blob {container}/{name}",
             )
         return found is not None
-
-    async def _upload(self, container: str, name: str, path: Path, size: int, progress: Progress | None) -> None:
-        content = await asyncio.to_thread(path.open, "rb")
-        try:
-            async with self._asking(f"upload blob {container}/{name}"):
-                await self._blob(container, name).upload_blob(
-                    content,
-                    length=size,
-                    overwrite=False,
-                    max_concurrency=_BLOCKS_AT_ONCE,
-                    progress_hook=_hook(progress, size),
-                )
-        finally:
-            content.close()
 
     async def _make(self, container: str) -> None:
         try:
@@ -262,16 +255,6 @@ class Blobs:
         except ValueError as error:
             # The library's word for an answer that lacks a header, or for a URL that is none.
             raise InvalidReply(str(error), operation=operation) from None
-
-
-def _hook(progress: Progress | None, size: int) -> Callable[[int, int | None], Awaitable[None]] | None:
-    if progress is None:
-        return None
-
-    async def report(sent: int, _: int | None) -> None:
-        progress(sent, size)
-
-    return report
 
 
 async def _content(client: BlobClient) -> bytes:
@@ -310,8 +293,7 @@ def _options(endpoint: str, retry_pause: int) -> dict[str, Any]:
 
     return {
         "retry_policy": LinearRetry(backoff=retry_pause, retry_total=3, random_jitter_range=retry_pause),
-        "max_single_put_size": _BLOCK,
-        "max_block_size": _BLOCK,
+        "max_single_put_size": BLOCK,
         "connection_timeout": 10,
         "read_timeout": 60,
         "use_env_settings": not is_loopback(urlsplit(endpoint).hostname or ""),

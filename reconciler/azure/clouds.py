@@ -204,7 +204,7 @@ class _CloudFile:
         given = self.content.get("regions", {})
         if not isinstance(given, dict) or ("regions" in self.content and not given):
             raise self._error("regions", "must be an object with a URL for each region")
-        if given and "managementUrl" in self.content:
+        if given and self.content.get("managementUrl") is not None:
             raise self._error("regions", "and managementUrl exclude each other")
         return {region: self._url(given, region, "regions.") for region in given}
 

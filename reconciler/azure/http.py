@@ -19,7 +19,8 @@ import logging
 import ssl
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from copy import copy
 from dataclasses import dataclass
 from datetime import timedelta
@@ -50,6 +51,8 @@ from reconciler.azure.failures import (
 from reconciler.azure.retries import Repeat, Retries
 
 _LOG = logging.getLogger(__name__)
+# It warns of a download that broke off, which is raised as well, and would be printed where nobody set logging up.
+logging.getLogger("azure.core").addHandler(logging.NullHandler())
 
 _USER_AGENT = "reconciler"
 _OWN_ID = "x-ms-client-request-id"
@@ -90,6 +93,14 @@ class Reply:
             status=self.status,
             request_id=request_id_of(self.headers),
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Download:
+    """An answer whose body comes in chunks. Letter case of the headers' names does not matter."""
+
+    headers: Mapping[str, str]
+    chunks: AsyncIterator[bytes]
 
 
 class _UnknownNameError(Exception):
@@ -224,13 +235,34 @@ class Http:
         response = await self._send(HttpRequest(method, target, headers=headers, content=body), call, idempotent)
         return self._reply(call, response)
 
-    async def _send(self, request: HttpRequest, call: Call, idempotent: bool | None) -> AsyncHttpResponse:
+    @asynccontextmanager
+    async def download(self, url: str, *, operation: str) -> AsyncIterator[Download]:
+        """GET what may be large, without any key; the connection is given back at the end of the block.
+
+        Raises:
+            ServiceError: as `request`; also where the chunks are read.
+        """
+        call = Call(operation, url, str(uuid.uuid4()))
+        # Compressed anew at each call, the same content would not come as the same bytes.
+        headers = {_OWN_ID: call.own_id, "Accept": "*/*", "Accept-Encoding": "identity"}
+        response = await self._send(HttpRequest("GET", url, headers=headers), call, None, stream=True)
+        try:
+            if response.status_code >= 300:
+                await response.read()
+                self._reply(call, response)
+            yield Download(response.headers, _chunks(call, response))
+        finally:
+            await response.close()
+
+    async def _send(
+        self, request: HttpRequest, call: Call, idempotent: bool | None, *, stream: bool = False
+    ) -> AsyncHttpResponse:
         if self._pipeline is None:
             raise RuntimeError("Http is used outside of its async with")
         repeat = {None: None, True: Repeat.ALWAYS, False: Repeat.NEVER}[idempotent]
         started = time.monotonic()
         try:
-            response = (await self._pipeline.run(request, repeat=repeat)).http_response
+            response = (await self._pipeline.run(request, repeat=repeat, stream=stream)).http_response
         except _UnknownNameError:
             raise retired_host(call) from None
         except AzureError as error:
@@ -263,6 +295,14 @@ class Http:
         if error.code:
             self._alive.add(call.host)
         raise error
+
+
+async def _chunks(call: Call, response: AsyncHttpResponse) -> AsyncIterator[bytes]:
+    try:
+        async for chunk in response.iter_bytes():
+            yield chunk
+    except AzureError as error:
+        raise connection_error(call, error) from None
 
 
 def _body(json: object, form: Mapping[str, str] | None) -> tuple[bytes | None, str]:

@@ -65,7 +65,7 @@ def _hosts(connections: Connections) -> Iterator[Host]:
         for region, url in (cloud.regions or {"every region": cloud.management_base or ""}).items():
             if url:
                 yield Host(url, f"management of {region}", studio=True)
-    if fleet.new_web_services:
+    if connections.needs_resource_manager:
         yield Host(cloud.resource_manager_url, "Azure Resource Manager", own_authority=True)
         if cloud.authority is not None:
             url = cloud.authority if "://" in cloud.authority else f"https://{cloud.authority}"

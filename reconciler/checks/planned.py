@@ -34,10 +34,13 @@ async def facts_for(plan: Plan, connections: Connections, drivers: Mapping[str, 
     pending = (*plan.drift, *plan.changes)
     if not pending:
         return Facts()
-    workspaces = _workspaces(plan, pending, connections)
     needs = dict(_needs(pending, drivers))
+    trained_by = dict(_trained_by(plan, connections))
+    paid = {**trained_by, **{step_id: needed[0].resource for step_id, needed in needs.items()}}
     storage, (settled, access), payers = await asyncio.gather(
-        _ask_storage(workspaces, connections), _ask_permissions(needs, connections), _ask_payers(needs, connections)
+        _ask_storage(_workspaces(plan, pending, connections), connections),
+        _ask_permissions(needs, connections),
+        _ask_payers(paid, connections, for_jobs=bool(trained_by)),
     )
     return Facts(
         quotas=dict(_quotas(pending, drivers)),
@@ -46,13 +49,19 @@ async def facts_for(plan: Plan, connections: Connections, drivers: Mapping[str, 
         storage=storage,
         signatures=_signatures(pending, connections),
         payers={
-            step_id: payers.of[need.resource.lower()]
-            for step_id, needed in needs.items()
-            for need in needed
-            if need.resource.lower() in payers.of
+            step_id: payers.of[resource.lower()] for step_id, resource in paid.items() if resource.lower() in payers.of
         },
         more=payers.checks,
     )
+
+
+def _trained_by(plan: Plan, connections: Connections) -> Iterator[tuple[str, str]]:
+    """The train steps whose jobs a New web service runs, each with its resource id."""
+    for version in plan.versions:
+        training = connections.fleet.models[version.model].spec.training
+        if training is not None and training.new is not None:
+            for step in version.steps:
+                yield step.id, training.new.resource_id
 
 
 def _steps(pending: tuple[TargetPlan, ...], action: Action) -> Iterator[tuple[TargetPlan, Step]]:
@@ -77,21 +86,22 @@ def _needs(pending: tuple[TargetPlan, ...], drivers: Mapping[str, Driver]) -> It
                 yield step.id, needed
 
 
-def _moved_to(pending: tuple[TargetPlan, ...]) -> Iterator[tuple[str, str, str]]:
-    """The repoint steps, each with the model and the label that it points to."""
+def _moved_to(pending: tuple[TargetPlan, ...]) -> dict[tuple[str, str], set[str]]:
+    """The versions that targets are pointed to, by model and label, each with the repoint steps."""
+    found: dict[tuple[str, str], set[str]] = {}
     for _, step in _steps(pending, Action.REPOINT):
         for moved in step.differences:
             model, _, label = str(moved.new).partition("@")
-            yield step.id, model, label
+            found.setdefault((model, label), set()).add(step.id)
+    return found
 
 
 def _signatures(pending: tuple[TargetPlan, ...], connections: Connections) -> dict[Signature, frozenset[str]]:
-    found: dict[Signature, frozenset[str]] = {}
-    for step_id, model, label in _moved_to(pending):
-        signature = look_at_signature(connections, model, label)
-        if signature is not None:
-            found[signature] = found.get(signature, frozenset()) | {step_id}
-    return found
+    looked = {
+        look_at_signature(connections, model, label): frozenset(steps)
+        for (model, label), steps in _moved_to(pending).items()
+    }
+    return {signature: steps for signature, steps in looked.items() if signature is not None}
 
 
 def _workspaces(plan: Plan, pending: tuple[TargetPlan, ...], connections: Connections) -> dict[str, set[str]]:
@@ -101,9 +111,9 @@ def _workspaces(plan: Plan, pending: tuple[TargetPlan, ...], connections: Connec
     for version in plan.versions:
         for step in version.steps:
             found.setdefault(models[version.model].spec.workspace, set()).add(step.id)
-    for step_id, model, label in _moved_to(pending):
+    for (model, label), steps in _moved_to(pending).items():
         if _signed_by_us(connections, models[model], label):
-            found.setdefault(models[model].spec.workspace, set()).add(step_id)
+            found.setdefault(models[model].spec.workspace, set()).update(steps)
     return found
 
 
@@ -129,6 +139,7 @@ async def _ask_permissions(needs: _Needs, connections: Connections) -> tuple[_Ne
     return await ask_permissions(connections.definitions, needs) if needs else ({}, {})
 
 
-async def _ask_payers(needs: _Needs, connections: Connections) -> Payers:
-    resources = frozenset(need.resource for needed in needs.values() for need in needed)
-    return await ask_payers(connections.definitions, resources) if resources else Payers({})
+async def _ask_payers(paid: Mapping[str, str], connections: Connections, *, for_jobs: bool) -> Payers:
+    if not paid:
+        return Payers({})
+    return await ask_payers(connections.definitions, frozenset(paid.values()), for_jobs=for_jobs)

@@ -30,7 +30,7 @@ async def look_at_resource_manager(connections: Connections, hosts: Hosts, clock
     """What there is to say of Resource Manager, and the hosts that execute New web services."""
     cloud = connections.cloud
     subject = f"cloud {cloud.name}"
-    if not connections.fleet.new_web_services:
+    if not connections.needs_resource_manager:
         text = "no spec needs Azure Resource Manager"
         return [Check(name="sign-in", subject=subject, outcome=CheckOutcome.SKIPPED, text=text)], []
     if hosts.is_silent(cloud.resource_manager_url):
@@ -41,7 +41,7 @@ async def look_at_resource_manager(connections: Connections, hosts: Hosts, clock
     except (ServiceError, MissingSecret) as error:
         return [_failed("sign-in", subject, str(error))], []
     checks = [_signed_in(connections, caller_of(SecretStr(token.token)))]
-    ids = [document.spec.resource_id for document in connections.fleet.new_web_services.values()]
+    ids = _resource_ids(connections)
     subscriptions = sorted({resource_id.split("/")[2].lower() for resource_id in ids})
     seen = await asyncio.gather(*(_subscription(connections, each) for each in subscriptions))
     checks += [check for found in seen for check in found]
@@ -53,6 +53,17 @@ async def look_at_resource_manager(connections: Connections, hosts: Hosts, clock
         _permissions(connections), _payers(connections, ids, clock()), _services(connections, ids)
     )
     return [*checks, *permitted, *payers, *listed], execution
+
+
+def _resource_ids(connections: Connections) -> list[str]:
+    """Those of the New web services that are targets, or that train a model which a target wants."""
+    fleet = connections.fleet
+    ids = {document.spec.resource_id.lower(): document.spec.resource_id for document in fleet.new_web_services.values()}
+    for name, _ in fleet.wanted_versions():
+        training = fleet.models[name].spec.training
+        if training is not None and training.new is not None:
+            ids.setdefault(training.new.resource_id.lower(), training.new.resource_id)
+    return list(ids.values())
 
 
 def _signed_in(connections: Connections, caller: Caller) -> Check:
@@ -107,7 +118,10 @@ async def _provider(connections: Connections, subscription_id: str) -> Check:
 
 async def _permissions(connections: Connections) -> list[Check]:
     driver = NewWebServices(connections)
-    needs = {target.identity: driver.needs(target.identity, Action.REPOINT) for target in driver.desired()}
+    needs = {
+        target.identity: driver.needs(target.identity, Action.DELETE if target.absent else Action.REPOINT)
+        for target in driver.desired()
+    }
     settled, access = await ask_permissions(connections.definitions, needs)
     scopes = sorted({need.scope for needed in settled.values() for need in needed})
     return [

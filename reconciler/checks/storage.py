@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit
-
-from reconciler.azure.clouds import is_loopback
 from reconciler.azure.errors import ServiceError, SignInError
 from reconciler.plan.preflight.facts import Storage
 from reconciler.spec.secrets import MissingSecret
@@ -20,11 +17,6 @@ async def ask_storage(connections: Connections, workspace: str) -> Storage:
     except MissingSecret as error:
         return Storage(subject, problem=f"its connection string can't be used: {error}")
     base = blobs.base
-    parts = urlsplit(base)
-    if parts.scheme != "https" and not is_loopback(parts.hostname or ""):
-        problem = f"{base} is no https address: whatever is sent there goes in clear"
-        remedy = f"write DefaultEndpointsProtocol=https, or an https BlobEndpoint, in {reference}"
-        return Storage(subject, base, problem, remedy)
     container = connections.fleet.workspaces[workspace].spec.storage.container
     try:
         await blobs.look(container)

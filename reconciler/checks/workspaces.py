@@ -53,7 +53,7 @@ def _used(connections: Connections, workspace: str) -> Counter[str]:
     models = {name for name, _ in fleet.wanted_versions()}
     for name in models & fleet.models.keys():
         model = fleet.models[name].spec
-        if model.training is not None and model.workspace == workspace:
+        if model.training is not None and model.training.classic is not None and model.workspace == workspace:
             used[model.training.classic.web_service] += 0
     for endpoint in fleet.classic_endpoints.values():
         if endpoint.spec.workspace == workspace:

@@ -53,6 +53,7 @@ class BatchJobs:
             "inputs": {name: asdict(reference) for name, reference in request.inputs.items()},
             "outputs": {name: asdict(reference) for name, reference in request.outputs.items()},
             "parameters": dict(request.parameters),
+            "pool": request.pool,
             "registeredAt": self._now(),
         }
         return job_id
@@ -132,6 +133,7 @@ class BatchJobs:
                 "finishedAt": job.get("finishedAt"),
                 "outputs": {name: reference["relative_location"] for name, reference in job["outputs"].items()},
                 "details": job.get("details"),
+                "pool": job.get("pool"),
             }
             for job_id, job in self._jobs.items()
         ]

@@ -29,11 +29,15 @@ class Signature:
 
 @dataclass(frozen=True)
 class JobRequest:
-    """A checked request; the references hold secrets and are kept out of every repr."""
+    """A checked request; the references hold secrets and are kept out of every repr.
+
+    ``pool`` is the id of the dedicated Azure Batch pool that the job is meant for. It is kept and changes nothing here.
+    """
 
     inputs: Mapping[str, BlobReference]
     outputs: Mapping[str, BlobReference]
     parameters: Mapping[str, Any]
+    pool: str | None = None
 
     def __repr__(self) -> str:
         return f"<JobRequest {sorted(self.inputs)} -> {sorted(self.outputs)}>"
@@ -66,6 +70,7 @@ def read_job_request(body: Mapping[str, Any], signature: Signature, now: datetim
         inputs=_inputs(body, signature, now),
         outputs=_outputs(body, signature, now),
         parameters=read_parameters(body, signature.parameters),
+        pool=_pool(body),
     )
 
 
@@ -80,6 +85,13 @@ def read_parameters(body: Mapping[str, Any], required: tuple[str, ...]) -> dict[
         if not isinstance(value, str | int | float | bool):
             raise bad_argument("BadParameterValue", f"The value of {name!r} is not a string, number or boolean.")
     return given
+
+
+def _pool(body: Mapping[str, Any]) -> str | None:
+    pool = body.get("AzureBatchPoolId")
+    if pool is not None and not isinstance(pool, str):
+        raise bad_argument("RequestBodyInvalid", "AzureBatchPoolId is not a string.")
+    return pool or None
 
 
 def _inputs(body: Mapping[str, Any], signature: Signature, now: datetime) -> dict[str, BlobReference]:

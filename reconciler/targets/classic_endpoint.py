@@ -42,6 +42,7 @@ class ClassicEndpoints(Driver):
         self._documents = tuple(connections.fleet.classic_endpoints.values())
         self._specs: dict[str, ClassicEndpoint] = {}
         self._services: dict[tuple[str, str], Service] = {}
+        self._standard: dict[str, bool] = {}
         self._repointed: set[str] = set()
         self._replaced: dict[str, dict[str, Location]] = {}
         """What targets showed as their models before this pass repointed them, by identity and resource."""
@@ -168,11 +169,14 @@ class ClassicEndpoints(Driver):
 
     def _shown_tier(self, workspace: str) -> Literal["standard"] | None:
         """A workspace that has what no free one may have (classic-protocol 1.6) is a standard one."""
-        for service in self._services.values():
-            high = any(endpoint.throttle_level == "High" for endpoint in service.endpoints.values())
-            if service.workspace == workspace and (high or len(service.endpoints) > FREE_ENDPOINTS):
-                return "standard"
-        return None
+        if workspace not in self._standard:
+            self._standard[workspace] = any(
+                len(service.endpoints) > FREE_ENDPOINTS
+                or any(endpoint.throttle_level == "High" for endpoint in service.endpoints.values())
+                for service in self._services.values()
+                if service.workspace == workspace
+            )
+        return "standard" if self._standard[workspace] else None
 
     async def answers(self, target: DesiredTarget) -> str | None:
         """See `Driver.answers`."""

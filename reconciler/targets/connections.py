@@ -6,10 +6,11 @@ Here the references of the specs become secrets, as late as possible, and stay w
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable, Hashable
 from contextlib import AsyncExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self, TypeVar
 
 from pydantic import SecretStr
 
@@ -22,9 +23,11 @@ from reconciler.azure.errors import ConnectionStringError
 from reconciler.azure.http import Http
 from reconciler.azure.scoring import Scoring
 from reconciler.azure.sign_in import SignIn
-from reconciler.spec.documents import FileInput, SecretReference
+from reconciler.spec.documents import SecretReference
 from reconciler.spec.fleet import Fleet
 from reconciler.spec.secrets import MissingSecret, SecretResolver, read_env_file
+
+_T = TypeVar("_T")
 
 
 class Connections:
@@ -38,13 +41,13 @@ class Connections:
         self._http: Http | None = None
         self._management: dict[str, ClassicManagement] = {}
         self._blobs: dict[str, Blobs] = {}
-        self._web_services: dict[str, asyncio.Future[list[WebService]]] = {}
+        self._once: dict[Hashable, asyncio.Task[Any]] = {}
         self._definitions: Definitions | None = None
         self._sign_in: SignIn | None = None
 
     async def __aenter__(self) -> Self:
         self._http = await self._stack.enter_async_context(Http.for_cloud(self.cloud))
-        if self.fleet.new_web_services:
+        if _knows_resource_manager(self.fleet):
             self._sign_in = await self._stack.enter_async_context(SignIn(self.cloud, self._sign_in_secret))
             self._definitions = await self._stack.enter_async_context(Definitions(self.cloud, self._sign_in))
         return self
@@ -52,7 +55,26 @@ class Connections:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        # What nobody waits for any more must not find its client closed.
+        for task in self._once.values():
+            task.cancel()
+        await asyncio.gather(*self._once.values(), return_exceptions=True)
         await self._stack.aclose()
+
+    async def once(self, key: Hashable, ask: Callable[[], Awaitable[_T]], *, anew: bool = False) -> _T:
+        """What ``ask`` gives, which is asked once a pass for each key, whoever wants to know.
+
+        What it raises, everybody gets. Whoever stops waiting leaves the others waiting. ``anew`` asks again, for all
+        that come later.
+        """
+        if anew or key not in self._once:
+
+            async def asking() -> _T:
+                return await ask()
+
+            self._once[key] = asyncio.create_task(asking())
+        found: _T = await asyncio.shield(self._once[key])
+        return found
 
     @property
     def http(self) -> Http:
@@ -84,10 +106,7 @@ class Connections:
 
     async def web_services(self, workspace: str) -> list[WebService]:
         """The web services of a workspace document, listed once a pass; raises as `management` and the list do."""
-        if workspace not in self._web_services:
-            listing = self.management(workspace).list_services()
-            self._web_services[workspace] = asyncio.ensure_future(listing)
-        return await asyncio.shield(self._web_services[workspace])
+        return await self.once(("web services", workspace), self.management(workspace).list_services)
 
     def connection_string(self, workspace: str) -> SecretStr:
         """The connection string of a workspace's storage account."""
@@ -111,10 +130,18 @@ class Connections:
 
     @property
     def definitions(self) -> Definitions:
-        """The Azure Resource Manager side, there for a fleet that has New web services; signs in at its first call."""
+        """The Azure Resource Manager side; signs in at its first call.
+
+        It is there for a fleet that has New web services, or a model that is trained by one.
+        """
         if self._definitions is None:
             raise RuntimeError("Connections is used outside its context, or has no New web services")
         return self._definitions
+
+    @property
+    def needs_resource_manager(self) -> bool:
+        """Whether the fleet has anything for which `definitions` and `sign_in` are there."""
+        return _knows_resource_manager(self.fleet)
 
     @property
     def sign_in(self) -> SignIn:
@@ -155,16 +182,8 @@ class Connections:
             )
         return SecretStr(value)
 
-    def input_file(self, model: str, given: FileInput) -> Path:
-        """The path of a model's training file: relative ones are meant from the spec file's directory."""
-        return self.fleet.base_dir_of("Model", model) / given.file
 
-    async def url_identity(self, url: str) -> str:
-        """What identifies the content behind a URL: its ETag, else its date and length, else nothing."""
-        reply = await self.http.request("HEAD", url, token=None, operation="look at a training input")
-        headers = {name.lower(): value for name, value in reply.headers.items()}
-        if etag := headers.get("etag"):
-            return f"etag:{etag}"
-        if date := headers.get("last-modified"):
-            return f"date:{date}:{headers.get('content-length', '')}"
-        return "unpinned"
+def _knows_resource_manager(fleet: Fleet) -> bool:
+    """Whether anything of the fleet is in Azure Resource Manager: what it takes is imported late, and only then."""
+    trainings = (model.spec.training for model in fleet.models.values())
+    return bool(fleet.new_web_services) or any(each is not None and each.new is not None for each in trainings)

@@ -46,6 +46,7 @@ _NEEDED: Mapping[Action, tuple[str, ...]] = {
     Action.CREATE: ("read", "write"),
     Action.REPOINT: ("read", "write"),
     Action.SETTINGS: ("read", "write"),
+    Action.DELETE: ("read", "delete"),
 }
 """What a step does, in the words of Azure's roles (new-protocol 6.8)."""
 

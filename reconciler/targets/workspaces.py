@@ -7,6 +7,7 @@ import asyncio
 from reconciler.azure.classic import ClassicManagement
 from reconciler.azure.errors import CloudError, Retired, ServiceError, SignInError
 from reconciler.plan.states import Problem
+from reconciler.plan.wording import count
 from reconciler.spec.secrets import MissingSecret
 from reconciler.targets.connections import Connections
 
@@ -52,7 +53,7 @@ async def _unknown_here(connections: Connections, workspace: str, error: Service
             f"write region: {regions[0]} in Workspace {workspace}",
         )
     others = len(connections.cloud.other_regions(spec.region))
-    elsewhere = f", nor do the hosts of the {others} other regions" if others else ""
+    elsewhere = f", nor do those of {count(others, 'other region')}" if others else ""
     return Problem(
         "workspace-unknown",
         f"the host of {spec.region} does not know workspace {workspace} ({spec.id}): {said}{elsewhere}",

@@ -100,6 +100,19 @@ def test_members_of_a_later_minor_version_are_ignored(write):
     assert load_cloud(write(CONTENT | {"formatVersion": "1.7", "later": 1})).name == "local"
 
 
+def test_a_cloud_file_may_name_a_management_host_for_each_region(write):
+    content = {name: value for name, value in CONTENT.items() if name != "managementUrl"}
+    regions = {"South Central US": "https://us.example/", "West Europe": "http://127.0.0.1:7001"}
+
+    cloud = load_cloud(write(content | {"regions": regions}))
+
+    assert cloud.management_url("southcentralus") == "https://us.example"
+    assert cloud.other_regions("south central us") == {"West Europe": "http://127.0.0.1:7001"}
+    assert cloud.allow_http is True
+    with pytest.raises(CloudError, match="it has South Central US, West Europe"):
+        cloud.management_url("Narnia")
+
+
 def test_without_sign_in_and_paces_the_real_ones_hold(write):
     content = {
         name: value
@@ -121,6 +134,9 @@ def test_without_sign_in_and_paces_the_real_ones_hold(write):
         ({"formatVersion": None}, "formatVersion is missing"),
         ({"name": 7}, "name must be a text"),
         ({"managementUrl": None}, "managementUrl is missing"),
+        ({"regions": {"West Europe": "https://x"}}, "regions and managementUrl exclude each other"),
+        ({"managementUrl": None, "regions": {"West Europe": "http://x"}}, "regions.West Europe uses http on 'x'"),
+        ({"managementUrl": None, "regions": {}}, "regions must be an object with a URL for each region"),
         ({"managementUrl": "ftp://x"}, "managementUrl must be an http or https URL"),
         ({"managementUrl": "http://studio.example"}, "managementUrl uses http on 'studio.example'"),
         ({"resourceManagerUrl": "http://10.0.0.1"}, "resourceManagerUrl uses http on '10.0.0.1'"),

@@ -43,7 +43,7 @@ WORKSPACE = "3ad1c2b4e5f60718293a4b5c6d7e8f90"
 LONGEST = 120
 LIMITS = ("ThrottleLevel", "MaxConcurrentCalls")
 # What a Studio keeps only for the time that it runs, and what it writes anew.
-_NOT_COPIED = shutil.ignore_patterns("lock", "cloud.json", "emulator.env")
+NOT_COPIED = shutil.ignore_patterns("lock", "cloud.json", "emulator.env")
 
 
 @dataclass
@@ -296,7 +296,7 @@ def prepared_state(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> 
 def studio(prepared_state: Path, tmp_path: Path) -> Iterator[Studio]:
     """A Studio of this test's own."""
     state = tmp_path / "studio"
-    shutil.copytree(prepared_state, state, ignore=_NOT_COPIED)
+    shutil.copytree(prepared_state, state, ignore=NOT_COPIED)
     with running(state) as one:
         yield one
 
@@ -341,7 +341,7 @@ def kept(prepared_state: Path, quick_studio: Path, tmp_path_factory: pytest.Temp
     base = tmp_path_factory.mktemp("converged")
     home, state = base / "home", base / "studio"
     shutil.copytree(ROOT / "specs", home / "specs")
-    shutil.copytree(prepared_state, state, ignore=_NOT_COPIED)
+    shutil.copytree(prepared_state, state, ignore=NOT_COPIED)
     with socket.socket() as holder:
         holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         holder.bind(("127.0.0.1", 0))
@@ -356,7 +356,7 @@ def converged(kept: Kept, tmp_path: Path) -> Iterator[Desk]:
     """The example fleet, converged, beside the Studio that it converged on; both this test's own."""
     home, state = tmp_path / "home", tmp_path / "studio"
     shutil.copytree(kept.home, home)
-    shutil.copytree(kept.state, state, ignore=_NOT_COPIED)
+    shutil.copytree(kept.state, state, ignore=NOT_COPIED)
     with running(state, *kept.arguments) as studio:
         yield Desk(home, studio)
 
@@ -366,7 +366,7 @@ def fresh(prepared_state: Path, quick_studio: Path, tmp_path: Path) -> Iterator[
     """The example fleet, never converged, beside a quick Studio."""
     home, state = tmp_path / "home", tmp_path / "studio"
     shutil.copytree(ROOT / "specs", home / "specs")
-    shutil.copytree(prepared_state, state, ignore=_NOT_COPIED)
+    shutil.copytree(prepared_state, state, ignore=NOT_COPIED)
     with running(state, "--studio", str(quick_studio)) as studio:
         yield Desk(home, studio)
 
@@ -377,7 +377,7 @@ def untouched_studio(
 ) -> Iterator[Studio]:
     """A quick Studio that tests share, because they must not change it."""
     state = tmp_path_factory.mktemp("untouched") / "studio"
-    shutil.copytree(prepared_state, state, ignore=_NOT_COPIED)
+    shutil.copytree(prepared_state, state, ignore=NOT_COPIED)
     with running(state, "--studio", str(quick_studio)) as studio:
         yield studio
 

@@ -11,6 +11,17 @@ from typing import Any
 
 import pytest
 
+from tests.main_job.conftest import NOT_COPIED, running
+
+_TRAINER = (
+    "/subscriptions/6f1d7c1e-8a53-4c56-9a0e-2f6f6f0d4b11/resourceGroups/dev"
+    "/providers/Microsoft.MachineLearning/webServices/Trainer"
+)
+_DEV_TEST = """
+      - name: dev
+        commitmentPlans: [{name: dev, sku: DevTest, used: 0.95}]
+        webServices: [{name: Trainer, experiment: "Breast Cancer [training exp.]", commitmentPlan: dev}]
+"""
 READER = "4e2f6a18-90b3-4f0d-9d57-6c8a1b2e3f40"
 _MORE = """
 ---
@@ -151,6 +162,31 @@ def test_a_signature_that_ends_before_the_update_does_is_refused_with_its_date(
     if words:
         assert f"{ends[:10]}" in _told(target)
     assert "topsecret" not in done.stdout + done.stderr
+
+
+def test_jobs_that_a_nearly_spent_dev_test_plan_would_pay_for_are_refused(
+    bystander: Any, prepared_state: Path, quick_studio: Path, tmp_path: Path
+) -> None:
+    studio_file = tmp_path / "studio.yaml"
+    studio_file.write_text(quick_studio.read_text().replace("\nprincipal:\n", f"{_DEV_TEST}\nprincipal:\n", 1))
+    bystander.edit(
+        'classic: {webService: "Breast Cancer [training exp.]"}', f"new: {{resourceId: {_TRAINER}}}", "models.yaml"
+    )
+    state = tmp_path / "studio"
+    shutil.copytree(prepared_state, state, ignore=NOT_COPIED)
+    with running(state, "--studio", str(studio_file)) as bystander.studio:
+        plan = bystander.plan("--select", "clinic-a", code=3)
+
+        told = _told(plan["refused"][0])
+        assert "dev (DevTest)" in told
+        assert "0.1 of 2 compute hours and 50 of 1000 transactions are left" in told
+        assert "nearly used up" in told
+        assert "refilled" in plan["refused"][0]["remedy"]
+        # The other model is trained by a Classic service, which no commitment plan pays for.
+        assert ["diabetes-progress"] == [t["name"] for t in bystander.plan("--select", "diabetes*")["changes"]]
+        checks = json.loads(bystander.run("doctor", "--output", "json").stdout)["checks"]
+        (spent,) = [check for check in checks if check["name"] == "commitment-plan"]
+        assert (spent["outcome"], spent["subject"]) == ("warning", "dev (DevTest)")
 
 
 def test_a_fleet_in_sync_is_not_asked_about(converged: Any) -> None:

@@ -76,38 +76,33 @@ def estimate(retrains: Sequence[Retrain], at_once: int) -> Estimate | None:
 
     Args:
         retrains: All of the plan.
-        at_once: How many jobs we let run side by side; an endpoint runs no more than `quotas.JOBS` of its own.
+        at_once: How many jobs we let run side by side at one training endpoint, which runs `quotas.JOBS` at most.
     """
     if not retrains:
         return None
+    places = min(at_once, JOBS)
     jobs = jobs_by_endpoint(retrains)
-    waves = max(math.ceil(len(retrains) / at_once), *(math.ceil(number / JOBS) for number in jobs.values()))
     timed = [retrain for retrain in retrains if retrain.seconds is not None]
     hours = sum(retrain.seconds or 0.0 for retrain in timed) / 3600
     return Estimate(
         retrains=len(retrains),
         timed=len(timed),
-        at_once=min(at_once, sum(min(number, JOBS) for number in jobs.values())),
-        waves=waves,
-        seconds=round(_makespan(timed, at_once), 3) if timed else None,
+        at_once=sum(min(number, places) for number in jobs.values()),
+        waves=max(math.ceil(number / places) for number in jobs.values()),
+        seconds=round(_makespan(timed, places), 3) if timed else None,
         compute_hours=round(hours, 6) if timed else None,
         dollars=round(len(timed) * DOLLARS_PER_JOB + hours * DOLLARS_PER_HOUR, 4) if timed else None,
         basis=_basis(retrains),
     )
 
 
-def _makespan(retrains: Sequence[Retrain], at_once: int) -> float:
-    """Seconds from the first start to the last end, each job starting as soon as there is a place for it."""
-    ours = [0.0] * at_once
-    theirs: dict[str, list[float]] = {}
-    last = 0.0
+def _makespan(retrains: Sequence[Retrain], places: int) -> float:
+    """Seconds from the first start to the last end, each job starting as soon as its endpoint has a place for it."""
+    ends: dict[str, list[float]] = {}
     for retrain in retrains:
-        places = theirs.setdefault(retrain.endpoint, [0.0] * JOBS)
-        end = max(heapq.heappop(ours), heapq.heappop(places)) + (retrain.seconds or 0.0)
-        heapq.heappush(ours, end)
-        heapq.heappush(places, end)
-        last = max(last, end)
-    return last
+        running = ends.setdefault(retrain.endpoint, [0.0] * places)
+        heapq.heapreplace(running, running[0] + (retrain.seconds or 0.0))
+    return max(end for running in ends.values() for end in running)
 
 
 def _basis(retrains: Sequence[Retrain]) -> str:

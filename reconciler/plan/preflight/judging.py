@@ -28,15 +28,17 @@ def examined(plan: Plan, facts: Facts, ledger: Ledger, now: datetime, at_once: i
         facts: What was asked for it.
         ledger: What the store remembers, for the estimate.
         now: The time of the plan.
-        at_once: How many trainings run side by side.
+        at_once: How many trainings run side by side at one training service.
     """
     findings = tuple(_judged(facts, retrains_of(plan, ledger), now))
     stopping = [finding for finding in findings if finding.steps]
-    stopped = _stopped(plan, stopping) if stopping else plan
+    # The digest of ten thousand targets takes its time, and what the preflight only tells is no part of it.
+    stopped = _stopped(plan, stopping).sealed() if stopping else plan
     retrains = retrains_of(stopped, ledger)
-    checks = (*(finding.check for finding in findings), *facts.more)
+    told = (*findings, *judge_jobs(jobs_by_endpoint(retrains)))
+    checks = (*(finding.check for finding in told), *facts.more)
     preflight = Preflight(checks=worst_first(checks), estimate=estimate(retrains, at_once))
-    return stopped.model_copy(update={"preflight": preflight}).sealed()
+    return stopped.model_copy(update={"preflight": preflight})
 
 
 def _judged(facts: Facts, retrains: tuple[Retrain, ...], now: datetime) -> Iterator[Finding]:
@@ -48,7 +50,6 @@ def _judged(facts: Facts, retrains: tuple[Retrain, ...], now: datetime) -> Itera
         retrain.step: Spending(1, None if retrain.seconds is None else retrain.seconds / 3600) for retrain in retrains
     }
     yield from judge_headroom(facts.payers, spending, now)
-    yield from judge_jobs(jobs_by_endpoint(retrains))
 
 
 def _stopped(plan: Plan, findings: Iterable[Finding]) -> Plan:

@@ -28,6 +28,7 @@ def test_jobs_run_side_by_side_as_far_as_they_may():
 
 def test_an_endpoint_runs_forty_of_its_own_at_one_time():
     made = estimate(retrains(*[60.0] * 100), 1_000)
+    # Another endpoint has places of its own.
     other = estimate(retrains(*[60.0] * 40) + retrains(*[60.0] * 40, endpoint="Y"), 1_000)
     assert made is not None
     assert other is not None
