@@ -23,7 +23,7 @@ from reconciler.convergence import Outcome, Pass, Result
 from reconciler.spec.fleet import load_fleet
 from reconciler.spec.secrets import SecretResolver
 from reconciler.store import Store
-from tests.main_job.conftest import _NOT_COPIED, SETTINGS, WORKSPACE, Desk, Studio, running
+from tests.main_job.conftest import NOT_COPIED, SETTINGS, WORKSPACE, Desk, Studio, running
 
 PAIR = "Two Opinions [predictive exp.]"
 SINGLE = "Breast Cancer [predictive exp.]"
@@ -97,7 +97,7 @@ def two_regions(prepared_state: Path, quick_studio: Path, tmp_path_factory: pyte
     group["webServices"].append({"name": "TwoOpinions", "experiment": PAIR})
     base = tmp_path_factory.mktemp("two-regions")
     (base / "studio.yaml").write_text(yaml.safe_dump(content))
-    shutil.copytree(prepared_state, base / "state", ignore=_NOT_COPIED)
+    shutil.copytree(prepared_state, base / "state", ignore=NOT_COPIED)
     with running(base / "state", "--studio", str(base / "studio.yaml")) as studio:
         yield studio
 

@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from pathlib import Path
 
 import pytest
 
-_HEAD = 'apiVersion: reconciler/v1\nkind: ClassicEndpoint\nmetadata: {name: refused}\nspec:\n  workspace: contoso\n'
+from tests.main_job.conftest import NOT_COPIED, ROOT, Desk, Studio, running
+
+_HEAD = "apiVersion: reconciler/v1\nkind: ClassicEndpoint\nmetadata: {name: refused}\nspec:\n  workspace: contoso\n"
 _SERVICE = '  webService: "Breast Cancer [predictive exp.]"\n'
 _MODEL = '  model: {resource: "Breast Cancer [trained model]", name: breast-cancer, version: "2026-10"}\n'
 _ENDPOINT = f"{_HEAD}{_SERVICE}  endpoint: refused\n{_MODEL}"
@@ -30,6 +33,18 @@ spec:
         sasToken: {env: READY_SAS}
 """
 _OF_READY = f"{_READY}---\n{_ENDPOINT.replace('name: breast-cancer', 'name: ready')}"
+_CLASSIC_TRAINING = 'classic: {webService: "Breast Cancer [training exp.]"}'
+_TRAINER = (
+    "/subscriptions/6f1d7c1e-8a53-4c56-9a0e-2f6f6f0d4b11/resourceGroups/dev"
+    "/providers/Microsoft.MachineLearning/webServices/Trainer"
+)
+_DEV_TEST = """
+      - name: dev
+        commitmentPlans: [{name: dev, sku: DevTest, used: 0.95}]
+        webServices:
+          - {name: Trainer, experiment: "Breast Cancer [training exp.]", commitmentPlan: dev}
+          - {name: Scorer, experiment: "Breast Cancer [predictive exp.]"}
+"""
 _TRAINED = """apiVersion: reconciler/v1
 kind: Model
 metadata: {name: mine}
@@ -84,9 +99,10 @@ CASES = {
         _ENDPOINT.replace("Breast Cancer [predictive exp.]", "Diabetes by URL [training exp.]"),
         offline=False,
     ),
+    # Nobody can ask for training by the Request/Response Service: what is named must have jobs that give a model.
     "a service that scores and does not train, for training": Refused(
-        ('training service "Breast Cancer [predictive exp.]"', "gives no trained model"),
-        _OF_TRAINED.replace("{webService: \"Breast Cancer [training exp.]\"}", "{webService: \"Breast Cancer [predictive exp.]\"}"),
+        ("webServices/Scorer", "gives no trained model; none of its outputs does"),
+        _OF_TRAINED.replace(_CLASSIC_TRAINING, f"new: {{resourceId: {_TRAINER.replace('Trainer', 'Scorer')}}}"),
         offline=False,
     ),
     "an output that is no .ilearner": Refused(
@@ -133,7 +149,7 @@ CASES = {
         edit=("token: {env: CONTOSO_WORKSPACE_TOKEN}", "token: hunter2hunter2", "contoso.yaml"),
     ),
     "a signature in a URL": Refused(
-        ("has a query", "a SAS goes into sasToken, as a reference"),
+        ("a literal secret", "change it at the service: it may have been committed"),
         _OF_READY.replace("windows.net/", "windows.net/?sv=2021-08-06&sig=c2VjcmV0c2VjcmV0"),
     ),
     "more endpoints than a free workspace has": Refused(
@@ -154,9 +170,15 @@ CASES = {
         code=3,
         offline=False,
     ),
+    "jobs that a nearly spent Dev/Test plan would pay for": Refused(
+        ("dev (DevTest)", "0.1 of 2 compute hours", "nearly used up", "wait until it is refilled"),
+        _OF_TRAINED.replace(_CLASSIC_TRAINING, f"new: {{resourceId: {_TRAINER}}}"),
+        code=3,
+        offline=False,
+    ),
     "somebody else's endpoint, to be deleted": Refused(
         ("does not carry our note", "delete it by hand if it is meant"),
-        f"{_HEAD}  webService: \"Diabetes [predictive exp.]\"\n  endpoint: progress\n  state: absent\n",
+        f'{_HEAD}  webService: "Diabetes [predictive exp.]"\n  endpoint: progress\n  state: absent\n',
         edit=("  endpoint: progress\n", "  endpoint: progress2\n", "endpoints.yaml"),
         code=3,
         offline=False,
@@ -164,7 +186,33 @@ CASES = {
 }
 
 
-def _regions(desk: Any) -> None:
+@pytest.fixture(scope="module")
+def studio_with_dev_test_plan(
+    prepared_state: Path, quick_studio: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Studio]:
+    """A Studio with a New training service that a nearly spent Dev/Test plan pays for; nobody changes it."""
+    base = tmp_path_factory.mktemp("refused-early")
+    text = quick_studio.read_text()
+    assert "\nprincipal:\n" in text
+    (base / "studio.yaml").write_text(text.replace("\nprincipal:\n", f"{_DEV_TEST}\nprincipal:\n", 1))
+    shutil.copytree(prepared_state, base / "state", ignore=NOT_COPIED)
+    with running(base / "state", "--studio", str(base / "studio.yaml")) as studio:
+        yield studio
+
+
+@pytest.fixture
+def desk(studio_with_dev_test_plan: Studio, tmp_path: Path) -> Iterator[Desk]:
+    """The example fleet beside that Studio, with a cloud file that has a host for each of two regions."""
+    home = tmp_path / "home"
+    shutil.copytree(ROOT / "specs", home / "specs")
+    one = Desk(home, studio_with_dev_test_plan)
+    _regions(one)
+    sent = len(one.studio.requests())
+    yield one
+    assert "write" not in {request["kind"] for request in one.studio.requests()[sent:]}
+
+
+def _regions(desk: Desk) -> None:
     """A cloud file with a management host for each of two regions."""
     desk.cloud_file = desk.home / "cloud.json"
     cloud = json.loads(desk.studio.cloud_file.read_text())
@@ -176,23 +224,22 @@ def _regions(desk: Any) -> None:
 
 
 @pytest.mark.parametrize("what", CASES)
-def test_it_is_refused_before_anything_starts(bystander: Any, monkeypatch: pytest.MonkeyPatch, what: str) -> None:
+def test_it_is_refused_before_anything_starts(desk: Desk, monkeypatch: pytest.MonkeyPatch, what: str) -> None:
     """The fixture sees to it that nothing is written to the Studio."""
     case = CASES[what]
-    _regions(bystander)
     ends = datetime.now(UTC) + timedelta(minutes=8)
     monkeypatch.setenv("READY_SAS", f"?sv=2021-08-06&sr=b&sp=r&se={ends:%Y-%m-%dT%H:%M:%SZ}&sig=topsecret")
     if case.document:
-        (bystander.home / "specs" / "refused.yaml").write_text(case.document)
+        (desk.home / "specs" / "refused.yaml").write_text(case.document)
     if case.edit is not None:
-        bystander.edit(*case.edit)
-    sent = len(bystander.studio.requests())
+        desk.edit(*case.edit)
+    sent = len(desk.studio.requests())
 
-    done = bystander.run("--yes", "--dry-run", "--select", "refused*", code=case.code)
+    done = desk.run("--dry-run", "--select", "refused*", code=case.code)
 
     told = " ".join((done.stdout + done.stderr).split())
     for words in case.says:
         assert words in told
     assert not {"topsecret", "hunter2", "c2VjcmV0"} & set(told.replace("=", " ").split())
-    assert case.offline == (sent == len(bystander.studio.requests()))
-    assert not bystander.store.exists()
+    assert case.offline == (sent == len(desk.studio.requests()))
+    assert not desk.store.exists()
