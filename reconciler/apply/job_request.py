@@ -42,13 +42,13 @@ async def job_request(
     """
     connections, workspace = run.connections, model.spec.workspace
     data = await _data_as_planned(run, key, model, training, fingerprint)
-    signed = job_parameters(data, connections, workspace, training.timeout + 2 * SIGNED_FOR)
-    account = connections.connection_string(workspace)
+    signed = await job_parameters(data, connections, workspace, training.timeout + 2 * SIGNED_FOR)
+    account = await connections.connection_string(workspace)
     outputs = {training.outputs.model: StoredBlob(account, artefact)}
     if training.outputs.evaluation is not None:
         outputs[training.outputs.evaluation] = StoredBlob(account, evaluation_path(artefact))
     return BatchRequest(
-        inputs=job_inputs(data, connections, workspace),
+        inputs=job_inputs(data, connections, workspace, account),
         outputs=outputs,
         parameters={**training.resolve(key.label).parameters, **signed},
         pool=training.pool,

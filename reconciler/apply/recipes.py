@@ -73,7 +73,7 @@ async def _trained(
 ) -> DesiredVersion:
     wanted = DesiredVersion(key, None, None, gates=model.spec.gates, training=shown_service(training))
     try:
-        blobs = connections.blobs(model.spec.workspace)
+        blobs = await connections.blobs(model.spec.workspace)
         data = await identify_data(key, model, connections)
         fingerprint = recipe_fingerprint(key, model, training, connections, data)
     except RecipeError as error:

@@ -268,7 +268,7 @@ class _Trainer:
             return transaction.put_operation(started)
 
     async def _record(self, operation: Operation, status: JobStatus) -> KnownVersion:
-        blobs = self._run.connections.blobs(self._workspace)
+        blobs = await self._run.connections.blobs(self._workspace)
         output = operation.output_relative or ""
         container, _, name = output.partition("/")
         properties = await blobs.properties(container, name)
@@ -313,7 +313,8 @@ class _Trainer:
         reference = None if output is None else status.results.get(output)
         if reference is None:
             return {}
-        return read_metrics(await self._run.connections.blobs(self._workspace).read_reference(reference))
+        blobs = await self._run.connections.blobs(self._workspace)
+        return read_metrics(await blobs.read_reference(reference))
 
     def _version(self, state: VersionState, attempt: int) -> VersionRecord:
         earlier = self._run.store.version(self._key.model, self._key.label)

@@ -27,7 +27,10 @@ from reconciler.spec.documents import BlobInput, DataSource, FileInput, Model, U
 from reconciler.targets.connections import Connections
 
 SIGNED_FOR = timedelta(days=1)
-"""How much longer than its job a signature in a parameter lasts: a registered job may be started a day later."""
+"""How long a registered job with signed parameters may wait for its start.
+
+Its signatures last that much longer than its time, and as long again for the service's queue.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +129,8 @@ async def _identify(source: DataSource, key: VersionKey, model: Model, connectio
 
 async def _identify_blob(given: BlobInput, model: Model, connections: Connections) -> Identified:
     container, _, name = given.blob.lstrip("/").partition("/")
-    properties = await connections.blobs(model.spec.workspace).properties(container, name)
+    blobs = await connections.blobs(model.spec.workspace)
+    properties = await blobs.properties(container, name)
     if properties is None:
         raise RecipeError(
             "input-missing",
@@ -186,11 +190,13 @@ async def _upload(local: LocalData, blob: str, run: Run, key: VersionKey, worksp
     text = f"uploading {local.given} ({local.size:,} bytes)"
 
     def progress(sent: int, total: int) -> None:
-        run.note(str(key), Mark.WAITING, text, Amount(sent, total))
+        if sent < total:
+            run.note(str(key), Mark.WAITING, text, Amount(sent, total))
 
     async with run.uploading:
         try:
-            done = await run.connections.blobs(workspace).upload_once(container, name, local.content(), progress)
+            blobs = await run.connections.blobs(workspace)
+            done = await blobs.upload_once(container, name, local.content(), progress)
         except RecipeError as error:
             # What can't be joined any more could be when it was identified.
             raise ContentChanged(str(error)) from error
@@ -199,23 +205,21 @@ async def _upload(local: LocalData, blob: str, run: Run, key: VersionKey, worksp
     return done
 
 
-def job_inputs(data: TrainingData, connections: Connections, workspace: str) -> dict[str, StoredBlob | BlobReference]:
-    """The inputs of a job, whose files are uploaded.
-
-    Raises:
-        MissingSecret: the account's connection string can't be resolved.
-    """
+def job_inputs(
+    data: TrainingData, connections: Connections, workspace: str, account: SecretStr
+) -> dict[str, StoredBlob | BlobReference]:
+    """The inputs of a job, whose files are uploaded; ``account`` is the connection string of the storage."""
     inputs: dict[str, StoredBlob | BlobReference] = {}
     for name, found in data.inputs.items():
         blob = _blob_of(found, connections, workspace)
         if blob is not None:
-            inputs[name] = StoredBlob(connections.connection_string(workspace), blob)
+            inputs[name] = StoredBlob(account, blob)
         elif isinstance(found.source, UrlInput):
             inputs[name] = _reference(found.source.url)
     return inputs
 
 
-def job_parameters(
+async def job_parameters(
     data: TrainingData, connections: Connections, workspace: str, valid_for: timedelta
 ) -> dict[str, str | SecretStr]:
     """The parameters that hold the URL of data (context 4.5): signed for reading where they lie in our storage.
@@ -224,7 +228,7 @@ def job_parameters(
         MissingSecret: the account's connection string can't be resolved.
     """
     parameters: dict[str, str | SecretStr] = {}
-    blobs = connections.blobs(workspace) if data.parameters else None
+    blobs = await connections.blobs(workspace) if data.parameters else None
     for name, found in data.parameters.items():
         blob = _blob_of(found, connections, workspace)
         if blob is not None and blobs is not None:

@@ -25,6 +25,7 @@ from reconciler.azure.errors import (
     redact,
 )
 from reconciler.azure.http import Http
+from reconciler.azure.renewal import Credential
 
 __all__ = ["BatchExecution", "BatchRequest", "BlobReference", "JobState", "JobStatus", "StoredBlob"]
 
@@ -97,7 +98,7 @@ class BatchRequest:
 class BatchExecution:
     """The jobs of one Classic endpoint or New service."""
 
-    def __init__(self, http: Http, api_location: str, key: SecretStr) -> None:
+    def __init__(self, http: Http, api_location: str, key: Credential) -> None:
         """Make a client; ``api_location`` is the base URL that the service gave, ``key`` the endpoint's own."""
         self._http = http
         self._jobs = f"{api_location.rstrip('/')}/jobs"

@@ -1,21 +1,33 @@
-"""Blob storage: where inputs go and where trained models lie."""
+"""Blob storage: where inputs go and where trained models lie.
+
+An account's key may be exchanged while a run goes on; where the connection string's place is known, it is looked up
+again when storage does not accept a signature any more, and the call is made once more with the new key.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 from urllib.parse import quote, urlsplit
 
 from pydantic import SecretStr
 
 from reconciler.azure.clocks import ahead_by
 from reconciler.azure.clouds import is_loopback
-from reconciler.azure.errors import Conflict, ConnectionStringError, InvalidReply, NotFound, ServiceError
+from reconciler.azure.errors import (
+    Conflict,
+    ConnectionStringError,
+    InvalidReply,
+    NotFound,
+    ServiceError,
+    SignInError,
+)
+from reconciler.azure.renewal import ANOTHER_ONE, Renewable, refused
 from reconciler.azure.uploads import BLOCK, Content, Progress, send
 
 if TYPE_CHECKING:
@@ -24,6 +36,11 @@ if TYPE_CHECKING:
 
 # A signature is valid from a little before now, because clocks differ.
 _BACKDATED = timedelta(minutes=5)
+
+# What storage calls a signature that was not made with the account's key, with status 403.
+_REFUSED = "AuthenticationFailed"
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +90,7 @@ class Blobs:
         *,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         retry_pause: int = 1,
+        source: Renewable | None = None,
     ) -> None:
         """Make a client; nothing is sent.
 
@@ -80,6 +98,7 @@ class Blobs:
             connection_string: With ``AccountName`` and ``AccountKey``.
             clock: The time that signatures count from.
             retry_pause: Seconds between the few tries of a call.
+            source: Where the connection string is from, to look it up again.
 
         Raises:
             ConnectionStringError: it is not a connection string with an account and a key.
@@ -89,10 +108,13 @@ class Blobs:
         self._key = SecretStr(parts["accountkey"])
         self._clock = clock
         self._retry_pause = retry_pause
+        self._connection_string = connection_string
+        self._source = source
         self.ahead: timedelta | None = None
         """By how much the account's clock was ahead of ours at the last `look`, if it told."""
         self._service = _service(connection_string, retry_pause)
         self._base = f"{self._service.url.split('?')[0].rstrip('/')}/"
+        self._replaced: list[BlobServiceClient] = []
         place = urlsplit(self._base)
         # The service is handed the string as it is, whatever our own library makes of it.
         in_clear = "http" in {place.scheme, parts.get("defaultendpointsprotocol", "").lower()}
@@ -107,7 +129,9 @@ class Blobs:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self._service.close()
+        # Those that were replaced too, and not before: calls may have been under way with them.
+        for service in (*self._replaced, self._service):
+            await service.close()
 
     @property
     def base(self) -> str:
@@ -125,9 +149,11 @@ class Blobs:
         def note(response: PipelineResponse[Any, Any]) -> None:
             self.ahead = ahead_by(response.http_response.headers.get("Date"), self._clock().timestamp())
 
+        async def ask() -> None:
+            await self._service.get_container_client(container).get_container_properties(raw_response_hook=note)
+
         try:
-            async with self._asking(f"look at container {container}"):
-                await self._service.get_container_client(container).get_container_properties(raw_response_hook=note)
+            await self._ask(f"look at container {container}", ask)
         except NotFound:
             return False
         return True
@@ -156,8 +182,9 @@ class Blobs:
             return False
         await self._make(container)
         try:
-            async with self._asking(f"upload blob {container}/{name}"):
-                await send(self._blob(container, name), content, progress)
+            await self._ask(
+                f"upload blob {container}/{name}", lambda: send(self._blob(container, name), content, progress)
+            )
         except ServiceError as error:
             # Another process was quicker, which also takes our blocks away, or our own upload's answer was lost and
             # the second try met it.
@@ -174,8 +201,9 @@ class Blobs:
             ServiceError: storage refuses, or can't be reached.
         """
         try:
-            async with self._asking(f"look for blob {container}/{name}"):
-                found = await self._blob(container, name).get_blob_properties()
+            found = await self._ask(
+                f"look for blob {container}/{name}", lambda: self._blob(container, name).get_blob_properties()
+            )
         except NotFound:
             return None
         md5 = found.content_settings.content_md5
@@ -188,17 +216,28 @@ class Blobs:
             NotFound: there is none.
             ServiceError: storage refuses, or can't be reached.
         """
-        async with self._asking(f"read blob {container}/{name}"):
-            return await _content(self._blob(container, name))
+        return await self._ask(f"read blob {container}/{name}", lambda: _content(self._blob(container, name)))
 
     async def read_reference(self, reference: BlobReference) -> bytes:
         """A whole blob, of whatever account, by the reference's own signature.
+
+        One of this account is read by its key if that was exchanged meanwhile: a service signs with the key that it
+        was told.
 
         Raises:
             NotFound: there is none.
             SignInError: the signature is not accepted; it may have expired.
             ServiceError: storage refuses, or can't be reached.
         """
+        try:
+            return await self._read_by_signature(reference)
+        except SignInError:
+            if not self._replaced or not self.holds(reference.base):
+                raise
+            container, _, name = reference.relative.partition("/")
+            return await self.read(container, name)
+
+    async def _read_by_signature(self, reference: BlobReference) -> bytes:
         from azure.storage.blob.aio import BlobClient  # noqa: PLC0415 - late: takes 0.3 s
 
         url = reference.base + quote(reference.relative) + reference.sas.get_secret_value()
@@ -234,13 +273,54 @@ class Blobs:
 
     async def _make(self, container: str) -> None:
         try:
-            async with self._asking(f"make container {container}"):
-                await self._service.create_container(container)
+            await self._ask(f"make container {container}", lambda: self._service.create_container(container))
         except Conflict:
             return
 
     def _blob(self, container: str, name: str) -> BlobClient:
         return self._service.get_blob_client(container, name)
+
+    async def _ask(self, operation: str, call: Callable[[], Awaitable[_T]]) -> _T:
+        """Make a call with the account's key; ``call`` makes it anew each time, with the key as it then is."""
+        used = self._connection_string
+        try:
+            async with self._asking(operation):
+                return await call()
+        except SignInError as error:
+            if self._source is None or not error.has_code(_REFUSED):
+                raise
+            reason = await self._renew(self._source, used)
+            if reason:
+                raise refused(error, self._source, reason) from None
+        try:
+            async with self._asking(operation):
+                return await call()
+        except SignInError as error:
+            if not error.has_code(_REFUSED):
+                raise
+            raise refused(error, self._source, ANOTHER_ONE) from None
+
+    async def _renew(self, source: Renewable, used: SecretStr) -> str:
+        """Take up the key of a connection string that is another one by now; else why there is none."""
+        if used is not self._connection_string:
+            return ""  # Another call has done it.
+        renewal = await source.renewed(used)
+        if renewal.value is None:
+            return renewal.reason
+        if used is not self._connection_string:
+            return ""
+        try:
+            parts, service = _parts(renewal.value.get_secret_value()), _service(renewal.value, self._retry_pause)
+        except ConnectionStringError as error:
+            return f"looked up again it is no good: {error}"
+        if not self.holds(service.url.split("?")[0]):
+            # What is known of blobs, in the store and in plans, is known of the account that the run began with.
+            await service.close()
+            return f"looked up again it is of another account, {service.url.split('?')[0]}; run again to go on there"
+        self._replaced.append(self._service)
+        self._service, self._key = service, SecretStr(parts["accountkey"])
+        self._connection_string = renewal.value
+        return ""
 
     @asynccontextmanager
     async def _asking(self, operation: str, url: str | None = None) -> AsyncIterator[None]:

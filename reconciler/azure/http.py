@@ -8,8 +8,9 @@ What it promises:
    short backoff or after as long as ``Retry-After`` says. A call that may not be is sent once.
 2. Whatever fails, fails as one of `reconciler.azure.errors`, with the service's own words and request id.
 3. Keys and tokens travel in headers and bodies only and are in no message and no log.
-4. Cancelling the task cancels the call.
-5. What each host's clock shows is remembered, because signatures are judged by it.
+4. A 401 to a token whose place is known is answered by looking it up again, and by one more call if it is another.
+5. Cancelling the task cancels the call.
+6. What each host's clock shows is remembered, because signatures are judged by it.
 """
 
 from __future__ import annotations
@@ -48,6 +49,7 @@ from reconciler.azure.failures import (
     request_id_of,
     retired_host,
 )
+from reconciler.azure.renewal import Credential, accepted
 from reconciler.azure.retries import Repeat, Retries
 
 _LOG = logging.getLogger(__name__)
@@ -201,7 +203,7 @@ class Http:
         url: str,
         *,
         operation: str,
-        token: SecretStr | None = None,
+        token: Credential | None = None,
         json: object = None,
         form: Mapping[str, str] | None = None,
         params: Mapping[str, str] | None = None,
@@ -213,7 +215,7 @@ class Http:
             method: ``GET``, ``PUT``, …
             url: Absolute, without a query.
             operation: What is being done, for people; starts every error message.
-            token: Sent as ``Authorization: Bearer``.
+            token: Sent as ``Authorization: Bearer``; one with a place is looked up again after a 401.
             json: Body, to be sent as JSON.
             form: Body, to be sent as a form, instead of ``json``.
             params: The query.
@@ -223,17 +225,21 @@ class Http:
         Raises:
             ServiceError: as the tree in `reconciler.azure.errors` says.
         """
-        secret = _header_safe(token, url, operation) if token is not None else ""
-        call = Call(operation, url, str(uuid.uuid4()), (secret, *(form or {}).values()))
         body, media_type = _body(json, form)
-        headers = {_OWN_ID: call.own_id}
-        if media_type:
-            headers["Content-Type"] = media_type
-        if secret:
-            headers["Authorization"] = f"Bearer {secret}"
         target = f"{url}?{urlencode(params)}" if params else url
-        response = await self._send(HttpRequest(method, target, headers=headers, content=body), call, idempotent)
-        return self._reply(call, response)
+
+        async def once(given: SecretStr | None) -> Reply:
+            secret = _header_safe(given, url, operation) if given is not None else ""
+            call = Call(operation, url, str(uuid.uuid4()), (secret, *(form or {}).values()))
+            headers = {_OWN_ID: call.own_id}
+            if media_type:
+                headers["Content-Type"] = media_type
+            if secret:
+                headers["Authorization"] = f"Bearer {secret}"
+            request = HttpRequest(method, target, headers=headers, content=body)
+            return self._reply(call, await self._send(request, call, idempotent))
+
+        return await once(None) if token is None else await accepted(token, once, _is_refusal)
 
     @asynccontextmanager
     async def download(self, url: str, *, operation: str) -> AsyncIterator[Download]:
@@ -311,6 +317,11 @@ def _body(json: object, form: Mapping[str, str] | None) -> tuple[bytes | None, s
     if form is not None:
         return urlencode(form).encode(), "application/x-www-form-urlencoded"
     return None, ""
+
+
+def _is_refusal(error: SignInError) -> bool:
+    # A 403 is said to somebody who is known.
+    return error.status == 401
 
 
 def _header_safe(token: SecretStr, url: str, operation: str) -> str:

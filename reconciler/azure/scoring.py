@@ -9,10 +9,9 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
-from pydantic import SecretStr
-
 from reconciler.azure.errors import InvalidReply, SwaggerError
 from reconciler.azure.http import Http
+from reconciler.azure.renewal import Credential
 from reconciler.azure.swagger import SwaggerDocument
 
 Row: TypeAlias = Mapping[str, Any]
@@ -26,7 +25,7 @@ _NUMBER = re.compile(r"\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*|\s*[-+]?(nan|
 class Scoring:
     """Scoring of one Classic endpoint or New service."""
 
-    def __init__(self, http: Http, api_location: str, key: SecretStr) -> None:
+    def __init__(self, http: Http, api_location: str, key: Credential) -> None:
         """Make a client; ``api_location`` is the base URL that the service gave, ``key`` the endpoint's own."""
         self._http = http
         self._base = api_location.rstrip("/")

@@ -14,6 +14,7 @@ from reconciler.checks.hosts import Host, Hosts
 from reconciler.checks.resource_manager import look_at_resource_manager
 from reconciler.checks.signatures import look_at_signature
 from reconciler.checks.storage import ask_storage
+from reconciler.checks.vaults import uses_vaults, vault_hosts
 from reconciler.checks.workspaces import look_at_workspace
 from reconciler.plan.checks import Check, CheckOutcome
 from reconciler.plan.preflight.signatures import check_signature
@@ -36,7 +37,7 @@ async def examine(
     async with Connections(fleet, cloud, secrets) as connections, trusting:
         hosts = Hosts(cloud, connections.http, trusting)
         workspaces = sorted(fleet.workspaces)
-        checks = await hosts.ask(_hosts(connections))
+        checks = await hosts.ask([*_hosts(connections), *await _accounts(connections)])
         looks = await asyncio.gather(
             *(look_at_workspace(connections, workspace, hosts) for workspace in workspaces),
             look_at_resource_manager(connections, hosts, clock),
@@ -48,7 +49,7 @@ async def examine(
             *(check for found, _ in looks for check in found),
             *(check for found in storage for check in found),
             *hosts.clocks(),
-            *_signatures(connections, clock()),
+            *await _signatures(connections, clock()),
         )
 
 
@@ -67,19 +68,25 @@ def _hosts(connections: Connections) -> Iterator[Host]:
                 yield Host(url, f"management of {region}", studio=True)
     if connections.needs_resource_manager:
         yield Host(cloud.resource_manager_url, "Azure Resource Manager", own_authority=True)
-        if cloud.authority is not None:
-            url = cloud.authority if "://" in cloud.authority else f"https://{cloud.authority}"
-            yield Host(url, "sign-in", own_authority=True)
-    for name in fleet.workspaces:
+    if cloud.authority is not None and (connections.needs_resource_manager or uses_vaults(fleet)):
+        url = cloud.authority if "://" in cloud.authority else f"https://{cloud.authority}"
+        yield Host(url, "sign-in", own_authority=True)
+    yield from vault_hosts(connections)
+
+
+async def _accounts(connections: Connections) -> list[Host]:
+    found = []
+    for name in connections.fleet.workspaces:
         try:
-            yield Host(connections.blobs(name).base, f"storage of workspace {name}")
+            found.append(Host((await connections.blobs(name)).base, f"storage of workspace {name}"))
         except MissingSecret:
             continue  # Told with the storage.
+    return found
 
 
 async def _storage(connections: Connections, workspace: str, hosts: Hosts) -> list[Check]:
     try:
-        base = connections.blobs(workspace).base
+        base = (await connections.blobs(workspace)).base
     except MissingSecret:
         base = ""
     if base and hosts.is_silent(base):
@@ -89,10 +96,12 @@ async def _storage(connections: Connections, workspace: str, hosts: Hosts) -> li
     return [finding.check for finding in judge_storage({account: frozenset()})]
 
 
-def _signatures(connections: Connections, now: datetime) -> Iterator[Check]:
+async def _signatures(connections: Connections, now: datetime) -> list[Check]:
     """Those of the ready-made versions that a target wants."""
+    found = []
     for model, label in connections.fleet.wanted_versions():
         if model in connections.fleet.models:
-            signature = look_at_signature(connections, model, label)
+            signature = await look_at_signature(connections, model, label)
             if signature is not None:
-                yield check_signature(signature, now)
+                found.append(check_signature(signature, now))
+    return found

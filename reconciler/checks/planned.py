@@ -38,7 +38,7 @@ async def facts_for(plan: Plan, connections: Connections, drivers: Mapping[str, 
     trained_by = dict(_trained_by(plan, connections))
     paid = {**trained_by, **{step_id: needed[0].resource for step_id, needed in needs.items()}}
     storage, (settled, access), payers = await asyncio.gather(
-        _ask_storage(_workspaces(plan, pending, connections), connections),
+        _ask_storage(await _workspaces(plan, pending, connections), connections),
         _ask_permissions(needs, connections),
         _ask_payers(paid, connections, for_jobs=bool(trained_by)),
     )
@@ -47,7 +47,7 @@ async def facts_for(plan: Plan, connections: Connections, drivers: Mapping[str, 
         needs=settled,
         access=access,
         storage=storage,
-        signatures=_signatures(pending, connections),
+        signatures=await _signatures(pending, connections),
         payers={
             step_id: payers.of[resource.lower()] for step_id, resource in paid.items() if resource.lower() in payers.of
         },
@@ -96,15 +96,15 @@ def _moved_to(pending: tuple[TargetPlan, ...]) -> dict[tuple[str, str], set[str]
     return found
 
 
-def _signatures(pending: tuple[TargetPlan, ...], connections: Connections) -> dict[Signature, frozenset[str]]:
+async def _signatures(pending: tuple[TargetPlan, ...], connections: Connections) -> dict[Signature, frozenset[str]]:
     looked = {
-        look_at_signature(connections, model, label): frozenset(steps)
+        await look_at_signature(connections, model, label): frozenset(steps)
         for (model, label), steps in _moved_to(pending).items()
     }
     return {signature: steps for signature, steps in looked.items() if signature is not None}
 
 
-def _workspaces(plan: Plan, pending: tuple[TargetPlan, ...], connections: Connections) -> dict[str, set[str]]:
+async def _workspaces(plan: Plan, pending: tuple[TargetPlan, ...], connections: Connections) -> dict[str, set[str]]:
     """The workspaces to whose storage steps write, or with whose key they sign, each with those steps."""
     models = connections.fleet.models
     found: dict[str, set[str]] = {}
@@ -112,12 +112,12 @@ def _workspaces(plan: Plan, pending: tuple[TargetPlan, ...], connections: Connec
         for step in version.steps:
             found.setdefault(models[version.model].spec.workspace, set()).add(step.id)
     for (model, label), steps in _moved_to(pending).items():
-        if _signed_by_us(connections, models[model], label):
+        if await _signed_by_us(connections, models[model], label):
             found.setdefault(models[model].spec.workspace, set()).update(steps)
     return found
 
 
-def _signed_by_us(connections: Connections, model: Model, label: str) -> bool:
+async def _signed_by_us(connections: Connections, model: Model, label: str) -> bool:
     """Whether a version lies in its workspace's account; in another it is readable for everybody or not at all."""
     ready = model.spec.versions.get(label)
     if ready is None:
@@ -125,7 +125,7 @@ def _signed_by_us(connections: Connections, model: Model, label: str) -> bool:
     if ready.location.sas_token is not None:
         return False
     try:
-        return connections.blobs(model.spec.workspace).holds(ready.location.base_location)
+        return (await connections.blobs(model.spec.workspace)).holds(ready.location.base_location)
     except MissingSecret:
         return True  # It would fail for that very reason, which the look at the storage tells.
 

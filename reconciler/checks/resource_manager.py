@@ -15,6 +15,7 @@ from reconciler.azure.errors import Retired, ServiceError, SignInError
 from reconciler.checks.hosts import Host, Hosts
 from reconciler.checks.payers import ask_payers
 from reconciler.checks.permissions import ask_permissions
+from reconciler.checks.vaults import uses_vaults
 from reconciler.plan.checks import Check, CheckOutcome
 from reconciler.plan.document import Action
 from reconciler.plan.preflight.headroom import check_headroom
@@ -30,17 +31,20 @@ async def look_at_resource_manager(connections: Connections, hosts: Hosts, clock
     """What there is to say of Resource Manager, and the hosts that execute New web services."""
     cloud = connections.cloud
     subject = f"cloud {cloud.name}"
-    if not connections.needs_resource_manager:
-        text = "no spec needs Azure Resource Manager"
-        return [Check(name="sign-in", subject=subject, outcome=CheckOutcome.SKIPPED, text=text)], []
-    if hosts.is_silent(cloud.resource_manager_url):
-        text = "Azure Resource Manager does not answer"
-        return [Check(name="sign-in", subject=subject, outcome=CheckOutcome.SKIPPED, text=text)], []
+    skipped = ""
+    if not (connections.needs_resource_manager or uses_vaults(connections.fleet)):
+        skipped = "no spec needs Azure Resource Manager or a Key Vault"
+    elif connections.needs_resource_manager and hosts.is_silent(cloud.resource_manager_url):
+        skipped = "Azure Resource Manager does not answer"
+    if skipped:
+        return [Check(name="sign-in", subject=subject, outcome=CheckOutcome.SKIPPED, text=skipped)], []
     try:
         token = await connections.sign_in.get_token(cloud.scope)
     except (ServiceError, MissingSecret) as error:
         return [_failed("sign-in", subject, str(error))], []
     checks = [_signed_in(connections, caller_of(SecretStr(token.token)))]
+    if not connections.needs_resource_manager:
+        return checks, []
     ids = _resource_ids(connections)
     subscriptions = sorted({resource_id.split("/")[2].lower() for resource_id in ids})
     seen = await asyncio.gather(*(_subscription(connections, each) for each in subscriptions))

@@ -13,7 +13,7 @@ async def ask_storage(connections: Connections, workspace: str) -> Storage:
     subject = f"workspace {workspace}"
     reference = f"spec.storage.connectionString of Workspace {workspace}"
     try:
-        blobs = connections.blobs(workspace)
+        blobs = await connections.blobs(workspace)
     except MissingSecret as error:
         return Storage(subject, problem=f"its connection string can't be used: {error}")
     base = blobs.base

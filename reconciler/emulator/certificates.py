@@ -18,8 +18,12 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from reconciler.emulator import vaults
+
 NAMES = ("localhost",)
 ADDRESSES = ("127.0.0.1",)
+# The server's own besides; whoever may vouch for `localhost` may for what is below it.
+VAULTS = (f"*.{vaults.DOMAIN}",)
 
 # Neither is renewed: a state directory does not get that old.
 _AUTHORITY_LIVES = timedelta(days=3650)
@@ -117,7 +121,10 @@ class ServerTls:
         now = self._clock()
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, NAMES[0])])
-        names = [*map(x509.DNSName, NAMES), *(x509.IPAddress(ipaddress.ip_address(each)) for each in ADDRESSES)]
+        names = [
+            *map(x509.DNSName, NAMES + VAULTS),
+            *(x509.IPAddress(ipaddress.ip_address(each)) for each in ADDRESSES),
+        ]
         issuer = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
         certificate = (
             _builder(subject, self._certificate.subject, key.public_key(), now, _SERVER_LIVES)

@@ -13,6 +13,7 @@ from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import Any
 
+from reconciler.emulator import vaults
 from reconciler.emulator.context import Context
 
 # Whatever waits for a model to take effect waits this much longer than that takes.
@@ -63,6 +64,7 @@ def cloud(context: Context, cloud_file: Path, env_file: Path) -> dict[str, Any]:
         "managementUrl": context.server_url,
         "resourceManagerUrl": context.secure_url,
         "caFile": ca_file_beside(cloud_file).name,
+        "keyVaultUrl": vaults.url_template(context.secure_url),
         "audience": "https://management.azure.com/",
         "signIn": {
             "authority": context.secure_url,

@@ -39,6 +39,20 @@ class Secrets:
         name = f"client-secret/{client_id}" if client_id else "client-secret"
         return self._secret(name, lambda: secrets.token_urlsafe(30))
 
+    def exchange_workspace_token(self, workspace_id: str) -> None:
+        """Gives the workspace another token."""
+        self._documents[f"workspace-token/{workspace_id}"] = {"value": secrets.token_hex(16)}
+
+    def exchange_storage_key(self, account: str) -> str:
+        """Gives the account another key, which is returned."""
+        self._documents[f"storage-key/{account}"] = {"value": new_key()}
+        return self.storage_key(account)
+
+    def exchange_client_secret(self, client_id: str = "") -> None:
+        """Gives a principal another secret; the studio file's first one if none is named."""
+        name = f"client-secret/{client_id}" if client_id else "client-secret"
+        self._documents[name] = {"value": secrets.token_urlsafe(30)}
+
     def pem(self, name: str, make: Callable[[], str]) -> str:
         """A private key, or one with its certificate, in PEM; made by the function when it is first asked for."""
         return self._secret(f"pem/{name}", make)

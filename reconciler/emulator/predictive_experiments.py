@@ -5,10 +5,9 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, StringConstraints, model_validator
 
-from reconciler.emulator.studio_types import Section
+from reconciler.emulator.studio_types import AccountName, Section
 
 Name = Annotated[str, StringConstraints(min_length=1, max_length=260)]
-AccountName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]{3,24}$")]
 ContainerName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9](-?[a-z0-9]){2,62}$")]
 
 

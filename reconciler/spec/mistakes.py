@@ -14,9 +14,9 @@ from pydantic_core import ErrorDetails
 from reconciler.spec.diagnostics import Diagnostic, Position, did_you_mean, field_path, listed, nearest
 from reconciler.spec.literals import shown
 from reconciler.spec.nodes import Misread, Node
-from reconciler.spec.parts import SecretReference
+from reconciler.spec.parts import KeyVaultReference, SecretReference
 from reconciler.spec.recipes import INPUT_FORMS, INPUT_PARTS, INPUT_RULE, VALUE_MARK
-from reconciler.spec.rules import RULE
+from reconciler.spec.rules import REFERENCE_FORMS, RULE
 from reconciler.spec.yaml_reader import kind_of
 
 _QUOTED = re.compile(r"'([^']*)'")
@@ -24,7 +24,7 @@ _PREDICATES = frozenset({"is", "has", "uses", "does", "contains"})
 _MARKS = frozenset({"[key]", VALUE_MARK, *INPUT_PARTS})
 """What pydantic puts into the locations of its errors and no document has."""
 
-_REFERENCE = "a reference, {env: VARIABLE} or {file: path}"
+_REFERENCE = f"a reference, {REFERENCE_FORMS}"
 _WANTED = {
     "string_type": "a text",
     "int_type": "a whole number",
@@ -127,7 +127,7 @@ def _say(  # noqa: PLR0911 - one return for each thing that pydantic says
 
 def _in_secret_reference(model: type[BaseModel], loc: tuple[str | int, ...]) -> bool:
     """Whether a value stands where a secret may have been written by mistake, though it does not look like one."""
-    return SecretReference in (_part_at(model, loc), _part_at(model, loc[:-1]))
+    return not {SecretReference, KeyVaultReference}.isdisjoint({_part_at(model, loc), _part_at(model, loc[:-1])})
 
 
 def _rule(context: Mapping[str, Any], place: _Place, found: str, *, at_key: bool) -> tuple[str, str, str]:

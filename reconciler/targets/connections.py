@@ -21,11 +21,14 @@ from reconciler.azure.clouds import Cloud
 from reconciler.azure.definitions import Definitions
 from reconciler.azure.errors import ConnectionStringError
 from reconciler.azure.http import Http
+from reconciler.azure.key_vault import KeyVaults
+from reconciler.azure.renewal import Renewable
 from reconciler.azure.scoring import Scoring
 from reconciler.azure.sign_in import SignIn
 from reconciler.spec.documents import SecretReference
 from reconciler.spec.fleet import Fleet
 from reconciler.spec.secrets import MissingSecret, SecretResolver, read_env_file
+from reconciler.targets.references import References
 
 _T = TypeVar("_T")
 
@@ -37,19 +40,22 @@ class Connections:
         self.fleet = fleet
         self.cloud = cloud
         self._secrets = secrets
+        self._sign_in = SignIn(cloud, self._sign_in_secret)
+        self._vaults = KeyVaults(cloud, self._sign_in)
+        self._references = References(secrets, self._vaults)
         self._stack = AsyncExitStack()
         self._http: Http | None = None
         self._management: dict[str, ClassicManagement] = {}
         self._blobs: dict[str, Blobs] = {}
         self._once: dict[Hashable, asyncio.Task[Any]] = {}
         self._definitions: Definitions | None = None
-        self._sign_in: SignIn | None = None
 
     async def __aenter__(self) -> Self:
         self._http = await self._stack.enter_async_context(Http.for_cloud(self.cloud))
+        credential = await self._stack.enter_async_context(self._sign_in)
+        await self._stack.enter_async_context(self._vaults)
         if _knows_resource_manager(self.fleet):
-            self._sign_in = await self._stack.enter_async_context(SignIn(self.cloud, self._sign_in_secret))
-            self._definitions = await self._stack.enter_async_context(Definitions(self.cloud, self._sign_in))
+            self._definitions = await self._stack.enter_async_context(Definitions(self.cloud, credential))
         return self
 
     async def __aexit__(
@@ -84,49 +90,56 @@ class Connections:
         return self._http
 
     def management(self, workspace: str) -> ClassicManagement:
-        """The Classic management API of a workspace document.
+        """The Classic management API of a workspace document; its token is looked up at the first call.
 
         Raises:
-            MissingSecret: its token can't be resolved.
             CloudError: the cloud does not know its region.
         """
         if workspace not in self._management:
-            spec = self.fleet.workspaces[workspace].spec
-            self._management[workspace] = ClassicManagement(
-                self.http,
-                self.cloud.management_url(spec.region),
-                spec.id,
-                self.workspace_token(workspace),
-            )
+            region = self.fleet.workspaces[workspace].spec.region
+            self._management[workspace] = self.management_at(self.cloud.management_url(region), workspace)
         return self._management[workspace]
 
-    def workspace_token(self, workspace: str) -> SecretStr:
-        """The authorization token of a workspace document; raises MissingSecret."""
-        return self._workspace_secret(self.fleet.workspaces[workspace].spec.token, workspace, "spec.token")
+    def management_at(self, url: str, workspace: str) -> ClassicManagement:
+        """The Classic management API of a workspace document as the host at ``url`` has it, if it does."""
+        spec = self.fleet.workspaces[workspace].spec
+        return ClassicManagement(self.http, url, spec.id, self._credential(spec.token, workspace, "spec.token"))
 
     async def web_services(self, workspace: str) -> list[WebService]:
-        """The web services of a workspace document, listed once a pass; raises as `management` and the list do."""
+        """The web services of a workspace document, listed once a pass.
+
+        Raises:
+            MissingSecret: the workspace's token can't be had.
+            CloudError, ServiceError: as `management` and the list do.
+        """
         return await self.once(("web services", workspace), self.management(workspace).list_services)
 
-    def connection_string(self, workspace: str) -> SecretStr:
-        """The connection string of a workspace's storage account."""
-        reference = self.fleet.workspaces[workspace].spec.storage.connection_string
-        return self._workspace_secret(reference, workspace, "spec.storage.connectionString")
+    async def connection_string(self, workspace: str) -> SecretStr:
+        """The connection string of a workspace's storage account, as it is now."""
+        return await self._storage(workspace).current()
 
-    def blobs(self, workspace: str) -> Blobs:
+    async def blobs(self, workspace: str) -> Blobs:
         """The storage account of a workspace document.
 
         Raises:
-            MissingSecret: its connection string can't be resolved, or is none.
+            MissingSecret: its connection string can't be had, or is none.
         """
         if workspace not in self._blobs:
+            source = self._storage(workspace)
+            connection_string = await source.current()
+            if workspace in self._blobs:  # Made by somebody else meanwhile.
+                return self._blobs[workspace]
             try:
-                client = Blobs(self.connection_string(workspace))
+                client = Blobs(connection_string, source=source)
             except ConnectionStringError as error:
                 raise MissingSecret(f"Workspace {workspace}, spec.storage.connectionString: {error}") from None
             self._stack.push_async_exit(client)
             self._blobs[workspace] = client
         return self._blobs[workspace]
+
+    def _storage(self, workspace: str) -> Renewable:
+        reference = self.fleet.workspaces[workspace].spec.storage.connection_string
+        return self._credential(reference, workspace, "spec.storage.connectionString")
 
     @property
     def definitions(self) -> Definitions:
@@ -145,9 +158,7 @@ class Connections:
 
     @property
     def sign_in(self) -> SignIn:
-        """The credential of `definitions`."""
-        if self._sign_in is None:
-            raise RuntimeError("Connections is used outside its context, or has no New web services")
+        """The credential of `definitions`, and of Key Vaults."""
         return self._sign_in
 
     def batch(self, api_location: str, key: SecretStr) -> BatchExecution:
@@ -158,13 +169,13 @@ class Connections:
         """The Request/Response Service of one endpoint."""
         return Scoring(self.http, api_location, key)
 
-    def secret(self, reference: SecretReference, base: Path) -> SecretStr:
-        """What a reference stands for; raises MissingSecret."""
-        return self._secrets.resolve(reference, base)
+    async def secret(self, reference: SecretReference, base: Path, *, wanted_for: str = "") -> SecretStr:
+        """What a reference stands for; raises MissingSecret. ``wanted_for`` says in its message who refers to it."""
+        return await self._references.secret(reference, base, wanted_for=wanted_for)
 
-    def _workspace_secret(self, reference: SecretReference, workspace: str, field: str) -> SecretStr:
+    def _credential(self, reference: SecretReference, workspace: str, field: str) -> Renewable:
         base = self.fleet.base_dir_of("Workspace", workspace)
-        return self._secrets.resolve(reference, base, wanted_for=f"Workspace {workspace}, {field}")
+        return self._references.credential(reference, base, wanted_for=f"Workspace {workspace}, {field}")
 
     def _sign_in_secret(self, name: str) -> SecretStr:
         """What the cloud signs in with: from its env file if it has one, and then from nowhere else.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 
-from reconciler.azure.classic import ClassicManagement
 from reconciler.azure.errors import CloudError, Retired, ServiceError, SignInError
 from reconciler.plan.states import Problem
 from reconciler.plan.wording import count
@@ -63,13 +62,11 @@ async def _unknown_here(connections: Connections, workspace: str, error: Service
 
 async def _regions_that_know(connections: Connections, workspace: str) -> list[str]:
     """The other regions of the cloud whose host lists the workspace."""
-    spec = connections.fleet.workspaces[workspace].spec
-    elsewhere = connections.cloud.other_regions(spec.region)
+    elsewhere = connections.cloud.other_regions(connections.fleet.workspaces[workspace].spec.region)
 
     async def known(url: str) -> bool:
         try:
-            token = connections.workspace_token(workspace)
-            await ClassicManagement(connections.http, url, spec.id, token).list_services()
+            await connections.management_at(url, workspace).list_services()
         except (ServiceError, MissingSecret):
             return False
         return True

@@ -205,3 +205,70 @@ def test_a_missing_file_is_said_to_be_missing_with_what_is_built_in():
 )
 def test_loopback_is_told_by_the_spelling(host, is_own):
     assert is_loopback(host) is is_own
+
+
+# -- Key Vaults
+
+
+@pytest.mark.parametrize(
+    ("cloud", "vault", "url"),
+    [
+        (PUBLIC, "Contoso-Vault", "https://contoso-vault.vault.azure.net"),
+        (PUBLIC, "https://contoso.vault.azure.net", "https://contoso.vault.azure.net"),
+        (PUBLIC, "https://Contoso.vault.azure.net:443/", "https://contoso.vault.azure.net"),
+        (GERMANY, "contoso", "https://contoso.vault.microsoftazure.de"),
+    ],
+)
+def test_a_vault_is_found_by_its_name_or_its_url(cloud, vault, url):
+    assert cloud.key_vault_url(vault) == url
+
+
+@pytest.mark.parametrize(
+    "vault",
+    [
+        "https://contoso.vault.microsoftazure.de",
+        "https://contoso.vault.azure.net.evil.example",
+        "https://evil.example/contoso.vault.azure.net",
+        "https://evil.example\\.vault.azure.net",
+        "https://a.b.vault.azure.net",
+        "https://contoso.vault.azure.net:8443",
+        "http://contoso.vault.azure.net",
+    ],
+)
+def test_a_url_that_is_no_vault_of_the_cloud_is_refused(vault):
+    """Else a spec could have a token sent to any host."""
+    with pytest.raises(CloudError, match=r"is not a Key Vault of cloud 'public', whose vaults are https://NAME\.vault"):
+        PUBLIC.key_vault_url(vault)
+
+
+def test_a_cloud_file_says_where_vaults_are(write):
+    cloud = load_cloud(write({**CONTENT, "keyVaultUrl": "https://{name}.vault.localhost:7002/"}))
+
+    assert cloud.key_vault_url("contoso") == "https://contoso.vault.localhost:7002"
+    assert cloud.key_vault_url("https://contoso.vault.localhost:7002") == "https://contoso.vault.localhost:7002"
+
+
+def test_a_cloud_file_that_does_not_say_so_has_no_vaults(write):
+    cloud = load_cloud(write(CONTENT))
+
+    for vault in ("contoso", "https://contoso.vault.azure.net"):
+        with pytest.raises(CloudError, match="cloud 'local' does not say where its Key Vaults are; add keyVaultUrl"):
+            cloud.key_vault_url(vault)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://contoso.vault.azure.net",
+        "https://{name}",
+        "https://vault.azure.net/{name}",
+        "https://{name}.{name}.net",
+        "http://{name}.vault.azure.net",
+        "https://{name}.vault.azure.net/secrets",
+        "{name}",
+        5,
+    ],
+)
+def test_an_address_of_vaults_that_can_not_be_one_is_named(write, url):
+    with pytest.raises(CloudError, match="keyVaultUrl"):
+        load_cloud(write({**CONTENT, "keyVaultUrl": url}))

@@ -110,6 +110,30 @@ async def test_a_failure_is_not_kept_and_not_printed_beside_its_error(secure_pee
     assert capsys.readouterr().err == ""
 
 
+async def test_a_client_whose_secret_was_exchanged_signs_in_with_the_new_one(secure_peer, signing_in_cloud):
+    """An env file was written anew while a run goes on."""
+    secrets = iter([VALUES["CLIENT_SECRET"], SecretStr("a-new-one"), SecretStr("a-new-one")])
+    secure_peer.on("POST", TOKEN, secure_peer.says({"error": "invalid_client"}, 401), secure_peer.says(ANSWER))
+
+    def secret(name: str) -> SecretStr:
+        return next(secrets) if name == "CLIENT_SECRET" else VALUES[name]
+
+    async with SignIn(signing_in_cloud, secret) as sign_in:
+        assert (await sign_in.get_token(SCOPE)).token == "t-1"
+
+    assert [b"s3cret" in seen.body for seen in secure_peer.seen] == [True, False]
+    assert b"a-new-one" in secure_peer.seen[1].body
+
+
+async def test_a_client_whose_secret_is_the_same_is_sent_once(secure_peer, sign_in):
+    secure_peer.on("POST", TOKEN, secure_peer.says({"error": "invalid_client"}, 401))
+
+    with pytest.raises(SignInError):
+        await sign_in.get_token(SCOPE)
+
+    assert len(secure_peer.seen) == 1
+
+
 async def test_an_answer_without_a_token_is_an_error(secure_peer, sign_in):
     secure_peer.on("POST", TOKEN, secure_peer.says({}))
 

@@ -69,6 +69,25 @@ class Studio:
             body = json.load(reply)
         return body[name] if isinstance(body, dict) and name in body else body
 
+    def tell(self, name: str, **content: Any) -> None:
+        """Say something to the control API."""
+        request = Request(f"{self.url}/_studio/{name}", data=json.dumps(content).encode(), method="POST")
+        build_opener(ProxyHandler({})).open(request, timeout=10).close()
+
+    def clear_faults(self) -> None:
+        """End every fault rule."""
+        request = Request(f"{self.url}/_studio/faults", method="DELETE")
+        build_opener(ProxyHandler({})).open(request, timeout=10).close()
+
+    def exchange(self, *, publish: bool = True, **what: str) -> None:
+        """Give the workspace another token (``workspaceToken=ID``), or an account another key (``storageKey=NAME``)."""
+        self.tell("rotations", publish=publish, **what)
+
+    def asked_of_vaults(self) -> list[tuple[str, int]]:
+        """The secrets that were asked for with a token, and how that was answered."""
+        requests = [each for each in self.requests() if each["path"].startswith("/secrets/")]
+        return [(each["path"].split("/")[2], each["status"]) for each in requests if each["status"] != 401]
+
     def secrets(self) -> dict[str, str]:
         """The secrets in use, by the name of their variable."""
         lines = (line.partition("=") for line in self.env_file.read_text().splitlines() if "=" in line)
@@ -151,15 +170,15 @@ class Studio:
         }
         return {"Name": name, "Location": location}
 
-    def sign_in(self) -> str:
-        """A token for Azure Resource Manager."""
+    def sign_in(self, audience: str = "https://management.azure.com/") -> str:
+        """A token, for Azure Resource Manager if nothing else is said."""
         cloud = json.loads(self.cloud_file.read_text())
         secrets = self.secrets()
         form = {
             "grant_type": "client_credentials",
             "client_id": secrets["AZURE_CLIENT_ID"],
             "client_secret": secrets["AZURE_CLIENT_SECRET"],
-            "scope": cloud["audience"] + ".default",
+            "scope": audience + ".default",
         }
         # The same endpoint as that of the authority, without TLS.
         url = f"{self.url}/{cloud['signIn']['tenantId']}/oauth2/v2.0/token"

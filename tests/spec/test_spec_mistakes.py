@@ -273,14 +273,38 @@ DOCUMENT_CASES = {
     ),
     "token written out": Case(
         "token: {env: CONTOSO_WORKSPACE_TOKEN}", "token: ¦hunter2", "spec.token", "a literal secret",
-        "{env: VARIABLE} or {file: path}",
+        "{keyVault: {vault: NAME, secret: NAME}}",
     ),
     "secret reference to two places": Case(
         "{env: CONTOSO_STORAGE}", "¦{env: CONTOSO_STORAGE, file: storage.txt}", "spec.storage.connectionString",
-        "needs exactly one of env, file; found env and file",
+        "needs exactly one of env, file, keyVault; found env and file",
     ),
     "secret reference to no place": Case(
         "{env: CONTOSO_STORAGE}", "¦{}", "spec.storage.connectionString", "found none of them"
+    ),
+    "secret reference to a vault without its secret": Case(
+        "{env: CONTOSO_STORAGE}", "{keyVault: ¦{vault: contoso-vault}}",
+        "spec.storage.connectionString.keyVault.secret",
+        "missing field 'secret'", "Name of the secret in the vault.",
+    ),
+    "secret reference to a vault with a typo": Case(
+        "{env: CONTOSO_STORAGE}", "{keyVault: {vault: contoso-vault, ¦secrt: s}}",
+        "spec.storage.connectionString.keyVault.secrt",
+        "unknown field 'secrt'", "did you mean 'secret'?",
+    ),
+    "secret reference to a vault with a path": Case(
+        "{env: CONTOSO_STORAGE}", "{keyVault: {vault: ¦'https://c.vault.azure.net/secrets', secret: s}}",
+        "spec.storage.connectionString.keyVault.vault",
+        "not the name or URL of a Key Vault", "without a path",
+    ),
+    "secret reference to a vault by plain http": Case(
+        "{env: CONTOSO_STORAGE}", "{keyVault: {vault: ¦'http://c.vault.azure.net', secret: s}}",
+        "spec.storage.connectionString.keyVault.vault", "not the name or URL of a Key Vault",
+    ),
+    "secret reference to no version": Case(
+        "{env: CONTOSO_STORAGE}", "{keyVault: {vault: contoso-vault, secret: s, version: ¦latest}}",
+        "spec.storage.connectionString.keyVault.version",
+        "not the version of a secret", "leave it out for the current version",
     ),
     "secret reference with a typo": Case(
         "{env: CONTOSO_STORAGE}", "{¦enV: CONTOSO_STORAGE}", "spec.storage.connectionString.enV",

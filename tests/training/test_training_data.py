@@ -13,7 +13,6 @@ from pydantic import SecretStr
 
 from reconciler.apply.job_request import job_request
 from reconciler.apply.local_data import RecipeError
-from reconciler.apply.progress import Amount
 from reconciler.apply.recipes import recipe_fingerprint
 from reconciler.apply.training_data import identify_data, job_parameters, upload_files
 from reconciler.apply.training_failed import TrainingFailed
@@ -171,6 +170,25 @@ async def test_models_that_train_on_the_same_file_at_the_same_time_send_it_once(
 
     assert {True} == set(done)
     assert 1 == len(peer.seen_of("PUT", UPLOADED))
-    (amount,) = [note.amount for note in notes if note.amount is not None]
-    assert amount == Amount(len(CSV), len(CSV))
-    assert ["uploading d.csv (8 bytes)", "uploaded d.csv"] == [note.text for note in notes]
+    assert ["uploaded d.csv"] == [note.text for note in notes]
+
+
+async def test_how_far_a_large_file_is_grows_block_by_block_under_one_text(
+    peer: Peer, opened: Open, tmp_path: Path, notes: list[Any]
+) -> None:
+    content = CSV + b"1,2\n" * (3 << 18)
+    blob = f"/store/models/inputs/{hashlib.sha256(content).hexdigest()}.csv"
+    peer.on("PUT", "/store/models", peer.nothing(201))
+    peer.on("HEAD", blob, peer.says_text("", 404))
+    peer.on("PUT", blob, peer.nothing(201))
+    (tmp_path / "d.csv").write_bytes(content)
+    async with opened(m=training("inputs: {x: {file: d.csv}}")) as run:
+        await request_for(run, await planned(run))
+
+    *growing, last = notes
+    assert ("uploaded d.csv", None) == (last.text, last.amount)
+    assert {"uploading d.csv (3,145,736 bytes)"} == {note.text for note in growing}
+    amounts = [note.amount for note in growing]
+    assert 3 == len(amounts)
+    assert amounts == sorted(amounts, key=lambda amount: amount.done)
+    assert {len(content)} == {amount.total for amount in amounts}
