@@ -59,51 +59,6 @@ async def roll_out(
         return Outcome(plan.name, plan.kind, Result.HELD, str(error))
 
 
-async def remove(run: Run, plan: TargetPlan, writing: asyncio.Semaphore) -> Outcome:
-    """Delete one target that is to be absent, and forget it when it is gone."""
-    driver, target = run.drivers[plan.kind], run.targets[plan.identity]
-    try:
-        async with writing, leased(run, f"target:{plan.identity}") as lease:
-            now = converged(run.store.target(plan.identity))
-            if now is not None and now != run.ledger.converged.get(plan.identity):
-                # Another run wanted it, and brought it somewhere, between our plan and our lease.
-                text = f"another run brought it to {_served_words(now)} since the plan was made; plan again"
-                run.note(plan.name, Mark.FAILED, text)
-                return Outcome(plan.name, plan.kind, Result.REFUSED, text)
-            run.note(plan.name, Mark.STARTED, "deleting it")
-            try:
-                await driver.delete(target)
-            except PlanMoved as error:
-                return _ended(run, lease, plan, Result.REFUSED, str(error))
-            except (TargetError, StudioError, MissingSecret) as error:
-                return _ended(run, lease, plan, Result.FAILED, str(error))
-            text = f"deleted; it served {plan.live}"
-            _forget(run, lease, plan, text)
-            run.note(plan.name, Mark.DONE, text)
-            return Outcome(plan.name, plan.kind, Result.CONVERGED, text)
-    except (LeaseHeld, LeaseLost) as error:
-        run.note(plan.name, Mark.HELD, str(error))
-        return Outcome(plan.name, plan.kind, Result.HELD, str(error))
-
-
-async def _forget_gone(run: Run, plan: TargetPlan) -> None:
-    """Forget a target that is to be absent and is, after a run that was killed between the two, or somebody else."""
-    if run.store.target(plan.identity) is None:
-        return
-    try:
-        async with leased(run, f"target:{plan.identity}") as lease:
-            if run.store.target(plan.identity) is not None:
-                _forget(run, lease, plan, "it is gone, as the spec wants it")
-    except (LeaseHeld, LeaseLost):
-        pass  # Whoever is at work on it records what they bring about.
-
-
-def _forget(run: Run, lease: Lease, plan: TargetPlan, text: str) -> None:
-    with run.store.fenced(lease) as transaction:
-        transaction.remove_target(plan.identity)
-        transaction.add_event(run_id=run.run_id, subject=plan.name, action="delete", outcome="deleted", message=text)
-
-
 async def settle(run: Run, plan: TargetPlan, result: Result, text: str) -> Outcome:
     """Remember and tell that a target stays where it is, and why."""
     last: LastOutcome = "held" if result is Result.HELD else "failed"
@@ -126,9 +81,6 @@ async def confirm(run: Run, plan: TargetPlan) -> Outcome:
     """
     outcome = Outcome(plan.name, plan.kind, Result.IN_SYNC, f"in sync, by {plan.evidence.value}")
     target = run.targets[plan.identity]
-    if target.absent:
-        await _forget_gone(run, plan)
-        return outcome
     before = run.ledger.converged.get(plan.identity)
     settled = before is not None and all(_is_recorded(before, use) for use in target.uses)
     if settled and plan.identity not in run.ledger.unsettled:
@@ -208,7 +160,7 @@ class _Rollout:
             text = f"another run brought it to {self._plan.desired}, {now.proof.value}"
             self._run.note(name, Mark.DONE, text)
             return Outcome(name, kind, Result.CONVERGED, text, now.proof)
-        where = "nowhere that is known" if now is None else _served_words(now)
+        where = "nowhere that is known" if now is None else served_words(now)
         text = f"another run brought it to {where} since the plan was made; plan again"
         self._run.note(name, Mark.FAILED, text)
         return Outcome(name, kind, Result.REFUSED, text)
@@ -324,10 +276,11 @@ class _Rollout:
         return blobs.sign(container, blob, _SIGNATURE_LASTS)
 
     def _end(self, result: Result, text: str) -> Outcome:
-        return _ended(self._run, self._lease, self._plan, result, text)
+        return ended(self._run, self._lease, self._plan, result, text)
 
 
-def _ended(run: Run, lease: Lease, plan: TargetPlan, result: Result, text: str) -> Outcome:
+def ended(run: Run, lease: Lease, plan: TargetPlan, result: Result, text: str) -> Outcome:
+    """Remember and tell how a target ended that could not be brought home."""
     last: LastOutcome = "held" if result is Result.HELD else "failed"
     _remember(run, lease, plan, last, text)
     run.note(plan.name, Mark.HELD if result is Result.HELD else Mark.FAILED, text)
@@ -338,7 +291,8 @@ def _serves(plan: TargetPlan) -> str:
     return f"serves {plan.desired}" if plan.models else "has its settings"
 
 
-def _served_words(converged: Converged) -> str:
+def served_words(converged: Converged) -> str:
+    """What a target was brought to, for people."""
     return ", ".join(str(served.version) for served in converged.serves.values()) or "its settings"
 
 

@@ -101,7 +101,7 @@ CASES = {
     ),
     # Nobody can ask for training by the Request/Response Service: what is named must have jobs that give a model.
     "a service that scores and does not train, for training": Refused(
-        ("webServices/Scorer", "gives no trained model; none of its outputs does"),
+        ("training service New web service Scorer", "gives no trained model; none of its outputs does"),
         _OF_TRAINED.replace(_CLASSIC_TRAINING, f"new: {{resourceId: {_TRAINER.replace('Trainer', 'Scorer')}}}"),
         offline=False,
     ),
