@@ -250,6 +250,23 @@ def test_an_endpoint_is_deleted_and_made_again_and_what_is_not_ours_is_refused(c
     assert "it is gone, as the spec wants it" in clinic.run("history", "ours").stdout
 
 
+@pytest.mark.parametrize("drop", ["before", "after"])
+def test_a_deletion_whose_reply_was_lost_is_looked_at_again(clinic: Any, drop: str) -> None:
+    name = f"lost-{drop}"
+    _write(clinic, {"name": name, "model": _use("one")})
+    clinic.run("--yes")
+    _write(clinic, {"name": name, "state": "absent"})
+    # As often as our client repeats a DELETE by itself.
+    rules = [{"operation": "management.deleteEndpoint", "times": 4, "drop": drop}]
+    clinic.studio.send("POST", "/_studio/faults", "", {"rules": rules})
+
+    done = clinic.run("--yes")
+
+    clinic.studio.send("DELETE", "/_studio/faults", "")
+    assert "deleted; it served opinion@one" in done.stdout
+    assert name not in _endpoints(clinic, WORKSPACE, SINGLE)
+
+
 @pytest.mark.parametrize("told", [True, False], ids=["as its record tells", "as its note alone tells"])
 def test_what_another_run_wants_again_is_not_deleted_by_an_older_plan(clinic: Any, told: bool) -> None:
     """The other run may have the same store, or one of its own: then only what is live can tell."""
