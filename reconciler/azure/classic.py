@@ -148,14 +148,15 @@ class ClassicManagement:
         self._workspace_id = workspace_id
         self._token = token
 
-    async def list_services(self) -> list[WebService]:
-        """All web services of the workspace, in one call.
+    async def list_services(self, *, once: bool = False) -> list[WebService]:
+        """All web services of the workspace, in one call, which is sent only once if ``once``.
 
         Raises:
             ServiceError: as `Http.request`.
         """
         operation = f"list web services of workspace {self._workspace_id}"
-        reply = await self._http.request("GET", self._root, token=self._token, operation=operation)
+        tries = False if once else None
+        reply = await self._http.request("GET", self._root, token=self._token, operation=operation, idempotent=tries)
         return [
             WebService(
                 id=str(item["Id"]),
