@@ -123,16 +123,17 @@ class KeyVaults:
         host = urlsplit(self._cloud.key_vaults or "").hostname or ""
         local = host.endswith(_LOCAL) or is_loopback(host)
         return aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(ssl=verify, resolver=_LoopbackNames() if local else None),
+            connector=aiohttp.TCPConnector(ssl=verify, resolver=LoopbackNames() if local else None),
             cookie_jar=aiohttp.DummyCookieJar(),
             trust_env=not local,
         )
 
 
-class _LoopbackNames(aiohttp.ThreadedResolver):
+class LoopbackNames(aiohttp.ThreadedResolver):
     """Finds every name below ``localhost`` on this machine (RFC 6761, 6.3), which not every system does."""
 
     async def resolve(self, host: str, *arguments: Any, **options: Any) -> Any:
+        """See `aiohttp.ThreadedResolver.resolve`."""
         found = await super().resolve("127.0.0.1" if host.endswith(_LOCAL) else host, *arguments, **options)
         return [{**each, "hostname": host} for each in found]
 

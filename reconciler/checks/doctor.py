@@ -9,6 +9,7 @@ from datetime import datetime
 from reconciler.azure.clouds import Cloud
 from reconciler.azure.errors import CloudError
 from reconciler.azure.http import Http
+from reconciler.azure.key_vault import LoopbackNames
 from reconciler.azure.retries import Retries
 from reconciler.checks.hosts import Host, Hosts
 from reconciler.checks.resource_manager import look_at_resource_manager
@@ -33,7 +34,13 @@ async def examine(
 
     Hosts first: what rests on one that does not answer is skipped, so that its silence is told once.
     """
-    trusting = Http(retries=Retries(tries=_ONE_TRY), proxies=not cloud.allow_http, ca_file=cloud.ca_file, connections=8)
+    trusting = Http(
+        retries=Retries(tries=_ONE_TRY),
+        proxies=not cloud.allow_http,
+        ca_file=cloud.ca_file,
+        connections=8,
+        resolver=LoopbackNames(),
+    )
     async with Connections(fleet, cloud, secrets) as connections, trusting:
         hosts = Hosts(cloud, connections.http, trusting)
         workspaces = sorted(fleet.workspaces)

@@ -92,6 +92,5 @@ async def _execution(connections: Connections, workspace: str, services: list[We
 
 
 def _failed(subject: str, problem: Problem) -> Check:
-    return Check(
-        name=problem.code, subject=subject, outcome=CheckOutcome.FAILED, text=problem.message, remedy=problem.remedy
-    )
+    text = problem.message.removeprefix(f"{subject}: ")
+    return Check(name=problem.code, subject=subject, outcome=CheckOutcome.FAILED, text=text, remedy=problem.remedy)

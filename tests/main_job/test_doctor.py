@@ -154,3 +154,16 @@ def test_a_clock_that_is_off_is_told_with_by_how_much(fresh: Any) -> None:
         plan = fresh.plan("--select", "clinic-*", code=1)
         assert {"blocked"} == {target["status"] for target in plan["blocked"]}
         assert "20 min ahead" in plan["blocked"][0]["reasons"][0]["text"]
+
+
+def test_the_host_of_a_key_vault_that_holds_a_secret_is_reached_too(bystander: Any) -> None:
+    bystander.edit(
+        "{env: CONTOSO_WORKSPACE_TOKEN}",
+        "{keyVault: {vault: contoso-vault, secret: workspace-token}}",
+        "contoso.yaml",
+    )
+
+    checks = _checks(bystander)
+
+    assert [check for check in checks if check["name"] == "host" and "Key Vault contoso-vault" in check["text"]]
+    assert "lists 5 web services" in _only(checks, "token")["text"]

@@ -95,7 +95,7 @@ async def test_a_signature_in_a_parameter_outlives_the_job(peer: Peer, opened: O
         request = await request_for(run, await planned(run))
         model = run.connections.fleet.models["m"]
         data = await identify_data(VersionKey("m", "1"), model, run.connections)
-        again = job_parameters(data, run.connections, "contoso", timedelta(hours=1))
+        again = await job_parameters(data, run.connections, "contoso", timedelta(hours=1))
 
     assert isinstance(request.parameters["URI"], SecretStr)
     assert isinstance(again["URI"], SecretStr)
