@@ -8,7 +8,7 @@ rules between documents in `reconciler.spec.references`.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator
@@ -212,6 +212,10 @@ class Serving(Part):
         return tuple(sorted(self.models or filter(None, (self.model,)), key=lambda use: use.resource))
 
 
+def _versions(uses: Sequence[ModelUse]) -> list[str]:
+    return [f"{use.name}@{use.version}" for use in uses]
+
+
 class ClassicEndpointSpec(Serving):
     """An added endpoint of a Classic predictive web service."""
 
@@ -239,6 +243,29 @@ class ClassicEndpointSpec(Serving):
         default=False,
         description="Refresh it when the default endpoint was republished since; its trained models are kept.",
     )
+
+    @field_validator("models")
+    @classmethod
+    def _markers_fit(cls, value: tuple[ModelUse, ...]) -> tuple[ModelUse, ...]:
+        if rules.room_beside(_versions(value)) < 0:
+            raise rules.broken(
+                f"names {len(value)} models, and their markers don't fit into the endpoint's description",
+                allowed=f"markers of together {rules.DESCRIPTION_LIMIT} characters",
+                remedy="manage fewer models of it, or give them shorter names and labels",
+            )
+        return value
+
+    @field_validator("description")
+    @classmethod
+    def _beside_its_markers(cls, value: str | None, info: ValidationInfo) -> str | None:
+        room = rules.room_beside(_versions(info.data.get("models", ())))
+        if value is not None and len(value) > room:
+            raise rules.broken(
+                f"is too long: {len(value)} characters",
+                allowed=f"at most {room} characters beside the markers of its models",
+                remedy="shorten it, or the names of the models and their labels",
+            )
+        return value
 
     @field_validator("max_concurrent_calls")
     @classmethod
@@ -273,6 +300,17 @@ class NewWebServiceSpec(Serving):
 
     resource_id: ResourceId = Field(description=rules.RESOURCE_ID_SHAPE)
     settings: NewSettings = Field(default_factory=NewSettings)
+
+    @field_validator("models")
+    @classmethod
+    def _markers_fit(cls, value: tuple[ModelUse, ...]) -> tuple[ModelUse, ...]:
+        if len(", ".join(_versions(value))) > rules.TAG_LIMIT:
+            raise rules.broken(
+                f"names {len(value)} models, and their markers don't fit into a tag of the service",
+                allowed=f"names of models with their labels of together {rules.TAG_LIMIT} characters",
+                remedy="manage fewer models of it, or give them shorter names and labels",
+            )
+        return value
 
 
 class NewWebService(Document):

@@ -236,7 +236,10 @@ class ClassicEndpoints(Driver):
                 case Action.REFRESH:
                     await self._refresh(management, service, spec.spec.endpoint)
                 case Action.REPOINT:
-                    await self._repoint(management, service, target, artefacts)
+                    moving = frozenset(
+                        moved.resource for moved in step.differences if moved.old != moved.new and moved.resource
+                    )
+                    await self._repoint(management, service, target, artefacts, moving)
                     self._repointed.add(target.identity)
                 case Action.SETTINGS:
                     await self._settings(management, service, spec, step, artefacts)
@@ -279,7 +282,12 @@ class ClassicEndpoints(Driver):
                     raise
 
     async def _repoint(
-        self, management: ClassicManagement, service: Service, target: DesiredTarget, artefacts: Artefacts
+        self,
+        management: ClassicManagement,
+        service: Service,
+        target: DesiredTarget,
+        artefacts: Artefacts,
+        moving: frozenset[str],
     ) -> None:
         wanted = self._specs[target.identity].spec
         markers = markers_for(artefacts)
@@ -291,7 +299,8 @@ class ClassicEndpoints(Driver):
                 classic_state.check_resource(endpoint, resource, service.name)
             classic_state.check_unmoved(endpoint, planned_on, markers)
             shown = classic_state.live_endpoint(target.identity, endpoint, service).bound
-            bound = {resource: found.location for resource, found in shown.items() if found.location is not None}
+            # What is only written once more may well be shown where it was.
+            bound = {name: found.location for name, found in shown.items() if found.location and name in moving}
             self._replaced.setdefault(target.identity, bound)
             # Read, compare, write: a text that someone else wrote meanwhile stays, unless the spec manages it.
             text = split_description(endpoint.description)[0] if wanted.description is None else wanted.description
@@ -353,26 +362,23 @@ class ClassicEndpoints(Driver):
         orphan = self._orphans.get(target.identity)
         name = self._specs[target.identity].spec.endpoint if orphan is None else orphan.endpoint
         service = self._service(target.identity) if orphan is None else orphan.service
-        management = self._connections.management(service.workspace)
+        planned_on = service.endpoints.get(name)
         patience = self._patience()
         try:
-            while True:
-                endpoint = await management.get_endpoint(service.id, name)
-                if endpoint is None:
-                    return
-                markers = split_description(endpoint.description)[1]
-                if not markers:
+            management = self._connections.management(service.workspace)
+            endpoint = await management.get_endpoint(service.id, name)
+            while endpoint is not None:
+                if not split_description(endpoint.description)[1]:
                     raise PlanMoved(f"endpoint {name} does not carry our note any more; nothing was deleted")
-                if orphan is not None and markers != orphan.live.markers:
-                    raise PlanMoved(f"endpoint {name} was pointed elsewhere since the plan; nothing was deleted")
+                classic_state.check_unmoved(endpoint, planned_on, ours=())
                 with suppress(LostReply, ServiceUnavailable):  # The next look tells whether it was done.
                     await management.delete_endpoint(service.id, name)
-                if not await patience.again():
-                    break
-            if await management.get_endpoint(service.id, name) is not None:
-                raise TargetError(f"endpoint {name} is still there, though the service did not refuse to delete it")
+                endpoint = await management.get_endpoint(service.id, name)
+                if endpoint is not None and not await patience.again():
+                    raise TargetError(f"endpoint {name} is still there, though the service did not refuse to delete it")
         except ServiceError as error:
             raise TargetError(str(error)) from error
+        service.endpoints.pop(name, None)
 
     async def verify(self, target: DesiredTarget, artefacts: Artefacts, before: str | None, notify: Notify) -> Verified:
         """See `Driver.verify`."""
