@@ -71,7 +71,7 @@ async def remove(run: Run, plan: TargetPlan, writing: asyncio.Semaphore) -> Outc
                 return _ended(run, lease, plan, Result.REFUSED, str(error))
             except (TargetError, StudioError, MissingSecret) as error:
                 return _ended(run, lease, plan, Result.FAILED, str(error))
-            text = f"deleted; it served {plan.live}"
+            text = "deleted" if plan.live is None else f"deleted; it served {plan.live}"
             with run.store.fenced(lease) as transaction:
                 transaction.remove_target(plan.identity)
                 transaction.add_event(
@@ -357,6 +357,7 @@ def _record_converged(
         answers=verified.answers,
         proof=verified.proof.value,
         not_taken=dict(verified.not_taken),
+        written=dict(run.targets[plan.identity].write_only),
         converged_at=now,
         last_outcome="converged",
         last_message=verified.text,

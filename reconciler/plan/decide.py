@@ -19,7 +19,7 @@ from datetime import datetime
 from typing import TypeVar
 
 from reconciler.plan import steps
-from reconciler.plan.blockers import blocker
+from reconciler.plan.blockers import READ_ONLY, blocker
 from reconciler.plan.document import (
     Difference,
     GateOutcome,
@@ -160,6 +160,11 @@ class _Case:
         """Whether it has to be made of what its default endpoint is made of by now."""
         return self.target.refresh and self.live.exists and self.live.stale is True
 
+    @property
+    def differs(self) -> bool:
+        """Whether anything that is managed has another value, its models aside."""
+        return bool(self.settings or self.live.definition.changes)
+
     def told(self, index: int) -> tuple[Reason, ...]:
         """The reasons of one use; of several each says which resource it is about."""
         reasons = self.found[index].reasons
@@ -228,6 +233,7 @@ def _decide_target(target: DesiredTarget, world: _World) -> TargetPlan:
     converged = world.ledger.converged.get(target.identity)
     not_taken = converged.not_taken if converged is not None else {}
     differing, refused = steps.setting_differences(target, live, not_taken)
+    differing += steps.write_only_differences(target, converged.written if converged is not None else {})
     wanted = {version.desired.key: version.wanted for version in versions}
     notes = dict.fromkeys(note for version in versions for note in version.plan.reasons)
     case = _Case(
@@ -238,9 +244,11 @@ def _decide_target(target: DesiredTarget, world: _World) -> TargetPlan:
         settings=differing,
         notes=(*map(_not_taken, refused), *notes, *_refresh_notes(target, live)),
     )
+    if live.read_only and (case.moving or case.differs):
+        return _stopped(target, live, READ_ONLY)
     if case.moving:
         return _decide_move(case, world)
-    if case.refreshed or case.settings or not live.exists:
+    if case.refreshed or case.differs or not live.exists:
         # The right versions, in other circumstances: nothing is promoted, so no gate has a say.
         return _with_steps(case, case.concluded(TargetStatus.CHANGE, case.reasons))
     return case.concluded(TargetStatus.IN_SYNC, case.reasons)
@@ -255,7 +263,9 @@ def _decide_deletion(target: DesiredTarget, live: LiveTarget) -> TargetPlan:
     planned = gone.concluded(TargetStatus.CHANGE, (reason,))
     todo = steps.Todo(target=target, evidence=Evidence.MARKER, delete=True, move_reasons=(reason,))
     served = ", ".join(str(marker.version) for marker in live.markers)
-    return planned.model_copy(update={"live": served, "evidence": Evidence.MARKER, "steps": steps.target_steps(todo)})
+    return planned.model_copy(
+        update={"live": served or None, "evidence": Evidence.MARKER, "steps": steps.target_steps(todo)}
+    )
 
 
 def _decide_move(case: _Case, world: _World) -> TargetPlan:
@@ -304,6 +314,7 @@ def _with_steps(case: _Case, planned: TargetPlan) -> TargetPlan:
         patch=tuple(operation for index in moved for operation in _patch(case, index)),
         move_reasons=told,
         settings=case.settings,
+        definition=case.live.definition,
     )
     reasons = planned.reasons
     if case.refreshed:
@@ -311,6 +322,9 @@ def _with_steps(case: _Case, planned: TargetPlan) -> TargetPlan:
     if case.settings:
         names = ", ".join(difference.field for difference in case.settings)
         reasons = (*reasons, Reason(code="settings", text=f"the spec wants another {names}"))
+    if case.live.definition.changes:
+        text = "its definition differs from the file"
+        reasons = (*reasons, Reason(code="definition", text=text))
     return planned.model_copy(update={"reasons": reasons, "steps": steps.target_steps(todo)})
 
 

@@ -38,6 +38,11 @@ class Fleet:
     positions: Mapping[tuple[str, str], Position] = field(repr=False, compare=False)
     """Where each document's name stands, by kind and name."""
 
+    @classmethod
+    def empty(cls) -> Fleet:
+        """A fleet without documents."""
+        return cls({}, {}, {}, {}, revision=_revision(()), positions={})
+
     def position_of(self, kind: str, name: str) -> Position:
         """Where the name of a document stands. Raises KeyError when there is no such document."""
         return self.positions[kind, name]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import json
 import os
 import re
 from collections.abc import Iterator, Sequence
@@ -127,6 +128,16 @@ def read(file: Path, diagnostics: list[Diagnostic]) -> Source:
         )
         return Source(file, None, text.replace("\0", ""))
     return Source(file, text)
+
+
+def is_definition(text: str) -> bool:
+    """Whether a JSON text is the definition of a web service and no document of ours."""
+    try:
+        content = json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    names = {str(name).casefold() for name in content} if isinstance(content, dict) else set()
+    return "properties" in names and not names & {"apiversion", "kind", "metadata", "spec"}
 
 
 def _after(file: Path, text: str) -> Position:

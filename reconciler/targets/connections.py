@@ -30,10 +30,19 @@ from reconciler.spec.secrets import MissingSecret, SecretResolver, read_env_file
 class Connections:
     """One pass's clients. An async context manager; everything it opened is closed at its end."""
 
-    def __init__(self, fleet: Fleet, cloud: Cloud, secrets: SecretResolver) -> None:
+    def __init__(self, fleet: Fleet, cloud: Cloud, secrets: SecretResolver, *, resource_manager: bool = False) -> None:
+        """Make the clients' home; nothing is sent.
+
+        Args:
+            fleet: The documents.
+            cloud: The cloud.
+            secrets: Where the documents' references are looked up.
+            resource_manager: Whether `definitions` is wanted, though the fleet has no New web services.
+        """
         self.fleet = fleet
         self.cloud = cloud
         self._secrets = secrets
+        self._resource_manager = resource_manager or bool(fleet.new_web_services)
         self._stack = AsyncExitStack()
         self._http: Http | None = None
         self._management: dict[str, ClassicManagement] = {}
@@ -43,7 +52,7 @@ class Connections:
 
     async def __aenter__(self) -> Self:
         self._http = await self._stack.enter_async_context(Http.for_cloud(self.cloud))
-        if self.fleet.new_web_services:
+        if self._resource_manager:
             credential = await self._stack.enter_async_context(SignIn(self.cloud, self._sign_in_secret))
             self._definitions = await self._stack.enter_async_context(Definitions(self.cloud, credential))
         return self
@@ -119,9 +128,9 @@ class Connections:
         """The Request/Response Service of one endpoint."""
         return Scoring(self.http, api_location, key)
 
-    def secret(self, reference: SecretReference, base: Path) -> SecretStr:
-        """What a reference stands for; raises MissingSecret."""
-        return self._secrets.resolve(reference, base)
+    def secret(self, reference: SecretReference, base: Path, *, wanted_for: str = "") -> SecretStr:
+        """What a reference stands for; raises MissingSecret. ``wanted_for`` says in its message who refers to it."""
+        return self._secrets.resolve(reference, base, wanted_for=wanted_for)
 
     def _workspace_secret(self, reference: SecretReference, workspace: str, field: str) -> SecretStr:
         base = self.fleet.base_dir_of("Workspace", workspace)
