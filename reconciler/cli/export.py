@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from reconciler.azure.clouds import Cloud
-from reconciler.azure.errors import StudioError
 from reconciler.cli.exit_codes import ExitCode
 from reconciler.cli.failures import UserError
 from reconciler.cli.local_studio import the_cloud
@@ -55,8 +54,5 @@ def _named(fleet: Fleet, name: str) -> str:
 async def _read(fleet: Fleet, cloud: Cloud, resource_id: str) -> Exported:
     secrets = SecretResolver(os.environ, cloud.env_file)
     async with Connections(fleet, cloud, secrets, resource_manager=True) as connections:
-        try:
-            definition = await connections.definitions.get(resource_id)
-            return export_definition(await with_payload(connections.http, definition))
-        except StudioError as error:
-            raise UserError(str(error)) from error
+        definition = await connections.definitions.get(resource_id)
+        return export_definition(await with_payload(connections.http, definition))

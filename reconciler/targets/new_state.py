@@ -164,7 +164,8 @@ def is_never_provisioned(definition: Definition) -> bool:
     """Whether a service has no definition: its creation runs still, or failed (new-protocol 1, "Failed services")."""
     properties = member(definition, "properties") or {}
     has_payload = member(properties, "assets") is not None or member(properties, "package") is not None
-    return not has_payload and not member(properties, "packageType") and not member(properties, "storageAccount")
+    has_account = bool(member(properties, "storageAccount", "name"))
+    return not has_payload and not member(properties, "packageType") and not has_account
 
 
 def is_being_provisioned(definition: Definition) -> bool:

@@ -8,6 +8,7 @@ import json
 import pytest
 
 from reconciler.plan.document import Action
+from reconciler.targets.definition_form import member, spelling
 from tests.targets.new_services.conftest import PLAN, PROVIDER
 
 OTHER_PLAN = f"{PROVIDER}/commitmentPlans/other-plan"
@@ -29,6 +30,12 @@ def settings(plan):
         if step.action is Action.SETTINGS
         for change in step.differences
     }
+
+
+def parameters_of_a_node(content):
+    """The parameters of one node, whatever casing the Studio shows it in."""
+    node = next(iter(member(content, "properties", "package", "nodes").values()))
+    return node.setdefault(spelling(node, "parameters") or "parameters", {})
 
 
 async def test_a_service_is_created_from_an_export_and_is_in_sync_at_once(desk):
@@ -158,9 +165,8 @@ async def test_what_a_file_takes_out_of_a_definition_goes_and_the_keys_stay(desk
 
 async def test_a_credential_is_given_by_reference_and_never_compared(desk):
     content = await desk.export()
-    node = next(iter(content["properties"]["package"]["nodes"].values()))
-    node["parameters"] = {
-        **node.get("parameters", {}),
+    parameters = parameters_of_a_node(content)
+    parameters |= {
         "Account Key": {"value": {"$secret": {"env": "ACCOUNT_KEY"}}, "certificateThumbprint": "AB5C39DB6124"},
     }
     desk.file(content)
@@ -228,7 +234,9 @@ async def test_what_a_creation_lacks_is_said(desk, left_out, said):
 async def test_a_definition_without_the_trained_model_is_told(desk):
     content = await desk.export()
     assets = content["properties"]["assets"]
-    content["properties"]["assets"] = {key: asset for key, asset in assets.items() if asset["type"] != "Resource"}
+    content["properties"]["assets"] = {
+        key: asset for key, asset in assets.items() if member(asset, "type") != "Resource"
+    }
     content["properties"]["package"] = {"nodes": {}, "edges": [], "graphParameters": {}}
     desk.file(content)
     planned = await desk.plan(bare=desk.service("Bare"))
@@ -238,15 +246,15 @@ async def test_a_definition_without_the_trained_model_is_told(desk):
 
 async def test_the_older_api_version_manages_a_service_too(desk):
     content = await desk.export()
-    node = next(iter(content["properties"]["package"]["nodes"].values()))
-    node["parameters"] = {**node.get("parameters", {}), "Query": "SELECT 1"}
+    parameters = parameters_of_a_node(content)
+    parameters["Query"] = "SELECT 1"
     desk.file(content)
     old = desk.service("Old", armVersion="2016-05-01-preview")
 
     report = await desk.converge(old=old)
     assert report.verdict.value == "converged", report.outcomes
     assert not (await desk.plan(old=old)).pending
-    node["parameters"]["Query"] = "SELECT 2"
+    parameters["Query"] = "SELECT 2"
     desk.file(content)
     moved = desk.service("Old", "new", armVersion="2016-05-01-preview", settings={"diagnostics": "Error"})
     report = await desk.converge(old=moved)
