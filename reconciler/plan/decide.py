@@ -317,6 +317,8 @@ def _with_steps(case: _Case, planned: TargetPlan) -> TargetPlan:
         definition=case.live.definition,
     )
     reasons = planned.reasons
+    if not case.live.exists and not case.found:
+        reasons = (*reasons, Reason(code="absent", text="it does not exist"))
     if case.refreshed:
         reasons = (*reasons, steps.STALE)
     if case.settings:

@@ -37,6 +37,8 @@ class Fleet:
     revision: str
     positions: Mapping[tuple[str, str], Position] = field(repr=False, compare=False)
     """Where each document's name stands, by kind and name."""
+    resource_ids: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
+    """Of every New web service by name, those that `select` leaves out too: others may be copies of them."""
 
     @classmethod
     def empty(cls) -> Fleet:
@@ -121,6 +123,7 @@ def load_fleet(paths: Sequence[Path]) -> Fleet:
         new_web_services=_of(NewWebService, documents),
         revision=_revision(documents),
         positions=_positions(tree),
+        resource_ids={each.name: each.spec.resource_id for each in documents if isinstance(each, NewWebService)},
     )
 
 

@@ -16,6 +16,7 @@ from reconciler.plan.states import DefinitionChange, DefinitionDifference
 from reconciler.targets.definition_form import (
     Definition,
     is_credential,
+    is_placeholder,
     member,
     path_of,
     pointer,
@@ -34,7 +35,7 @@ EMPTY_IS_ABSENT = frozenset(
 )
 """Left out where they are empty: ``parameters: {}`` does not come back after a PATCH that had it."""
 ENCRYPTED_ANEW = frozenset({"credentials"})
-"""Encrypted anew at each write, as the value of a Credential parameter is: never compared where both sides have one."""
+"""Encrypted anew at each write, as the value of a Credential parameter is: never compared."""
 PLACES = frozenset({"uri"})
 """Compared without a query: it is a signature."""
 DEFAULTS: Mapping[str, Any] = {"readonly": False, "exposesampledata": True}
@@ -116,17 +117,24 @@ def _paired_members(
     own = {key: spelling(live, key) for key in file}
     for key, value in file.items():
         name = own[key]
-        if _folded((*path, key)) in skipped or _is_absent(key, value):
+        if _folded((*path, key)) in skipped or _is_absent(key, value) or key.casefold() in ENCRYPTED_ANEW:
             continue
         if name is None or _is_absent(name, live[name]):
             wanted[name or key] = _bare(value, key)
-        elif name.casefold() not in ENCRYPTED_ANEW and not (is_credential(value) or is_credential(live[name])):
+        elif not any(map(_is_secret, (value, live[name]))):
             wanted[name], found[name] = _pair(value, live[name], (*path, name), skipped)
     taken = {name for key, name in own.items() if not _is_absent(key, file[key])}
     for name, value in live.items():
-        if name not in taken and not _is_absent(name, value) and _folded((*path, name)) not in skipped:
+        if name in taken or _is_absent(name, value) or name.casefold() in ENCRYPTED_ANEW:
+            continue
+        if _folded((*path, name)) not in skipped:
             found[name] = _bare(value, name)
     return wanted, found
+
+
+def _is_secret(value: Any) -> bool:
+    """Whether a value can't be compared: it is encrypted, or stands for a secret."""
+    return is_credential(value) or is_placeholder(value)
 
 
 def _is_absent(name: str, value: Any) -> bool:

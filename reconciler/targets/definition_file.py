@@ -22,6 +22,7 @@ from reconciler.targets.definition_form import (
     SECRET,
     Definition,
     current_form,
+    is_credential,
     is_envelope,
     is_placeholder,
     member,
@@ -134,7 +135,7 @@ def _is_secret(content: Mapping[str, Any], path: tuple[str, ...], value: object)
     *above, name = (part.casefold() for part in path)
     if name == "value":
         holder: Any = member(content, *path[:-1]) if "parameters" in above else None
-        return bool(member(holder, "certificateThumbprint"))
+        return holder is not None and (bool(member(holder, "certificateThumbprint")) or looks_secret(value))
     if name == "uri":
         return "?" in value and looks_secret(value)
     return name == "credentials" or (above[-1:] == ["storageaccount"] and name == "key") or above[-1:] == ["keys"]
@@ -186,7 +187,8 @@ def _without_secrets(value: Any, path: tuple[str, ...], name: str, notes: list[s
         return [_without_secrets(inner, (*path, str(index)), name, notes) for index, inner in enumerate(value)]
     if not isinstance(value, Mapping):
         return value
-    credential = bool(member(value, "certificateThumbprint")) or is_envelope(member(value, "value"))
+    in_parameters = "parameters" in {part.casefold() for part in path}
+    credential = in_parameters and (is_credential(value) or looks_secret(str(member(value, "value") or "")))
     result: dict[str, Any] = {}
     for key, inner in value.items():
         place = (*path, key)

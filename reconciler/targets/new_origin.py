@@ -171,8 +171,8 @@ class Origins:
 
     def _source(self, spec: NewWebServiceSpec) -> str:
         """The resource id of what a service is to be a copy of."""
-        named = self._connections.fleet.new_web_services.get(spec.copy_of or "")
-        return named.spec.resource_id if named is not None else str(spec.copy_of)
+        named = str(spec.copy_of)
+        return self._connections.fleet.resource_ids.get(named, named)
 
     async def _copied(self, spec: NewWebServiceSpec) -> dict[str, Any]:
         """A service's definition with its secrets encrypted for another region (new-protocol 1, 3)."""
