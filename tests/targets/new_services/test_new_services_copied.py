@@ -60,6 +60,11 @@ async def test_a_service_is_copied_to_another_region(desk, abroad):
         "model": {"resource": MODEL, "name": "bc", "version": "old"},
     }
     example = {"resourceId": EXAMPLE}
+    package = (await desk.live(EXAMPLE))["properties"]["package"]
+    secret = {"Key": {"value": "the account's own key", "certificateThumbprint": "AB5C39DB6124"}}
+    node = next(iter(member(package, "nodes").values()))
+    node[spelling(node, "parameters") or "parameters"] = secret
+    await desk.patch(EXAMPLE, package=package)
 
     planned = await desk.plan(example=example, abroad=copied)
     report = await desk.converge(example=example, abroad=copied)
@@ -67,6 +72,9 @@ async def test_a_service_is_copied_to_another_region(desk, abroad):
     assert next(step.action for step in planned.steps) is Action.CREATE
     assert report.verdict.value == "converged", report.outcomes
     assert (await desk.live(copied["resourceId"]))["location"] == "West Europe"
+    services = desk.studio.context.documents.collection("webServices")
+    (document,) = [one for one in services.values() if one["name"] == "Abroad"]
+    assert list(document["contents"].values()) == ["the account's own key"]
     assert not (await desk.plan(example=example, abroad=copied)).pending
 
 
