@@ -50,24 +50,27 @@ async def test_a_payload_that_is_too_large_to_send_goes_through_a_blob_that_is_r
     assert left == []
 
 
-async def test_a_service_is_copied_to_another_region(desk, abroad):
+async def test_a_service_is_copied_to_another_region_with_its_secrets(desk, abroad):
+    content = await desk.export()
+    node = next(iter(member(content, "properties", "package", "nodes").values()))
+    node[spelling(node, "parameters") or "parameters"] = {
+        "Key": {"value": {"$secret": {"env": "ACCOUNT_KEY"}}, "certificateThumbprint": "AB5C39DB6124"}
+    }
+    desk.file(content)
+    desk.environ["ACCOUNT_KEY"] = "the account's own key"
+    home = desk.service("Home")
+    await desk.converge(home=home)
     copied = {
         "resourceId": f"{PROVIDER}/webServices/Abroad",
-        "copyOf": "example",
+        "copyOf": "home",
         "location": "West Europe",
         "storage": {"account": "contosostore", "key": {"env": "STORAGE_KEY"}},
         "commitmentPlan": abroad,
         "model": {"resource": MODEL, "name": "bc", "version": "old"},
     }
-    example = {"resourceId": EXAMPLE}
-    package = (await desk.live(EXAMPLE))["properties"]["package"]
-    secret = {"Key": {"value": "the account's own key", "certificateThumbprint": "AB5C39DB6124"}}
-    node = next(iter(member(package, "nodes").values()))
-    node[spelling(node, "parameters") or "parameters"] = secret
-    await desk.patch(EXAMPLE, package=package)
 
-    planned = await desk.plan(example=example, abroad=copied)
-    report = await desk.converge(example=example, abroad=copied)
+    planned = await desk.plan(home=home, abroad=copied)
+    report = await desk.converge(home=home, abroad=copied)
 
     assert next(step.action for step in planned.steps) is Action.CREATE
     assert report.verdict.value == "converged", report.outcomes
@@ -75,7 +78,7 @@ async def test_a_service_is_copied_to_another_region(desk, abroad):
     services = desk.studio.context.documents.collection("webServices")
     (document,) = [one for one in services.values() if one["name"] == "Abroad"]
     assert list(document["contents"].values()) == ["the account's own key"]
-    assert not (await desk.plan(example=example, abroad=copied)).pending
+    assert not (await desk.plan(home=home, abroad=copied)).pending
 
 
 async def test_a_service_can_not_be_moved_to_another_region(desk):
@@ -110,7 +113,7 @@ async def test_a_run_that_ends_after_the_creation_leaves_nothing_to_do_but_to_re
     service = desk.service("Killed")
     running = asyncio.create_task(desk.converge(killed=service))
     services = desk.studio.context.documents.collection("webServices")
-    while not any(one["name"] == "Killed" for one in services.values()):  # noqa: ASYNC110 - the Studio has no event
+    while not running.done() and not any(one["name"] == "Killed" for one in services.values()):  # noqa: ASYNC110 - the Studio has no event
         await asyncio.sleep(0)
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
