@@ -23,8 +23,10 @@ from reconciler.apply.recipes import desired_versions
 from reconciler.apply.report import Outcome, Report, Result, Verdict
 from reconciler.apply.run import Limits, Run
 from reconciler.azure.clouds import Cloud
+from reconciler.checks.planned import facts_for
 from reconciler.plan.decide import make_plan
 from reconciler.plan.document import Plan
+from reconciler.plan.preflight.judging import examined
 from reconciler.plan.saved import same_plan
 from reconciler.plan.states import DesiredTarget, DesiredVersion, Ledger, LiveTarget
 from reconciler.spec.fleet import Fleet
@@ -114,9 +116,10 @@ class Pass:
         await self._stack.aclose()
 
     async def plan(self) -> Plan:
-        """Look at the world and make the plan. Sends only reads, and writes nothing."""
+        """Look at the world and make the plan, with its preflight. Sends only reads, and writes nothing."""
         observed = await self._observe()
-        return make_plan(
+        now = self._clock()
+        plan = make_plan(
             cloud=self._cloud.name,
             revision=self._fleet.revision,
             partial=self._options.partial,
@@ -124,9 +127,11 @@ class Pass:
             targets=observed.targets,
             live=observed.live,
             ledger=observed.ledger,
-            now=self._clock(),
+            now=now,
             forced=self._options.forced,
         )
+        facts = await facts_for(plan, self._connections, self._drivers)
+        return examined(plan, facts, observed.ledger, now, self._options.limits.trainings)
 
     async def _observe(self) -> _Observed:
         self._drivers = {

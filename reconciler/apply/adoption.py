@@ -51,7 +51,7 @@ async def find_place(run: Run, desired: DesiredVersion, attempt: int) -> Place:
         MissingSecret: the account's connection string can't be resolved.
     """
     model: Model = run.connections.fleet.models[desired.key.model]
-    blobs = run.connections.blobs(model.spec.workspace)
+    blobs = await run.connections.blobs(model.spec.workspace)
     container = run.connections.fleet.workspaces[model.spec.workspace].spec.storage.container
     while True:
         relative = artefact_path(container, desired.key, desired.fingerprint or "", attempt)

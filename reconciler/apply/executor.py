@@ -7,12 +7,13 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from functools import partial
 
 from reconciler.apply.ledger import known_version
+from reconciler.apply.local_data import RecipeError
 from reconciler.apply.progress import Mark
-from reconciler.apply.recipes import RecipeError
 from reconciler.apply.report import Outcome, Report, Result
 from reconciler.apply.rollout import confirm, remove, roll_out, settle
 from reconciler.apply.run import Run
 from reconciler.apply.training import TrainingFailed, ensure_usable, usable_as_planned
+from reconciler.apply.training_service import service_key
 from reconciler.azure.errors import StudioError
 from reconciler.plan.document import Action, Plan, TargetPlan, VersionPlan
 from reconciler.plan.states import DesiredVersion, KnownVersion, VersionKey, VersionState
@@ -88,9 +89,11 @@ def _start_versions(run: Run, plan: Plan) -> dict[str, asyncio.Task[KnownVersion
         for model in target.models
         if not model.in_sync
     }
-    trainings = asyncio.Semaphore(run.limits.trainings)
+    models = run.connections.fleet.models
     return {
-        version.name: asyncio.create_task(_version(run, version, trainings), name=f"version {version.name}")
+        version.name: asyncio.create_task(
+            _version(run, version, run.training_at[service_key(models[version.model])]), name=f"version {version.name}"
+        )
         for version in plan.versions
         # What is written once more beside a model that moves is served already, and is never trained for that.
         if version.name in moving or version.usable

@@ -53,6 +53,7 @@ def known_version(record: VersionRecord) -> KnownVersion:
         attempt=record.attempt,
         message=record.message,
         trained_in=None if record.trained_seconds is None else timedelta(seconds=record.trained_seconds),
+        training=str(record.recipe.get("training") or ""),
     )
 
 

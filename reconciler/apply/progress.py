@@ -18,12 +18,24 @@ class Mark(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Amount:
+    """How far something is that has an end, in bytes."""
+
+    done: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
 class Note:
-    """One thing that happened. ``subject`` is a target's name or ``model@label``; ``text`` holds no secret."""
+    """One thing that happened. ``subject`` is a target's name or ``model@label``; ``text`` holds no secret.
+
+    While an ``amount`` grows, the text stays the same.
+    """
 
     subject: str
     mark: Mark
     text: str
+    amount: Amount | None = None
 
 
 class Progress(Protocol):

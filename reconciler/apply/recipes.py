@@ -1,7 +1,8 @@
 """Which versions the fleet wants, and what each is made of.
 
-A version's recipe is what its training reads: the content of the inputs, the parameters, the training service, the
-outputs. Its fingerprint names the artefact's path, so equal recipes meet at one blob and different ones never do.
+A version's recipe is what its training reads: the content of the data, the parameters, the training service, the
+outputs. Its fingerprint names the artefact's path, so equal recipes meet at one blob and different ones never do. The
+pool is no part of it: it changes where a job runs, and not what comes of it.
 """
 
 from __future__ import annotations
@@ -10,38 +11,23 @@ import asyncio
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from reconciler.apply.training_service import training_service_problem
+from reconciler.apply.local_data import RecipeError
+from reconciler.apply.recipe_check import recipe_problem
+from reconciler.apply.training_data import TrainingData, identify_data
+from reconciler.apply.training_service import NoTrainingService, find_training_service, shown_service
 from reconciler.azure.blobs import Blobs
-from reconciler.azure.errors import ServiceError, StudioError
+from reconciler.azure.errors import StudioError
 from reconciler.plan.states import DesiredVersion, KnownVersion, Location, Problem, VersionKey, VersionState
-from reconciler.spec.documents import BlobInput, FileInput, Model, ReadyVersion, Training, UrlInput
+from reconciler.spec.documents import ClassicTraining, Model, NewTraining, ReadyVersion, Training
 from reconciler.spec.secrets import MissingSecret
 
 if TYPE_CHECKING:
     from reconciler.targets.connections import Connections
 
 _AT_ONCE = 16
-_CHUNK = 1 << 20
-
-
-@dataclass(frozen=True, slots=True)
-class Identified:
-    """An input and what identifies its content: for the fingerprint, and in words for people."""
-
-    identity: str
-    text: str
-
-
-class RecipeError(Exception):
-    """An input can't be read. The message names it; `remedy` says what to do."""
-
-    def __init__(self, code: str, message: str, remedy: str) -> None:
-        super().__init__(message)
-        self.problem = Problem(code, message, remedy)
 
 
 async def desired_versions(
@@ -85,31 +71,23 @@ def _ready_made(key: VersionKey, model: Model, ready: ReadyVersion) -> DesiredVe
 async def _trained(
     key: VersionKey, model: Model, training: Training, connections: Connections, known: KnownVersion | None
 ) -> DesiredVersion:
-    wanted = DesiredVersion(
-        key,
-        None,
-        None,
-        gates=model.spec.gates,
-        training=f"{training.classic.web_service}, endpoint {training.classic.endpoint}",
-    )
+    wanted = DesiredVersion(key, None, None, gates=model.spec.gates, training=shown_service(training))
     try:
-        blobs = connections.blobs(model.spec.workspace)
-        inputs = await identify_inputs(key, model, connections)
-        fingerprint = _fingerprint(key, model, training, connections, inputs)
+        blobs = await connections.blobs(model.spec.workspace)
+        data = await identify_data(key, model, connections)
+        fingerprint = recipe_fingerprint(key, model, training, connections, data)
     except RecipeError as error:
         if known is None or known.state is not VersionState.TRAINING:
             return replace(wanted, problem=error.problem)
         # Its job runs already, and needs its inputs no more: it is seen through by the recipe that it was begun with.
-        inputs, fingerprint = {}, known.fingerprint
+        data, fingerprint = TrainingData(), known.fingerprint
     except (MissingSecret, StudioError) as error:
         return replace(wanted, problem=Problem("recipe-unreadable", f"workspace {model.spec.workspace}: {error}"))
     if known is None or known.state is VersionState.FAILED:
-        try:
-            problem = await training_service_problem(connections, model.spec.workspace, training.classic)
-        except (MissingSecret, StudioError) as error:
-            problem = Problem("training-unreadable", f"workspace {model.spec.workspace}: {error}")
+        problem, note = await _training_problem(model, training, connections, data)
         if problem is not None:
             return replace(wanted, fingerprint=fingerprint, problem=problem)
+        wanted = replace(wanted, training="; ".join(filter(None, (wanted.training, note))))
     container = connections.fleet.workspaces[model.spec.workspace].spec.storage.container
     location = Location(blobs.base, artefact_path(container, key, fingerprint, next_attempt(known)))
     if known is not None and known.state is VersionState.USABLE and known.location is not None:
@@ -120,8 +98,24 @@ async def _trained(
         wanted,
         fingerprint=fingerprint,
         location=location,
-        inputs={name: found.text for name, found in inputs.items()},
+        inputs=data.texts(),
     )
+
+
+async def _training_problem(
+    model: Model, training: Training, connections: Connections, data: TrainingData
+) -> tuple[Problem | None, str]:
+    """What stands in the way of training by the service that is named, and what could not be checked."""
+    try:
+        service = await find_training_service(connections, model, training)
+    except NoTrainingService as error:
+        return error.problem, ""
+    except (MissingSecret, StudioError) as error:
+        where = f"workspace {model.spec.workspace}" if training.new is None else shown_service(training)
+        return Problem("training-unreadable", f"{where}: {error}"), ""
+    if service.signature is None:
+        return None, service.unread
+    return recipe_problem(training, shown_service(training), service.signature, data.columns()), ""
 
 
 def _elsewhere(key: VersionKey, location: Location, blobs: Blobs) -> Problem:
@@ -133,19 +127,29 @@ def _elsewhere(key: VersionKey, location: Location, blobs: Blobs) -> Problem:
     )
 
 
-def _fingerprint(
-    key: VersionKey, model: Model, training: Training, connections: Connections, inputs: Mapping[str, Identified]
+def recipe_fingerprint(
+    key: VersionKey, model: Model, training: Training, connections: Connections, data: TrainingData
 ) -> str:
+    """64 hex digits that differ where anything of the recipe does."""
     recipe = {
         "workspace": connections.fleet.workspaces[model.spec.workspace].spec.id,
-        "webService": training.classic.web_service,
-        "endpoint": training.classic.endpoint,
-        "inputs": {name: found.identity for name, found in inputs.items()},
+        **_service_identity(training),
+        "inputs": {name: found.identity for name, found in data.inputs.items()},
         "parameters": dict(training.resolve(key.label).parameters),
         "outputs": training.outputs.model_dump(mode="json"),
     }
+    if data.parameters:
+        recipe["parameterData"] = {name: found.identity for name, found in data.parameters.items()}
     canonical = json.dumps(recipe, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def _service_identity(training: Training) -> dict[str, str]:
+    match training.service:
+        case ClassicTraining(web_service=name, endpoint=endpoint):
+            return {"webService": name, "endpoint": endpoint}
+        case NewTraining(resource_id=resource_id):
+            return {"resourceId": resource_id.lower()}
 
 
 def next_attempt(known: KnownVersion | None) -> int:
@@ -162,77 +166,3 @@ def artefact_path(container: str, key: VersionKey, fingerprint: str, attempt: in
     """
     suffix = "" if attempt == 1 else f".{attempt}"
     return f"{container}/{key.model}/{key.label}/{fingerprint}{suffix}.ilearner"
-
-
-async def identify_inputs(key: VersionKey, model: Model, connections: Connections) -> dict[str, Identified]:
-    """What identifies each input's content.
-
-    Raises:
-        RecipeError: an input is missing or can't be read.
-    """
-    if model.spec.training is None:
-        return {}
-    resolved = model.spec.training.resolve(key.label)
-    found: dict[str, Identified] = {}
-    for name, given in resolved.inputs.items():
-        match given:
-            case FileInput():
-                found[name] = await _identify_file(connections.input_file(key.model, given), given)
-            case BlobInput():
-                found[name] = await _identify_blob(model, given, connections)
-            case UrlInput():
-                found[name] = await _identify_url(given, connections)
-    return found
-
-
-async def _identify_file(path: Path, given: FileInput) -> Identified:
-    try:
-        digest, size = await asyncio.to_thread(_hash_file, path)
-    except OSError as error:
-        reason = error.strerror or "it can't be read"
-        raise RecipeError(
-            "input-unreadable",
-            f"training input {given.file}: {reason} ({path})",
-            "put the file there, or correct the path",
-        ) from error
-    if size == 0:
-        raise RecipeError("input-empty", f"training input {given.file} is empty ({path})", "fill it")
-    return Identified(f"sha256:{digest}", f"file {given.file} ({size:,} bytes, sha256 {digest[:12]})")
-
-
-def _hash_file(path: Path) -> tuple[str, int]:
-    digest = hashlib.sha256()
-    size = 0
-    with path.open("rb") as stream:
-        while chunk := stream.read(_CHUNK):
-            digest.update(chunk)
-            size += len(chunk)
-    return digest.hexdigest(), size
-
-
-async def _identify_blob(model: Model, given: BlobInput, connections: Connections) -> Identified:
-    container, _, name = given.blob.lstrip("/").partition("/")
-    properties = await connections.blobs(model.spec.workspace).properties(container, name)
-    if properties is None:
-        raise RecipeError(
-            "input-missing",
-            f"training input blob {given.blob} does not exist",
-            "upload it, or correct the path",
-        )
-    if properties.length == 0:
-        raise RecipeError("input-empty", f"training input blob {given.blob} is empty", "upload its content")
-    # The content's hash where the account keeps one: an ETag changes when the same content is uploaded again.
-    content = f"md5:{properties.md5.hex()}" if properties.md5 else f"etag:{properties.etag}"
-    return Identified(f"blob:{given.blob}:{content}", f"blob {given.blob} ({properties.length:,} bytes, {content})")
-
-
-async def _identify_url(given: UrlInput, connections: Connections) -> Identified:
-    shown = given.url.partition("?")[0]
-    try:
-        content = await connections.url_identity(given.url)
-    except ServiceError as error:
-        answer = f"it answers {error.status}" if error.status else "nothing answers there"
-        raise RecipeError(
-            "input-unreachable", f"training input {shown}: {answer}", "correct the URL, or put the data there"
-        ) from error
-    return Identified(f"url:{shown}:{content}", f"url {shown} ({content})")

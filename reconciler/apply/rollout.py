@@ -164,7 +164,7 @@ class _Rollout:
         if held is not None:
             return self._end(Result.HELD, held)
         try:
-            artefacts = {resource: self._artefact(known) for resource, known in self._known.items()}
+            artefacts = {resource: await self._artefact(known) for resource, known in self._known.items()}
             verified = await self._carry_out(artefacts)
         except PlanMoved as error:
             return self._end(Result.REFUSED, str(error))
@@ -269,19 +269,23 @@ class _Rollout:
     def _recorded(self, converged: Converged) -> bool:
         return all(_is_recorded(converged, use) for use in self._target.uses)
 
-    def _artefact(self, known: KnownVersion) -> Artefact:
+    async def _artefact(self, known: KnownVersion) -> Artefact:
         location = known.location
         if location is None:
             raise TargetError(f"{known.key} is usable, but nothing says where it lies")
-        return Artefact(known.key, known.fingerprint, location, self._signature(known.key, location))
+        return Artefact(known.key, known.fingerprint, location, await self._signature(known.key, location))
 
-    def _signature(self, key: VersionKey, location: Location) -> SecretStr:
+    async def _signature(self, key: VersionKey, location: Location) -> SecretStr:
         connections = self._run.connections
         model = connections.fleet.models[key.model]
         ready = model.spec.versions.get(key.label)
         if ready is not None and ready.location.sas_token is not None:
-            return connections.secret(ready.location.sas_token, connections.fleet.base_dir_of("Model", model.name))
-        blobs = connections.blobs(model.spec.workspace)
+            return await connections.secret(
+                ready.location.sas_token,
+                connections.fleet.base_dir_of("Model", model.name),
+                wanted_for=f"Model {model.name}, spec.versions.{key.label}.location.sasToken",
+            )
+        blobs = await connections.blobs(model.spec.workspace)
         if not blobs.holds(location.base):
             return _NO_SIGNATURE  # A ready-made artefact of somebody else's, readable for everybody or not at all.
         container, _, blob = location.uri.removeprefix(blobs.base).partition("/")

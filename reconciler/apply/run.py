@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from reconciler.apply.progress import Mark, Note, Progress, silent
+from reconciler.apply.progress import Amount, Mark, Note, Progress, silent
 from reconciler.plan.states import DesiredTarget, DesiredVersion, Ledger, VersionKey
 from reconciler.store import DEFAULT_TTL, Holder, Lease, Store, StoreError
 from reconciler.targets.connections import Connections
@@ -20,12 +21,15 @@ class Limits:
     """How much is done at once.
 
     Attributes:
-        trainings: Jobs that run side by side; an endpoint runs 40 and queues the rest (classic-protocol 3).
+        trainings: Jobs that run side by side on one training endpoint or New training service; it runs 40 and queues
+            the rest, where their time would run out while they wait (classic-protocol 3).
+        uploads: Files that are uploaded side by side, each in a few blocks at once.
         rollouts: Targets that are moved side by side.
         lease: How long a lease lasts unless renewed; it is renewed at a third of that.
     """
 
-    trainings: int = 8
+    trainings: int = 40
+    uploads: int = 4
     rollouts: int = 16
     lease: timedelta = DEFAULT_TTL
 
@@ -48,11 +52,19 @@ class Run:
     clock: Callable[[], datetime]
     progress: Progress = silent
     limits: Limits = field(default_factory=Limits)
+    uploading: asyncio.Semaphore = field(init=False, repr=False)
+    """Has a place for each upload that may run now."""
+    training_at: defaultdict[tuple[str, ...], asyncio.Semaphore] = field(init=False, repr=False)
+    """Has, by training service, a place for each job that may run there now."""
 
-    def note(self, subject: str, mark: Mark, text: str) -> None:
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "uploading", asyncio.Semaphore(self.limits.uploads))
+        object.__setattr__(self, "training_at", defaultdict(lambda: asyncio.Semaphore(self.limits.trainings)))
+
+    def note(self, subject: str, mark: Mark, text: str, amount: Amount | None = None) -> None:
         """Tell the progress; a display that breaks (a closed pipe) must not break what it displays."""
         with suppress(OSError, ValueError):
-            self.progress(Note(subject, mark, text))
+            self.progress(Note(subject, mark, text, amount))
 
 
 @asynccontextmanager

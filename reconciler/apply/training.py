@@ -13,56 +13,40 @@ A later run finds the operation at whichever phase it stands and goes on from th
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import PurePath
-from urllib.parse import urlsplit
 
-from pydantic import SecretStr
-
-from reconciler.apply.adoption import evaluation_path, find_place, read_metrics, take_over
+from reconciler.apply.adoption import find_place, read_metrics, take_over
+from reconciler.apply.job_request import job_request
+from reconciler.apply.job_watch import JobLost, JobOverdue, watch_job
 from reconciler.apply.ledger import known_version
+from reconciler.apply.local_data import RecipeError
 from reconciler.apply.progress import Mark
-from reconciler.apply.recipes import artefact_path, desired_versions, identify_inputs
+from reconciler.apply.recipes import artefact_path
 from reconciler.apply.run import Run, leased
-from reconciler.apply.training_service import NoTrainingService, find_training_service
-from reconciler.azure.batch import BatchExecution, BatchRequest, JobState, JobStatus
-from reconciler.azure.blobs import BlobReference, StoredBlob
+from reconciler.apply.training_data import SIGNED_FOR, remote_texts
+from reconciler.apply.training_failed import TrainingFailed
+from reconciler.apply.training_service import NoTrainingService, TrainingJobs, find_training_service
+from reconciler.azure.batch import BatchRequest, JobState, JobStatus
 from reconciler.azure.errors import (
-    CloudError,
     LostReply,
     NotFound,
-    Retired,
     ServiceError,
     ServiceUnavailable,
-    SignInError,
+    StudioError,
     Throttled,
     redact,
 )
+from reconciler.azure.job_failures import advice, can_help
 from reconciler.plan.states import DesiredVersion, KnownVersion, VersionKey
-from reconciler.spec.documents import BlobInput, FileInput, Model, Training, UrlInput
+from reconciler.spec.documents import Model, Training
 from reconciler.spec.secrets import MissingSecret
 from reconciler.store import Lease, Operation, Outcome, Transaction, VersionRecord, VersionState
 
+__all__ = ["TrainingFailed", "ensure_usable", "usable_as_planned"]
+
 _REGISTRATIONS = 3
-_LONGEST_PAUSE = 30.0
-_ABANDONED_TRIES = 2
-_UNKNOWN_FOR_GOOD = 3
-"""A single 404 may come from a gateway; giving the job up costs a second training."""
-
-
-class TrainingFailed(Exception):
-    """A version could not be made usable. The message holds the service's own words, and no secret."""
-
-
-class _Abandoned(Exception):
-    """The service does not know the job any more; a new attempt is needed."""
-
-    def __init__(self, job_id: str) -> None:
-        super().__init__(job_id)
-        self.job_id = job_id
+_LOST_TRIES = 2
 
 
 async def ensure_usable(run: Run, desired: DesiredVersion) -> KnownVersion:
@@ -82,8 +66,10 @@ async def ensure_usable(run: Run, desired: DesiredVersion) -> KnownVersion:
             return _record_ready_made(run, lease, desired)
         try:
             return await _Trainer(run, lease, desired).train()
-        except (ServiceError, MissingSecret, CloudError, NoTrainingService) as error:
-            raise TrainingFailed(str(error)) from error
+        except StudioError as error:
+            raise TrainingFailed(_advised(error), can_help(error)) from error
+        except (MissingSecret, NoTrainingService, OSError) as error:
+            raise TrainingFailed(str(error), again=False) from error
 
 
 def usable_as_planned(known: KnownVersion, desired: DesiredVersion) -> KnownVersion:
@@ -132,62 +118,76 @@ class _Trainer:
         self._training: Training = training
         self._fingerprint: str = desired.fingerprint
         self._workspace = self._model.spec.workspace
-        self._jobs_url = ""
-        self._batch: BatchExecution | None = None
+        self._jobs: TrainingJobs | None = None
 
     async def train(self) -> KnownVersion:
         """Go on from wherever the operation stands."""
-        for attempt in range(_ABANDONED_TRIES):
+        for attempt in range(_LOST_TRIES):
             operation = self._run.store.open_operation(self._key.model, self._key.label)
-            if operation is not None and operation.fingerprint != self._fingerprint:
-                await self._give_way(operation)
+            if operation is not None and (reason := self._why_give_way(operation)) is not None:
+                await self._give_way(operation, reason)
                 operation = None
             if operation is None:
                 place = await find_place(self._run, self._desired, self._next_attempt())
                 if place.metrics is not None:
                     self._note(Mark.DONE, f"taken over: its artefact lies at {place.location.uri}")
                     return known_version(take_over(self._run, self._lease, self._desired, place))
-                await self._batch_service()  # A service that is not there must not leave an intent behind.
+                await self._training_jobs()  # A service that is not there must not leave an intent behind.
                 operation = self._begin(place.attempt)
             try:
                 return await self._see_through(operation)
-            except _Abandoned as lost:
+            except JobLost as lost:
                 self._close(operation, "abandoned", f"the service does not know job {lost.job_id} any more")
-                if attempt + 1 == _ABANDONED_TRIES:
+                if attempt + 1 == _LOST_TRIES:
                     raise TrainingFailed(f"the service lost job {lost.job_id} of {self._key}") from lost
         raise AssertionError("unreachable: the loop returns or raises")
 
-    async def _give_way(self, operation: Operation) -> None:
-        """End an attempt by another recipe that was not started yet; one that was keeps its label.
+    def _why_give_way(self, operation: Operation) -> str | None:
+        """Why an attempt that is open can't be seen through.
 
         Raises:
-            TrainingFailed: it was started, so what it makes is this version.
+            TrainingFailed: it is by another recipe, and was started, so what it makes is this version.
         """
-        if operation.phase == "started":
-            raise TrainingFailed(
-                f"a training of {self._key} with another recipe ({operation.fingerprint[:12]}) is in flight; "
-                "restore its inputs until it has ended, or use a new label"
-            )
+        if operation.fingerprint != self._fingerprint:
+            if operation.phase == "started":
+                raise TrainingFailed(
+                    f"a training of {self._key} with another recipe ({operation.fingerprint[:12]}) is in flight; "
+                    "restore its inputs until it has ended, or use a new label"
+                )
+            return "its recipe changed before it was started"
+        signed = bool(self._training.resolve(self._key.label).parameter_data)
+        if operation.phase == "registered" and signed and self._run.clock() - operation.created_at > SIGNED_FOR:
+            return "the signatures in its parameters expire too soon after it was left unstarted"
+        return None
+
+    async def _give_way(self, operation: Operation, reason: str) -> None:
+        """End an attempt that was not started yet."""
         if operation.job_id is not None:
             # Its start may have been sent by a run that was killed before it could say so.
-            await (await self._batch_service()).cancel(operation.job_id)
-        self._close(operation, "abandoned", "its recipe changed before it was started")
+            await (await self._training_jobs()).cancel(operation.job_id)
+        self._close(operation, "abandoned", reason)
 
     async def _see_through(self, operation: Operation) -> KnownVersion:
-        batch = await self._batch_service()
+        jobs = await self._training_jobs()
         if operation.phase == "intent":
-            operation = await self._register(batch, operation)
+            operation = await self._register(jobs, operation)
         else:
             self._note(Mark.STARTED, f"taking up job {operation.job_id}, attempt {operation.attempt}")
         if operation.phase == "registered":
-            operation = await self._start(batch, operation)
-        status = await self._wait(batch, operation)
+            operation = await self._start(jobs, operation)
+        try:
+            status = await watch_job(self._run, jobs, operation)
+        except JobOverdue as error:
+            message = f"job {operation.job_id} did not end within {self._training.timeout} and was cancelled"
+            raise self._failed(
+                operation, "cancelled", f"{message}; raise training.timeout if it needs longer", again=None
+            ) from error
         if status.state is JobState.FINISHED:
             return await self._record(operation, status)
         reason = redact(status.details) or "the service gives no reason"
         outcome: Outcome = "cancelled" if status.state is JobState.CANCELLED else "failed"
-        self._close(operation, outcome, f"job {operation.job_id} {outcome}: {reason}")
-        raise TrainingFailed(f"job {operation.job_id} {outcome}: {reason}")
+        again = can_help(status.details)
+        raise self._failed(operation, outcome, f"job {operation.job_id} {outcome}: {reason}; {advice(again)}", again)
 
     # -- the phases
 
@@ -218,38 +218,47 @@ class _Trainer:
         self._note(Mark.STARTED, f"training, attempt {attempt}")
         return operation
 
-    async def _batch_service(self) -> BatchExecution:
-        if self._batch is None:
-            found = await find_training_service(self._run.connections, self._workspace, self._training.classic)
-            self._jobs_url = f"{found[0].rstrip('/')}/jobs"
-            self._batch = self._run.connections.batch(*found)
-        return self._batch
+    async def _training_jobs(self) -> TrainingJobs:
+        if self._jobs is None:
+            connections = self._run.connections
+            service = await find_training_service(connections, self._model, self._training)
+            self._jobs = TrainingJobs(connections, self._model, self._training, service)
+        return self._jobs
 
-    async def _register(self, batch: BatchExecution, operation: Operation) -> Operation:
+    async def _register(self, jobs: TrainingJobs, operation: Operation) -> Operation:
         try:
-            job_id = await self._job_id_of(batch, await self._request(operation))
-        except (TrainingFailed, ServiceError) as error:
+            request = await job_request(
+                self._run,
+                self._key,
+                self._model,
+                self._training,
+                fingerprint=self._fingerprint,
+                artefact=operation.output_relative or "",
+            )
+            job_id = await self._job_id_of(jobs, request)
+        except (TrainingFailed, StudioError) as error:
             if _is_final(error):
                 # Nothing runs, and nothing will by this recipe: the attempt is over, so that the spec can be corrected.
-                self._close(operation, "failed", f"no job was registered: {error}")
+                self._close(operation, "failed", f"no job was registered: {_advised(error)}")
             raise
-        registered = replace(operation, phase="registered", job_id=job_id, jobs_url=self._jobs_url)
+        registered = replace(operation, phase="registered", job_id=job_id, jobs_url=jobs.url)
         with self._run.store.fenced(self._lease) as transaction:
             return transaction.put_operation(registered)
 
-    async def _job_id_of(self, batch: BatchExecution, request: BatchRequest) -> str:
+    async def _job_id_of(self, jobs: TrainingJobs, request: BatchRequest) -> str:
         for _ in range(_REGISTRATIONS - 1):
             try:
-                return await batch.register(request)
+                return await jobs.register(request)
             except LostReply:
                 continue  # If it was registered it never starts and costs nothing, so registering again is safe.
-        return await batch.register(request)
+        return await jobs.register(request)
 
-    async def _start(self, batch: BatchExecution, operation: Operation) -> Operation:
+    async def _start(self, jobs: TrainingJobs, operation: Operation) -> Operation:
+        job_id = operation.job_id or ""
         try:
-            await batch.start(_job_id(operation))
+            await jobs.start(job_id)
         except NotFound as error:
-            raise _Abandoned(_job_id(operation)) from error
+            raise JobLost(job_id) from error
         except (LostReply, ServiceUnavailable, Throttled) as error:
             # It may have been started or not; from here on it counts as started, and waiting for it starts it if not.
             self._note(Mark.WAITING, f"whether the job was started can't be seen now: {error}")
@@ -258,59 +267,17 @@ class _Trainer:
         with self._run.store.fenced(self._lease) as transaction:
             return transaction.put_operation(started)
 
-    async def _wait(self, batch: BatchExecution, operation: Operation) -> JobStatus:
-        job_id = _job_id(operation)
-        pause = self._run.connections.cloud.poll.total_seconds()
-        unknown = 0
-        while True:
-            try:
-                status = await batch.status(job_id)
-                unknown = 0
-                self._note(Mark.WAITING, f"job {job_id[:8]} {_words(status.state)}")
-                if status.state.ended:
-                    return status
-                if status.state is JobState.NOT_STARTED:
-                    # The start was lost on the service's side: nothing runs, so starting it is right.
-                    await batch.start(job_id)
-                if operation.deadline is not None and self._run.clock() >= operation.deadline:
-                    return await self._give_up(batch, operation)
-            except NotFound as error:
-                unknown += 1
-                if unknown == _UNKNOWN_FOR_GOOD:
-                    raise _Abandoned(job_id) from error
-                self._note(Mark.WAITING, f"the service does not know the job, looking again: {error}")
-            except (SignInError, Retired):
-                raise
-            except ServiceError as error:
-                if operation.deadline is not None and self._run.clock() >= operation.deadline:
-                    raise  # It stays open: the next run looks again, and cancels it if it still runs.
-                self._note(Mark.WAITING, f"the job can't be seen now, looking again: {error}")
-            await asyncio.sleep(pause)
-            pause = min(pause * 1.5, _LONGEST_PAUSE)
-
-    async def _give_up(self, batch: BatchExecution, operation: Operation) -> JobStatus:
-        await batch.cancel(_job_id(operation))
-        with contextlib.suppress(NotFound):  # A service may erase what it cancels (classic-protocol 3).
-            last = await batch.status(_job_id(operation))
-            if last.state is JobState.FINISHED:
-                return last  # It ended between the look and the cancel: what it made is good.
-        message = (
-            f"job {operation.job_id} did not end within {self._training.timeout} and was cancelled; "
-            "raise training.timeout if it needs longer"
-        )
-        self._close(operation, "cancelled", message)
-        raise TrainingFailed(message)
-
     async def _record(self, operation: Operation, status: JobStatus) -> KnownVersion:
-        blobs = self._run.connections.blobs(self._workspace)
+        blobs = await self._run.connections.blobs(self._workspace)
         output = operation.output_relative or ""
         container, _, name = output.partition("/")
         properties = await blobs.properties(container, name)
         if properties is None or properties.length == 0:
             what = "is missing" if properties is None else "is empty"
-            message = f"job {operation.job_id} finished, but its model {output} {what}"
-            self._close(operation, "failed", message)
-            raise TrainingFailed(message)
+            raise self._failed(operation, "failed", f"job {operation.job_id} finished, but its model {output} {what}")
+        if changed := await self._changed_under_the_job():
+            message = f"{changed} changed while job {operation.job_id} ran, so what it read is not known; plan again"
+            raise self._failed(operation, "failed", message, again=True)
         metrics = await self._metrics(status)
         now = self._run.clock()
         usable = replace(
@@ -331,66 +298,53 @@ class _Trainer:
 
     # -- what they need
 
-    async def _request(self, operation: Operation) -> BatchRequest:
-        connections = self._run.connections
-        again = await desired_versions(frozenset({self._key}), connections, {})
-        if again[0].fingerprint != self._fingerprint:
-            raise TrainingFailed(f"the inputs of {self._key} changed since the plan was made; plan again")
-        account = connections.connection_string(self._workspace)
-        outputs = self._training.outputs
-        model = operation.output_relative or ""
-        destinations = {outputs.model: StoredBlob(account, model)}
-        if outputs.evaluation is not None:
-            destinations[outputs.evaluation] = StoredBlob(account, evaluation_path(model))
-        resolved = self._training.resolve(self._key.label)
-        return BatchRequest(await self._inputs(account), destinations, resolved.parameters)
-
-    async def _inputs(self, account: SecretStr) -> Mapping[str, StoredBlob | BlobReference]:
-        connections = self._run.connections
-        identified = await identify_inputs(self._key, self._model, connections)
-        container = connections.fleet.workspaces[self._workspace].spec.storage.container
-        inputs: dict[str, StoredBlob | BlobReference] = {}
-        for name, given in self._training.resolve(self._key.label).inputs.items():
-            match given:
-                case FileInput():
-                    path = connections.input_file(self._key.model, given)
-                    digest = identified[name].identity.removeprefix("sha256:")
-                    # The service tells formats by extension (classic-protocol 3).
-                    blob = f"inputs/{digest}{PurePath(given.file).suffix or '.csv'}"
-                    if await connections.blobs(self._workspace).upload_once(container, blob, path):
-                        self._note(Mark.WAITING, f"uploaded {given.file}")
-                    inputs[name] = StoredBlob(account, f"{container}/{blob}")
-                case BlobInput():
-                    inputs[name] = StoredBlob(account, given.blob.lstrip("/"))
-                case UrlInput():
-                    inputs[name] = _reference(given.url)
-        return inputs
+    async def _changed_under_the_job(self) -> str:
+        """The data that the service read itself and that are not any more what they were, by what they are now."""
+        record = self._run.store.version(self._key.model, self._key.label)
+        before = {} if record is None else record.recipe
+        try:
+            now = await remote_texts(self._key, self._model, self._run.connections)
+        except (RecipeError, StudioError):
+            return ""  # They may be gone by now, which the job does not mind.
+        return ", ".join(text for name, text in now.items() if before.get(name, text) != text)
 
     async def _metrics(self, status: JobStatus) -> Mapping[str, float]:
         output = self._training.outputs.evaluation
         reference = None if output is None else status.results.get(output)
         if reference is None:
             return {}
-        return read_metrics(await self._run.connections.blobs(self._workspace).read_reference(reference))
+        blobs = await self._run.connections.blobs(self._workspace)
+        return read_metrics(await blobs.read_reference(reference))
 
     def _version(self, state: VersionState, attempt: int) -> VersionRecord:
+        earlier = self._run.store.version(self._key.model, self._key.label)
+        recipe = {**self._desired.inputs, "training": self._desired.training}
+        if earlier is not None and earlier.fingerprint == self._fingerprint and not self._desired.inputs:
+            recipe = dict(earlier.recipe)  # Its inputs may be gone by now.
         return VersionRecord(
             model=self._key.model,
             label=self._key.label,
             fingerprint=self._fingerprint,
             state=state,
             attempt=attempt,
-            recipe={**self._desired.inputs, "training": self._desired.training},
+            recipe=recipe,
             updated_at=self._run.clock(),
         )
 
-    def _close(self, operation: Operation, outcome: Outcome, message: str) -> None:
+    def _close(self, operation: Operation, outcome: Outcome, message: str, again: bool | None = None) -> None:
         current = self._run.store.open_operation(self._key.model, self._key.label) or operation
         closed = replace(current, phase="closed", outcome=outcome, message=message)
         with self._run.store.fenced(self._lease) as transaction:
             transaction.put_operation(closed)
             transaction.put_version(replace(self._version("failed", operation.attempt), message=message))
-            self._event(transaction, outcome, message)
+            self._event(transaction, outcome, message, None if again is None else {"tryingAgainCanHelp": again})
+
+    def _failed(
+        self, operation: Operation, outcome: Outcome, message: str, again: bool | None = None
+    ) -> TrainingFailed:
+        """Close the attempt; gives what is to be raised."""
+        self._close(operation, outcome, message, again)
+        return TrainingFailed(message, again)
 
     def _event(
         self,
@@ -412,20 +366,10 @@ class _Trainer:
         self._run.note(str(self._key), mark, text)
 
 
-def _reference(url: str) -> BlobReference:
-    parts = urlsplit(url)
-    signature = SecretStr(f"?{parts.query}" if parts.query else "")
-    return BlobReference(f"{parts.scheme}://{parts.netloc}/", parts.path.lstrip("/"), signature)
+def _advised(error: StudioError | TrainingFailed) -> str:
+    return f"{error}; {advice(can_help(error))}" if isinstance(error, StudioError) else str(error)
 
 
 def _is_final(error: Exception) -> bool:
     """Whether the request itself was refused, so that the same one will be refused again."""
     return isinstance(error, TrainingFailed | NotFound) or type(error) is ServiceError
-
-
-def _job_id(operation: Operation) -> str:
-    return operation.job_id or ""
-
-
-def _words(state: JobState) -> str:
-    return {"NotStarted": "is registered", "Running": "is running"}.get(state.value, f"has {state.value.lower()}")

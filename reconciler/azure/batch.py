@@ -25,6 +25,7 @@ from reconciler.azure.errors import (
     redact,
 )
 from reconciler.azure.http import Http
+from reconciler.azure.renewal import Credential
 
 __all__ = ["BatchExecution", "BatchRequest", "BlobReference", "JobState", "JobStatus", "StoredBlob"]
 
@@ -68,11 +69,15 @@ class JobStatus:
 
 @dataclass(frozen=True, slots=True)
 class BatchRequest:
-    """What to run: inputs, outputs and global parameters by their names, whose letter case matters."""
+    """What to run: inputs, outputs and global parameters by their names, whose letter case matters.
+
+    A parameter that is secret, as a signed URL is, comes wrapped. ``pool`` is the dedicated Azure Batch pool to run on.
+    """
 
     inputs: Mapping[str, StoredBlob | BlobReference] = field(default_factory=dict)
     outputs: Mapping[str, StoredBlob] = field(default_factory=dict)
-    parameters: Mapping[str, str | int | float | bool] = field(default_factory=dict)
+    parameters: Mapping[str, str | int | float | bool | SecretStr] = field(default_factory=dict)
+    pool: str | None = None
 
     def body(self) -> dict[str, Any]:
         """The JSON body; empty parts are left out."""
@@ -81,14 +86,19 @@ class BatchRequest:
             body["Inputs"] = {name: _reference(blob) for name, blob in self.inputs.items()}
         if self.outputs:
             body["Outputs"] = {name: _reference(blob) for name, blob in self.outputs.items()}
-        body["GlobalParameters"] = dict(self.parameters)
+        body["GlobalParameters"] = {
+            name: value.get_secret_value() if isinstance(value, SecretStr) else value
+            for name, value in self.parameters.items()
+        }
+        if self.pool is not None:
+            body["AzureBatchPoolId"] = self.pool
         return body
 
 
 class BatchExecution:
     """The jobs of one Classic endpoint or New service."""
 
-    def __init__(self, http: Http, api_location: str, key: SecretStr) -> None:
+    def __init__(self, http: Http, api_location: str, key: Credential) -> None:
         """Make a client; ``api_location`` is the base URL that the service gave, ``key`` the endpoint's own."""
         self._http = http
         self._jobs = f"{api_location.rstrip('/')}/jobs"

@@ -1,4 +1,8 @@
-"""Blob storage: where inputs go and where trained models lie."""
+"""Blob storage: where inputs go and where trained models lie.
+
+An account's key may be exchanged while a run goes on; where the connection string's place is known, it is looked up
+again when storage does not accept a signature any more, and the call is made once more with the new key.
+"""
 
 from __future__ import annotations
 
@@ -8,26 +12,35 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 from urllib.parse import quote, urlsplit
 
 from pydantic import SecretStr
 
+from reconciler.azure.clocks import ahead_by
 from reconciler.azure.clouds import is_loopback
-from reconciler.azure.errors import Conflict, ConnectionStringError, InvalidReply, NotFound
+from reconciler.azure.errors import (
+    Conflict,
+    ConnectionStringError,
+    InvalidReply,
+    NotFound,
+    ServiceError,
+    SignInError,
+)
+from reconciler.azure.renewal import ANOTHER_ONE, Renewable, refused
+from reconciler.azure.uploads import BLOCK, Content, Progress, send
 
 if TYPE_CHECKING:
+    from azure.core.pipeline import PipelineResponse
     from azure.storage.blob.aio import BlobClient, BlobServiceClient
-
-# Larger files go in blocks of this size, several at once: no file is ever in memory as a whole.
-_BLOCK = 1 << 20
-_BLOCKS_AT_ONCE = 4
 
 # A signature is valid from a little before now, because clocks differ.
 _BACKDATED = timedelta(minutes=5)
 
-Progress = Callable[[int, int], None]
-"""Takes the bytes sent so far and the bytes there are."""
+# What storage calls a signature that was not made with the account's key, with status 403.
+_REFUSED = "AuthenticationFailed"
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +90,7 @@ class Blobs:
         *,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         retry_pause: int = 1,
+        source: Renewable | None = None,
     ) -> None:
         """Make a client; nothing is sent.
 
@@ -84,6 +98,7 @@ class Blobs:
             connection_string: With ``AccountName`` and ``AccountKey``.
             clock: The time that signatures count from.
             retry_pause: Seconds between the few tries of a call.
+            source: Where the connection string is from, to look it up again.
 
         Raises:
             ConnectionStringError: it is not a connection string with an account and a key.
@@ -93,47 +108,88 @@ class Blobs:
         self._key = SecretStr(parts["accountkey"])
         self._clock = clock
         self._retry_pause = retry_pause
+        self._connection_string = connection_string
+        self._source = source
+        self.ahead: timedelta | None = None
+        """By how much the account's clock was ahead of ours at the last `look`, if it told."""
         self._service = _service(connection_string, retry_pause)
         self._base = f"{self._service.url.split('?')[0].rstrip('/')}/"
+        self._replaced: list[BlobServiceClient] = []
+        place = urlsplit(self._base)
+        # The service is handed the string as it is, whatever our own library makes of it.
+        in_clear = "http" in {place.scheme, parts.get("defaultendpointsprotocol", "").lower()}
+        if in_clear and not is_loopback(place.hostname or ""):
+            raise ConnectionStringError(
+                f"the storage connection string leads to {place.netloc} without TLS, where data would go in clear; "
+                "write DefaultEndpointsProtocol=https, or an https BlobEndpoint"
+            )
 
     async def __aenter__(self) -> Self:
         await self._service.__aenter__()
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self._service.close()
+        # Those that were replaced too, and not before: calls may have been under way with them.
+        for service in (*self._replaced, self._service):
+            await service.close()
 
     @property
     def base(self) -> str:
         """The account's blob endpoint with a trailing slash, as a location's base has it."""
         return self._base
 
+    async def look(self, container: str) -> bool:
+        """Ask with the account's key whether a container is there; sets `ahead`, whatever is answered.
+
+        Raises:
+            SignInError: the key is not accepted.
+            ServiceError: storage refuses, or can't be reached.
+        """
+
+        def note(response: PipelineResponse[Any, Any]) -> None:
+            self.ahead = ahead_by(response.http_response.headers.get("Date"), self._clock().timestamp())
+
+        async def ask() -> None:
+            await self._service.get_container_client(container).get_container_properties(raw_response_hook=note)
+
+        try:
+            await self._ask(f"look at container {container}", ask)
+        except NotFound:
+            return False
+        return True
+
     def holds(self, base: str) -> bool:
         """Whether ``base``, of some location, is this account; letter case, slashes and http or https aside."""
         return _identity(base) == _identity(self._base)
 
-    async def upload_once(self, container: str, name: str, path: Path, progress: Progress | None = None) -> bool:
-        """Upload a file unless the blob is there; never overwrites. Makes the container if it is missing.
+    async def upload_once(
+        self, container: str, name: str, content: Content | Path, progress: Progress | None = None
+    ) -> bool:
+        """Upload content unless the blob is there; never overwrites. Makes the container if it is missing.
 
         Returns:
             Whether it was uploaded: False if the blob was there, or came to be there meanwhile.
 
         Raises:
             Conflict: what is there has another length, so it is something else.
-            OSError: the file can't be read.
+            ContentChanged: the content is not what it was announced as; nothing was stored.
+            OSError: the content can't be read.
             ServiceError: storage refuses, or can't be reached.
         """
-        size = (await asyncio.to_thread(path.stat)).st_size
-        if await self._is_there(container, name, size):
+        if isinstance(content, Path):
+            content = await asyncio.to_thread(Content.of, content)
+        if await self._is_there(container, name, content.size):
             return False
-        # Before, and not after a refusal: the library leaves the other blocks of a refused upload behind, each with an
-        # error that nobody fetches and that is printed with its traceback.
         await self._make(container)
         try:
-            await self._upload(container, name, path, size, progress)
-        except Conflict:
-            # Another process was quicker, or our own upload's answer was lost and the second try met it.
-            if not await self._is_there(container, name, size):
+            await self._ask(
+                f"upload blob {container}/{name}", lambda: send(self._blob(container, name), content, progress)
+            )
+        except ServiceError as error:
+            # Another process was quicker, which also takes our blocks away, or our own upload's answer was lost and
+            # the second try met it.
+            taken = isinstance(error, Conflict) or error.has_code("InvalidBlockList")
+            if not taken or not await self._is_there(container, name, content.size):
                 raise
             return False
         return True
@@ -145,8 +201,9 @@ class Blobs:
             ServiceError: storage refuses, or can't be reached.
         """
         try:
-            async with self._asking(f"look for blob {container}/{name}"):
-                found = await self._blob(container, name).get_blob_properties()
+            found = await self._ask(
+                f"look for blob {container}/{name}", lambda: self._blob(container, name).get_blob_properties()
+            )
         except NotFound:
             return None
         md5 = found.content_settings.content_md5
@@ -159,8 +216,7 @@ class Blobs:
             NotFound: there is none.
             ServiceError: storage refuses, or can't be reached.
         """
-        async with self._asking(f"read blob {container}/{name}"):
-            return await _content(self._blob(container, name))
+        return await self._ask(f"read blob {container}/{name}", lambda: _content(self._blob(container, name)))
 
     async def put(self, container: str, name: str, content: bytes) -> None:
         """Write a blob, over the one that may be there. Makes the container if it is missing.
@@ -185,11 +241,23 @@ class Blobs:
     async def read_reference(self, reference: BlobReference) -> bytes:
         """A whole blob, of whatever account, by the reference's own signature.
 
+        One of this account is read by its key if that was exchanged meanwhile: a service signs with the key that it
+        was told.
+
         Raises:
             NotFound: there is none.
             SignInError: the signature is not accepted; it may have expired.
             ServiceError: storage refuses, or can't be reached.
         """
+        try:
+            return await self._read_by_signature(reference)
+        except SignInError:
+            if not self._replaced or not self.holds(reference.base):
+                raise
+            container, _, name = reference.relative.partition("/")
+            return await self.read(container, name)
+
+    async def _read_by_signature(self, reference: BlobReference) -> bytes:
         from azure.storage.blob.aio import BlobClient  # noqa: PLC0415 - late: takes 0.3 s
 
         url = reference.base + quote(reference.relative) + reference.sas.get_secret_value()
@@ -218,34 +286,61 @@ class Blobs:
         found = await self.properties(container, name)
         if found is not None and found.length != size:
             raise Conflict(
-                f"a blob of {found.length} bytes is there already, and the file has {size}",
+                f"a blob of {found.length} bytes is there already, and the content has {size}",
                 operation=f"upload blob {container}/{name}",
             )
         return found is not None
 
-    async def _upload(self, container: str, name: str, path: Path, size: int, progress: Progress | None) -> None:
-        content = await asyncio.to_thread(path.open, "rb")
-        try:
-            async with self._asking(f"upload blob {container}/{name}"):
-                await self._blob(container, name).upload_blob(
-                    content,
-                    length=size,
-                    overwrite=False,
-                    max_concurrency=_BLOCKS_AT_ONCE,
-                    progress_hook=_hook(progress, size),
-                )
-        finally:
-            content.close()
-
     async def _make(self, container: str) -> None:
         try:
-            async with self._asking(f"make container {container}"):
-                await self._service.create_container(container)
+            await self._ask(f"make container {container}", lambda: self._service.create_container(container))
         except Conflict:
             return
 
     def _blob(self, container: str, name: str) -> BlobClient:
         return self._service.get_blob_client(container, name)
+
+    async def _ask(self, operation: str, call: Callable[[], Awaitable[_T]]) -> _T:
+        """Make a call with the account's key; ``call`` makes it anew each time, with the key as it then is."""
+        used = self._connection_string
+        try:
+            async with self._asking(operation):
+                return await call()
+        except SignInError as error:
+            if self._source is None or not error.has_code(_REFUSED):
+                raise
+            reason = await self._renew(self._source, used)
+            if reason:
+                raise refused(error, self._source, reason) from None
+        try:
+            async with self._asking(operation):
+                return await call()
+        except SignInError as error:
+            if not error.has_code(_REFUSED):
+                raise
+            raise refused(error, self._source, ANOTHER_ONE) from None
+
+    async def _renew(self, source: Renewable, used: SecretStr) -> str:
+        """Take up the key of a connection string that is another one by now; else why there is none."""
+        if used is not self._connection_string:
+            return ""  # Another call has done it.
+        renewal = await source.renewed(used)
+        if renewal.value is None:
+            return renewal.reason
+        if used is not self._connection_string:
+            return ""
+        try:
+            parts, service = _parts(renewal.value.get_secret_value()), _service(renewal.value, self._retry_pause)
+        except ConnectionStringError as error:
+            return f"looked up again it is no good: {error}"
+        if not self.holds(service.url.split("?")[0]):
+            # What is known of blobs, in the store and in plans, is known of the account that the run began with.
+            await service.close()
+            return f"looked up again it is of another account, {service.url.split('?')[0]}; run again to go on there"
+        self._replaced.append(self._service)
+        self._service, self._key = service, SecretStr(parts["accountkey"])
+        self._connection_string = renewal.value
+        return ""
 
     @asynccontextmanager
     async def _asking(self, operation: str, url: str | None = None) -> AsyncIterator[None]:
@@ -260,16 +355,6 @@ class Blobs:
         except ValueError as error:
             # The library's word for an answer that lacks a header, or for a URL that is none.
             raise InvalidReply(str(error), operation=operation) from None
-
-
-def _hook(progress: Progress | None, size: int) -> Callable[[int, int | None], Awaitable[None]] | None:
-    if progress is None:
-        return None
-
-    async def report(sent: int, _: int | None) -> None:
-        progress(sent, size)
-
-    return report
 
 
 async def _content(client: BlobClient) -> bytes:
@@ -308,8 +393,7 @@ def _options(endpoint: str, retry_pause: int) -> dict[str, Any]:
 
     return {
         "retry_policy": LinearRetry(backoff=retry_pause, retry_total=3, random_jitter_range=retry_pause),
-        "max_single_put_size": _BLOCK,
-        "max_block_size": _BLOCK,
+        "max_single_put_size": BLOCK,
         "connection_timeout": 10,
         "read_timeout": 60,
         "use_env_settings": not is_loopback(urlsplit(endpoint).hostname or ""),

@@ -16,6 +16,7 @@ from pydantic import SecretStr
 
 from reconciler.azure.errors import InvalidReply, NotFound, ServiceError
 from reconciler.azure.http import Http
+from reconciler.azure.renewal import Credential
 
 _NOT_MODIFIED = 304
 _BAD_REQUEST = 400
@@ -132,14 +133,15 @@ class EndpointPatch:
 class ClassicManagement:
     """The management API of one workspace."""
 
-    def __init__(self, http: Http, base_url: str, workspace_id: str, token: SecretStr) -> None:
+    def __init__(self, http: Http, base_url: str, workspace_id: str, token: Credential) -> None:
         """Make a client.
 
         Args:
             http: The pool to use.
             base_url: Of the region, as `Cloud.management_url` gives it.
             workspace_id: 32 hex digits.
-            token: The workspace's authorization token, which every operation takes (classic-protocol 1.2).
+            token: The workspace's authorization token, which every operation takes (classic-protocol 1.2). A token
+                with a place is looked up when the first call is made.
         """
         self._http = http
         self._root = f"{base_url.rstrip('/')}/workspaces/{quote(workspace_id, safe='')}/webservices"

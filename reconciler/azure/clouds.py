@@ -8,6 +8,7 @@ from __future__ import annotations
 import difflib
 import ipaddress
 import json
+import re
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -41,6 +42,7 @@ class Cloud:
         settle: How long a changed endpoint takes to serve its new model (classic-protocol 1.7: about 30 s).
         poll: First interval of polling a job or an operation.
         allow_http: Whether some of its hosts are plain HTTP, which only loopback hosts may be.
+        key_vaults: Base URL of its Key Vaults, with ``{name}`` where a vault's name goes.
     """
 
     name: str
@@ -57,6 +59,7 @@ class Cloud:
     settle: timedelta = timedelta(seconds=30)
     poll: timedelta = timedelta(seconds=5)
     allow_http: bool = False
+    key_vaults: str | None = None
 
     @property
     def scope(self) -> str:
@@ -79,6 +82,37 @@ class Cloud:
             raise CloudError(self._unknown_region(region))
         return url
 
+    def other_regions(self, region: str) -> Mapping[str, str]:
+        """The management base URLs of all regions whose host is not that of ``region``, by region."""
+        own = {url for name, url in self.regions.items() if _region_key(name) == _region_key(region)}
+        return {name: url for name, url in self.regions.items() if url not in own}
+
+    def key_vault_url(self, vault: str) -> str:
+        """Base URL of a Key Vault, without a trailing slash.
+
+        Args:
+            vault: Its name, or its URL, which must be one of this cloud's: a token goes to no other host.
+
+        Raises:
+            CloudError: the URL is another cloud's or no vault's, or the cloud does not say where its vaults are.
+        """
+        if self.key_vaults is None:
+            raise CloudError(
+                f"cloud {self.name!r} does not say where its Key Vaults are; add keyVaultUrl to its file, "
+                "as in https://{name}.vault.azure.net"
+            )
+        if "://" not in vault:
+            return self.key_vaults.replace("{name}", vault.lower())
+        before, after = self.key_vaults.split("{name}")
+        url = vault.lower().rstrip("/").removesuffix(":443")
+        if not re.fullmatch(f"{re.escape(before)}[a-z][a-z0-9-]*{re.escape(after)}", url):
+            shown = self.key_vaults.replace("{name}", "NAME")
+            raise CloudError(
+                f"{vault} is not a Key Vault of cloud {self.name!r}, whose vaults are {shown}; "
+                "write the vault's name alone, which is found in every cloud"
+            )
+        return url
+
     def _unknown_region(self, region: str) -> str:
         keys = {_region_key(name): name for name in self.regions}
         near = difflib.get_close_matches(_region_key(region), keys, n=1)
@@ -95,6 +129,8 @@ PUBLIC = Cloud(
     resource_manager_url="https://management.azure.com",
     audience="https://management.azure.com/",
     authority="login.microsoftonline.com",
+    # Key Vault documentation, "Object identifiers", as for germany's.
+    key_vaults="https://{name}.vault.azure.net",
     # classic-protocol 1.1
     regions={
         "South Central US": "https://management.azureml.net",
@@ -111,6 +147,7 @@ GERMANY = Cloud(
     resource_manager_url="https://management.microsoftazure.de",
     audience="https://management.core.cloudapi.de/",
     authority="login.microsoftonline.de",
+    key_vaults="https://{name}.vault.microsoftazure.de",
     # classic-protocol 1.1
     regions={"Germany Central": "https://germanycentral.management.azureml.de"},
 )
@@ -165,7 +202,9 @@ class _CloudFile:
         sign_in = self.content.get("signIn")
         if sign_in is not None and not isinstance(sign_in, dict):
             raise self._error("signIn", "must be an object")
-        urls = {name: self._url(self.content, name) for name in ("managementUrl", "resourceManagerUrl")}
+        regions = self._regions()
+        named = ("resourceManagerUrl",) if regions else ("managementUrl", "resourceManagerUrl")
+        urls = {name: self._url(self.content, name) for name in named}
         authority, tenant, client_id, client_secret = PUBLIC.authority, None, None, None
         if sign_in is not None:
             authority = self._authority(sign_in)
@@ -177,7 +216,8 @@ class _CloudFile:
         env_file = self._text(self.content, "envFile") if "envFile" in self.content else None
         return Cloud(
             name=self._text(self.content, "name"),
-            management_base=urls["managementUrl"],
+            regions=regions,
+            management_base=urls.get("managementUrl"),
             resource_manager_url=urls["resourceManagerUrl"],
             audience=self._text(self.content, "audience"),
             authority=authority,
@@ -188,8 +228,18 @@ class _CloudFile:
             env_file=self.path.parent / env_file if env_file else None,
             settle=self._seconds("settleSeconds", PUBLIC.settle),
             poll=self._seconds("pollSeconds", PUBLIC.poll),
-            allow_http=any(url.startswith("http://") for url in urls.values()),
+            allow_http=any(url.startswith("http://") for url in (*urls.values(), *regions.values())),
+            key_vaults=self._key_vaults(),
         )
+
+    def _regions(self) -> dict[str, str]:
+        """A management host for each region, where a cloud has more than one; ``managementUrl`` is for all of them."""
+        given = self.content.get("regions", {})
+        if not isinstance(given, dict) or ("regions" in self.content and not given):
+            raise self._error("regions", "must be an object with a URL for each region")
+        if given and self.content.get("managementUrl") is not None:
+            raise self._error("regions", "and managementUrl exclude each other")
+        return {region: self._url(given, region, "regions.") for region in given}
 
     def _error(self, member: str, what: str) -> CloudError:
         return CloudError(f"cloud file {self.path}: {member} {what}")
@@ -220,6 +270,16 @@ class _CloudFile:
         if not url.startswith("https://"):
             raise self._error("signIn.authority", "must be an https URL: no secret is sent without TLS")
         return url
+
+    def _key_vaults(self) -> str | None:
+        if "keyVaultUrl" not in self.content:
+            return None
+        template = self._text(self.content, "keyVaultUrl")
+        url = self._url({"keyVaultUrl": template.replace("{name}", "name")}, "keyVaultUrl")
+        parts = urlsplit(url)
+        if template.count("{name}") != 1 or "{name}." not in template or parts.scheme != "https" or parts.path:
+            raise self._error("keyVaultUrl", "must be like https://{name}.vault.azure.net, with {name} in its host")
+        return template.rstrip("/").lower()
 
     def _ca_file(self) -> Path | None:
         if "caFile" not in self.content:

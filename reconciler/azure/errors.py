@@ -6,7 +6,9 @@
     ├── CloudError               a cloud file or a region is wrong; nothing was sent
     ├── ConnectionStringError    a storage connection string can't be used; nothing was sent
     ├── DefinitionError          a New definition does not have the one asset that was looked for
-    ├── SwaggerError             a service's swagger names no input that rows could be made for
+    ├── SwaggerError             a service's swagger does not tell what was to be read from it
+    ├── ContentChanged           what was to be uploaded is not any more what it was; nothing was stored
+    ├── Unpinnable               nothing tells one content behind a URL from another
     └── ServiceError             a call failed
         ├── SignInError          401, 403, or no token: a better credential is needed
         ├── NotFound             404 from a service that is alive
@@ -79,7 +81,15 @@ class DefinitionError(StudioError):
 
 
 class SwaggerError(StudioError):
-    """A service's swagger document names no input that a row could be made for."""
+    """A service's swagger document does not tell what was to be read from it: rows to score, or names of a job."""
+
+
+class ContentChanged(StudioError):
+    """What was to be uploaded is not any more what it was when it was looked at. Nothing was stored."""
+
+
+class Unpinnable(StudioError):
+    """Nothing tells one content behind a URL from another. The message says why."""
 
 
 class ServiceError(StudioError):

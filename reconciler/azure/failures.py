@@ -78,8 +78,8 @@ class ErrorBody:
 def read_error_body(text: str) -> ErrorBody:
     """Read an error body of any of the forms that were seen; never fails.
 
-    ``{"error": {code, message, details}}`` in any letter case (classic-protocol 4.1 and 4.2, new-protocol 3),
-    a bare ``{code, message}``, storage's XML, a gateway's HTML, plain text, nothing.
+    ``{"error": {code, message, details}}`` in any letter case (classic-protocol 4.1 and 4.2, new-protocol 3), Key
+    Vault's ``innererror`` in it, a bare ``{code, message}``, storage's XML, a gateway's HTML, plain text, nothing.
     """
     stripped = text.strip()
     if stripped.startswith("<"):
@@ -104,9 +104,13 @@ def read_error_body(text: str) -> ErrorBody:
     return ErrorBody(
         code,
         _shortened(" ".join(dict.fromkeys(part.strip() for part in (message, *more) if part.strip()))),
-        tuple(_text(detail.get("code")) for detail in details if detail.get("code")),
+        _inner_codes(details, _lowered(inner.get("innererror"))),
         structured=True,
     )
+
+
+def _inner_codes(details: list[dict[str, Any]], innermost: dict[str, Any]) -> tuple[str, ...]:
+    return tuple(_text(each.get("code")) for each in (*details, innermost) if each.get("code"))
 
 
 def _marked_up(text: str) -> ErrorBody:

@@ -8,23 +8,30 @@ What it promises:
    short backoff or after as long as ``Retry-After`` says. A call that may not be is sent once.
 2. Whatever fails, fails as one of `reconciler.azure.errors`, with the service's own words and request id.
 3. Keys and tokens travel in headers and bodies only and are in no message and no log.
-4. Cancelling the task cancels the call.
+4. A 401 to a token whose place is known is answered by looking it up again, and by one more call if it is another.
+5. Cancelling the task cancels the call.
+6. What each host's clock shows is remembered, because signatures are judged by it.
 """
 
 from __future__ import annotations
 
 import json as jsonlib
 import logging
+import socket
+import ssl
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from copy import copy
 from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
 from typing import Any, Self, TypeVar
 from urllib.parse import urlencode, urlsplit
 
 import aiohttp
-from aiohttp.abc import AbstractResolver
+from aiohttp.abc import AbstractResolver, ResolveResult
 from azure.core.exceptions import AzureError
 from azure.core.pipeline import AsyncPipeline, PipelineRequest, PipelineResponse
 from azure.core.pipeline.policies import AsyncHTTPPolicy
@@ -32,6 +39,7 @@ from azure.core.pipeline.transport import AioHttpTransport
 from azure.core.rest import AsyncHttpResponse, HttpRequest
 from pydantic import SecretStr
 
+from reconciler.azure.clocks import ahead_by
 from reconciler.azure.clouds import Cloud, is_loopback
 from reconciler.azure.errors import InvalidReply, SignInError
 from reconciler.azure.failures import (
@@ -42,9 +50,12 @@ from reconciler.azure.failures import (
     request_id_of,
     retired_host,
 )
+from reconciler.azure.renewal import Credential, accepted
 from reconciler.azure.retries import Repeat, Retries
 
 _LOG = logging.getLogger(__name__)
+# It warns of a download that broke off, which is raised as well, and would be printed where nobody set logging up.
+logging.getLogger("azure.core").addHandler(logging.NullHandler())
 
 _USER_AGENT = "reconciler"
 _OWN_ID = "x-ms-client-request-id"
@@ -87,6 +98,26 @@ class Reply:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Download:
+    """An answer whose body comes in chunks. Letter case of the headers' names does not matter."""
+
+    headers: Mapping[str, str]
+    chunks: AsyncIterator[bytes]
+
+
+class _Resolver(aiohttp.ThreadedResolver):
+    """The system's resolver, as it keeps the reason why a name was not found, which the diagnosis needs."""
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        """The addresses of a host; a name under ``.invalid`` has none, and nobody is asked (RFC 6761, 6.4)."""
+        if host.rstrip(".").lower().endswith(".invalid"):
+            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+        return await super().resolve(host, port, family)
+
+
 class _UnknownNameError(Exception):
     """The host's name does not exist. No azure-core error, so the retry policy lets it pass."""
 
@@ -115,6 +146,7 @@ class Http:
         retries: Retries | None = None,
         proxies: bool = True,
         resolver: AbstractResolver | None = None,
+        ca_file: Path | None = None,
     ) -> None:
         """Make a pool; it opens in ``async with``.
 
@@ -126,6 +158,7 @@ class Http:
             retries: The retry policy; the default one if left out.
             proxies: Whether ``HTTPS_PROXY`` and its like count.
             resolver: Looks names up; the system's way if left out.
+            ca_file: The authorities that alone are trusted; the system's if left out.
         """
         self._connections = connections
         self._connect_timeout = connect_timeout
@@ -133,6 +166,8 @@ class Http:
         self._retries = retries or Retries()
         self._proxies = proxies
         self._resolver = resolver
+        self._ca_file = ca_file
+        self._clocks: dict[str, timedelta] = {}
         self._pipeline: AsyncPipeline[HttpRequest, AsyncHttpResponse] | None = None
         self._alive: set[str] = set()
 
@@ -146,7 +181,8 @@ class Http:
             connector=aiohttp.TCPConnector(
                 limit=self._connections,
                 # The threaded resolver keeps the reason why a name was not found, which the diagnosis needs.
-                resolver=self._resolver or aiohttp.ThreadedResolver(),
+                resolver=self._resolver or _Resolver(),
+                ssl=True if self._ca_file is None else ssl.create_default_context(cafile=self._ca_file),
             ),
             cookie_jar=aiohttp.DummyCookieJar(),
             trust_env=self._proxies,
@@ -169,13 +205,18 @@ class Http:
             await self._pipeline.__aexit__()
             self._pipeline = None
 
+    @property
+    def clocks(self) -> Mapping[str, timedelta]:
+        """By how much the clock of each host that answered is ahead of ours, to a second or so; by name and port."""
+        return self._clocks
+
     async def request(
         self,
         method: str,
         url: str,
         *,
         operation: str,
-        token: SecretStr | None = None,
+        token: Credential | None = None,
         json: object = None,
         form: Mapping[str, str] | None = None,
         params: Mapping[str, str] | None = None,
@@ -187,7 +228,7 @@ class Http:
             method: ``GET``, ``PUT``, …
             url: Absolute, without a query.
             operation: What is being done, for people; starts every error message.
-            token: Sent as ``Authorization: Bearer``.
+            token: Sent as ``Authorization: Bearer``; one with a place is looked up again after a 401.
             json: Body, to be sent as JSON.
             form: Body, to be sent as a form, instead of ``json``.
             params: The query.
@@ -197,29 +238,57 @@ class Http:
         Raises:
             ServiceError: as the tree in `reconciler.azure.errors` says.
         """
-        secret = _header_safe(token, url, operation) if token is not None else ""
-        call = Call(operation, url, str(uuid.uuid4()), (secret, *(form or {}).values()))
         body, media_type = _body(json, form)
-        headers = {_OWN_ID: call.own_id}
-        if media_type:
-            headers["Content-Type"] = media_type
-        if secret:
-            headers["Authorization"] = f"Bearer {secret}"
         target = f"{url}?{urlencode(params)}" if params else url
-        response = await self._send(HttpRequest(method, target, headers=headers, content=body), call, idempotent)
-        return self._reply(call, response)
 
-    async def _send(self, request: HttpRequest, call: Call, idempotent: bool | None) -> AsyncHttpResponse:
+        async def once(given: SecretStr | None) -> Reply:
+            secret = _header_safe(given, url, operation) if given is not None else ""
+            call = Call(operation, url, str(uuid.uuid4()), (secret, *(form or {}).values()))
+            headers = {_OWN_ID: call.own_id}
+            if media_type:
+                headers["Content-Type"] = media_type
+            if secret:
+                headers["Authorization"] = f"Bearer {secret}"
+            request = HttpRequest(method, target, headers=headers, content=body)
+            return self._reply(call, await self._send(request, call, idempotent))
+
+        return await once(None) if token is None else await accepted(token, once, _is_refusal)
+
+    @asynccontextmanager
+    async def download(self, url: str, *, operation: str) -> AsyncIterator[Download]:
+        """GET what may be large, without any key; the connection is given back at the end of the block.
+
+        Raises:
+            ServiceError: as `request`; also where the chunks are read.
+        """
+        call = Call(operation, url, str(uuid.uuid4()))
+        # Compressed anew at each call, the same content would not come as the same bytes.
+        headers = {_OWN_ID: call.own_id, "Accept": "*/*", "Accept-Encoding": "identity"}
+        response = await self._send(HttpRequest("GET", url, headers=headers), call, None, stream=True)
+        try:
+            if response.status_code >= 300:
+                await response.read()
+                self._reply(call, response)
+            yield Download(response.headers, _chunks(call, response))
+        finally:
+            await response.close()
+
+    async def _send(
+        self, request: HttpRequest, call: Call, idempotent: bool | None, *, stream: bool = False
+    ) -> AsyncHttpResponse:
         if self._pipeline is None:
             raise RuntimeError("Http is used outside of its async with")
         repeat = {None: None, True: Repeat.ALWAYS, False: Repeat.NEVER}[idempotent]
         started = time.monotonic()
         try:
-            response = (await self._pipeline.run(request, repeat=repeat)).http_response
+            response = (await self._pipeline.run(request, repeat=repeat, stream=stream)).http_response
         except _UnknownNameError:
             raise retired_host(call) from None
         except AzureError as error:
             raise connection_error(call, error) from None
+        ahead = ahead_by(response.headers.get("Date"), time.time())
+        if ahead is not None:
+            self._clocks[call.host] = ahead
         if _LOG.isEnabledFor(logging.DEBUG):
             elapsed = round((time.monotonic() - started) * 1000)
             request_id = request_id_of(response.headers, call.own_id)
@@ -247,12 +316,25 @@ class Http:
         raise error
 
 
+async def _chunks(call: Call, response: AsyncHttpResponse) -> AsyncIterator[bytes]:
+    try:
+        async for chunk in response.iter_bytes():
+            yield chunk
+    except AzureError as error:
+        raise connection_error(call, error) from None
+
+
 def _body(json: object, form: Mapping[str, str] | None) -> tuple[bytes | None, str]:
     if json is not None:
         return jsonlib.dumps(json).encode(), "application/json"
     if form is not None:
         return urlencode(form).encode(), "application/x-www-form-urlencoded"
     return None, ""
+
+
+def _is_refusal(error: SignInError) -> bool:
+    # A 403 is said to somebody who is known.
+    return error.status == 401
 
 
 def _header_safe(token: SecretStr, url: str, operation: str) -> str:

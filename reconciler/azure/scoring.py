@@ -9,10 +9,10 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
-from pydantic import SecretStr
-
 from reconciler.azure.errors import InvalidReply, SwaggerError
 from reconciler.azure.http import Http
+from reconciler.azure.renewal import Credential
+from reconciler.azure.swagger import SwaggerDocument
 
 Row: TypeAlias = Mapping[str, Any]
 Answers: TypeAlias = Mapping[str, Sequence[Row]]
@@ -25,7 +25,7 @@ _NUMBER = re.compile(r"\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*|\s*[-+]?(nan|
 class Scoring:
     """Scoring of one Classic endpoint or New service."""
 
-    def __init__(self, http: Http, api_location: str, key: SecretStr) -> None:
+    def __init__(self, http: Http, api_location: str, key: Credential) -> None:
         """Make a client; ``api_location`` is the base URL that the service gave, ``key`` the endpoint's own."""
         self._http = http
         self._base = api_location.rstrip("/")
@@ -135,7 +135,7 @@ def probe_rows(swagger: Mapping[str, Any], input_name: str | None = None) -> tup
     Raises:
         SwaggerError: the document names no such input, or no columns for it.
     """
-    document = _Swagger(swagger)
+    document = SwaggerDocument(swagger)
     inputs = document.inputs()
     if not inputs:
         raise SwaggerError("the swagger document names no inputs; give the probe's rows in the spec")
@@ -148,74 +148,6 @@ def probe_rows(swagger: Mapping[str, Any], input_name: str | None = None) -> tup
         raise SwaggerError(f"the swagger document names no columns for input {name!r}")
     rows = [_made_row(columns, example, step) for step in range(_PROBE_ROWS)]
     return name, rows
-
-
-class _Swagger:
-    """Finds the execute operation's inputs, their columns and examples in a swagger 2.0 document."""
-
-    def __init__(self, document: Mapping[str, Any]) -> None:
-        self._document = document
-        self._request = self._request_schema()
-
-    def inputs(self) -> dict[str, Mapping[str, Any]]:
-        """The schema of each input, by name."""
-        inputs = self._properties(self._properties(self._request).get("Inputs"))
-        if not inputs:
-            # No schema; an example still shows the names.
-            return {name: {} for name in self._example_inputs()}
-        return {name: self._resolved(schema) for name, schema in inputs.items()}
-
-    def columns(self, schema: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
-        """The schema of each column of an input."""
-        item = self._resolved(schema.get("items", schema))
-        return {name: self._resolved(column) for name, column in self._properties(item).items()}
-
-    def example_row(self, name: str, schema: Mapping[str, Any]) -> dict[str, Any]:
-        """The first example row of an input; empty if there is none."""
-        candidates = (
-            self._example_inputs().get(name),
-            schema.get("example"),
-            self._resolved(schema.get("items")).get("example"),
-        )
-        for candidate in candidates:
-            row = candidate[0] if isinstance(candidate, list) and candidate else candidate
-            if isinstance(row, Mapping) and row:
-                return dict(row)
-        return {}
-
-    def _example_inputs(self) -> Mapping[str, Any]:
-        inputs = _mapping(_mapping(self._request.get("example")).get("Inputs"))
-        return inputs or _mapping(self._resolved(self._properties(self._request).get("Inputs")).get("example"))
-
-    def _request_schema(self) -> Mapping[str, Any]:
-        for path, operations in _mapping(self._document.get("paths")).items():
-            if str(path).split("?")[0].rstrip("/").endswith("/execute"):
-                parameters = _mapping(_mapping(operations).get("post")).get("parameters")
-                for parameter in parameters if isinstance(parameters, list) else []:
-                    resolved = self._resolved(parameter)
-                    if resolved.get("in") == "body":
-                        return self._resolved(resolved.get("schema"))
-        return self._resolved(_mapping(self._document.get("definitions")).get("ExecutionRequest"))
-
-    def _properties(self, schema: object) -> Mapping[str, Any]:
-        return _mapping(self._resolved(schema).get("properties"))
-
-    def _resolved(self, schema: object) -> Mapping[str, Any]:
-        """``schema``, or what its ``$ref`` within the document leads to."""
-        found = _mapping(schema)
-        for _ in range(10):  # a ring of references must not hold us
-            reference = found.get("$ref")
-            if not isinstance(reference, str) or not reference.startswith("#/"):
-                return found
-            target: object = self._document
-            for part in reference[2:].split("/"):
-                target = _mapping(target).get(part.replace("~1", "/").replace("~0", "~"))
-            found = _mapping(target)
-        return {}
-
-
-def _mapping(value: object) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}
 
 
 def _made_row(columns: Mapping[str, Mapping[str, Any]], example: Mapping[str, Any], step: int) -> dict[str, Any]:

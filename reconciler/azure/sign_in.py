@@ -52,19 +52,46 @@ class SignIn:
         self._cloud = cloud
         self._secret = secret
         self._credential: _Credential | None = None
+        self._client: tuple[SecretStr, SecretStr] | None = None
+        self._replaced: list[_Credential] = []
         self._secrets: tuple[str, ...] = ()
 
     async def get_token(self, *scopes: str, **options: Any) -> AccessToken:
         """A token for ``scopes``; azure-identity keeps it until shortly before it expires.
 
+        A client that is refused is looked up again, as its secret may have been exchanged, and signs in once more if
+        it is another one.
+
         Raises:
             SignInError: the authority does not accept the client, or there is no credential to be found.
             ServiceError: it can't be reached, or does not answer as an authority.
         """
-        if self._credential is None:
-            self._credential = self._make()
+        credential = self._current()
         try:
-            return await self._credential.get_token(*scopes, **options)
+            return await self._ask(credential, scopes, options)
+        except SignInError:
+            if credential is self._credential and not self._exchanged():
+                raise
+        return await self._ask(self._current(), scopes, options)
+
+    def _current(self) -> _Credential:
+        if self._credential is None:
+            self._client = self._look_up()
+            self._credential = self._make(self._client)
+        return self._credential
+
+    def _exchanged(self) -> bool:
+        """Whether the client is another one by now, which the next token is then had with."""
+        if self._client is None or self._credential is None or self._look_up() == self._client:
+            return False
+        # Closed at the end, and not before: others may be at it with the one that is replaced.
+        self._replaced.append(self._credential)
+        self._credential = None
+        return True
+
+    async def _ask(self, credential: _Credential, scopes: tuple[str, ...], options: dict[str, Any]) -> AccessToken:
+        try:
+            return await credential.get_token(*scopes, **options)
         except AzureError as error:
             call = Call(f"sign in to {self._cloud.name}", _url(self._cloud.authority), secrets=self._secrets)
             failure = translated(call, error)
@@ -80,9 +107,11 @@ class SignIn:
 
     async def close(self) -> None:
         """Close the connection to the authority, and forget the tokens."""
-        if self._credential is not None:
-            await self._credential.close()
-            self._credential = None
+        for credential in (*self._replaced, self._credential):
+            if credential is not None:
+                await credential.close()
+        self._replaced.clear()
+        self._credential = None
 
     async def __aenter__(self) -> Self:
         return self
@@ -90,7 +119,14 @@ class SignIn:
     async def __aexit__(self, *_: object) -> None:
         await self.close()
 
-    def _make(self) -> _Credential:
+    def _look_up(self) -> tuple[SecretStr, SecretStr] | None:
+        """The id and the secret of the client that the cloud names; None if it names none."""
+        cloud = self._cloud
+        if not (cloud.tenant_id and cloud.client_id_env and cloud.client_secret_env):
+            return None
+        return self._secret(cloud.client_id_env), self._secret(cloud.client_secret_env)
+
+    def _make(self, client: tuple[SecretStr, SecretStr] | None) -> _Credential:
         from azure.identity.aio import ClientSecretCredential, DefaultAzureCredential  # noqa: PLC0415 - late, see above
 
         cloud = self._cloud
@@ -100,13 +136,11 @@ class SignIn:
         if is_loopback(urlsplit(_url(cloud.authority)).hostname or ""):
             # Loopback is never reached through a proxy, and no list of known authorities has it.
             options |= {"use_env_settings": False, "disable_instance_discovery": True}
-        if not (cloud.tenant_id and cloud.client_id_env and cloud.client_secret_env):
+        if client is None or cloud.tenant_id is None:
             return DefaultAzureCredential(**options)
-        client, secret = (
-            self._secret(name).get_secret_value() for name in (cloud.client_id_env, cloud.client_secret_env)
-        )
-        self._secrets = (secret,)
-        return ClientSecretCredential(cloud.tenant_id, client, secret, **options)
+        client_id, secret = (each.get_secret_value() for each in client)
+        self._secrets = (*self._secrets, secret)
+        return ClientSecretCredential(cloud.tenant_id, client_id, secret, **options)
 
 
 def _url(authority: str | None) -> str:

@@ -149,6 +149,22 @@ def export(
 
 
 @app.command()
+def doctor(
+    specs: options.Specs = None,
+    cloud: options.CloudName = None,
+    select: options.Select = None,
+    output: options.AsListing = Listing.TEXT,
+) -> None:
+    """What works and what does not: sign-in, hosts, clocks, permissions, storage, quotas. Changes nothing.
+
+    Exit code 1 when something failed, else 0.
+    """
+    from reconciler.cli.doctor import diagnose
+
+    raise typer.Exit(diagnose(tuple(specs or ()), cloud, tuple(select or ()), output))
+
+
+@app.command()
 def validate(
     paths: Annotated[
         list[Path] | None,
@@ -224,6 +240,15 @@ def chaos(
     lasts: Annotated[
         float | None, typer.Option("--for", metavar="SECONDS", min=0.1, help="How long. Default: until Ctrl-C.")
     ] = None,
+    retired: Annotated[
+        str | None,
+        typer.Option(
+            "--retired",
+            metavar="FORM",
+            help="Instead of a mix: the whole service has ended, as refused (goes with --for), reset, 404, 410, "
+            "NoRegisteredProviderFound or name-not-found.",
+        ),
+    ] = None,
 ) -> None:
     """Make a running emulator fail here and there, until Ctrl-C: a seeded mix of faults, printed and then removed."""
     from datetime import timedelta
@@ -231,7 +256,7 @@ def chaos(
     from reconciler.cli.chaos import run_chaos
 
     span = None if lasts is None else timedelta(seconds=lasts)
-    raise typer.Exit(run_chaos(url, cloud_file, seed, share, span))
+    raise typer.Exit(run_chaos(url, cloud_file, seed, share, span, retired=retired))
 
 
 @app.command()

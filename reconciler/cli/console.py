@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Self, TextIO
 from reconciler.apply.progress import Mark, Note
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
     from rich.live import Live
     from rich.table import Table
 
@@ -21,6 +22,7 @@ _PLAIN = {
     Mark.HELD: "held",
     Mark.FAILED: "failed",
 }
+_BAR = 20
 _FINAL = frozenset({Mark.DONE, Mark.HELD, Mark.FAILED})
 
 
@@ -96,7 +98,7 @@ class Rows:
         table = Table.grid(padding=(0, 2))
         now = time.monotonic()
         for subject, (started, note) in self._running.items():
-            table.add_row(_SYMBOL[note.mark], subject, _plain(note.text), f"{now - started:.0f} s")
+            table.add_row(_SYMBOL[note.mark], subject, _with_bar(note), f"{now - started:.0f} s")
         if self._running:
             total = f"{len(self._done)} of {len(self._targets)} targets done, {len(self._running)} running"
             table.add_row("", f"[dim]{total}{self._left(now)}[/]", "", "")
@@ -107,6 +109,19 @@ class Rows:
             return ""
         left = self._longest - (now - self._began)
         return f", about {left:.0f} s left" if left > 0 else ", longer than the last time"
+
+
+def _with_bar(note: Note) -> RenderableType:
+    """A note's text, with a bar behind it where it says how far it is."""
+    if note.amount is None:
+        return _plain(note.text)
+    from rich.progress_bar import ProgressBar
+    from rich.table import Table
+
+    row = Table.grid(padding=(0, 1))
+    share = note.amount.done / note.amount.total if note.amount.total else 1.0
+    row.add_row(_plain(note.text), ProgressBar(total=1.0, completed=share, width=_BAR), f"{share:.0%}")
+    return row
 
 
 def _plain(text: str) -> str:

@@ -177,10 +177,9 @@ def _names(plan: Plan) -> frozenset[str]:
 
 
 def _longest_retrain(plan: Plan) -> float | None:
-    """How long the retrains will take, in seconds, if earlier ones tell: they run side by side."""
-    estimates = [step.estimate_seconds for version in plan.versions for step in version.steps]
-    known = [seconds for seconds in estimates if seconds is not None]
-    return max(known) if known and len(known) == len(estimates) else None
+    """How long the retrains will take together, in seconds, if earlier ones tell of all of them."""
+    estimate = plan.preflight.estimate
+    return estimate.seconds if estimate is not None and estimate.timed == estimate.retrains else None
 
 
 def _summary(report: Report) -> str:

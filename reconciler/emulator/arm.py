@@ -38,6 +38,8 @@ from reconciler.emulator.sign_in import SignIn
 from reconciler.emulator.web_service_requests import WebServiceRequests
 from reconciler.emulator.web_services import WebService
 
+_PERMISSIONS_VERSIONS = ("2022-04-01", "2018-07-01", "2018-01-01-preview", "2015-07-01")
+
 
 def routes(context: Context) -> list[web.RouteDef]:
     """Everything below ``/subscriptions/{id}`` where the id is a GUID with its dashes, and what the tenant has."""
@@ -134,6 +136,10 @@ class ResourceManager:
             case ["resources"] | ["resourcegroups", _, "resources"] if request.method == "GET":
                 note.native = True
                 return self._resources(request, subscription, segments[1:2])
+            case ["resourcegroups", group, *_, "providers", "microsoft.authorization", "permissions"]:
+                note.native = True
+                self._groups.check_group(subscription, group)
+                return _permissions(request, principal, f"/subscriptions/{subscription}/" + "/".join(segments[:-3]))
             case ["resourcegroups", group, "providers", namespace, *rest]:
                 self._groups.check_group(subscription, group)
                 group, namespace = segments[1], segments[3]
@@ -230,6 +236,14 @@ class ResourceManager:
             return await self._commitments.handle(request, resource_id, names[1:])
         below = [name.lower() for name in names[1:]]
         return await self._services.handle(request, resource_id, below, subscription)
+
+
+def _permissions(request: web.Request, principal: Principal, scope: str) -> web.Response:
+    """All that the caller may do on a scope, as `Permissions - List For Resource Group` and `- List For Resource`."""
+    _check_version(request, "permissions", _PERMISSIONS_VERSIONS)
+    if request.method != "GET":
+        raise no_such_operation(request)
+    return web.json_response({"value": roles.permissions(principal, scope)})
 
 
 _managers: WeakKeyDictionary[Documents, ResourceManager] = WeakKeyDictionary()

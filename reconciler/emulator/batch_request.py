@@ -10,7 +10,8 @@ from azure.storage.blob import BlobServiceClient
 
 from reconciler.emulator.blob_client import BlobReference
 from reconciler.emulator.errors import bad_argument, invalid_operation
-from reconciler.emulator.studio_file import ParameterInput, PredictiveExperiment, TrainingExperiment
+from reconciler.emulator.programs import Program
+from reconciler.emulator.studio_file import ParameterInput, TrainingExperiment
 from reconciler.emulator.trained_models import MODEL_EXTENSION, sas_expired
 
 DATA_EXTENSIONS = (".csv", ".tsv", ".arff")
@@ -28,20 +29,25 @@ class Signature:
 
 @dataclass(frozen=True)
 class JobRequest:
-    """A checked request; the references hold secrets and are kept out of every repr."""
+    """A checked request; the references hold secrets and are kept out of every repr.
+
+    ``pool`` is the id of the dedicated Azure Batch pool that the job is meant for. It is kept and changes nothing here.
+    """
 
     inputs: Mapping[str, BlobReference]
     outputs: Mapping[str, BlobReference]
     parameters: Mapping[str, Any]
+    pool: str | None = None
 
     def __repr__(self) -> str:
         return f"<JobRequest {sorted(self.inputs)} -> {sorted(self.outputs)}>"
 
 
-def signature_of(experiment: TrainingExperiment | PredictiveExperiment) -> Signature:
-    """The signature of the services that are deployed from an experiment."""
-    if isinstance(experiment, PredictiveExperiment):
-        return Signature((experiment.input,), (), {experiment.output: DATA_EXTENSIONS})
+def signature_of(program: Program) -> Signature:
+    """The signature of the services that run an experiment or published code."""
+    if not isinstance(program, TrainingExperiment):
+        return Signature((program.input,), (), {program.output: DATA_EXTENSIONS})
+    experiment = program
     outputs: dict[str, tuple[str, ...]] = {experiment.outputs.model: (MODEL_EXTENSION,)}
     if experiment.outputs.evaluation is not None:
         outputs[experiment.outputs.evaluation] = DATA_EXTENSIONS
@@ -65,6 +71,7 @@ def read_job_request(body: Mapping[str, Any], signature: Signature, now: datetim
         inputs=_inputs(body, signature, now),
         outputs=_outputs(body, signature, now),
         parameters=read_parameters(body, signature.parameters),
+        pool=_pool(body),
     )
 
 
@@ -79,6 +86,13 @@ def read_parameters(body: Mapping[str, Any], required: tuple[str, ...]) -> dict[
         if not isinstance(value, str | int | float | bool):
             raise bad_argument("BadParameterValue", f"The value of {name!r} is not a string, number or boolean.")
     return given
+
+
+def _pool(body: Mapping[str, Any]) -> str | None:
+    pool = body.get("AzureBatchPoolId")
+    if pool is not None and not isinstance(pool, str):
+        raise bad_argument("RequestBodyInvalid", "AzureBatchPoolId is not a string.")
+    return pool or None
 
 
 def _inputs(body: Mapping[str, Any], signature: Signature, now: datetime) -> dict[str, BlobReference]:

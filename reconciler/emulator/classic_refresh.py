@@ -54,6 +54,8 @@ class Refreshing:
         with self._context.documents.transaction():
             refreshed = {name: value for name, value in endpoint.items() if name != "PatchedAt" or not replaced}
             self._classic.store_endpoint(workspace, service, {**refreshed, "Version": graph})
+            if service["Experiment"] is None:
+                self._classic.rebind_code(workspace, service, endpoint)
             if replaced and resource is not None and model is not None:
                 delay = self._context.studio.timings.patch_takes_effect
                 self._context.execution.bind(path, resource, model, takes_effect_in=delay)

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from reconciler.emulator.classic_wording import location, with_optional
 from reconciler.emulator.context import Context, new_key
 from reconciler.emulator.documents import Collection, Document
-from reconciler.emulator.execution_services import BoundModel, ExecutionService, execution_path
+from reconciler.emulator.execution_services import CODE, BoundModel, ExecutionService, execution_path
 from reconciler.emulator.studio_file import ClassicService, PredictiveExperiment, Workspace, derived_id
 
 DEFAULT_ENDPOINT = "default"
@@ -37,11 +37,12 @@ class ClassicServices:
         return self._context.documents.collection(f"endpoints/{service_id}")
 
     def experiment_of(self, service: Document) -> Any:
-        """The experiment that a web service was deployed from."""
-        return self._context.studio.experiment(service["Experiment"])
+        """The experiment that a web service was deployed from; None for one that was published as code."""
+        name = service["Experiment"]
+        return None if name is None else self._context.studio.experiment(name)
 
     def resource_of(self, service: Document) -> str | None:
-        """The name of the one updatable resource; None for a training service (classic-protocol 5.2)."""
+        """The name of the one updatable resource; None for training (classic-protocol 5.2) and for code."""
         experiment = self.experiment_of(service)
         return experiment.trained_model if isinstance(experiment, PredictiveExperiment) else None
 
@@ -73,13 +74,20 @@ class ClassicServices:
         }
         with self._context.documents.transaction():
             self.store_endpoint(workspace, service, document)
-            resource = self.resource_of(service)
+            resource = CODE if service["Experiment"] is None else self.resource_of(service)
             if resource is not None and model is not None:
-                path = self.path_of(workspace.id, document)
-                self._context.execution.bind(
-                    path, resource, model, takes_effect_in=self._context.studio.timings.patch_takes_effect
-                )
+                self._bind(workspace, document, resource, model)
         return document
+
+    def rebind_code(self, workspace: Workspace, service: Document, endpoint: Document) -> None:
+        """Gives an endpoint of a code service the code that was published last."""
+        code = self.initial_model(service)
+        if code is not None:
+            self._bind(workspace, endpoint, CODE, code)
+
+    def _bind(self, workspace: Workspace, endpoint: Document, resource: str, model: BoundModel) -> None:
+        delay = self._context.studio.timings.patch_takes_effect
+        self._context.execution.bind(self.path_of(workspace.id, endpoint), resource, model, takes_effect_in=delay)
 
     def store_endpoint(self, workspace: Workspace, service: Document, document: Document) -> None:
         """Writes an endpoint, new or changed, and what its execution service needs to know of it."""
@@ -111,7 +119,9 @@ class ClassicServices:
         return str(endpoint.get("Version") or endpoint["CreationTime"])
 
     def initial_model(self, service: Document) -> BoundModel | None:
-        """The trained model of the experiment, whatever endpoints were patched to; None for training."""
+        """The trained model of the experiment, whatever endpoints were patched to, or the code; None for training."""
+        if service["Experiment"] is None:
+            return BoundModel(service["Code"])
         found = self._context.documents.collection("initial-models").get(service["Experiment"])
         return None if found is None else BoundModel(**found)
 

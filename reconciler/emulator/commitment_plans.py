@@ -37,7 +37,10 @@ _USAGE_DAYS_KEPT = 90
 
 @dataclass(frozen=True)
 class Plan:
-    """A commitment plan; ``location`` is the region's code, as in the recordings."""
+    """A commitment plan; ``location`` is the region's code, as in the recordings.
+
+    ``used`` is the share of the included quantities that is used up until the plan is refilled.
+    """
 
     id: str
     name: str
@@ -47,6 +50,7 @@ class Plan:
     capacity: int
     created_on: str
     etag: str
+    used: float = 0.0
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any]) -> Self:
@@ -134,10 +138,19 @@ class CommitmentPlans:
             return self.make(plan_id, location, sku, capacity, tags_of(body))
         return self._write(replace(current, tags=tags_of(body) or {}, sku=sku, capacity=capacity))
 
-    def make(self, plan_id: str, location: str, sku: str, capacity: int, tags: dict[str, str] | None = None) -> Plan:
+    def make(
+        self,
+        plan_id: str,
+        location: str,
+        sku: str,
+        capacity: int,
+        tags: dict[str, str] | None = None,
+        *,
+        used: float = 0.0,
+    ) -> Plan:
         """Makes a plan, whose members have been checked; `location` is a region's code."""
         name, now = plan_id.rpartition("/")[2], timestamp(self._clock())
-        return self._write(Plan(plan_id, name, location, tags or {}, sku, capacity, now, etag=""))
+        return self._write(Plan(plan_id, name, location, tags or {}, sku, capacity, now, etag="", used=used))
 
     def patch(self, plan_id: str, body: Mapping[str, Any], if_match: str | None) -> Plan:
         """Changes tags and SKU of a plan, the only things of it that can be changed.
@@ -194,7 +207,7 @@ class CommitmentPlans:
         tier = plan.tier
         overage = {HOURS: tier.hours_meter, TRANSACTIONS: tier.transactions_meter}
         # 0.0 right after the creation, in the recordings of 2017: it is what the last calculation of usage left.
-        calculated = self._days(plan) > 0
+        calculated = self._days(plan) > 0 or plan.used > 0
         return {
             "etag": plan.etag,
             "id": plan.id,
@@ -207,7 +220,7 @@ class CommitmentPlans:
                 "includedQuantities": {
                     quantity: {
                         "allowance": allowance,
-                        "amount": allowance if calculated else 0.0,
+                        "amount": allowance * (1 - plan.used) if calculated else 0.0,
                         "includedQuantityMeter": INCLUDED_METERS[quantity],
                         "overageMeter": overage[quantity],
                     }
@@ -226,7 +239,10 @@ class CommitmentPlans:
         }
 
     def usage_history(self, plan: Plan) -> list[Json]:
-        """A day of usage for each whole day of the plan's life, the latest first; nothing is ever used here [I]."""
+        """A day of usage for each whole day of the plan's life, the latest first.
+
+        Nothing is ever used here [I] but what the studio file says, which no day shows.
+        """
         full, none = plan.tier.allowances, dict.fromkeys(plan.tier.allowances, 0.0)
         created = datetime.fromisoformat(plan.created_on)
         days = self._days(plan)

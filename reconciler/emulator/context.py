@@ -15,6 +15,7 @@ from reconciler.emulator.studio_file import StudioFile
 
 if TYPE_CHECKING:  # The rooms import this module for their argument; importing them would close a circle.
     from reconciler.emulator.blob_client import BlobClient
+    from reconciler.emulator.code_runs import CodeRuns
     from reconciler.emulator.storage_accounts import StorageAccounts
     from reconciler.emulator.trained_models import TrainedModels
     from reconciler.emulator.workers import Workers
@@ -38,6 +39,20 @@ class Secrets:
         """The secret of a principal; that of the studio file's first one if none is named."""
         name = f"client-secret/{client_id}" if client_id else "client-secret"
         return self._secret(name, lambda: secrets.token_urlsafe(30))
+
+    def exchange_workspace_token(self, workspace_id: str) -> None:
+        """Gives the workspace another token."""
+        self._documents[f"workspace-token/{workspace_id}"] = {"value": secrets.token_hex(16)}
+
+    def exchange_storage_key(self, account: str) -> str:
+        """Gives the account another key, which is returned."""
+        self._documents[f"storage-key/{account}"] = {"value": new_key()}
+        return self.storage_key(account)
+
+    def exchange_client_secret(self, client_id: str = "") -> None:
+        """Gives a principal another secret; the studio file's first one if none is named."""
+        name = f"client-secret/{client_id}" if client_id else "client-secret"
+        self._documents[name] = {"value": secrets.token_urlsafe(30)}
 
     def pem(self, name: str, make: Callable[[], str]) -> str:
         """A private key, or one with its certificate, in PEM; made by the function when it is first asked for."""
@@ -73,6 +88,7 @@ class Context:
         studio: the studio file.
         secrets: keys and tokens.
         workers: training and scoring, in processes of their own.
+        code: what runs published code.
         blobs: reads and writes blobs by reference, over HTTP.
         storage: the storage accounts, its own and real ones, for seeding and signing.
         execution: what answers scoring calls and batch jobs.
@@ -88,6 +104,7 @@ class Context:
     studio: StudioFile
     secrets: Secrets
     workers: "Workers"
+    code: "CodeRuns"
     blobs: "BlobClient"
     storage: "StorageAccounts"
     execution: ExecutionServices

@@ -73,7 +73,7 @@ async def seed_services(
                 if mark not in seeded:
                     with context.documents.transaction():
                         plan_id = _plan_id(subscription.id, group, plan.name)
-                        plans.make(plan_id, region_code(group.location), plan.sku, plan.capacity)
+                        plans.make(plan_id, region_code(group.location), plan.sku, plan.capacity, used=plan.used)
                         seeded[mark] = {}
             for service in group.web_services:
                 mark = f"web-service/{subscription.id}/{group.name.lower()}/{service.name.lower()}"

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import socket
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
 
 _BACKLOG = 128
+_OTHER_PORTS = 20
+
+
+class PortTaken(RuntimeError):
+    """Another process listens on the port that was asked for."""
 
 
 @dataclass
@@ -70,3 +76,31 @@ class Listening:
             port.server.close()
             port.server = None
         port.listener.close()
+
+
+def listen(host: str, port: int, *, must: bool) -> socket.socket:
+    """A listening socket; a port that is only wished for gives way to any free one."""
+    for _ in range(_OTHER_PORTS):
+        try:
+            return _listening_at(host, port)
+        except OSError as error:
+            if error.errno not in {errno.EADDRINUSE, errno.EACCES}:
+                raise
+            if must:
+                raise PortTaken(f"cannot listen on port {port} of {host}: {error.strerror}") from error
+            port = 0
+    raise PortTaken(f"no port of {host} is free")
+
+
+def _listening_at(host: str, port: int) -> socket.socket:
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    # Without it, a restart would have to wait for the connections of the last process to time out. With it two may be
+    # given the same free port before either listens, and then one of them can't.
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+        listener.listen(_BACKLOG)
+    except BaseException:
+        listener.close()
+        raise
+    return listener

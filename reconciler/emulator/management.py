@@ -12,6 +12,7 @@ from reconciler.emulator.blob_client import BlobReference
 from reconciler.emulator.classic_refresh import Refreshing
 from reconciler.emulator.classic_services import DEFAULT_ENDPOINT, ClassicServices
 from reconciler.emulator.classic_wording import listing
+from reconciler.emulator.code_services import CodeServices
 from reconciler.emulator.context import Context
 from reconciler.emulator.documents import Document
 from reconciler.emulator.endpoint_rules import EndpointRules, ResourceUpdate, check_may_change
@@ -38,6 +39,7 @@ class Management:
         self._classic = classic
         self._behaviour = context.studio.behaviour
         self._refreshing = Refreshing(context, classic)
+        self._code = CodeServices(context, classic)
 
     def routes(self) -> list[web.RouteDef]:
         """The routes of the management host."""
@@ -72,17 +74,20 @@ class Management:
         return web.json_response(self._classic.service_on_wire(workspace, self._service(request, workspace)))
 
     async def put_service(self, request: web.Request) -> web.Response:
-        """PUT …/webservices/S publishes code as a service (classic-protocol 1.3), which this Studio cannot run."""
-        self._workspace(request)
-        raise refused(
-            "WebServiceTypeInvalid",
-            "This Studio has no services of Type Code: it serves the experiments of its studio file.",
+        """PUT …/webservices/S publishes code as a service, or updates one (classic-protocol 1.3)."""
+        workspace = self._workspace(request)
+        service, is_new = self._code.publish(workspace, request.match_info["service"], await _body(request))
+        return web.json_response(
+            self._classic.service_on_wire(workspace, service),
+            status=self._behaviour.create_status if is_new else 200,
         )
 
     async def delete_service(self, request: web.Request) -> web.Response:
         """DELETE …/webservices/S, with all its endpoints."""
         workspace = self._workspace(request)
-        self._classic.remove_service(workspace, self._service(request, workspace))
+        with self._context.documents.transaction():
+            self._classic.remove_service(workspace, self._service(request, workspace))
+            self._code.prune()
         return web.Response(status=self._behaviour.delete_status)
 
     async def list_endpoints(self, request: web.Request) -> web.Response:

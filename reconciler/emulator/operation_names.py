@@ -57,6 +57,8 @@ _RESOURCES: Final[Mapping[str, str]] = {
     f"PATCH {_GROUP}/*": "patchResourceGroup",
     f"DELETE {_GROUP}/*": "deleteResourceGroup",
     f"GET {_GROUP}/*/resources": "listResources",
+    f"GET {_GROUP}/*/providers/*/permissions": "listPermissions",
+    f"GET {_SERVICE}/providers/*/permissions": "listPermissions",
 }
 _PROVIDER: Final[Mapping[str, str]] = {
     "GET providers/*/operations": "listOperations",
@@ -114,6 +116,7 @@ _STORAGE: Final[Mapping[str, str]] = {
     "PUT blob copy": "abortCopy",
     "PUT blob tier": "setBlobTier",
 }
+_VAULT: Final[Mapping[str, str]] = {"GET": "getSecret", "PUT": "setSecret"}
 _SIGN_IN: Final[Mapping[str, str]] = {
     "/token": "token",
     "/openid-configuration": "discovery",
@@ -135,6 +138,7 @@ OPERATIONS: Final = frozenset(
         ("arm", _PROVIDER),
         ("storage", {**_STORAGE, "": "copyBlob"}),
         ("signIn", _SIGN_IN),
+        ("keyVault", _VAULT),
         ("execution", {}),
     )
     for name in (*names.values(), OTHER)
@@ -145,6 +149,9 @@ OPERATIONS: Final = frozenset(
 def route_of(path: str) -> str:
     """The path with a star for each name in it: ``/workspaces/*/webservices``."""
     parts = path.strip("/").split("/")
+    if parts[0] == "secrets":
+        # A version follows the name without a word between them.
+        return "/" + "/".join(["secrets", *("*" for _ in parts[1:])])
     return "/" + "/".join("*" if place % 2 else part for place, part in enumerate(parts))
 
 
@@ -164,6 +171,8 @@ def operation_of(request: web.Request, accounts: Collection[str]) -> str:
     for end, name in _SIGN_IN.items():
         if path.endswith(end) and ("/oauth2/" in path or "/.well-known/" in path or "/discovery/" in path):
             return f"signIn.{name}"
+    if first == "secrets":
+        return f"keyVault.{_VAULT.get(request.method, OTHER)}"
     return _studio_name(request.method, route_of(path)[1:].lower())
 
 

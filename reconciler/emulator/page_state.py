@@ -137,6 +137,7 @@ class PageState:
             "description": endpoint["Description"],
             "throttleLevel": endpoint["ThrottleLevel"],
             "maxConcurrentCalls": endpoint["MaxConcurrentCalls"],
+            "code": service.document["Experiment"] is None,
             "model": self._model(service.workspace, endpoint, service.resource),
         }
 
@@ -188,6 +189,7 @@ def _service(service: _Service) -> _Row:
         "name": service.document["Name"],
         "workspace": service.workspace.name,
         "resource": service.resource,
+        "code": service.document["Experiment"] is None,
         "endpoints": service.endpoints,
     }
 

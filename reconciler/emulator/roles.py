@@ -70,6 +70,16 @@ def allows(principal: Principal, needed: Need) -> bool:
     )
 
 
+def permissions(principal: Principal, scope: str) -> list[dict[str, list[str]]]:
+    """What the roles of a principal on a scope allow and what they leave out, one entry a role, as Azure lists it."""
+    return [
+        {"actions": list(allowed), "notActions": list(refused)}
+        for assignment in principal.roles
+        if _is_within(scope, assignment.scope)
+        for allowed, refused in (_actions(assignment),)
+    ]
+
+
 def sees(principal: Principal, scope: str) -> bool:
     """Whether the principal has any role on the scope, above it or below it, as `Subscriptions - List` wants."""
     return any(_is_within(scope, each.scope) or _is_within(each.scope, scope) for each in principal.roles)
@@ -97,10 +107,13 @@ def _is_within(scope: str, of: str) -> bool:
     return f"{scope.rstrip('/')}/".lower().startswith(f"{of.rstrip('/')}/".lower())
 
 
+def _actions(assignment: RoleAssignment) -> tuple[Sequence[str], Sequence[str]]:
+    """What an assignment allows, and what of that it leaves out."""
+    return (assignment.actions, assignment.not_actions) if assignment.role is None else _BUILT_IN[assignment.role]
+
+
 def _permits(assignment: RoleAssignment, action: str) -> bool:
-    allowed, refused = (
-        (assignment.actions, assignment.not_actions) if assignment.role is None else _BUILT_IN[assignment.role]
-    )
+    allowed, refused = _actions(assignment)
     return _is_any(action, tuple(allowed)) and not _is_any(action, tuple(refused))
 
 

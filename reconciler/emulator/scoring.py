@@ -13,6 +13,8 @@ from typing import Any
 from aiohttp import web
 
 from reconciler.emulator.batch_request import read_parameters
+from reconciler.emulator.code_bundle import CodeBundle
+from reconciler.emulator.code_runs import CodeFailed
 from reconciler.emulator.context import Context
 from reconciler.emulator.errors import (
     Detail,
@@ -27,9 +29,10 @@ from reconciler.emulator.execution_access import EXECUTION_ROUTE, check_api_vers
 from reconciler.emulator.execution_services import BoundModel, ExecutionService
 from reconciler.emulator.experiments import ModelDescription, Scalar, Scored, ScoringError, TrainingError
 from reconciler.emulator.initial_models import initial_model
+from reconciler.emulator.programs import program_of
 from reconciler.emulator.serving import CannotLoad, Loaded, load
-from reconciler.emulator.studio_file import PredictiveExperiment
-from reconciler.emulator.swagger import predictive_swagger, training_swagger
+from reconciler.emulator.studio_file import PredictiveExperiment, TrainingExperiment
+from reconciler.emulator.swagger import code_swagger, predictive_swagger, training_swagger
 from reconciler.emulator.training_data import TrainingData
 from reconciler.emulator.workers import WorkerDied
 
@@ -62,8 +65,8 @@ class Scoring:
         """POST …/execute: ``format=swagger`` chooses rows as objects, else it is columns and values."""
         service = find_service(self._context, request)
         check_api_version(request)
-        experiment = self._context.studio.experiment(service.experiment)
-        if not isinstance(experiment, PredictiveExperiment):
+        program = program_of(self._context, service)
+        if isinstance(program, TrainingExperiment):
             raise bad_argument(
                 "WebServiceTypeInvalid", "A training service has no scoring; run it with the batch execution service."
             )
@@ -71,11 +74,11 @@ class Scoring:
         with self._one_call(service):
             body = await json_object(request, empty_is="RequestIsEmpty", invalid_is="RequestBodyInvalid")
             read_parameters(body, ())
-            rows = read_rows(body, experiment.input, as_objects=as_objects)
-            scored = await self._score(service, experiment, rows)
+            rows = read_rows(body, program.input, as_objects=as_objects)
+            scored = await self._scored(service, program, rows)
         detailed = request.query.get("details", "").lower() == "true"
         return web.json_response(
-            {"Results": {experiment.output: results(scored, as_objects=as_objects, detailed=detailed)}}
+            {"Results": {program.output: results(scored, as_objects=as_objects, detailed=detailed)}}
         )
 
     async def swagger(self, request: web.Request) -> web.Response:
@@ -84,15 +87,17 @@ class Scoring:
 
     async def document(self, request: web.Request, service: ExecutionService) -> web.Response:
         """The API document of a service, with URLs as this caller can reach them."""
-        experiment = self._context.studio.experiment(service.experiment)
+        program = program_of(self._context, service)
         here = origin(request)
-        if isinstance(experiment, PredictiveExperiment):
+        if isinstance(program, CodeBundle):
+            return web.json_response(code_swagger(service, program, here))
+        if isinstance(program, PredictiveExperiment):
             # The interface is fixed when the experiment is deployed [I]: a PATCH changes the model, not the columns.
-            digest = initial_model(self._context, experiment).digest
+            digest = initial_model(self._context, program).digest
             description = await self._context.workers.describe(self._context.models.read(digest), digest)
-            return web.json_response(predictive_swagger(service, experiment, description, here))
-        example = await self._training_data.example(experiment)
-        return web.json_response(training_swagger(service, experiment, example, here))
+            return web.json_response(predictive_swagger(service, program, description, here))
+        example = await self._training_data.example(program)
+        return web.json_response(training_swagger(service, program, example, here))
 
     @contextmanager
     def _one_call(self, service: ExecutionService) -> Iterator[None]:
@@ -110,14 +115,18 @@ class Scoring:
             if not self._calls[service.path]:
                 del self._calls[service.path]
 
-    async def _score(self, service: ExecutionService, experiment: PredictiveExperiment, rows: Rows) -> Scored:
-        workers, (ilearner, digest) = self._context.workers, await self._load(service, experiment)
-        self._check_initialized(service, digest)
+    async def _scored(
+        self, service: ExecutionService, program: PredictiveExperiment | CodeBundle, rows: Rows
+    ) -> Scored:
         try:
-            async with asyncio.timeout(self._context.studio.timings.score_timeout.total_seconds()):
-                description = await workers.describe(ilearner, digest)
-                check_columns(rows.columns, description)
-                return await workers.score(ilearner, digest, rows.columns, rows.values)
+            if isinstance(program, CodeBundle):
+                self._check_initialized(service, program.digest)
+                return await self._context.code.run(program, rows.columns, rows.values)
+            return await self._score(service, program, rows)
+        except CodeFailed as error:
+            status = 413 if error.code == "MemoryQuotaViolation" else 400
+            detail = Detail(error.detail, error.message, error.target)
+            raise ServiceError(status, error.code, "Module execution encountered an error.", detail) from error
         except TrainingError as error:
             unusable = Detail("ResourceLoadFailed", "The blob of the trained model holds something else now.")
             raise ServiceError(500, "InternalError", "Scoring failed.", unusable) from error
@@ -129,6 +138,14 @@ class Scoring:
         except WorkerDied as error:
             dead = Detail("ContainerProcessTerminatedWithSystemError", "The process that scores has ended.")
             raise ServiceError(500, "InternalError", "Scoring failed.", dead) from error
+
+    async def _score(self, service: ExecutionService, experiment: PredictiveExperiment, rows: Rows) -> Scored:
+        workers, (ilearner, digest) = self._context.workers, await self._load(service, experiment)
+        self._check_initialized(service, digest)
+        async with asyncio.timeout(self._context.studio.timings.score_timeout.total_seconds()):
+            description = await workers.describe(ilearner, digest)
+            check_columns(rows.columns, description)
+            return await workers.score(ilearner, digest, rows.columns, rows.values)
 
     def _check_initialized(self, service: ExecutionService, digest: str) -> None:
         """Answers the first call after a start or an update with 503, where that is the setting."""

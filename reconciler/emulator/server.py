@@ -1,7 +1,6 @@
 """A local Studio as one server on loopback, made of the rooms of this package."""
 
 import asyncio
-import errno
 import json
 import logging
 import signal
@@ -32,6 +31,7 @@ from reconciler.emulator.batch import BatchExecution
 from reconciler.emulator.batch_jobs import OUTPUT_CONTAINER, BatchJobs
 from reconciler.emulator.blob_client import BlobAccessError, BlobClient
 from reconciler.emulator.classic_refresh import ApiDocuments
+from reconciler.emulator.code_runs import CodeRuns
 from reconciler.emulator.context import Context, Secrets
 from reconciler.emulator.documents import Documents, StateInUse, StateUnreadable
 from reconciler.emulator.error_wording import ErrorWording
@@ -42,10 +42,11 @@ from reconciler.emulator.faults.middleware import FaultMiddleware
 from reconciler.emulator.identity_files import IdentityFiles
 from reconciler.emulator.initial_models import make_initial_models
 from reconciler.emulator.journal import Journal
-from reconciler.emulator.listening import Listening
+from reconciler.emulator.listening import Listening, PortTaken, listen
 from reconciler.emulator.management import Management
 from reconciler.emulator.page_state import PageState
 from reconciler.emulator.requestlog import CONTROL_PREFIX, RequestLog, answer_errors
+from reconciler.emulator.rotation import Rotation
 from reconciler.emulator.scoring import Scoring
 from reconciler.emulator.skewed_clock import SkewedClock
 from reconciler.emulator.storage import BlobService
@@ -53,17 +54,14 @@ from reconciler.emulator.storage_accounts import StorageAccounts, real_accounts
 from reconciler.emulator.studio_file import StudioFile, StudioFileError, load_studio
 from reconciler.emulator.trained_models import TrainedModels
 from reconciler.emulator.training_data import TrainingData
+from reconciler.emulator.vault_requests import VaultRequests
+from reconciler.emulator.vault_secrets import VaultSecrets
 from reconciler.emulator.workers import Workers
 
 HOST = "127.0.0.1"
 # Put Blob in one piece; larger blobs come in blocks (storage's own limit is checked there).
 _LARGEST_BODY = 300 << 20
 _SECONDS_TO_FINISH = 2.0
-_OTHER_PORTS = 20
-
-
-class PortTaken(RuntimeError):
-    """Another process listens on the port that was asked for."""
 
 
 class Studio:
@@ -113,6 +111,7 @@ class Studio:
         self.journal = Journal()
         self._open = AsyncExitStack()
         self._context: Context | None = None
+        self._rotation: Rotation | None = None
 
     @property
     def context(self) -> Context:
@@ -120,6 +119,13 @@ class Studio:
         if self._context is None:
             raise RuntimeError("the Studio is not running")
         return self._context
+
+    @property
+    def rotation(self) -> Rotation:
+        """Exchanges its secrets while it runs."""
+        if self._rotation is None:
+            raise RuntimeError("the Studio is not running")
+        return self._rotation
 
     @property
     def url(self) -> str:
@@ -157,14 +163,16 @@ class Studio:
         documents = Documents.open(self._state)
         self._open.callback(documents.close)
         directory = self._state or Path(self._open.enter_context(tempfile.TemporaryDirectory(prefix="studio-")))
-        listener = _listen(self._port or _last_port(documents, "port"), must=self._port != 0)
+        listener = listen(HOST, self._port or _last_port(documents, "port"), must=self._port != 0)
         self._open.callback(listener.close)
-        secure = _listen(self._tls_port or _last_port(documents, "tls-port"), must=self._tls_port != 0)
+        secure = listen(HOST, self._tls_port or _last_port(documents, "tls-port"), must=self._tls_port != 0)
         self._open.callback(secure.close)
         context = self._context = await self._make_context(documents, directory, listener, secure)
         tls = certificates.ServerTls(context.secrets.pem("certificate-authority", certificates.new_authority))
         log = RequestLog(self.journal, ids_on_errors=context.studio.behaviour.error_request_id == "shown")
-        jobs, data = BatchJobs(context), TrainingData(context)
+        jobs, data, vaults = BatchJobs(context), TrainingData(context), VaultSecrets(context)
+        vaults.seed()
+        self._rotation = Rotation(context, vaults, self._write_env_file)
         classic = classic_services.ClassicServices(context)
         faults = FaultMiddleware(
             self.faults,
@@ -180,6 +188,7 @@ class Studio:
         app.add_routes(
             [
                 *control.routes(jobs, log),
+                *self._rotation.routes(),
                 *page.routes(PageState(context, classic, jobs, self.journal)),
                 *FaultControl(self.faults, self.journal).routes(),
                 *Management(context, classic).routes(),
@@ -188,6 +197,7 @@ class Studio:
                 *ApiDocuments(context, classic, scoring).routes(),
                 *arm.routes(context),
                 *sign_in.routes(context),
+                *VaultRequests(context, vaults).routes(),
                 *context.storage.routes(),
             ]
         )
@@ -208,8 +218,7 @@ class Studio:
         await listening.add(secure, tls.context)
         await arm.seed(context)
         jobs.resume()
-        self.faults.begin(listening, context.storage)
-        self._write_client_files(directory, tls.authority)
+        self.faults.begin(listening, context.storage, self._write_client_files(directory, tls.authority))
 
     async def _make_context(
         self, documents: Documents, directory: Path, listener: socket.socket, secure: socket.socket
@@ -239,6 +248,7 @@ class Studio:
             studio=self._studio_file,
             secrets=secrets,
             workers=workers,
+            code=CodeRuns(self._studio_file.code_services, self._studio_file.timings.score_timeout.total_seconds()),
             blobs=blobs,
             storage=storage,
             execution=ExecutionServices(documents, self._clock),
@@ -250,18 +260,19 @@ class Studio:
             secure_url=f"https://{HOST}:{tls_port}",
         )
 
-    def _write_client_files(self, directory: Path, authority: str) -> None:
+    def _write_client_files(self, directory: Path, authority: str) -> client_files.CloudFile:
         self._cloud_file = self._cloud_file or directory / "cloud.json"
         self._env_file = self._env_file or directory / "emulator.env"
-        identities = IdentityFiles(self.context, self._env_file)
+        identities = self._identities = IdentityFiles(self.context, self._env_file)
         rotating = asyncio.create_task(identities.rotate(), name="rotate federated tokens")
         self._open.callback(rotating.cancel)
-        variables = client_files.environment(self.context) | identities.write()
-        client_files.write_env_file(self._env_file, variables)
+        self._write_env_file()
         client_files.write_file(authority, client_files.ca_file_beside(self._cloud_file))
-        client_files.write_cloud_file(
-            self._cloud_file, client_files.cloud(self.context, self._cloud_file, self._env_file)
-        )
+        return client_files.CloudFile(self.context, self._cloud_file, self._env_file).write()
+
+    def _write_env_file(self) -> None:
+        variables = client_files.environment(self.context) | self._identities.write()
+        client_files.write_env_file(self.env_file, variables)
 
 
 def run(
@@ -371,31 +382,3 @@ async def _end(runner: web.AppRunner) -> None:
 def _last_port(documents: Documents, name: str) -> int:
     known = documents.collection("server").get(name)
     return int(known["value"]) if known else 0
-
-
-def _listen(port: int, *, must: bool) -> socket.socket:
-    """A listening socket; a port that is only wished for gives way to any free one."""
-    for _ in range(_OTHER_PORTS):
-        try:
-            return _listening_at(port)
-        except OSError as error:
-            if error.errno not in {errno.EADDRINUSE, errno.EACCES}:
-                raise
-            if must:
-                raise PortTaken(f"cannot listen on port {port} of {HOST}: {error.strerror}") from error
-            port = 0
-    raise PortTaken(f"no port of {HOST} is free")
-
-
-def _listening_at(port: int) -> socket.socket:
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    # Without it, a restart would have to wait for the connections of the last process to time out. With it two may be
-    # given the same free port before either listens, and then one of them can't.
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((HOST, port))
-        listener.listen(128)
-    except BaseException:
-        listener.close()
-        raise
-    return listener

@@ -20,6 +20,7 @@ from reconciler.emulator.client_assertions import Registration
 from reconciler.emulator.context import Context, Secrets
 from reconciler.emulator.principals import Principal
 from reconciler.emulator.sign_in_errors import SignInRefused, invalid_client, missing_parameter, tenant_not_found
+from reconciler.emulator.vaults import audiences as vault_audiences
 from reconciler.emulator.web_services import timestamp
 
 AUDIENCES = ("https://management.azure.com", "https://management.core.windows.net")
@@ -79,6 +80,7 @@ class SignIn:
         self._clock = context.clock
         self._authority = context.secure_url
         self._home = context.studio.principal.tenant_id
+        self._resources = (*AUDIENCES, *vault_audiences(context.secure_url), *_OTHER_RESOURCES)
         self.tokens = AccessTokens(
             context.secrets.pem("token-signing", new_rsa_key), context.clock, context.studio.timings.token_valid_for
         )
@@ -112,7 +114,7 @@ class SignIn:
             message = f"Application with identifier '{client}' was not found in the directory '{tenant}'."
             raise SignInRefused(400, "unauthorized_client", 700016, message)
         proof = self._proof(principal, form, authority or self._authority)
-        token = self.tokens.issue(principal, _audience(str(form["scope"]), principal.tenant_id), proof)
+        token = self.tokens.issue(principal, self._audience(str(form["scope"]), principal.tenant_id), proof)
         seconds = max(0, int(self.tokens.lifetime.total_seconds()) - 1)
         return {"token_type": "Bearer", "expires_in": seconds, "ext_expires_in": seconds, "access_token": token}
 
@@ -179,31 +181,30 @@ class SignIn:
             raise invalid_client(7000215, f"Invalid client secret provided for app '{principal.client_id}'.")
         return "secret"
 
+    def _audience(self, scope: str, tenant: str) -> str:
+        """The resource that a scope stands for.
+
+        One whose identifier ends in a slash keeps it before ``/.default``, so two slashes there are right as well.
+        """
+        if not scope.endswith(_DEFAULT_SCOPE) or " " in scope:
+            raise SignInRefused(
+                400,
+                "invalid_scope",
+                1002012,
+                f"The provided value for scope {scope} is not valid. Client credential flows must have a scope value "
+                "with /.default suffixed to the resource identifier (application ID URI).",
+            )
+        audience = scope.removesuffix(_DEFAULT_SCOPE)
+        if audience.rstrip("/") not in self._resources:
+            message = f"The resource principal named {audience} was not found in the tenant named {tenant}."
+            raise SignInRefused(400, "invalid_resource", 500011, message)
+        return audience
+
     def _challenge(self, code: str, message: str) -> ArmError:
         authority = f"{self._authority}/{self._home}"
         error = "invalid_token"
         challenge = f'Bearer authorization_uri="{authority}", error="{error}", error_description="{message}"'
         return ArmError(401, code, message, headers={"WWW-Authenticate": challenge})
-
-
-def _audience(scope: str, tenant: str) -> str:
-    """The resource that a scope stands for.
-
-    One whose identifier ends in a slash keeps it before ``/.default``, so two slashes there are right as well.
-    """
-    if not scope.endswith(_DEFAULT_SCOPE) or " " in scope:
-        raise SignInRefused(
-            400,
-            "invalid_scope",
-            1002012,
-            f"The provided value for scope {scope} is not valid. Client credential flows must have a scope value with "
-            "/.default suffixed to the resource identifier (application ID URI).",
-        )
-    audience = scope.removesuffix(_DEFAULT_SCOPE)
-    if audience.rstrip("/") not in (*AUDIENCES, *_OTHER_RESOURCES):
-        message = f"The resource principal named {audience} was not found in the tenant named {tenant}."
-        raise SignInRefused(400, "invalid_resource", 500011, message)
-    return audience
 
 
 def routes(context: Context) -> list[web.RouteDef]:

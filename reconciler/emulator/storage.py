@@ -171,6 +171,10 @@ class BlobService:
         """An account's key, in base64."""
         return self._accounts[account]
 
+    def exchange_key(self, account: str, key: str) -> None:
+        """Gives an account another key, in base64; what was signed with the old one is refused from now on."""
+        self._accounts[account] = key
+
     def create_container(self, account: str, container: str) -> None:
         """Make an empty private container; one that exists is left alone."""
         try:

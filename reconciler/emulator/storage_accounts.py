@@ -130,6 +130,10 @@ class StorageAccounts:
         real = self._real.get(account)
         return real.key if real is not None else self._own.key(account)
 
+    def exchange_key(self, account: str, key: str) -> None:
+        """Gives an account of the emulator's own another key."""
+        self._own.exchange_key(account, key)
+
     def sign(
         self,
         account: str,

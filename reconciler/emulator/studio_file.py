@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import BeforeValidator, Field, StringConstraints, ValidationError, model_validator
+from pydantic import Field, StringConstraints, ValidationError, model_validator
 
+from reconciler.emulator import vaults
 from reconciler.emulator.behaviour import Behaviour
 from reconciler.emulator.principals import Principal
 from reconciler.emulator.profiles import DOCUMENTED, values_of
-from reconciler.emulator.studio_settings import Limits, Timings
-from reconciler.emulator.studio_types import EnvironmentName, Guid, lower_text
+from reconciler.emulator.studio_settings import CodeSettings, Limits, Timings
+from reconciler.emulator.studio_types import AccountName, EnvironmentName, Guid, Hex32
 from reconciler.emulator.studio_types import Section as _Section
 
 _DEFAULT_FILE = "default_studio.yaml"
@@ -25,10 +26,8 @@ class StudioFileError(ValueError):
 
 
 Name = Annotated[str, StringConstraints(min_length=1, max_length=260)]
-AccountName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]{3,24}$")]
 ContainerName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9](-?[a-z0-9]){2,62}$")]
 EndpointName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9-]{0,22}[a-z0-9])?$")]
-Hex32 = Annotated[str, BeforeValidator(lower_text), StringConstraints(pattern=r"^[0-9a-f]{32}$")]
 
 Learner = Literal[
     "Two-Class Logistic Regression",
@@ -192,11 +191,15 @@ class NewService(_Section):
 
 
 class CommitmentPlan(_Section):
-    """A commitment plan; its location is that of its resource group."""
+    """A commitment plan; its location is that of its resource group.
+
+    ``used`` is the share of its included quantities that is used up.
+    """
 
     name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,259}$")]
     sku: Literal["S1", "S2", "S3", "DevTest"] = "S1"
     capacity: Annotated[int, Field(ge=1)] = 1
+    used: Annotated[float, Field(ge=0, le=1)] = 0.0
 
 
 class ResourceGroup(_Section):
@@ -226,11 +229,13 @@ class StudioFile(_Section):
     workspaces: tuple[Workspace, ...] = ()
     subscriptions: tuple[Subscription, ...] = ()
     principal: Principal
+    key_vaults: tuple[vaults.KeyVault, ...] = ()
     profile: str = DOCUMENTED
     principals: tuple[Principal, ...] = ()
     timings: Timings = Timings()
     limits: Limits = Limits()
     behaviour: Behaviour = Behaviour()
+    code_services: CodeSettings = CodeSettings()
 
     @model_validator(mode="before")
     @classmethod
@@ -286,6 +291,8 @@ class StudioFile(_Section):
             ("workspace", [w.id for w in self.workspaces]),
             ("service id", [w.service_id(i) for w in self.workspaces for i in range(len(w.services))]),
             ("subscription", [s.id for s in self.subscriptions]),
+            ("Key Vault", [v.name for v in self.key_vaults]),
+            *(("secret of a Key Vault", [s.name.lower() for s in vault.secrets]) for vault in self.key_vaults),
             ("principal", [p.client_id for p in (self.principal, *self.principals)]),
             ("variable of principals", [name for p in (self.principal, *self.principals) for name in p.variables]),
             *(("resource group", [g.name.lower() for g in group]) for group in groups),
@@ -308,6 +315,15 @@ class StudioFile(_Section):
         places += [w.storage_account for w in self.workspaces]
         groups = [group for subscription in self.subscriptions for group in subscription.resource_groups]
         places += [group.storage_account for group in groups if group.storage_account]
+        if self.key_vaults and "secrets" in accounts:
+            yield "no storage account can be called 'secrets' beside Key Vaults, which answer at that path"
+        held = vaults.held_secrets(self.key_vaults)
+        places += [each.connection_string for each in held if each.connection_string]
+        yield from vaults.dangling(
+            self.key_vaults,
+            workspaces={workspace.id for workspace in self.workspaces},
+            clients={principal.client_id for principal in (self.principal, *self.principals)},
+        )
         for group in groups:
             plans = {plan.name for plan in group.commitment_plans}
             wanted = {service.commitment_plan for service in group.web_services if service.commitment_plan}

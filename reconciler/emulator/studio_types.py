@@ -17,6 +17,8 @@ def lower_text(value: object) -> object:
     return value.lower() if isinstance(value, str) else value
 
 
+AccountName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]{3,24}$")]
+Hex32 = Annotated[str, BeforeValidator(lower_text), StringConstraints(pattern=r"^[0-9a-f]{32}$")]
 EnvironmentName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 Guid = Annotated[
     str,

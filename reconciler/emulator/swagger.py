@@ -6,14 +6,16 @@ Names of inputs, outputs, parameters and columns, with example rows in ``example
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from reconciler.emulator.code_bundle import CodeBundle
 from reconciler.emulator.execution_services import ExecutionService
-from reconciler.emulator.experiments import Column, ModelDescription
+from reconciler.emulator.experiments import Column, ColumnType, ModelDescription
 from reconciler.emulator.studio_file import ParameterInput, PredictiveExperiment, TrainingExperiment
 from reconciler.emulator.training_data import Example
 
 Json = dict[str, Any]
 
 _VERSION = {"name": "api-version", "in": "query", "required": True, "type": "string", "enum": ["2.0"]}
+_EXAMPLES: Mapping[ColumnType, Any] = {"Integer": 1, "Number": 1, "Boolean": True, "String": ""}
 _JOB_ID = {"name": "jobId", "in": "path", "required": True, "type": "string", "description": "The job's id."}
 
 
@@ -26,26 +28,36 @@ def predictive_swagger(
     definitions = {
         **_rows("Input", experiment.input, model.columns, required=True, extra=[label]),
         **_rows("Output", experiment.output, outputs, required=False),
-        "ExecutionRequest": {
-            "type": "object",
-            "properties": {
-                "Inputs": {"$ref": "#/definitions/ExecutionInputs"},
-                "GlobalParameters": {"type": "object", "properties": {}},
-            },
-            "required": ["Inputs"],
-            "example": {
-                "Inputs": {experiment.input: [dict(row) for row in model.example_rows]},
-                "GlobalParameters": {},
-            },
-        },
-        "ExecutionResults": {
-            "type": "object",
-            "properties": {"Results": {"$ref": "#/definitions/ExecutionOutputs"}},
-            "required": ["Results"],
-        },
+        **_execution_definitions({experiment.input: [dict(row) for row in model.example_rows]}),
         **_batch_definitions([experiment.input], {experiment.output: ".csv, .tsv or .arff"}, []),
     }
     paths = {"/execute": {"post": _execute()}, **_batch_paths()}
+    return _document(service, origin, paths, definitions)
+
+
+def code_swagger(service: ExecutionService, bundle: CodeBundle, origin: str) -> Json:
+    """The document of a code service, made from its schemas.
+
+    As AzureML's ``discover.R`` and ``consume.R`` read it: the rows are ``input1Item`` and ``output1Item``, the path of
+    the execute operation has its query, and the example has a value for each column.
+    """
+    definitions: dict[str, Json] = {}
+    for side, name, columns in (("Input", bundle.input, bundle.inputs), ("Output", bundle.output, bundle.outputs)):
+        properties = {column.name: _column(column) for column in columns}
+        item: Json = {"type": "object", "properties": properties}
+        if side == "Input" and properties:
+            item["required"] = list(properties)
+        definitions[f"{name}Item"] = item
+        definitions[name] = {"type": "array", "items": {"$ref": f"#/definitions/{name}Item"}}
+        ports = {name: {"$ref": f"#/definitions/{name}"}}
+        definitions[f"Execution{side}s"] = {"type": "object", "properties": ports}
+    example = {column.name: _EXAMPLES[column.type] for column in bundle.inputs}
+    definitions |= _execution_definitions({bundle.input: [example]})
+    definitions |= _batch_definitions([bundle.input], {bundle.output: ".csv, .tsv or .arff"}, [])
+    execute = _execute()
+    # The query is in the path.
+    execute["parameters"] = execute["parameters"][-1:]
+    paths = {"/execute?api-version=2.0&format=swagger": {"post": execute}, **_batch_paths()}
     return _document(service, origin, paths, definitions)
 
 
@@ -92,6 +104,26 @@ def _document(service: ExecutionService, origin: str, paths: Json, definitions: 
         },
         "security": [{"Bearer": []}],
         "definitions": {**definitions, "ErrorResponse": _ERROR},
+    }
+
+
+def _execution_definitions(example: Mapping[str, Json | list[Json]]) -> dict[str, Json]:
+    """The bodies of a scoring call; ``example`` has rows for each input."""
+    return {
+        "ExecutionRequest": {
+            "type": "object",
+            "properties": {
+                "Inputs": {"$ref": "#/definitions/ExecutionInputs"},
+                "GlobalParameters": {"type": "object", "properties": {}},
+            },
+            "required": ["Inputs"],
+            "example": {"Inputs": example, "GlobalParameters": {}},
+        },
+        "ExecutionResults": {
+            "type": "object",
+            "properties": {"Results": {"$ref": "#/definitions/ExecutionOutputs"}},
+            "required": ["Results"],
+        },
     }
 
 

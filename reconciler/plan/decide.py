@@ -33,6 +33,7 @@ from reconciler.plan.document import (
 )
 from reconciler.plan.gates import find_incumbent, judge_gates, overall, rule_text
 from reconciler.plan.guards import check_forced, gate_forced
+from reconciler.plan.notes import gate_reason, refresh_notes
 from reconciler.plan.states import (
     DesiredTarget,
     DesiredVersion,
@@ -44,7 +45,6 @@ from reconciler.plan.states import (
 )
 from reconciler.plan.understanding import Understanding, live_words, places, understand, wanted_version, weakest
 from reconciler.plan.versions import estimates, plan_version, with_training
-from reconciler.plan.wording import scalar
 
 _Given = TypeVar("_Given")
 _Key = TypeVar("_Key", bound=Hashable)
@@ -242,7 +242,7 @@ def _decide_target(target: DesiredTarget, world: _World) -> TargetPlan:
         versions=versions,
         found=understand(target, wanted, live, converged, world.known_at),
         settings=differing,
-        notes=(*map(_not_taken, refused), *notes, *_refresh_notes(target, live)),
+        notes=(*map(not_asked_again, refused), *notes, *refresh_notes(target, live)),
     )
     if live.read_only and (case.moving or case.differs):
         return _stopped(target, live, READ_ONLY)
@@ -285,7 +285,7 @@ def _decide_move(case: _Case, world: _World) -> TargetPlan:
     )
     outcome = overall(gates)
     if outcome is not GateOutcome.PASS:
-        hold = tuple(_gate_reason(gate) for gate in gates if gate.outcome is not GateOutcome.PASS)
+        hold = tuple(gate_reason(gate) for gate in gates if gate.outcome is not GateOutcome.PASS)
         if not gate_forced(world.forced, case.target.name):
             # The version is there and may not be promoted: the target keeps what it has.
             held = case.concluded(TargetStatus.HELD, (*hold, *reasons), gates, incumbents)
@@ -374,17 +374,6 @@ def _stopped(target: DesiredTarget, live: LiveTarget | None, problem: Problem | 
     )
 
 
-def _refresh_notes(target: DesiredTarget, live: LiveTarget) -> tuple[Reason, ...]:
-    if not target.refresh or not live.exists or live.stale is not None:
-        return ()
-    text = "the service does not show what it and its default endpoint were made of, so it is not refreshed"
-    return (Reason(code="refresh-unknown", text=text),)
-
-
-def _gate_reason(gate: GateResult) -> Reason:
-    return Reason(code=f"gate-{gate.outcome}", text=f"{gate.rule}: {gate.text}")
-
-
 def _hold_remedy(case: _Case, outcome: GateOutcome) -> str:
     force = f"promote it all the same with --force gate:{case.target.name}"
     if outcome is GateOutcome.FAIL:
@@ -392,12 +381,6 @@ def _hold_remedy(case: _Case, outcome: GateOutcome) -> str:
     if any(case.versions[index].desired.ready_made for index in case.moving):
         return f"a ready-made artefact has no metrics to judge: {force}"
     return f"correct the gate's metric, or {force}"
-
-
-def _not_taken(difference: Difference) -> Reason:
-    asked = f"{difference.field} {scalar(difference.new)}"
-    text = f"the service accepted {asked} before and did not show it: not asked again"
-    return Reason(code="not-taken", text=text)
 
 
 def _unique(given: Iterable[_Given], key: Callable[[_Given], _Key]) -> dict[_Key, _Given]:

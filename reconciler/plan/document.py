@@ -17,6 +17,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from reconciler.plan.checks import Preflight
 from reconciler.plan.states import Evidence, Scalar, VersionKey
 
 FORMAT_VERSION = "1.0"
@@ -194,7 +195,7 @@ class TargetPlan(_Frozen):
 
 
 class Plan(_Frozen):
-    """The whole plan. ``digest`` covers everything but itself, ``created_at`` and the estimates."""
+    """The whole plan. ``digest`` covers everything but itself, ``created_at``, the preflight and the estimates."""
 
     format_version: str = FORMAT_VERSION
     created_at: datetime
@@ -210,6 +211,7 @@ class Plan(_Frozen):
     refused: tuple[TargetPlan, ...] = ()
     blocked: tuple[TargetPlan, ...] = ()
     in_sync: tuple[TargetPlan, ...] = ()
+    preflight: Preflight = Preflight()
     digest: Annotated[str, Field(pattern=r"^(sha256:[0-9a-f]{64})?$")] = ""
 
     @property
@@ -245,10 +247,10 @@ _TARGET_GROUPS = ("changes", "drift", "held", "refused", "blocked", "in_sync")
 def digest_of(content: Mapping[str, Any]) -> str:
     """The digest of a plan document as plain JSON values, members unknown to this version included.
 
-    Left out are the digest itself, ``created_at`` and every step's estimate: they say nothing of what will
-    be done.
+    Left out are the digest itself, ``created_at``, the preflight and every step's estimate: they say nothing of what
+    will be done. What the preflight stopped is stopped in the targets.
     """
-    covered = {name: value for name, value in content.items() if name not in {"digest", "created_at"}}
+    covered = {name: value for name, value in content.items() if name not in {"digest", "created_at", "preflight"}}
     for group in ("versions", *_TARGET_GROUPS):
         covered[group] = [_without_estimates(owner) for owner in covered.get(group, ())]
     # ASCII: a name from the wire may hold a lone surrogate, which no encoding but JSON's escape can carry.

@@ -9,7 +9,7 @@ from reconciler.plan.document import FORMAT_VERSION, Plan
 _DESCRIPTION = (
     "A plan of reconcile. A reader ignores members that it does not know as long as the first number of"
     " format_version is one that it knows, and refuses another. Codes of reasons and problems are an open"
-    " set. The digest covers everything but itself, created_at and every step's estimate_seconds."
+    " set. The digest covers everything but itself, created_at, preflight and every step's estimate_seconds."
 )
 
 

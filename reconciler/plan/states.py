@@ -232,6 +232,8 @@ class KnownVersion:
     attempt: int = 1
     message: str = ""
     trained_in: timedelta | None = None
+    training: str = ""
+    """The service that trained it, as `DesiredVersion.training` has it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,8 +38,10 @@ from reconciler.spec.parts import (
 from reconciler.spec.recipes import (
     BlobInput,
     ClassicTraining,
+    DataSource,
     FileInput,
     Gate,
+    NewTraining,
     Outputs,
     ReadyLocation,
     ReadyVersion,
@@ -57,6 +59,7 @@ __all__ = [
     "ClassicEndpoint",
     "ClassicEndpointSpec",
     "ClassicTraining",
+    "DataSource",
     "DefinitionFile",
     "Document",
     "FileInput",
@@ -69,6 +72,7 @@ __all__ = [
     "NewKeys",
     "NewSettings",
     "NewStorage",
+    "NewTraining",
     "NewWebService",
     "NewWebServiceSpec",
     "Outputs",
@@ -123,6 +127,11 @@ class WorkspaceSpec(Part):
         description="The workspace id, 32 hexadecimal digits."
     )
     region: Text = Field(description="The region as the portal shows it, for example South Central US.")
+    tier: Literal["free", "standard"] | None = Field(
+        default=None,
+        description="What kind of workspace it is, which the service does not tell. A free one has three endpoints a "
+        "web service and throttleLevel Low alone; left out, a plan that goes beyond that is warned of.",
+    )
     token: SecretReference = Field(description="Reference to the workspace authorization token.")
     storage: Storage
 

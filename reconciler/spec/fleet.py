@@ -12,7 +12,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TypeVar
 
-from reconciler.spec.diagnostics import Position, SpecError, SpecErrors, did_you_mean, listed
+from reconciler.spec.diagnostics import Diagnostic, Position, SpecError, SpecErrors, did_you_mean, listed
 from reconciler.spec.documents import AnyDocument, ClassicEndpoint, Model, NewWebService, Target, Workspace
 from reconciler.spec.loader import Tree, read_tree
 from reconciler.spec.references import check
@@ -93,6 +93,13 @@ class Fleet:
             new_web_services=_only(self.new_web_services, chosen.__contains__),
         )
 
+    def used_workspaces(self) -> Fleet:
+        """The fleet with only those workspaces that its targets live in or are trained in."""
+        models = {name for name, _ in self.wanted_versions()}
+        used = {self.models[name].spec.workspace for name in models & self.models.keys()}
+        used |= {endpoint.spec.workspace for endpoint in self.classic_endpoints.values()}
+        return replace(self, workspaces=_only(self.workspaces, used.__contains__))
+
     def _nothing_for(self, selector: str) -> str:
         names = [target.name for target in self.targets]
         if "=" in selector:
@@ -115,7 +122,35 @@ def load_fleet(paths: Sequence[Path]) -> Fleet:
     diagnostics = [*tree.diagnostics, *check(tree)]
     if diagnostics:
         raise SpecErrors(diagnostics)
+    return _fleet(tree, [found.document for found in tree.found if found.document is not None])
+
+
+def load_sound(paths: Sequence[Path]) -> tuple[Fleet, tuple[Diagnostic, ...]]:
+    """What of a spec tree is sound, and all of its mistakes: for looking at half of a setup while the other is broken.
+
+    Left out are documents with mistakes of their own, and those that refer to one that is not there.
+    """
+    tree = read_tree(paths)
+    mistakes = SpecErrors([*tree.diagnostics, *check(tree)]).diagnostics
     documents = [found.document for found in tree.found if found.document is not None]
+    workspaces = {each.name for each in documents if isinstance(each, Workspace)}
+    models = {each.name for each in documents if isinstance(each, Model) and each.spec.workspace in workspaces}
+
+    def has_its_models(target: Target) -> bool:
+        return all(use.name in models for use in target.spec.uses)
+
+    sound = [
+        each
+        for each in documents
+        if isinstance(each, Workspace)
+        or (isinstance(each, Model) and each.name in models)
+        or (isinstance(each, ClassicEndpoint) and each.spec.workspace in workspaces and has_its_models(each))
+        or (isinstance(each, NewWebService) and has_its_models(each))
+    ]
+    return _fleet(tree, sound), mistakes
+
+
+def _fleet(tree: Tree, documents: Sequence[AnyDocument]) -> Fleet:
     return Fleet(
         workspaces=_of(Workspace, documents),
         models=_of(Model, documents),

@@ -27,6 +27,7 @@ _REFERENCES: Mapping[str, tuple[tuple[str, ...], ...]] = {
         ("metadata", "name"),
         ("spec", "workspace"),
         ("spec", "training", "classic", "webService"),
+        ("spec", "training", "new", "resourceId"),
     ),
     "ClassicEndpoint": (
         ("metadata", "name"),

@@ -14,18 +14,17 @@ from pydantic_core import ErrorDetails
 from reconciler.spec.diagnostics import Diagnostic, Position, did_you_mean, field_path, listed, nearest
 from reconciler.spec.literals import shown
 from reconciler.spec.nodes import Misread, Node
-from reconciler.spec.parts import SecretReference
-from reconciler.spec.recipes import INPUT_FORMS, INPUT_PARTS, INPUT_RULE
-from reconciler.spec.rules import RULE
+from reconciler.spec.parts import KeyVaultReference, SecretReference
+from reconciler.spec.recipes import INPUT_FORMS, INPUT_PARTS, INPUT_RULE, VALUE_MARK
+from reconciler.spec.rules import REFERENCE_FORMS, RULE
 from reconciler.spec.yaml_reader import kind_of
 
 _QUOTED = re.compile(r"'([^']*)'")
 _PREDICATES = frozenset({"is", "has", "uses", "does", "contains"})
-_LATER: Mapping[tuple[str | int, ...], str] = {
-    ("spec", "training", "new"): "training by a New web service is not supported yet by this version"
-}
+_MARKS = frozenset({"[key]", VALUE_MARK, *INPUT_PARTS})
+"""What pydantic puts into the locations of its errors and no document has."""
 
-_REFERENCE = "a reference, {env: VARIABLE} or {file: path}"
+_REFERENCE = f"a reference, {REFERENCE_FORMS}"
 _WANTED = {
     "string_type": "a text",
     "int_type": "a whole number",
@@ -55,7 +54,7 @@ class _Place:
                 self.path.append(part)
                 self.parent, self.node = self.node, child
                 self.line, self.column = child.line, child.column
-            elif part == "[key]" or part in INPUT_PARTS:
+            elif part in _MARKS:
                 continue
             elif index == len(loc) - 1:
                 self.path.append(part)
@@ -92,8 +91,6 @@ def _meant_fields(details: list[ErrorDetails], root: Node, model: type[BaseModel
             found = nearest(str(path[-1]), allowed_fields(model, each["loc"][:-1]))
             if found:
                 yield (*path[:-1], found)
-            if tuple(path) in _LATER:
-                yield (*path[:-1], "classic")
 
 
 def _say(  # noqa: PLR0911 - one return for each thing that pydantic says
@@ -130,7 +127,7 @@ def _say(  # noqa: PLR0911 - one return for each thing that pydantic says
 
 def _in_secret_reference(model: type[BaseModel], loc: tuple[str | int, ...]) -> bool:
     """Whether a value stands where a secret may have been written by mistake, though it does not look like one."""
-    return SecretReference in (_part_at(model, loc), _part_at(model, loc[:-1]))
+    return not {SecretReference, KeyVaultReference}.isdisjoint({_part_at(model, loc), _part_at(model, loc[:-1])})
 
 
 def _rule(context: Mapping[str, Any], place: _Place, found: str, *, at_key: bool) -> tuple[str, str, str]:
@@ -145,9 +142,6 @@ def _rule(context: Mapping[str, Any], place: _Place, found: str, *, at_key: bool
 
 
 def _unknown_field(place: _Place, allowed: list[str]) -> tuple[str, str, str]:
-    later = _LATER.get(tuple(place.path))
-    if later:
-        return later, "allowed: classic", ""
     name = str(place.path[-1])
     return f"unknown field {shown(name)}", f"allowed: {listed(allowed, limit=20)}", did_you_mean(name, allowed)
 
@@ -200,6 +194,8 @@ def _part_at(model: type[BaseModel], loc: tuple[str | int, ...]) -> type[BaseMod
     for step in loc:
         if step in INPUT_PARTS:
             current = INPUT_PARTS[str(step)]
+        elif step == VALUE_MARK:
+            return None
         elif isinstance(current, type) and issubclass(current, BaseModel):
             fields = current.model_fields.values()
             current = _bare(next((field.annotation for field in fields if field.alias == step), None))

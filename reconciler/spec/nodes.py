@@ -9,6 +9,7 @@ from typing import Any
 
 from reconciler.spec.diagnostics import Diagnostic, Position, field_path
 from reconciler.spec.literals import looks_secret, shown
+from reconciler.spec.rules import REFERENCE_FORMS
 
 DEPTH_LIMIT = 64
 NODE_LIMIT = 100_000
@@ -127,7 +128,7 @@ class TreeBuilder:
             line,
             column,
             LITERAL_SECRET + ": the text looks like a key, token, SAS or password (not shown)",
-            "allowed: a reference, {env: VARIABLE} or {file: path}, where a secret is wanted; none anywhere else",
+            f"allowed: a reference, {REFERENCE_FORMS}, where a secret is wanted; none anywhere else",
             "take it out, and change it at the service: it may have been committed",
         )
 

@@ -100,10 +100,24 @@ def require_one(cls: type[Part], value: object, choices: tuple[str, ...]) -> obj
     return value
 
 
+class KeyVaultReference(Part):
+    """A secret in an Azure Key Vault."""
+
+    vault: Annotated[str, AfterValidator(rules.vault), shape(pattern=rules.VAULT_PATTERN)] = Field(
+        description="The vault: its name, which is found in any cloud, or its URL, https://NAME.vault.azure.net."
+    )
+    secret: Annotated[str, AfterValidator(rules.vault_secret), shape(pattern=rules.IN_VAULT_PATTERN)] = Field(
+        description="Name of the secret in the vault."
+    )
+    version: Annotated[str, AfterValidator(rules.vault_version), shape(pattern=rules.VAULT_VERSION_PATTERN)] | None = (
+        Field(default=None, description="Version of the secret; its current one if left out.")
+    )
+
+
 class SecretReference(Part):
     """Where a secret is found. The secret itself is never written in a spec."""
 
-    model_config = ConfigDict(json_schema_extra=one_of("env", "file"))
+    model_config = ConfigDict(json_schema_extra=one_of("env", "file", "keyVault"))
 
     env: Annotated[str, AfterValidator(rules.variable), shape(pattern=rules.VARIABLE_PATTERN)] | None = Field(
         default=None, description="Name of the environment variable that holds the secret."
@@ -112,6 +126,16 @@ class SecretReference(Part):
         default=None,
         description="File that holds the secret, relative to the directory of this document's file.",
     )
+    key_vault: KeyVaultReference | None = Field(
+        default=None, description="The secret in an Azure Key Vault that is meant."
+    )
+
+    def __str__(self) -> str:
+        """What is referred to, as messages call it: ``env CONTOSO_WORKSPACE_TOKEN``."""
+        if self.key_vault is not None:
+            version = f", version {self.key_vault.version}" if self.key_vault.version else ""
+            return f"Key Vault {self.key_vault.vault}, secret {self.key_vault.secret}{version}"
+        return f"env {self.env}" if self.env is not None else f"file {self.file}"
 
     @model_validator(mode="before")
     @classmethod
@@ -119,11 +143,11 @@ class SecretReference(Part):
         if isinstance(value, str | int | float) and not isinstance(value, bool):
             raise rules.broken(
                 "a literal secret",
-                allowed="a reference, {env: VARIABLE} or {file: path}",
-                remedy="put the secret into an environment variable or a file, and change it at the service: "
-                "it may have been committed",
+                allowed=f"a reference, {rules.REFERENCE_FORMS}",
+                remedy="put the secret into an environment variable, a file or a Key Vault, and change it at the "
+                "service: it may have been committed",
             )
-        return require_one(cls, value, ("env", "file"))
+        return require_one(cls, value, ("env", "file", "key_vault"))
 
     @field_validator("file")
     @classmethod

@@ -22,11 +22,13 @@ from pydantic import (
 )
 
 from reconciler.spec import rules
-from reconciler.spec.parts import Number, ParameterValue, Part, SecretReference, Text, one_of, require_one
+from reconciler.spec.parts import Number, ParameterValue, Part, ResourceId, SecretReference, Text, one_of, require_one
 
 INPUT_FORMS = ("file", "blob", "url")
 INPUT_RULE = "input_form"
 """The error type of an input that is not exactly one of `INPUT_FORMS`."""
+VALUE_MARK = "<value>"
+"""The mark that pydantic's error locations carry for a parameter's plain value."""
 
 
 class ClassicTraining(Part):
@@ -36,11 +38,18 @@ class ClassicTraining(Part):
     endpoint: Text = Field(default="default", description="The endpoint to run batch jobs on.")
 
 
+class NewTraining(Part):
+    """A New training web service, called by its Batch Execution Service, which is the Classic one's protocol."""
+
+    resource_id: ResourceId = Field(description=rules.RESOURCE_ID_SHAPE)
+
+
 class FileInput(Part):
-    """A local file, uploaded once under a path made of its content's hash."""
+    """A local file, or several as one, uploaded once under a path made of its content's hash."""
 
     file: Annotated[str, AfterValidator(rules.file_path)] = Field(
-        description="Path relative to this document's file; {version} is replaced by the label."
+        description="Path relative to this document's file; {version} is replaced by the label. A glob (*, ?, [...]) "
+        "stands for all the CSV files that it matches, joined in the order of their names under their one header."
     )
 
 
@@ -71,10 +80,29 @@ def _input_form(value: object) -> str | None:
     return next((mark for mark, part in INPUT_PARTS.items() if isinstance(value, part)), None)
 
 
+DataSource: TypeAlias = FileInput | BlobInput | UrlInput
+
 TrainingInput: TypeAlias = Annotated[
     Annotated[FileInput, Tag("<file>")] | Annotated[BlobInput, Tag("<blob>")] | Annotated[UrlInput, Tag("<url>")],
     Discriminator(
         _input_form,
+        custom_error_type=INPUT_RULE,
+        custom_error_message="needs exactly one of file, blob, url",
+    ),
+]
+
+
+def _parameter_form(value: object) -> str | None:
+    return _input_form(value) if isinstance(value, Mapping | Part) else VALUE_MARK
+
+
+TrainingParameter: TypeAlias = Annotated[
+    Annotated[FileInput, Tag("<file>")]
+    | Annotated[BlobInput, Tag("<blob>")]
+    | Annotated[UrlInput, Tag("<url>")]
+    | Annotated[ParameterValue, Tag(VALUE_MARK)],
+    Discriminator(
+        _parameter_form,
         custom_error_type=INPUT_RULE,
         custom_error_message="needs exactly one of file, blob, url",
     ),
@@ -99,23 +127,37 @@ class Outputs(Part):
 
 @dataclass(frozen=True, slots=True)
 class ResolvedTraining:
-    """A recipe for one label: what of `Training` holds ``{version}``, with the label in its place."""
+    """A recipe for one label: what of `Training` holds ``{version}``, with the label in its place.
 
-    inputs: Mapping[str, FileInput | BlobInput | UrlInput]
+    Attributes:
+        inputs: The data of each web service input.
+        parameters: The plain values of GlobalParameters.
+        parameter_data: The data whose URL each of the other GlobalParameters holds.
+    """
+
+    inputs: Mapping[str, DataSource]
     parameters: Mapping[str, str | int | float | bool]
+    parameter_data: Mapping[str, DataSource]
 
 
 class Training(Part):
     """The recipe by which a model's versions are trained."""
 
-    classic: ClassicTraining
+    model_config = ConfigDict(json_schema_extra=one_of("classic", "new"))
+
+    classic: ClassicTraining | None = Field(default=None, description="The Classic web service that trains.")
+    new: NewTraining | None = Field(default=None, description="The New web service that trains.")
+    pool: Text | None = Field(
+        default=None, description="Id of the dedicated Azure Batch pool to run the jobs on (AzureBatchPoolId)."
+    )
     inputs: dict[Text, TrainingInput] = Field(
         default_factory=dict,
         description="The training service's web service inputs by name (case-sensitive).",
     )
-    parameters: dict[Text, ParameterValue] = Field(
+    parameters: dict[Text, TrainingParameter] = Field(
         default_factory=dict,
-        description="GlobalParameters of the job; {version} in a text is replaced by the label.",
+        description="GlobalParameters of the job; {version} in a text is replaced by the label. One of file, blob, url "
+        "in place of a value means that the parameter holds the URL of those data.",
     )
     outputs: Outputs
     timeout: Annotated[
@@ -124,21 +166,37 @@ class Training(Part):
         WithJsonSchema({"type": "string", "pattern": rules.DURATION_PATTERN, "minLength": 2, "default": "2h"}),
     ] = Field(default=timedelta(hours=2), description="How long a job may take, for example 2h, 90m or 1h30m.")
 
+    @model_validator(mode="before")
+    @classmethod
+    def _one_service(cls, value: object) -> object:
+        return require_one(cls, value, ("classic", "new"))
+
+    @property
+    def service(self) -> ClassicTraining | NewTraining:
+        """The web service that trains."""
+        found = self.classic or self.new
+        if found is None:
+            raise ValueError("a training names one web service")
+        return found
+
     def resolve(self, label: str) -> ResolvedTraining:
         """The inputs and parameters for this version label."""
-        inputs = {
-            name: source.model_copy(
-                update={
-                    field: text.replace(rules.VERSION_PLACEHOLDER, label) for field, text in source.model_dump().items()
-                }
-            )
-            for name, source in self.inputs.items()
-        }
-        parameters = {
-            name: value.replace(rules.VERSION_PLACEHOLDER, label) if isinstance(value, str) else value
-            for name, value in self.parameters.items()
-        }
-        return ResolvedTraining(inputs, parameters)
+        parameters: dict[str, str | int | float | bool] = {}
+        parameter_data: dict[str, DataSource] = {}
+        for name, value in self.parameters.items():
+            if isinstance(value, FileInput | BlobInput | UrlInput):
+                parameter_data[name] = _labelled(value, label)
+            elif isinstance(value, str):
+                parameters[name] = value.replace(rules.VERSION_PLACEHOLDER, label)
+            else:
+                parameters[name] = value
+        inputs = {name: _labelled(source, label) for name, source in self.inputs.items()}
+        return ResolvedTraining(inputs, parameters, parameter_data)
+
+
+def _labelled(source: DataSource, label: str) -> DataSource:
+    texts = {name: text.replace(rules.VERSION_PLACEHOLDER, label) for name, text in source.model_dump().items()}
+    return source.model_copy(update=texts)
 
 
 class Gate(Part):

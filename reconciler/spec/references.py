@@ -137,25 +137,29 @@ def _underivable(use: MentionedUse, models: Mapping[str, Found]) -> Iterator[Dia
 
 def _training_services_as_targets(documents: Sequence[Found]) -> Iterator[Diagnostic]:
     """A training service has no updatable resources and is never patched (classic-protocol 5.1, 5.2)."""
-    trained_by: dict[tuple[str, str], Found] = {}
+    trained_by: dict[tuple[str, ...], Found] = {}
     for found in documents:
-        service = found.mentions.get("spec.training.classic.webService")
-        workspace = found.mentions.get("spec.workspace")
-        if service and workspace:
-            trained_by.setdefault((workspace.value, service.value), found)
+        trainer = _called(found, "spec.training.classic.webService", "spec.training.new.resourceId")
+        if found.kind == "Model" and trainer is not None:
+            trained_by.setdefault(trainer[0], found)
     for found in documents:
-        target = _served_by(found)
-        model = trained_by.get((target[0].value, target[1].value)) if target else None
+        target = _called(found, "spec.webService", "spec.resourceId") if found.kind in TARGET_KINDS else None
+        model = trained_by.get(target[0]) if target else None
         if model is not None and target is not None:
+            _, field = target
+            what = "its endpoints can't be targets" if field == "spec.webService" else "it can't be a target"
             yield Diagnostic(
-                f"{shown(target[1].value)} is a training web service; its endpoints can't be targets",
-                target[1].position,
-                "spec.webService",
+                f"{shown(found.mentions[field].value)} is a training web service; {what}",
+                found.mentions[field].position,
+                field,
                 f"model {shown(model.name or '?')} at {model.position} is trained by it",
                 "name the predictive web service",
             )
 
 
-def _served_by(found: Found) -> tuple[Mention, Mention] | None:
-    workspace, service = found.mentions.get("spec.workspace"), found.mentions.get("spec.webService")
-    return (workspace, service) if workspace and service else None
+def _called(found: Found, classic: str, new: str) -> tuple[tuple[str, ...], str] | None:
+    """The web service that a document names, as something to compare by, and the field that names it."""
+    workspace, service, resource = (found.mentions.get(field) for field in ("spec.workspace", classic, new))
+    if resource is not None:
+        return (resource.value.lower(),), new
+    return ((workspace.value, service.value), classic) if workspace and service else None

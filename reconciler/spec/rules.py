@@ -23,6 +23,9 @@ ENDPOINT_PATTERN = r"^[0-9a-z]([0-9a-z-]{0,22}[0-9a-z])?$"
 CONTAINER_PATTERN = r"^[0-9a-z]+(-[0-9a-z]+)*$"
 WORKSPACE_ID_PATTERN = r"^[0-9A-Fa-f]{32}$"
 VARIABLE_PATTERN = r"^[A-Za-z_][A-Za-z0-9_]*$"
+VAULT_PATTERN = r"^([A-Za-z](?!.*--)[A-Za-z0-9-]{1,22}[A-Za-z0-9]|https://[^/?#\s@]+/?)$"
+IN_VAULT_PATTERN = r"^[0-9A-Za-z-]{1,127}$"
+VAULT_VERSION_PATTERN = r"^[0-9A-Fa-f]{32}$"
 DURATION_PATTERN = r"^([0-9]+d)?([0-9]+h)?([0-9]+m)?([0-9]+s)?$"
 RESOURCE_ID_PATTERN = (
     r"^/[sS]ubscriptions/[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}/[rR]esource[gG]roups/[^/?#\s]+"
@@ -46,6 +49,8 @@ DESCRIPTION_LIMIT = 2000
 MARKER_ROOM = 120
 OUR_NOTE = "[reconciler:"
 LONGEST_TIMEOUT = timedelta(days=30)
+REFERENCE_FORMS = "{env: VARIABLE}, {file: path} or {keyVault: {vault: NAME, secret: NAME}}"
+"""How a spec refers to a secret."""
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 _NAME = re.compile(NAME_PATTERN)
@@ -53,6 +58,9 @@ _ENDPOINT = re.compile(ENDPOINT_PATTERN)
 _CONTAINER = re.compile(CONTAINER_PATTERN)
 _WORKSPACE_ID = re.compile(WORKSPACE_ID_PATTERN)
 _VARIABLE = re.compile(VARIABLE_PATTERN)
+_VAULT = re.compile(VAULT_PATTERN)
+_VAULT_SECRET = re.compile(IN_VAULT_PATTERN)
+_VAULT_VERSION = re.compile(VAULT_VERSION_PATTERN)
 _HEX = re.compile(r"[0-9A-Fa-f]{32,}\Z")
 _DURATION = re.compile(DURATION_PATTERN)
 _RESOURCE_ID = re.compile(RESOURCE_ID_PATTERN)
@@ -187,6 +195,40 @@ def variable(value: str) -> str:
             "not the name of an environment variable",
             allowed="letters, digits and '_', not beginning with a digit",
             remedy="name the variable that holds the secret; never write the secret itself",
+        )
+    return value
+
+
+def vault(value: str) -> str:
+    """A Key Vault, by its name or its URL (Key Vault documentation, "Object identifiers")."""
+    if not _VAULT.match(value) or value.endswith("\n"):
+        raise broken(
+            "not the name or URL of a Key Vault",
+            allowed="its name (3 to 24 letters, digits and single hyphens, beginning with a letter), or its URL, "
+            "https://NAME.vault.azure.net, without a path",
+        )
+    return value
+
+
+def vault_secret(value: str) -> str:
+    """The name of a secret in a Key Vault (Key Vault documentation, "Object identifiers")."""
+    # As for a variable: a workspace token of 32 hex digits could pass for a name.
+    if not _VAULT_SECRET.match(value) or value.endswith("\n") or _HEX.match(value):
+        raise broken(
+            "not the name of a secret",
+            allowed="1 to 127 letters, digits and hyphens",
+            remedy="name the secret as it is called in the vault; never write the secret itself",
+        )
+    return value
+
+
+def vault_version(value: str) -> str:
+    """The version of a secret in a Key Vault."""
+    if not _VAULT_VERSION.match(value) or value.endswith("\n"):
+        raise broken(
+            "not the version of a secret",
+            allowed="32 hexadecimal digits, as the secret's identifier ends with",
+            remedy="leave it out for the current version",
         )
     return value
 

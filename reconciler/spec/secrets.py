@@ -1,4 +1,7 @@
-"""Finds the secret that a reference names, when it is needed and not before."""
+"""Finds the secret that a reference names on this machine, when it is needed and not before.
+
+What is in a Key Vault is asked for over the network, which this room does not do: `reconciler.targets.references` does.
+"""
 
 from __future__ import annotations
 
@@ -29,18 +32,24 @@ class SecretResolver:
         self._env_file = env_file
         self._from_file: dict[str, str] | None = None
 
-    def resolve(self, ref: SecretReference, base: Path, *, wanted_for: str = "") -> SecretStr:
+    def resolve(self, ref: SecretReference, base: Path, *, wanted_for: str = "", anew: bool = False) -> SecretStr:
         """The secret itself.
 
         Args:
-            ref: The reference.
+            ref: The reference, to a variable or a file.
             base: The directory of the file that holds the document.
             wanted_for: Where it is asked for, for the message, as in ``Workspace contoso, spec.token``.
+            anew: Whether the env file is read again, though it was read before; a file always is.
 
         Raises:
             MissingSecret: it is not there, can't be read or is empty.
+            ValueError: it is in a Key Vault.
         """
-        asked = f", which {wanted_for} refers to," if wanted_for else ""
+        if ref.key_vault is not None:
+            raise ValueError("a Key Vault is asked by its client")
+        asked = asked_by(wanted_for)
+        if anew:
+            self._from_file = None
         if ref.env is not None:
             return self._variable(ref.env, asked)
         return _file(base / ref.file if ref.file else base, asked)
@@ -59,6 +68,11 @@ class SecretResolver:
         return self._from_file
 
 
+def asked_by(wanted_for: str) -> str:
+    """The clause of a message that says who asks for a secret; empty if nobody is named."""
+    return f", which {wanted_for} refers to," if wanted_for else ""
+
+
 def _file(path: Path, asked: str) -> SecretStr:
     try:
         text = path.read_text("utf-8-sig")
@@ -68,11 +82,15 @@ def _file(path: Path, asked: str) -> SecretStr:
         raise MissingSecret(f"the secret file {path}{asked} can't be read: {error.strerror}") from None
     except UnicodeDecodeError:
         raise MissingSecret(f"the secret file {path}{asked} is not UTF-8; save it as UTF-8") from None
-    if text.endswith("\n"):
-        text = text[:-2] if text.endswith("\r\n") else text[:-1]
+    text = without_newline(text)
     if not text:
         raise MissingSecret(f"the secret file {path}{asked} is empty; write the secret into it")
     return SecretStr(text)
+
+
+def without_newline(text: str) -> str:
+    """A text without the one newline at its end, which is an editor's and not the secret's."""
+    return text.removesuffix("\n").removesuffix("\r") if text.endswith("\n") else text
 
 
 def read_env_file(path: Path) -> dict[str, str]:

@@ -6,14 +6,16 @@ import asyncio
 from collections.abc import Awaitable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 from reconciler.azure.classic import ClassicManagement, Endpoint, EndpointPatch, ResourceUpdate, WebService
 from reconciler.azure.errors import CloudError, Conflict, LostReply, ServiceError, ServiceUnavailable
 from reconciler.azure.scoring import Scoring
 from reconciler.plan.document import Action, Step
+from reconciler.plan.preflight.facts import Quota
+from reconciler.plan.preflight.quotas import FREE_ENDPOINTS, endpoint_quota
 from reconciler.plan.states import DesiredTarget, LiveTarget, Location, Problem
-from reconciler.spec.documents import ClassicEndpoint
+from reconciler.spec.documents import ClassicEndpoint, ClassicEndpointSpec
 from reconciler.spec.secrets import MissingSecret
 from reconciler.targets import classic_state, probing
 from reconciler.targets.classic_proof import Proving
@@ -22,6 +24,7 @@ from reconciler.targets.connections import Connections
 from reconciler.targets.contract import Artefacts, Driver, Notify, PlanMoved, TargetError, Verified
 from reconciler.targets.marker import TooLong, marked_description, markers_for, split_description
 from reconciler.targets.patience import Patience
+from reconciler.targets.workspaces import workspace_problem
 
 _SERVICES_AT_ONCE = 16
 _PROBES_AT_ONCE = 16
@@ -39,6 +42,7 @@ class ClassicEndpoints(Driver):
         self._documents = tuple(connections.fleet.classic_endpoints.values())
         self._specs: dict[str, ClassicEndpoint] = {}
         self._services: dict[tuple[str, str], Service] = {}
+        self._standard: dict[str, bool] = {}
         self._repointed: set[str] = set()
         self._replaced: dict[str, dict[str, Location]] = {}
         """What targets showed as their models before this pass repointed them, by identity and resource."""
@@ -78,12 +82,15 @@ class ClassicEndpoints(Driver):
                 await self._list_endpoints(self._services[key], identities)
 
         await asyncio.gather(*(look(key, identities) for key, identities in wanted.items()))
-        live = {
-            identity: classic_state.live(identity, document.spec.endpoint, self._service(identity))
-            for identity, document in self._specs.items()
-        }
+        live = {identity: self._live(identity, document.spec) for identity, document in self._specs.items()}
         await self._probe(live, recorded)
         return live
+
+    def _live(self, identity: str, spec: ClassicEndpointSpec) -> LiveTarget:
+        live = classic_state.live(identity, spec.endpoint, self._service(identity))
+        tier = self._connections.fleet.workspaces[spec.workspace].spec.tier
+        problem = classic_state.not_in_a_free_workspace(spec) if tier == "free" else None
+        return live if problem is None or live.problem is not None else replace(live, problem=problem)
 
     def _service(self, identity: str) -> Service:
         spec = self._specs[identity].spec
@@ -100,7 +107,7 @@ class ClassicEndpoints(Driver):
             try:
                 listed = await self._connections.web_services(workspace)
             except (ServiceError, MissingSecret, CloudError) as error:
-                problem = Problem("workspace-unreadable", f"workspace {workspace}: {error}")
+                problem = await workspace_problem(self._connections, workspace, error)
             for name in names:
                 self._services[workspace, name] = classic_state.resolve(workspace, name, listed, problem)
 
@@ -147,6 +154,29 @@ class ClassicEndpoints(Driver):
 
         unclear = [identity for identity in recorded if identity in live and not live[identity].bound]
         await asyncio.gather(*(one(identity, recorded[identity]) for identity in unclear if live[identity].exists))
+
+    def quota(self, identity: str) -> Quota | None:
+        """See `Driver.quota`: the endpoints of its web service, ``default`` among them."""
+        spec = self._specs[identity].spec
+        service = self._services[spec.workspace, spec.web_service]
+        tier = self._connections.fleet.workspaces[spec.workspace].spec.tier
+        return endpoint_quota(
+            f"web service {service.name} of workspace {spec.workspace}",
+            spec.workspace,
+            tier if tier is not None else self._shown_tier(spec.workspace),
+            len(service.endpoints),
+        )
+
+    def _shown_tier(self, workspace: str) -> Literal["standard"] | None:
+        """A workspace that has what no free one may have (classic-protocol 1.6) is a standard one."""
+        if workspace not in self._standard:
+            self._standard[workspace] = any(
+                len(service.endpoints) > FREE_ENDPOINTS
+                or any(endpoint.throttle_level == "High" for endpoint in service.endpoints.values())
+                for service in self._services.values()
+                if service.workspace == workspace
+            )
+        return "standard" if self._standard[workspace] else None
 
     async def answers(self, target: DesiredTarget) -> str | None:
         """See `Driver.answers`."""

@@ -24,7 +24,7 @@ from reconciler.plan.states import (
     Use,
     VersionKey,
 )
-from reconciler.spec.documents import ClassicEndpoint
+from reconciler.spec.documents import ClassicEndpoint, ClassicEndpointSpec
 from reconciler.targets.contract import Artefact, PlanMoved, TargetError
 from reconciler.targets.marker import split_description
 from reconciler.targets.web_services import find_web_service
@@ -112,6 +112,17 @@ def live_endpoint(identity: str, endpoint: Endpoint, service: Service) -> LiveTa
         settings=settings,
         stale=_stale(endpoint, service),
         fingerprint=_fingerprint(service.id, endpoint.description, settings, places),
+    )
+
+
+def not_in_a_free_workspace(spec: ClassicEndpointSpec) -> Problem | None:
+    """What of a spec the service refuses in a free workspace (classic-protocol 1.6); how many endpoints is a quota."""
+    if spec.throttle_level != "High":
+        return None
+    return Problem(
+        "free-workspace",
+        f"workspace {spec.workspace} is a free one, and there throttleLevel is Low alone",
+        "write throttleLevel: Low, or leave it out",
     )
 
 

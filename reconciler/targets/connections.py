@@ -6,10 +6,11 @@ Here the references of the specs become secrets, as late as possible, and stay w
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable, Hashable
 from contextlib import AsyncExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self, TypeVar
 
 from pydantic import SecretStr
 
@@ -20,11 +21,16 @@ from reconciler.azure.clouds import Cloud
 from reconciler.azure.definitions import Definitions
 from reconciler.azure.errors import ConnectionStringError
 from reconciler.azure.http import Http
+from reconciler.azure.key_vault import KeyVaults
+from reconciler.azure.renewal import Renewable
 from reconciler.azure.scoring import Scoring
 from reconciler.azure.sign_in import SignIn
-from reconciler.spec.documents import FileInput, SecretReference
+from reconciler.spec.documents import SecretReference
 from reconciler.spec.fleet import Fleet
 from reconciler.spec.secrets import MissingSecret, SecretResolver, read_env_file
+from reconciler.targets.references import References
+
+_T = TypeVar("_T")
 
 
 class Connections:
@@ -42,25 +48,48 @@ class Connections:
         self.fleet = fleet
         self.cloud = cloud
         self._secrets = secrets
-        self._resource_manager = resource_manager or bool(fleet.new_web_services)
+        self._sign_in = SignIn(cloud, self._sign_in_secret)
+        self._vaults = KeyVaults(cloud, self._sign_in)
+        self._references = References(secrets, self._vaults)
+        self._resource_manager = resource_manager
         self._stack = AsyncExitStack()
         self._http: Http | None = None
         self._management: dict[str, ClassicManagement] = {}
         self._blobs: dict[str, Blobs] = {}
-        self._web_services: dict[str, asyncio.Future[list[WebService]]] = {}
+        self._once: dict[Hashable, asyncio.Task[Any]] = {}
         self._definitions: Definitions | None = None
 
     async def __aenter__(self) -> Self:
         self._http = await self._stack.enter_async_context(Http.for_cloud(self.cloud))
-        if self._resource_manager:
-            credential = await self._stack.enter_async_context(SignIn(self.cloud, self._sign_in_secret))
+        credential = await self._stack.enter_async_context(self._sign_in)
+        await self._stack.enter_async_context(self._vaults)
+        if self._resource_manager or _knows_resource_manager(self.fleet):
             self._definitions = await self._stack.enter_async_context(Definitions(self.cloud, credential))
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        # What nobody waits for any more must not find its client closed.
+        for task in self._once.values():
+            task.cancel()
+        await asyncio.gather(*self._once.values(), return_exceptions=True)
         await self._stack.aclose()
+
+    async def once(self, key: Hashable, ask: Callable[[], Awaitable[_T]], *, anew: bool = False) -> _T:
+        """What ``ask`` gives, which is asked once a pass for each key, whoever wants to know.
+
+        What it raises, everybody gets. Whoever stops waiting leaves the others waiting. ``anew`` asks again, for all
+        that come later.
+        """
+        if anew or key not in self._once:
+
+            async def asking() -> _T:
+                return await ask()
+
+            self._once[key] = asyncio.create_task(asking())
+        found: _T = await asyncio.shield(self._once[key])
+        return found
 
     @property
     def http(self) -> Http:
@@ -70,55 +99,76 @@ class Connections:
         return self._http
 
     def management(self, workspace: str) -> ClassicManagement:
-        """The Classic management API of a workspace document.
+        """The Classic management API of a workspace document; its token is looked up at the first call.
 
         Raises:
-            MissingSecret: its token can't be resolved.
             CloudError: the cloud does not know its region.
         """
         if workspace not in self._management:
-            spec = self.fleet.workspaces[workspace].spec
-            self._management[workspace] = ClassicManagement(
-                self.http,
-                self.cloud.management_url(spec.region),
-                spec.id,
-                self._workspace_secret(spec.token, workspace, "spec.token"),
-            )
+            region = self.fleet.workspaces[workspace].spec.region
+            self._management[workspace] = self.management_at(self.cloud.management_url(region), workspace)
         return self._management[workspace]
 
+    def management_at(self, url: str, workspace: str) -> ClassicManagement:
+        """The Classic management API of a workspace document as the host at ``url`` has it, if it does."""
+        spec = self.fleet.workspaces[workspace].spec
+        return ClassicManagement(self.http, url, spec.id, self._credential(spec.token, workspace, "spec.token"))
+
     async def web_services(self, workspace: str) -> list[WebService]:
-        """The web services of a workspace document, listed once a pass; raises as `management` and the list do."""
-        if workspace not in self._web_services:
-            listing = self.management(workspace).list_services()
-            self._web_services[workspace] = asyncio.ensure_future(listing)
-        return await asyncio.shield(self._web_services[workspace])
+        """The web services of a workspace document, listed once a pass.
 
-    def connection_string(self, workspace: str) -> SecretStr:
-        """The connection string of a workspace's storage account."""
-        reference = self.fleet.workspaces[workspace].spec.storage.connection_string
-        return self._workspace_secret(reference, workspace, "spec.storage.connectionString")
+        Raises:
+            MissingSecret: the workspace's token can't be had.
+            CloudError, ServiceError: as `management` and the list do.
+        """
+        return await self.once(("web services", workspace), self.management(workspace).list_services)
 
-    def blobs(self, workspace: str) -> Blobs:
+    async def connection_string(self, workspace: str) -> SecretStr:
+        """The connection string of a workspace's storage account, as it is now."""
+        return await self._storage(workspace).current()
+
+    async def blobs(self, workspace: str) -> Blobs:
         """The storage account of a workspace document.
 
         Raises:
-            MissingSecret: its connection string can't be resolved, or is none.
+            MissingSecret: its connection string can't be had, or is none.
         """
         if workspace not in self._blobs:
+            source = self._storage(workspace)
+            connection_string = await source.current()
+            if workspace in self._blobs:  # Made by somebody else meanwhile.
+                return self._blobs[workspace]
             try:
-                client = Blobs(self.connection_string(workspace))
+                client = Blobs(connection_string, source=source)
             except ConnectionStringError as error:
                 raise MissingSecret(f"Workspace {workspace}, spec.storage.connectionString: {error}") from None
             self._stack.push_async_exit(client)
             self._blobs[workspace] = client
         return self._blobs[workspace]
 
+    def _storage(self, workspace: str) -> Renewable:
+        reference = self.fleet.workspaces[workspace].spec.storage.connection_string
+        return self._credential(reference, workspace, "spec.storage.connectionString")
+
     @property
     def definitions(self) -> Definitions:
-        """The Azure Resource Manager side, there for a fleet that has New web services; signs in at its first call."""
+        """The Azure Resource Manager side; signs in at its first call.
+
+        It is there for a fleet that has New web services, or a model that is trained by one.
+        """
         if self._definitions is None:
             raise RuntimeError("Connections is used outside its context, or has no New web services")
         return self._definitions
+
+    @property
+    def needs_resource_manager(self) -> bool:
+        """Whether the fleet has anything for which `definitions` and `sign_in` are there."""
+        return _knows_resource_manager(self.fleet)
+
+    @property
+    def sign_in(self) -> SignIn:
+        """The credential of `definitions`, and of Key Vaults."""
+        return self._sign_in
 
     def batch(self, api_location: str, key: SecretStr) -> BatchExecution:
         """The Batch Execution Service of one endpoint."""
@@ -128,13 +178,13 @@ class Connections:
         """The Request/Response Service of one endpoint."""
         return Scoring(self.http, api_location, key)
 
-    def secret(self, reference: SecretReference, base: Path, *, wanted_for: str = "") -> SecretStr:
+    async def secret(self, reference: SecretReference, base: Path, *, wanted_for: str = "") -> SecretStr:
         """What a reference stands for; raises MissingSecret. ``wanted_for`` says in its message who refers to it."""
-        return self._secrets.resolve(reference, base, wanted_for=wanted_for)
+        return await self._references.secret(reference, base, wanted_for=wanted_for)
 
-    def _workspace_secret(self, reference: SecretReference, workspace: str, field: str) -> SecretStr:
+    def _credential(self, reference: SecretReference, workspace: str, field: str) -> Renewable:
         base = self.fleet.base_dir_of("Workspace", workspace)
-        return self._secrets.resolve(reference, base, wanted_for=f"Workspace {workspace}, {field}")
+        return self._references.credential(reference, base, wanted_for=f"Workspace {workspace}, {field}")
 
     def _sign_in_secret(self, name: str) -> SecretStr:
         """What the cloud signs in with: from its env file if it has one, and then from nowhere else.
@@ -152,16 +202,8 @@ class Connections:
             )
         return SecretStr(value)
 
-    def input_file(self, model: str, given: FileInput) -> Path:
-        """The path of a model's training file: relative ones are meant from the spec file's directory."""
-        return self.fleet.base_dir_of("Model", model) / given.file
 
-    async def url_identity(self, url: str) -> str:
-        """What identifies the content behind a URL: its ETag, else its date and length, else nothing."""
-        reply = await self.http.request("HEAD", url, token=None, operation="look at a training input")
-        headers = {name.lower(): value for name, value in reply.headers.items()}
-        if etag := headers.get("etag"):
-            return f"etag:{etag}"
-        if date := headers.get("last-modified"):
-            return f"date:{date}:{headers.get('content-length', '')}"
-        return "unpinned"
+def _knows_resource_manager(fleet: Fleet) -> bool:
+    """Whether anything of the fleet is in Azure Resource Manager: what it takes is imported late, and only then."""
+    trainings = (model.spec.training for model in fleet.models.values())
+    return bool(fleet.new_web_services) or any(each is not None and each.new is not None for each in trainings)

@@ -23,6 +23,7 @@ from typing import TypeAlias
 from pydantic import SecretStr
 
 from reconciler.plan.document import Action, Step
+from reconciler.plan.preflight.facts import Need, Quota
 from reconciler.plan.states import DesiredTarget, LiveTarget, Location, Proof, Scalar, VersionKey
 
 
@@ -98,6 +99,19 @@ class Driver(ABC):
         `LiveTarget.answers` None unless they are comparable. Must not change anything, and must not raise for what
         one target or one service answers.
         """
+
+    def quota(self, identity: str) -> Quota | None:
+        """What a target that has to be created draws on; None if nothing limits it. Pure: asks nobody.
+
+        May be called after `observe`, with whose answers it speaks.
+        """
+        del identity
+        return None
+
+    def needs(self, identity: str, action: Action) -> tuple[Need, ...]:
+        """What we have to be allowed for a step; empty where no service tells what we are. Pure: asks nobody."""
+        del identity, action
+        return ()
 
     @abstractmethod
     async def answers(self, target: DesiredTarget) -> str | None:

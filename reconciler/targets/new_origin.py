@@ -70,7 +70,7 @@ class Origins:
         """What a reference of a document stands for; raises MissingSecret."""
         base = self._connections.fleet.base_dir_of(KIND, document.name)
         asked = f"{KIND} {document.name}, {field}"
-        return self._connections.secret(reference, base, wanted_for=asked)
+        return await self._connections.secret(reference, base, wanted_for=asked)
 
     async def look_up(self, document: NewWebService) -> Given:
         """Read a document's definition file, and the secrets that it refers to."""
@@ -189,17 +189,17 @@ class Origins:
         account = spec.storage.account if spec.storage is not None else ""
         for path, value in list(walk(properties)):
             if path[-1:] and path[-1].casefold() == "uri" and isinstance(value, str) and path[0].casefold() == "assets":
-                member(properties, *path[:-1])[path[-1]] = self._readable(value, account)
+                member(properties, *path[:-1])[path[-1]] = await self._readable(value, account)
         return properties
 
-    def _readable(self, uri: str, account: str) -> str:
+    async def _readable(self, uri: str, account: str) -> str:
         """The uri of a model with a signature, if it lies in another account that the fleet has a key of."""
         place = without_query(uri)
         if "://" not in place or not place.startswith("http") or account_of(place).casefold() == account.casefold():
             return uri
         base, relative = uri_parts(place)
         for workspace in self._connections.fleet.workspaces:
-            blobs = self._connections.blobs(workspace)
+            blobs = await self._connections.blobs(workspace)
             if blobs.holds(base):
                 container, _, name = relative.partition("/")
                 return place + blobs.sign(container, name, _SIGNATURE_LASTS).get_secret_value()

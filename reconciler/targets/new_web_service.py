@@ -14,6 +14,7 @@ from reconciler.azure.definitions import api_location
 from reconciler.azure.errors import DefinitionError, NotFound, ServiceError
 from reconciler.azure.service_writes import ServiceWrites
 from reconciler.plan.document import Action, Step
+from reconciler.plan.preflight.facts import Need
 from reconciler.plan.states import DefinitionDifference, DesiredTarget, LiveTarget, Problem, Proof
 from reconciler.spec.documents import NewWebService
 from reconciler.spec.secrets import MissingSecret
@@ -43,6 +44,14 @@ __all__ = ["NewWebServices", "live_definition"]
 
 _AT_ONCE = 16
 _TRIES = 3
+_ACTIONS = "Microsoft.MachineLearning/webServices"
+_NEEDED: Mapping[Action, tuple[str, ...]] = {
+    Action.CREATE: ("read", "write"),
+    Action.REPOINT: ("read", "write"),
+    Action.SETTINGS: ("read", "write"),
+    Action.DELETE: ("read", "delete"),
+}
+"""What a step does, in the words of Azure's roles (new-protocol 6.8)."""
 
 
 class NewWebServices(Driver):
@@ -171,6 +180,11 @@ class NewWebServices(Driver):
             definition = {**definition, key: current_form(definition[key])}
         self._seen[identity] = definition
         return definition
+
+    def needs(self, identity: str, action: Action) -> tuple[Need, ...]:
+        """See `Driver.needs`: the actions of Microsoft.MachineLearning, asked for on the resource group."""
+        resource_id = self._specs[identity].spec.resource_id
+        return tuple(Need(action=f"{_ACTIONS}/{verb}", resource=resource_id) for verb in _NEEDED.get(action, ()))
 
     async def answers(self, target: DesiredTarget) -> str | None:
         """See `Driver.answers`."""

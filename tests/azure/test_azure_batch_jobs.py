@@ -48,6 +48,20 @@ async def test_a_job_is_registered_with_inputs_outputs_and_parameters(peer, batc
     }
 
 
+async def test_a_signed_url_in_a_parameter_is_sent_and_not_shown_and_the_pool_is_named(peer, batch):
+    """context 4.5; classic-protocol 3 (AzureBatchPoolId)"""
+    peer.on("POST", JOBS, peer.says(JOB))
+    request = BatchRequest(parameters={"URI": SecretStr("https://a/c/d.csv?sig=s3cret"), "Rounds": 3}, pool="pool-1")
+
+    await batch.register(request)
+
+    assert peer.seen[0].json == {
+        "GlobalParameters": {"URI": "https://a/c/d.csv?sig=s3cret", "Rounds": 3},
+        "AzureBatchPoolId": "pool-1",
+    }
+    assert "s3cret" not in repr(request)
+
+
 async def test_what_is_empty_is_left_out_of_a_registration(peer, batch):
     peer.on("POST", JOBS, peer.says(JOB))
 

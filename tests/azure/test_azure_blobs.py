@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
+import hashlib
 from datetime import UTC, datetime, timedelta
 from urllib.parse import parse_qs
 
@@ -14,6 +16,7 @@ from reconciler.azure.blobs import BlobProperties, BlobReference, Blobs
 from reconciler.azure.errors import (
     Conflict,
     ConnectionStringError,
+    ContentChanged,
     InvalidReply,
     LostReply,
     NotFound,
@@ -21,6 +24,7 @@ from reconciler.azure.errors import (
     SignInError,
     Unreachable,
 )
+from reconciler.azure.uploads import Content
 from reconciler.emulator.documents import Documents
 from reconciler.emulator.storage import BlobService
 
@@ -89,7 +93,7 @@ async def test_a_blob_of_another_length_under_the_same_name_is_a_conflict(blobs,
     await blobs.upload_once("models", "1.csv", file)
 
     with pytest.raises(
-        Conflict, match=r"upload blob models/1\.csv: a blob of 8 bytes is there already, and the file has 22"
+        Conflict, match=r"upload blob models/1\.csv: a blob of 8 bytes is there already, and the content has 22"
     ):
         await blobs.upload_once("models", "1.csv", other)
 
@@ -102,6 +106,59 @@ async def test_progress_ends_with_all_bytes(blobs, tmp_path):
     await blobs.upload_once("models", "large.bin", path, lambda sent, total: seen.append((sent, total)))
 
     assert seen[-1] == (9 << 20, 9 << 20)
+
+
+async def test_progress_grows_with_each_block(blobs, tmp_path):
+    path = tmp_path / "large.bin"
+    path.write_bytes(bytes(range(256)) * (10 << 10))
+    seen = []
+
+    await blobs.upload_once("models", "large.bin", path, lambda sent, _: seen.append(sent))
+
+    assert seen == sorted(seen)
+    assert len(seen) == 3
+    assert await blobs.read("models", "large.bin") == path.read_bytes()
+
+
+@pytest.mark.parametrize("size", [8, 3 << 20])
+async def test_what_is_not_what_was_announced_is_never_stored(blobs, tmp_path, size):
+    """Its name is its content's hash: another content under it would be taken for that one for ever."""
+    path = tmp_path / "data.bin"
+    path.write_bytes(b"a" * size)
+    announced = Content(size, lambda: path.open("rb"), hashlib.sha256(path.read_bytes()).hexdigest())
+
+    for changed in (b"b" * size, b"a" * (size + 1), b"a" * (size - 1)):
+        path.write_bytes(changed)
+        with pytest.raises(ContentChanged):
+            await blobs.upload_once("models", "data.bin", announced)
+        assert await blobs.properties("models", "data.bin") is None
+
+    path.write_bytes(b"a" * size)
+    assert await blobs.upload_once("models", "data.bin", announced)
+
+
+async def test_two_at_once_upload_one_blob(account, tmp_path):
+    path = tmp_path / "large.bin"
+    path.write_bytes(bytes(3 << 20))
+    async with Blobs(connection_to(account), retry_pause=0) as one, Blobs(connection_to(account)) as other:
+        done = await asyncio.gather(*(each.upload_once("models", "large.bin", path) for each in (one, other)))
+        assert sorted(done) == [False, True]
+        assert await one.read("models", "large.bin") == path.read_bytes()
+
+
+async def test_a_block_that_is_refused_ends_the_upload_and_leaves_nothing_running(peer, bad, tmp_path):
+    path = tmp_path / "large.bin"
+    path.write_bytes(bytes(9 << 20))
+    there = peer.says_text("<Error><Code>ContainerAlreadyExists</Code><Message>m</Message></Error>", 409)
+    peer.on("PUT", "/studiostore/models", there)
+    peer.on("HEAD", "/studiostore/models/1.bin", peer.says_text("", 404))
+    refusal = "<Error><Code>InsufficientAccountPermissions</Code><Message>No.</Message></Error>"
+    peer.on("PUT", "/studiostore/models/1.bin", peer.says_text(refusal, 403, "application/xml"))
+
+    with pytest.raises(SignInError, match="InsufficientAccountPermissions"):
+        await bad.upload_once("models", "1.bin", path)
+
+    assert [] == [task for task in asyncio.all_tasks() if "_send_blocks" in repr(task.get_coro())]
 
 
 async def test_an_empty_file_is_a_file(blobs, tmp_path):
@@ -210,6 +267,8 @@ def test_a_location_is_in_this_account_or_not(base, is_own):
         ("AccountName=a", "no AccountKey"),
         (f"AccountKey={KEY}", "no AccountName"),
         ("AccountName=a;AccountKey=c2VjcmV0;rubbish", "can't be used"),
+        ("DefaultEndpointsProtocol=http;AccountName=a;AccountKey=c2VjcmV0", "go in clear"),
+        ("AccountName=a;AccountKey=c2VjcmV0;BlobEndpoint=http://10.0.0.1/a", "leads to 10.0.0.1 without TLS"),
     ],
 )
 def test_a_bad_connection_string_is_refused_without_repeating_it(connection, words):

@@ -100,6 +100,19 @@ def test_members_of_a_later_minor_version_are_ignored(write):
     assert load_cloud(write(CONTENT | {"formatVersion": "1.7", "later": 1})).name == "local"
 
 
+def test_a_cloud_file_may_name_a_management_host_for_each_region(write):
+    content = {name: value for name, value in CONTENT.items() if name != "managementUrl"}
+    regions = {"South Central US": "https://us.example/", "West Europe": "http://127.0.0.1:7001"}
+
+    cloud = load_cloud(write(content | {"regions": regions}))
+
+    assert cloud.management_url("southcentralus") == "https://us.example"
+    assert cloud.other_regions("south central us") == {"West Europe": "http://127.0.0.1:7001"}
+    assert cloud.allow_http is True
+    with pytest.raises(CloudError, match="it has South Central US, West Europe"):
+        cloud.management_url("Narnia")
+
+
 def test_without_sign_in_and_paces_the_real_ones_hold(write):
     content = {
         name: value
@@ -121,6 +134,9 @@ def test_without_sign_in_and_paces_the_real_ones_hold(write):
         ({"formatVersion": None}, "formatVersion is missing"),
         ({"name": 7}, "name must be a text"),
         ({"managementUrl": None}, "managementUrl is missing"),
+        ({"regions": {"West Europe": "https://x"}}, "regions and managementUrl exclude each other"),
+        ({"managementUrl": None, "regions": {"West Europe": "http://x"}}, "regions.West Europe uses http on 'x'"),
+        ({"managementUrl": None, "regions": {}}, "regions must be an object with a URL for each region"),
         ({"managementUrl": "ftp://x"}, "managementUrl must be an http or https URL"),
         ({"managementUrl": "http://studio.example"}, "managementUrl uses http on 'studio.example'"),
         ({"resourceManagerUrl": "http://10.0.0.1"}, "resourceManagerUrl uses http on '10.0.0.1'"),
@@ -189,3 +205,70 @@ def test_a_missing_file_is_said_to_be_missing_with_what_is_built_in():
 )
 def test_loopback_is_told_by_the_spelling(host, is_own):
     assert is_loopback(host) is is_own
+
+
+# -- Key Vaults
+
+
+@pytest.mark.parametrize(
+    ("cloud", "vault", "url"),
+    [
+        (PUBLIC, "Contoso-Vault", "https://contoso-vault.vault.azure.net"),
+        (PUBLIC, "https://contoso.vault.azure.net", "https://contoso.vault.azure.net"),
+        (PUBLIC, "https://Contoso.vault.azure.net:443/", "https://contoso.vault.azure.net"),
+        (GERMANY, "contoso", "https://contoso.vault.microsoftazure.de"),
+    ],
+)
+def test_a_vault_is_found_by_its_name_or_its_url(cloud, vault, url):
+    assert cloud.key_vault_url(vault) == url
+
+
+@pytest.mark.parametrize(
+    "vault",
+    [
+        "https://contoso.vault.microsoftazure.de",
+        "https://contoso.vault.azure.net.evil.example",
+        "https://evil.example/contoso.vault.azure.net",
+        "https://evil.example\\.vault.azure.net",
+        "https://a.b.vault.azure.net",
+        "https://contoso.vault.azure.net:8443",
+        "http://contoso.vault.azure.net",
+    ],
+)
+def test_a_url_that_is_no_vault_of_the_cloud_is_refused(vault):
+    """Else a spec could have a token sent to any host."""
+    with pytest.raises(CloudError, match=r"is not a Key Vault of cloud 'public', whose vaults are https://NAME\.vault"):
+        PUBLIC.key_vault_url(vault)
+
+
+def test_a_cloud_file_says_where_vaults_are(write):
+    cloud = load_cloud(write({**CONTENT, "keyVaultUrl": "https://{name}.vault.localhost:7002/"}))
+
+    assert cloud.key_vault_url("contoso") == "https://contoso.vault.localhost:7002"
+    assert cloud.key_vault_url("https://contoso.vault.localhost:7002") == "https://contoso.vault.localhost:7002"
+
+
+def test_a_cloud_file_that_does_not_say_so_has_no_vaults(write):
+    cloud = load_cloud(write(CONTENT))
+
+    for vault in ("contoso", "https://contoso.vault.azure.net"):
+        with pytest.raises(CloudError, match="cloud 'local' does not say where its Key Vaults are; add keyVaultUrl"):
+            cloud.key_vault_url(vault)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://contoso.vault.azure.net",
+        "https://{name}",
+        "https://vault.azure.net/{name}",
+        "https://{name}.{name}.net",
+        "http://{name}.vault.azure.net",
+        "https://{name}.vault.azure.net/secrets",
+        "{name}",
+        5,
+    ],
+)
+def test_an_address_of_vaults_that_can_not_be_one_is_named(write, url):
+    with pytest.raises(CloudError, match="keyVaultUrl"):
+        load_cloud(write({**CONTENT, "keyVaultUrl": url}))

@@ -8,6 +8,7 @@ import sys
 from dataclasses import replace
 
 import pytest
+from azure.core.pipeline.policies import AsyncRetryPolicy
 from pydantic import SecretStr
 
 from reconciler.azure.clouds import PUBLIC
@@ -110,6 +111,30 @@ async def test_a_failure_is_not_kept_and_not_printed_beside_its_error(secure_pee
     assert capsys.readouterr().err == ""
 
 
+async def test_a_client_whose_secret_was_exchanged_signs_in_with_the_new_one(secure_peer, signing_in_cloud):
+    """An env file was written anew while a run goes on."""
+    secrets = iter([VALUES["CLIENT_SECRET"], SecretStr("a-new-one"), SecretStr("a-new-one")])
+    secure_peer.on("POST", TOKEN, secure_peer.says({"error": "invalid_client"}, 401), secure_peer.says(ANSWER))
+
+    def secret(name: str) -> SecretStr:
+        return next(secrets) if name == "CLIENT_SECRET" else VALUES[name]
+
+    async with SignIn(signing_in_cloud, secret) as sign_in:
+        assert (await sign_in.get_token(SCOPE)).token == "t-1"
+
+    assert [b"s3cret" in seen.body for seen in secure_peer.seen] == [True, False]
+    assert b"a-new-one" in secure_peer.seen[1].body
+
+
+async def test_a_client_whose_secret_is_the_same_is_sent_once(secure_peer, sign_in):
+    secure_peer.on("POST", TOKEN, secure_peer.says({"error": "invalid_client"}, 401))
+
+    with pytest.raises(SignInError):
+        await sign_in.get_token(SCOPE)
+
+    assert len(secure_peer.seen) == 1
+
+
 async def test_an_answer_without_a_token_is_an_error(secure_peer, sign_in):
     secure_peer.on("POST", TOKEN, secure_peer.says({}))
 
@@ -117,7 +142,11 @@ async def test_an_answer_without_a_token_is_an_error(secure_peer, sign_in):
         await sign_in.get_token(SCOPE)
 
 
-async def test_an_authority_whose_certificate_nobody_vouches_for_gets_no_secret(secure_peer, signing_in_cloud):
+async def test_an_authority_whose_certificate_nobody_vouches_for_gets_no_secret(
+    secure_peer, signing_in_cloud, monkeypatch
+):
+    # It is asked as often as ever, and nobody waits in between.
+    monkeypatch.setattr(AsyncRetryPolicy, "get_backoff_time", lambda *_: 0)
     async with SignIn(replace(signing_in_cloud, ca_file=None), VALUES.__getitem__) as sign_in:
         with pytest.raises(Unreachable, match=r"sign in to local.*certificate verify failed"):
             await sign_in.get_token(SCOPE)

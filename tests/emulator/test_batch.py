@@ -68,6 +68,17 @@ class TestTheLifeOfAJob:
         assert (again.status, again.code) == (400, "CannotStartJob")
         assert "Finished" in str(again.body)
 
+    async def test_the_pool_of_a_job_is_kept_and_changes_nothing(self, client: Any) -> None:
+        endpoint = await training(client)
+        assert (await client.run_job(endpoint, request_of(client, AzureBatchPoolId="pool-1")))[
+            "StatusCode"
+        ] == "Finished"
+        assert (await client.run_job(endpoint, request_of(client)))["StatusCode"] == "Finished"
+        jobs = (await client.send("GET", "/_studio/jobs")).body["jobs"]
+        assert [job["pool"] for job in jobs] == ["pool-1", None]
+        refused = await client.call(endpoint, "POST", "/jobs", request_of(client, AzureBatchPoolId=1))
+        assert (refused.status, refused.code) == (400, "RequestBodyInvalid")
+
     async def test_a_cancelled_job_never_runs_and_keeps_its_record(self, client: Any) -> None:
         endpoint = await training(client)
         job_id = (await client.call(endpoint, "POST", "/jobs", request_of(client))).body

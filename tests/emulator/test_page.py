@@ -62,7 +62,8 @@ class TestTheState:
         assert [workspace["name"] for workspace in state["workspaces"]] == ["contoso"]
         assert {row["name"] for row in state["services"]["rows"]} >= {TRAINING, PREDICTIVE}
         assert state["endpoints"]["total"] == len(state["endpoints"]["rows"]) == 7
-        (service,) = state["webServices"]["rows"]
+        service, trainer = state["webServices"]["rows"]
+        assert (trainer["name"], trainer["models"]) == ("BreastCancerTraining", [])
         assert (service["name"], service["group"], service["state"]) == ("BreastCancer", "contoso-ml", "Succeeded")
         assert service["models"][0]["location"].endswith("/contosostore/models/initial/breast-cancer.ilearner")
         (training,) = [row for row in state["services"]["rows"] if row["name"] == TRAINING]
@@ -159,7 +160,7 @@ class TestSecrets:
 
     async def test_a_signature_in_the_uri_of_a_new_services_model_is_left_out(self, client: Any) -> None:
         services = client.context.documents.collection("webServices")
-        ((key, document),) = services.items()
+        key, document = next(iter(services.items()))
         models = {name: {**model, "uri": model["uri"] + "?sig=s3cret"} for name, model in document["models"].items()}
         services[key] = {**document, "models": models}
         shown = (await state_of(client))["webServices"]["rows"]

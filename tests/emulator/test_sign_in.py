@@ -158,7 +158,7 @@ def test_a_token_has_the_claims_of_an_application_token(sign_in, form):
         ({"client_id": TENANT}, TENANT, (400, "unauthorized_client", 700016)),
         ({"client_id": STRANGER}, TENANT, (400, "unauthorized_client", 700016)),
         ({"client_id": READER}, TENANT, (401, "invalid_client", 7000215)),
-        ({"scope": "https://vault.azure.net/.default"}, TENANT, (400, "invalid_resource", 500011)),
+        ({"scope": "https://cosmos.azure.com/.default"}, TENANT, (400, "invalid_resource", 500011)),
         ({"scope": "https://management.azure.com/"}, TENANT, (400, "invalid_scope", 1002012)),
         ({"grant_type": "password"}, TENANT, (400, "unsupported_grant_type", 70003)),
         ({"scope": ""}, TENANT, (400, "invalid_request", 900144)),

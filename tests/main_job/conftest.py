@@ -43,7 +43,7 @@ WORKSPACE = "3ad1c2b4e5f60718293a4b5c6d7e8f90"
 LONGEST = 120
 LIMITS = ("ThrottleLevel", "MaxConcurrentCalls")
 # What a Studio keeps only for the time that it runs, and what it writes anew.
-_NOT_COPIED = shutil.ignore_patterns("lock", "cloud.json", "emulator.env")
+NOT_COPIED = shutil.ignore_patterns("lock", "cloud.json", "emulator.env")
 
 
 @dataclass
@@ -68,6 +68,25 @@ class Studio:
         with build_opener(ProxyHandler({})).open(f"{self.url}/_studio/{name}", timeout=10) as reply:
             body = json.load(reply)
         return body[name] if isinstance(body, dict) and name in body else body
+
+    def tell(self, name: str, **content: Any) -> None:
+        """Say something to the control API."""
+        request = Request(f"{self.url}/_studio/{name}", data=json.dumps(content).encode(), method="POST")
+        build_opener(ProxyHandler({})).open(request, timeout=10).close()
+
+    def clear_faults(self) -> None:
+        """End every fault rule."""
+        request = Request(f"{self.url}/_studio/faults", method="DELETE")
+        build_opener(ProxyHandler({})).open(request, timeout=10).close()
+
+    def exchange(self, *, publish: bool = True, **what: str) -> None:
+        """Give the workspace another token (``workspaceToken=ID``), or an account another key (``storageKey=NAME``)."""
+        self.tell("rotations", publish=publish, **what)
+
+    def asked_of_vaults(self) -> list[tuple[str, int]]:
+        """The secrets that were asked for with a token, and how that was answered."""
+        requests = [each for each in self.requests() if each["path"].startswith("/secrets/")]
+        return [(each["path"].split("/")[2], each["status"]) for each in requests if each["status"] != 401]
 
     def secrets(self) -> dict[str, str]:
         """The secrets in use, by the name of their variable."""
@@ -151,15 +170,15 @@ class Studio:
         }
         return {"Name": name, "Location": location}
 
-    def sign_in(self) -> str:
-        """A token for Azure Resource Manager."""
+    def sign_in(self, audience: str = "https://management.azure.com/") -> str:
+        """A token, for Azure Resource Manager if nothing else is said."""
         cloud = json.loads(self.cloud_file.read_text())
         secrets = self.secrets()
         form = {
             "grant_type": "client_credentials",
             "client_id": secrets["AZURE_CLIENT_ID"],
             "client_secret": secrets["AZURE_CLIENT_SECRET"],
-            "scope": cloud["audience"] + ".default",
+            "scope": audience + ".default",
         }
         # The same endpoint as that of the authority, without TLS.
         url = f"{self.url}/{cloud['signIn']['tenantId']}/oauth2/v2.0/token"
@@ -296,7 +315,7 @@ def prepared_state(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> 
 def studio(prepared_state: Path, tmp_path: Path) -> Iterator[Studio]:
     """A Studio of this test's own."""
     state = tmp_path / "studio"
-    shutil.copytree(prepared_state, state, ignore=_NOT_COPIED)
+    shutil.copytree(prepared_state, state, ignore=NOT_COPIED)
     with running(state) as one:
         yield one
 
@@ -341,7 +360,7 @@ def kept(prepared_state: Path, quick_studio: Path, tmp_path_factory: pytest.Temp
     base = tmp_path_factory.mktemp("converged")
     home, state = base / "home", base / "studio"
     shutil.copytree(ROOT / "specs", home / "specs")
-    shutil.copytree(prepared_state, state, ignore=_NOT_COPIED)
+    shutil.copytree(prepared_state, state, ignore=NOT_COPIED)
     with socket.socket() as holder:
         holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         holder.bind(("127.0.0.1", 0))
@@ -356,7 +375,7 @@ def converged(kept: Kept, tmp_path: Path) -> Iterator[Desk]:
     """The example fleet, converged, beside the Studio that it converged on; both this test's own."""
     home, state = tmp_path / "home", tmp_path / "studio"
     shutil.copytree(kept.home, home)
-    shutil.copytree(kept.state, state, ignore=_NOT_COPIED)
+    shutil.copytree(kept.state, state, ignore=NOT_COPIED)
     with running(state, *kept.arguments) as studio:
         yield Desk(home, studio)
 
@@ -366,7 +385,7 @@ def fresh(prepared_state: Path, quick_studio: Path, tmp_path: Path) -> Iterator[
     """The example fleet, never converged, beside a quick Studio."""
     home, state = tmp_path / "home", tmp_path / "studio"
     shutil.copytree(ROOT / "specs", home / "specs")
-    shutil.copytree(prepared_state, state, ignore=_NOT_COPIED)
+    shutil.copytree(prepared_state, state, ignore=NOT_COPIED)
     with running(state, "--studio", str(quick_studio)) as studio:
         yield Desk(home, studio)
 
@@ -377,7 +396,7 @@ def untouched_studio(
 ) -> Iterator[Studio]:
     """A quick Studio that tests share, because they must not change it."""
     state = tmp_path_factory.mktemp("untouched") / "studio"
-    shutil.copytree(prepared_state, state, ignore=_NOT_COPIED)
+    shutil.copytree(prepared_state, state, ignore=NOT_COPIED)
     with running(state, "--studio", str(quick_studio)) as studio:
         yield studio
 

@@ -12,8 +12,6 @@ from typing import Any
 
 import pytest
 
-from tests.main_job.conftest import SETTINGS
-
 GROUPS = ("changes", "drift", "held", "blocked", "in_sync")
 
 
@@ -232,8 +230,7 @@ def test_training_by_a_service_or_an_input_that_there_is_not_can_be_corrected_un
             '{webService: "Diabetes [training exp.]", endpoint: defautl}',
             "has no endpoint defautl; did you mean default?",
         ),
-        # The service's own words: without details they name the class of the mistake alone.
-        "input1: {blob": ("inptu1: {blob", "inptu1" if SETTINGS.error_details == "shown" else "BadArgument"),
+        "input1: {blob": ("inptu1: {blob", 'it has no input "inptu1"; it has "input1"; did you mean "input1"?'),
     }
     for found, (wrong, said) in mistakes.items():
         specs.write_text(right.replace(found, wrong))
@@ -279,15 +276,17 @@ def test_a_job_that_fails_is_told_in_the_services_words_and_its_data_can_be_corr
     data = converged.home / "specs" / "data"
     good = (data / "breast-cancer-2026-11.csv").read_text()
     spoiled = data / "breast-cancer-2026-12.csv"
-    spoiled.write_text(good.replace("diagnosis", "verdict", 1))
+    spoiled.write_text("".join(good.splitlines(keepends=True)[:4]))
+    said = "Error 0021: Number of rows in input dataset is 3"
     converged.edit('version: "2026-10"         ', 'version: "2026-12"         ')
 
     for attempt in (1, 2):
         done = converged.run("--yes", code=5)
-        assert 'Column with name or index "diagnosis" not found' in done.stdout
+        assert said in done.stdout
         assert "3 in-sync, 1 failed" in done.stdout
         status = converged.run("status").stdout
-        assert status.count('Column with name or index "diagnosis" not found') == 2, "of the target and the version"
+        assert status.count(said) == 2, "of the target and the version"
+        assert "trying the same again will not help" in status
         begun = [line for line in _history(converged, "breast-cancer@2026-12") if "begun" in line]
         assert attempt == len(begun)
     assert "clinic-a" in status

@@ -43,6 +43,7 @@ class World:
 
     now = NOW
     pointer = POINTER
+    account = ACCOUNT
 
     def key(self, label: str = "2026-11", model: str = MODEL) -> VersionKey:
         return VersionKey(model, label)

@@ -8,10 +8,14 @@ After a wanted change of a rendering, write them anew and look at what the versi
 from __future__ import annotations
 
 import os
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
+from reconciler.plan.document import Action
+from reconciler.plan.preflight.facts import Access, Facts, Grant, Need, Quota, Signature, Storage
+from reconciler.plan.preflight.judging import examined
 from reconciler.plan.render import json_text, markdown, text
 from reconciler.plan.states import Problem, Served, Use, VersionState
 from reconciler.spec.documents import Gate
@@ -142,6 +146,31 @@ def several_models_and_deletion(a):
     return a.plan([both, stale, gone, theirs], live, ledger)
 
 
+def before_it_starts(a):
+    """What the preflight stops, warns of and can't tell, and what the rest will take."""
+    targets = [a.endpoint(name) for name in ("clinic-a", "clinic-b", "clinic-c")] + [a.service()]
+    live = [a.live(target, exists=False, resources=None) for target in targets[:2]]
+    live += [a.live(target, marker=a.marker(OLD)) for target in targets[2:]]
+    ledger = a.ledger(a.known(OLD), a.known("2026-08", trained_in=timedelta(minutes=4)))
+    plan = a.plan(targets, live, ledger)
+    training, repointing, making = (
+        [step.id for step in plan.steps if step.action is action]
+        for action in (Action.TRAIN, Action.REPOINT, Action.CREATE)
+    )
+    group = "/subscriptions/0f/resourceGroups/ml"
+    facts = Facts(
+        quotas=dict.fromkeys(making, Quota("web service Breast Cancer of workspace contoso (free)", 2, 3)),
+        needs={repointing[0]: (Need("Microsoft.MachineLearning/webServices/write", f"{group}/x", group),)},
+        access={group: Access((Grant(("*/read",)),))},
+        storage={
+            Storage("workspace contoso", a.account, ahead=timedelta(minutes=-2, seconds=-7)): frozenset(training),
+            Storage("workspace fabrikam", unreached="connection refused"): frozenset(training),
+        },
+        signatures={Signature("version 2026-11", ends=a.now + timedelta(minutes=7)): frozenset(repointing[-1:])},
+    )
+    return examined(plan, facts, ledger, a.now, 8)
+
+
 SCENARIOS = (
     first_converge,
     in_sync,
@@ -152,6 +181,7 @@ SCENARIOS = (
     blocked,
     mixed_fleet,
     several_models_and_deletion,
+    before_it_starts,
 )
 
 

@@ -191,6 +191,21 @@ DOCUMENT_CASES = {
         "{Rounds: 20}", "{Since: ¦2026-01-01}", "spec.training.parameters.Since",
         "2026-01-01 (a date) is not a single value", 'quote it: "2026-01-01"',
     ),
+    "parameter that holds data of a misspelt form": Case(
+        "{Rounds: 20}", "{URI: ¦{flie: a.csv}}", "spec.training.parameters.URI",
+        "needs exactly one of file, blob, url; found 'flie'", "did you mean 'file'?",
+    ),
+    "parameter that holds data of two forms": Case(
+        "{Rounds: 20}", "{URI: ¦{file: a.csv, url: https://a.b/c}}", "spec.training.parameters.URI",
+        "found 'file' and 'url'",
+    ),
+    "parameter that holds data with an unknown field": Case(
+        "{Rounds: 20}", "{URI: {blob: abc/a.csv, ¦sas: x}}", "spec.training.parameters.URI.sas",
+        "unknown field 'sas'", "allowed: blob",
+    ),
+    "parameter that holds no URL": Case(
+        "{Rounds: 20}", "{URI: {url: ¦example.com}}", "spec.training.parameters.URI.url", "'example.com' is not a URL"
+    ),
     "timeout without a unit": Case(
         "timeout: 90m", "timeout: ¦90", "spec.training.timeout", "90 (a number) is not a duration", "as in 2h, 90m"
     ),
@@ -200,9 +215,26 @@ DOCUMENT_CASES = {
     "timeout of an age": Case(
         "timeout: 90m", f"timeout: ¦{'9' * 20}d", "spec.training.timeout", "is out of range", "at most 30d"
     ),
-    "training of a kind to come": Case(
-        '    classic: {webService: "Breast Cancer [training exp.]"}', "    ¦new: {resourceId: x}",
-        "spec.training.new", "not supported yet by this version", "allowed: classic",
+    "training by a New service that is none": Case(
+        '    classic: {webService: "Breast Cancer [training exp.]"}', "    new: {resourceId: ¦x}",
+        "spec.training.new.resourceId", "'x' is not the resource id of a New web service",
+        "Microsoft.MachineLearning/webServices/<name>",
+    ),
+    "training by two services": Case(
+        '    classic: {webService: "Breast Cancer [training exp.]"}',
+        "    ¦classic: {webService: B}\n    new: {resourceId: x}",
+        "spec.training", "needs exactly one of classic, new; found classic and new",
+    ),
+    "training by no service": Case(
+        '    classic: {webService: "Breast Cancer [training exp.]"}', "    ¦pool: p",
+        "spec.training", "needs exactly one of classic, new; found none of them",
+    ),
+    "training by a misspelt service": Case(
+        '    classic: {webService: "Breast Cancer [training exp.]"}', "    ¦clasic: {webService: B}",
+        "spec.training.clasic", "unknown field 'clasic'", "did you mean 'classic'?",
+    ),
+    "training on a pool without a name": Case(
+        "timeout: 90m", 'timeout: 90m\n    pool: ¦""', "spec.training.pool", "'' is empty"
     ),
     "evaluation on the model's output": Case(
         "evaluation: output2", "evaluation: ¦output1", "spec.training.outputs.evaluation",
@@ -241,14 +273,38 @@ DOCUMENT_CASES = {
     ),
     "token written out": Case(
         "token: {env: CONTOSO_WORKSPACE_TOKEN}", "token: ¦hunter2", "spec.token", "a literal secret",
-        "{env: VARIABLE} or {file: path}",
+        "{keyVault: {vault: NAME, secret: NAME}}",
     ),
     "secret reference to two places": Case(
         "{env: CONTOSO_STORAGE}", "¦{env: CONTOSO_STORAGE, file: storage.txt}", "spec.storage.connectionString",
-        "needs exactly one of env, file; found env and file",
+        "needs exactly one of env, file, keyVault; found env and file",
     ),
     "secret reference to no place": Case(
         "{env: CONTOSO_STORAGE}", "¦{}", "spec.storage.connectionString", "found none of them"
+    ),
+    "secret reference to a vault without its secret": Case(
+        "{env: CONTOSO_STORAGE}", "{keyVault: ¦{vault: contoso-vault}}",
+        "spec.storage.connectionString.keyVault.secret",
+        "missing field 'secret'", "Name of the secret in the vault.",
+    ),
+    "secret reference to a vault with a typo": Case(
+        "{env: CONTOSO_STORAGE}", "{keyVault: {vault: contoso-vault, ¦secrt: s}}",
+        "spec.storage.connectionString.keyVault.secrt",
+        "unknown field 'secrt'", "did you mean 'secret'?",
+    ),
+    "secret reference to a vault with a path": Case(
+        "{env: CONTOSO_STORAGE}", "{keyVault: {vault: ¦'https://c.vault.azure.net/secrets', secret: s}}",
+        "spec.storage.connectionString.keyVault.vault",
+        "not the name or URL of a Key Vault", "without a path",
+    ),
+    "secret reference to a vault by plain http": Case(
+        "{env: CONTOSO_STORAGE}", "{keyVault: {vault: ¦'http://c.vault.azure.net', secret: s}}",
+        "spec.storage.connectionString.keyVault.vault", "not the name or URL of a Key Vault",
+    ),
+    "secret reference to no version": Case(
+        "{env: CONTOSO_STORAGE}", "{keyVault: {vault: contoso-vault, secret: s, version: ¦latest}}",
+        "spec.storage.connectionString.keyVault.version",
+        "not the version of a secret", "leave it out for the current version",
     ),
     "secret reference with a typo": Case(
         "{env: CONTOSO_STORAGE}", "{¦enV: CONTOSO_STORAGE}", "spec.storage.connectionString.enV",
@@ -290,6 +346,22 @@ def test_a_mistake_is_reported_once_and_at_its_place(case, valid, mistakes):
     assert found.field == case.field
     assert case.words in found.summary
     assert case.more in f"{found.detail}\n{found.remedy}"
+
+
+def test_a_new_training_service_is_no_target_however_its_id_is_spelt(valid, mistakes):
+    resource_id = valid.partition("resourceId: ")[2].partition("\n")[0]
+    spelt_otherwise = resource_id.replace("6f1d7c1e", "6F1D7C1E").replace("resourceGroups", "resourcegroups")
+    trained = valid.replace(
+        'classic: {webService: "Breast Cancer [training exp.]"}', f"new: {{resourceId: {resource_id}}}"
+    )
+
+    (found,) = mistakes(
+        {"fleet.yaml": trained.replace(f"resourceId: {resource_id}\n", f"resourceId: {spelt_otherwise}\n")}
+    )
+
+    assert found.field == "spec.resourceId"
+    assert "is a training web service; it can't be a target" in found.summary
+    assert "model 'breast-cancer'" in found.detail
 
 
 SYNTAX_CASES = {

@@ -5,9 +5,11 @@ from pathlib import Path
 import pytest
 
 from reconciler.spec.documents import SecretReference
+from reconciler.spec.parts import KeyVaultReference
 from reconciler.spec.secrets import MissingSecret, SecretResolver
 
 BY_ENV = SecretReference(env="CONTOSO_STORAGE")
+BY_VAULT = SecretReference(key_vault=KeyVaultReference(vault="contoso-vault", secret="storage"))
 BY_FILE = SecretReference(file=Path("secrets/token.txt"))
 CONNECTION = "DefaultEndpointsProtocol=http;AccountName=a;AccountKey=b==;BlobEndpoint=http://127.0.0.1:1/a#x"
 
@@ -95,3 +97,39 @@ def test_a_line_that_is_not_understood_is_named_and_not_shown(line, tmp_path):
         SecretResolver({}, file).resolve(BY_ENV, tmp_path)
 
     assert "hunter2" not in str(raised.value)
+
+
+def test_the_env_file_is_read_once_and_again_when_asked_anew(tmp_path):
+    file = tmp_path / "emulator.env"
+    file.write_text("CONTOSO_STORAGE=one")
+    resolver = SecretResolver({}, file)
+    assert resolver.resolve(BY_ENV, tmp_path).get_secret_value() == "one"
+
+    file.write_text("CONTOSO_STORAGE=two")
+
+    assert resolver.resolve(BY_ENV, tmp_path).get_secret_value() == "one"
+    assert resolver.resolve(BY_ENV, tmp_path, anew=True).get_secret_value() == "two"
+    assert resolver.resolve(BY_ENV, tmp_path).get_secret_value() == "two"
+
+
+@pytest.mark.parametrize(
+    ("reference", "called"),
+    [
+        (BY_ENV, "env CONTOSO_STORAGE"),
+        (BY_FILE, "file secrets/token.txt"),
+        (BY_VAULT, "Key Vault contoso-vault, secret storage"),
+        (
+            SecretReference.model_validate(
+                {"keyVault": {"vault": "https://c.vault.azure.net", "secret": "s", "version": "0" * 32}}
+            ),
+            f"Key Vault https://c.vault.azure.net, secret s, version {'0' * 32}",
+        ),
+    ],
+)
+def test_a_reference_is_called_by_the_place_that_it_names(reference, called):
+    assert str(reference) == called
+
+
+def test_a_vault_is_not_asked_from_here(tmp_path):
+    with pytest.raises(ValueError, match="Key Vault"):
+        SecretResolver({}).resolve(BY_VAULT, tmp_path)

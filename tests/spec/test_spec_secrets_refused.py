@@ -20,6 +20,10 @@ SECRETS = {
 PLACES = {
     "where a secret is wanted": ("token: {env: CONTOSO_WORKSPACE_TOKEN}", "token: {!r}"),
     "as a variable's name": ("token: {env: CONTOSO_WORKSPACE_TOKEN}", "token: {{env: {!r}}}"),
+    "as a secret's name in a vault": (
+        "token: {env: CONTOSO_WORKSPACE_TOKEN}",
+        "token: {{keyVault: {{vault: contoso, secret: {!r}}}}}",
+    ),
     "as a file's name": ("token: {env: CONTOSO_WORKSPACE_TOKEN}", "token: {{file: {!r}}}"),
     "in a parameter": ("parameters: {Rounds: 20}", "parameters: {{Rounds: {!r}}}"),
     "as a parameter's name": ("parameters: {Rounds: 20}", "parameters: {{{!r}: 20}}"),
@@ -52,7 +56,21 @@ def test_a_secret_is_refused_and_not_repeated(secret, place, valid, mistakes):
 
 @pytest.mark.parametrize(
     "wrong",
-    ["hunter2", "12345", "[hunter2]", "{env: hunter2!}", "{env: 12345}", "{file: 12345}", "{env: [12345]}"],
+    [
+        "hunter2",
+        "12345",
+        "[hunter2]",
+        "{env: hunter2!}",
+        "{env: 12345}",
+        "{file: 12345}",
+        "{env: [12345]}",
+        "{keyVault: hunter2}",
+        "{keyVault: 12345}",
+        "{keyVault: {vault: hunter2!, secret: token}}",
+        "{keyVault: {vault: contoso, secret: hunter2!}}",
+        "{keyVault: {vault: contoso, secret: 12345}}",
+        "{keyVault: {vault: contoso, secret: token, version: hunter2}}",
+    ],
 )
 def test_nothing_that_stands_where_a_secret_belongs_is_repeated(wrong, valid, mistakes):
     found = mistakes({"fleet.yaml": valid.replace("token: {env: CONTOSO_WORKSPACE_TOKEN}", f"token: {wrong}")})
@@ -68,6 +86,16 @@ def test_a_workspace_token_does_not_pass_for_a_variable_s_name(valid, mistakes):
     (found,) = mistakes({"fleet.yaml": valid.replace("CONTOSO_WORKSPACE_TOKEN", token)})
 
     assert found.summary == "not the name of an environment variable"
+    assert token not in str(found)
+
+
+def test_a_workspace_token_does_not_pass_for_a_secret_s_name_in_a_vault(valid, mistakes):
+    token = "ab1c2b4e5f60718293a4b5c6d7e8f901"
+    wrong = f"{{keyVault: {{vault: contoso-vault, secret: {token}}}}}"
+
+    (found,) = mistakes({"fleet.yaml": valid.replace("{env: CONTOSO_WORKSPACE_TOKEN}", wrong)})
+
+    assert found.summary == "not the name of a secret"
     assert token not in str(found)
 
 

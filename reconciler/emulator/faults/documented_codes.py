@@ -126,6 +126,17 @@ _ARM_CODES: Final = {
     "BadRequest/CannotChangeStorageAccount": 400,
 }
 
+# Key Vault documentation, "REST API error codes", and what its client libraries' tests have.
+_VAULT_CODES: Final = {
+    "SecretNotFound": 404,
+    "Forbidden/ForbiddenByPolicy": 403,
+    "Forbidden/ForbiddenByRbac": 403,
+    "Forbidden/ForbiddenByFirewall": 403,
+    "Forbidden/SecretDisabled": 403,
+    "Throttled": 429,
+}
+_KNOWN: Final[Mapping[str, int]] = {**STORAGE_CODES, **_MANAGEMENT_CODES, **_ARM_CODES, **_VAULT_CODES}
+
 
 def execution_codes(name: str) -> list[Code]:
     """The entries of classic-protocol 4.1 by a name: ``RequestThrottled``, or ``InternalError/UnknownError``."""
@@ -141,7 +152,7 @@ def mistake_in(name: str, status: int | None) -> str | None:
     if status is not None:
         return None
     found = execution_codes(name)
-    known = {**STORAGE_CODES, **_MANAGEMENT_CODES, **_ARM_CODES}
+    known = _KNOWN
     if len(found) > 1:
         return f"{name} is documented more than once: write {' or '.join(map(str, found))}"
     if found or name in known:
@@ -174,6 +185,8 @@ def reply_for(area: str, name: str, status: int | None, message: str | None) -> 
     body: dict[str, Any]
     if area == "signIn":
         body = {"error": name, "error_description": text}
+    elif inner and area == "keyVault":
+        body = {"error": {"code": outer, "message": text, "innererror": {"code": inner}}}
     elif inner:
         body = {"error": {"code": outer, "message": text, "details": [{"code": inner, "message": text}]}}
     else:
@@ -184,7 +197,7 @@ def reply_for(area: str, name: str, status: int | None, message: str | None) -> 
 def _status_of(name: str, documented: Code | None) -> int:
     if documented is not None:
         return documented.status
-    return {**STORAGE_CODES, **_MANAGEMENT_CODES, **_ARM_CODES}[name]
+    return _KNOWN[name]
 
 
 def _xml(code: str, message: str) -> bytes:

@@ -10,8 +10,10 @@ import json
 import re
 from collections.abc import Iterator, Sequence
 
+from reconciler.plan.checks import Preflight
 from reconciler.plan.document import Action, ModelPlan, Plan, TargetPlan, TargetStatus
 from reconciler.plan.render import phrases
+from reconciler.plan.render.preflight import estimate_words, told_checks
 from reconciler.plan.wording import count, listing, plain, scalar
 
 _STATUS = {
@@ -49,6 +51,7 @@ def _plan(plan: Plan) -> Iterator[str]:
         yield from _folded("What changes, and why", [line for target in pending for line in _target(target)])
     if plan.in_sync:
         yield from _folded(f"In sync: {count(len(plan.in_sync), 'target')}", _in_sync(plan.in_sync))
+    yield from _preflight(plan.preflight)
     yield from ("", f"Digest {_code(plan.digest)}")
 
 
@@ -109,6 +112,19 @@ def _target(target: TargetPlan) -> Iterator[str]:
 def _model(model: ModelPlan) -> str:
     live = "" if model.live is None or model.in_sync or "://" in model.live else f"{_code(model.live)} → "
     return f"- resource {_code(model.resource)}: {live}{_code(model.desired)}"
+
+
+def _preflight(preflight: Preflight) -> Iterator[str]:
+    told = told_checks(preflight)
+    if told:
+        yield from ("", "### Before it starts", "", "| Outcome | Check | Found | Remedy |", "|---|---|---|---|")
+    for check in told:
+        found = f"{_code(check.subject)}: {_prose(check.text)}"
+        yield f"| **{check.outcome}** | {_prose(check.name)} | {found} | {_prose(check.remedy)} |"
+    if preflight.estimate is not None:
+        yield ""
+        basis = "" if preflight.estimate.seconds is None else f" ({_prose(preflight.estimate.basis)})"
+        yield f"**Estimate:** {_prose(estimate_words(preflight.estimate))}{basis}"
 
 
 def _fenced(value: object) -> Iterator[str]:

@@ -6,8 +6,10 @@ import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from reconciler.plan.checks import Preflight
 from reconciler.plan.document import Action, Difference, GateOutcome, Plan, Step, TargetPlan, TargetStatus, VersionPlan
 from reconciler.plan.render import phrases
+from reconciler.plan.render.preflight import estimate_words, told_checks
 from reconciler.plan.wording import count, listing, plain, scalar
 
 _NARROWEST = 40
@@ -75,6 +77,7 @@ class _Terminal:
             for target in targets:
                 yield from self._target(target)
         yield from self._in_sync(plan.in_sync)
+        yield from self._preflight(plan.preflight)
         yield ""
         told = f"{phrases.summary(plan)}."
         yield f"{self._painted(told, _BOLD)} Digest {plan.digest}"
@@ -166,6 +169,19 @@ class _Terminal:
         noted = sum(1 for target in targets if target.reasons)
         if noted:
             yield from self._detail("notes", f"on {count(noted, 'target')}; see --output json")
+
+    def _preflight(self, preflight: Preflight) -> Iterator[str]:
+        told = told_checks(preflight)
+        if told or preflight.estimate is not None:
+            yield from ("", self._painted("Before it starts", _BOLD))
+        for check in told:
+            yield from self._detail(check.outcome, f"{check.name}: {check.subject}: {check.text}")
+            if check.remedy:
+                yield from self._detail("remedy", check.remedy)
+        if preflight.estimate is not None:
+            yield from self._detail("estimate", estimate_words(preflight.estimate))
+            if preflight.estimate.seconds is not None:
+                yield from self._detail("basis", preflight.estimate.basis)
 
     def _detail(self, label: str, prose: str) -> Iterator[str]:
         prefix = self._label(label)

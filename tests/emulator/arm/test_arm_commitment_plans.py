@@ -196,3 +196,13 @@ async def test_a_plan_outlives_a_restart(start_arm, tmp_path):
     with start_arm(state) as local:
         assert await local.get(MINE, **VERSION) == made
         assert (await local.send("GET", f"{PLANS}/other", **VERSION)).status == 404
+
+
+async def test_what_the_studio_file_says_is_used_up_is_not_left(start_arm, tmp_path):
+    plan = {"name": "spent", "sku": "DevTest", "used": 0.75}
+    group = {"name": "contoso-ml", "commitmentPlans": [plan]}
+    with start_arm(tmp_path / "state", subscriptions=[{"id": SUBSCRIPTION, "resourceGroups": [group]}]) as local:
+        properties = (await local.get(f"{PLANS}/spent", **VERSION))["properties"]
+        left = {name: each["amount"] for name, each in properties["includedQuantities"].items()}
+        assert left == {"machineLearningWebServiceComputeHours": 0.5, "machineLearningWebServiceTransactions": 250.0}
+        assert properties["suspendPlanOnOverage"] is True

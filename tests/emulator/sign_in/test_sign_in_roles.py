@@ -219,3 +219,33 @@ async def test_who_has_no_role_sees_no_subscription(as_client):
     send = await as_client()
     assert (await send("GET", "/subscriptions", version="2021-01-01")).body["value"] == []
     assert (await send("GET", SUBSCRIPTION, version="2021-01-01")).status == 403
+
+
+@pytest.mark.parametrize("version", ["2015-07-01", "2022-04-01"])
+@pytest.mark.parametrize("scope", [GROUP, SERVICE, SERVICE.lower()])
+async def test_a_caller_is_told_what_its_roles_allow_on_a_scope(as_client, scope, version):
+    custom = {"actions": [f"{ML}/webServices/*"], "notActions": [f"{ML}/webServices/delete"], "scope": GROUP}
+    elsewhere = {"role": "Owner", "scope": f"{SUBSCRIPTION}/resourceGroups/another"}
+    send = await as_client(custom, {"role": "Reader", "scope": SUBSCRIPTION}, elsewhere)
+    reply = await send("GET", f"{scope}/providers/Microsoft.Authorization/permissions", version=version)
+    assert reply.status == 200
+    assert reply.body["value"] == [
+        {"actions": [f"{ML}/webServices/*"], "notActions": [f"{ML}/webServices/delete"]},
+        {"actions": ["*/read"], "notActions": []},
+    ]
+
+
+async def test_a_role_on_one_service_is_told_there_and_not_above(as_client):
+    actions = [f"{ML}/webServices/write", "Microsoft.Authorization/permissions/read"]
+    send = await as_client({"actions": actions, "scope": SERVICE})
+    asked = "providers/Microsoft.Authorization/permissions"
+    reply = await send("GET", f"{SERVICE}/{asked}", version="2015-07-01")
+    assert reply.body["value"] == [{"actions": actions, "notActions": []}]
+    assert (await send("GET", f"{GROUP}/{asked}", version="2015-07-01")).status == 403
+
+
+async def test_who_may_not_list_permissions_is_refused(as_client):
+    send = await as_client({"actions": [f"{ML}/webServices/*"], "scope": GROUP})
+    reply = await send("GET", f"{GROUP}/providers/Microsoft.Authorization/permissions", version="2015-07-01")
+    assert (reply.status, reply.body["error"]["code"]) == (403, "AuthorizationFailed")
+    assert "Microsoft.Authorization/permissions/read" in reply.body["error"]["message"]

@@ -21,7 +21,7 @@ def test_the_azure_libraries_alone_sign_in_list_get_patch_and_delete(start_studi
     said = done.stdout.splitlines()
     size, status = said[2].split()[1], said[3].split()[-1]
     assert said == [
-        "listed BreastCancer",
+        "listed BreastCancer BreastCancerTraining",
         "got Breast Cancer [trained model]",
         f"read {size} bytes of initial/breast-cancer.ilearner",
         f"without its SAS: refused with {status}",

@@ -184,6 +184,37 @@ def test_no_secret_is_left_by_wrong_secrets(
     assert set() == leaks(places(rig, caplog.text), secrets_in_use(rig) | {WRONG_TOKEN, WRONG_KEY})
 
 
+def test_no_secret_is_left_by_a_vault(everything: Any, caplog: Any) -> None:
+    """Its secrets are in its answers, whole or in halves, and its token is in what it is asked."""
+    rig = everything
+    rig.write("a")
+    for name, secret in (
+        ("CONTOSO_WORKSPACE_TOKEN", "workspace-token"),
+        ("CONTOSO_STORAGE", "storage-connection-string"),
+    ):
+        reference = f"{{keyVault: {{vault: contoso-vault, secret: {secret}}}}}"
+        rig.edit(f"{{env: {name}}}", reference, "contoso.yaml")
+    exchanged = {rig.studio.token()}
+    look_at_it(rig)
+    for effect in (
+        {"body": "broken"},
+        {"cut": 0.9},
+        {"body": "html"},
+        {"answer": {"code": "Forbidden/SecretDisabled"}},
+    ):
+        rig.studio.tell("faults", rules=[{"operation": "keyVault.*", "after": 1, **effect}])
+        rig.run("--yes", code=1)
+        rig.studio.clear_faults()
+    rig.studio.exchange(workspaceToken=WORKSPACE, publish=False)
+    rig.run("--yes", code=1)
+    rig.studio.exchange(workspaceToken=WORKSPACE)
+    rig.run("--yes")
+    look_at_it(rig)
+
+    secrets = secrets_in_use(rig) | exchanged | {rig.studio.sign_in("https://vault.azure.net/")}
+    assert set() == leaks(places(rig, caplog.text), secrets)
+
+
 def test_no_secret_is_left_by_a_signature_that_is_not_accepted(
     everything: Any, caplog: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

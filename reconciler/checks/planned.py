@@ -1,0 +1,145 @@
+"""Asks what a plan's steps need to be known of the world. Nothing is asked for what is in sync.
+
+A plan of ten thousand targets that are in sync costs no call here; otherwise it is one a workspace whose storage is
+used, one a resource group, one a subscription, whatever the number of targets.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Mapping
+
+from reconciler.checks.payers import Payers, ask_payers
+from reconciler.checks.permissions import ask_permissions
+from reconciler.checks.signatures import look_at_signature
+from reconciler.checks.storage import ask_storage
+from reconciler.plan.document import Action, Plan, Step, TargetPlan
+from reconciler.plan.preflight.facts import Access, Facts, Need, Quota, Signature, Storage
+from reconciler.spec.documents import Model
+from reconciler.spec.secrets import MissingSecret
+from reconciler.targets.connections import Connections
+from reconciler.targets.contract import Driver
+
+_Needs = dict[str, tuple[Need, ...]]
+
+
+async def facts_for(plan: Plan, connections: Connections, drivers: Mapping[str, Driver]) -> Facts:
+    """What has to be known to judge whether the steps of a plan can be carried out.
+
+    Args:
+        plan: As it was decided.
+        connections: The pass's clients.
+        drivers: By kind, after they have observed.
+    """
+    pending = (*plan.drift, *plan.changes)
+    if not pending:
+        return Facts()
+    needs = dict(_needs(pending, drivers))
+    trained_by = dict(_trained_by(plan, connections))
+    paid = {**trained_by, **{step_id: needed[0].resource for step_id, needed in needs.items()}}
+    storage, (settled, access), payers = await asyncio.gather(
+        _ask_storage(await _workspaces(plan, pending, connections), connections),
+        _ask_permissions(needs, connections),
+        _ask_payers(paid, connections, for_jobs=bool(trained_by)),
+    )
+    return Facts(
+        quotas=dict(_quotas(pending, drivers)),
+        needs=settled,
+        access=access,
+        storage=storage,
+        signatures=await _signatures(pending, connections),
+        payers={
+            step_id: payers.of[resource.lower()] for step_id, resource in paid.items() if resource.lower() in payers.of
+        },
+        more=payers.checks,
+    )
+
+
+def _trained_by(plan: Plan, connections: Connections) -> Iterator[tuple[str, str]]:
+    """The train steps whose jobs a New web service runs, each with its resource id."""
+    for version in plan.versions:
+        training = connections.fleet.models[version.model].spec.training
+        if training is not None and training.new is not None:
+            for step in version.steps:
+                yield step.id, training.new.resource_id
+
+
+def _steps(pending: tuple[TargetPlan, ...], action: Action) -> Iterator[tuple[TargetPlan, Step]]:
+    for target in pending:
+        for step in target.steps:
+            if step.action is action:
+                yield target, step
+
+
+def _quotas(pending: tuple[TargetPlan, ...], drivers: Mapping[str, Driver]) -> Iterator[tuple[str, Quota]]:
+    for target, step in _steps(pending, Action.CREATE):
+        quota = drivers[target.kind].quota(target.identity)
+        if quota is not None:
+            yield step.id, quota
+
+
+def _needs(pending: tuple[TargetPlan, ...], drivers: Mapping[str, Driver]) -> Iterator[tuple[str, tuple[Need, ...]]]:
+    for target in pending:
+        for step in target.steps:
+            needed = drivers[target.kind].needs(target.identity, step.action)
+            if needed:
+                yield step.id, needed
+
+
+def _moved_to(pending: tuple[TargetPlan, ...]) -> dict[tuple[str, str], set[str]]:
+    """The versions that targets are pointed to, by model and label, each with the repoint steps."""
+    found: dict[tuple[str, str], set[str]] = {}
+    for _, step in _steps(pending, Action.REPOINT):
+        for moved in step.differences:
+            model, _, label = str(moved.new).partition("@")
+            found.setdefault((model, label), set()).add(step.id)
+    return found
+
+
+async def _signatures(pending: tuple[TargetPlan, ...], connections: Connections) -> dict[Signature, frozenset[str]]:
+    looked = {
+        await look_at_signature(connections, model, label): frozenset(steps)
+        for (model, label), steps in _moved_to(pending).items()
+    }
+    return {signature: steps for signature, steps in looked.items() if signature is not None}
+
+
+async def _workspaces(plan: Plan, pending: tuple[TargetPlan, ...], connections: Connections) -> dict[str, set[str]]:
+    """The workspaces to whose storage steps write, or with whose key they sign, each with those steps."""
+    models = connections.fleet.models
+    found: dict[str, set[str]] = {}
+    for version in plan.versions:
+        for step in version.steps:
+            found.setdefault(models[version.model].spec.workspace, set()).add(step.id)
+    for (model, label), steps in _moved_to(pending).items():
+        if await _signed_by_us(connections, models[model], label):
+            found.setdefault(models[model].spec.workspace, set()).update(steps)
+    return found
+
+
+async def _signed_by_us(connections: Connections, model: Model, label: str) -> bool:
+    """Whether a version lies in its workspace's account; in another it is readable for everybody or not at all."""
+    ready = model.spec.versions.get(label)
+    if ready is None:
+        return True
+    if ready.location.sas_token is not None:
+        return False
+    try:
+        return (await connections.blobs(model.spec.workspace)).holds(ready.location.base_location)
+    except MissingSecret:
+        return True  # It would fail for that very reason, which the look at the storage tells.
+
+
+async def _ask_storage(workspaces: Mapping[str, set[str]], connections: Connections) -> dict[Storage, frozenset[str]]:
+    asked = await asyncio.gather(*(ask_storage(connections, name) for name in workspaces))
+    return {storage: frozenset(steps) for storage, steps in zip(asked, workspaces.values(), strict=True)}
+
+
+async def _ask_permissions(needs: _Needs, connections: Connections) -> tuple[_Needs, dict[str, Access]]:
+    return await ask_permissions(connections.definitions, needs) if needs else ({}, {})
+
+
+async def _ask_payers(paid: Mapping[str, str], connections: Connections, *, for_jobs: bool) -> Payers:
+    if not paid:
+        return Payers({})
+    return await ask_payers(connections.definitions, frozenset(paid.values()), for_jobs=for_jobs)

@@ -1,0 +1,189 @@
+"""Looks at Azure Resource Manager: who are we, what do we see, what may we do, what pays."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+from pydantic import SecretStr
+
+from reconciler.azure.access import PROVIDER, Caller, caller_of, provider_state, subscription
+from reconciler.azure.definitions import api_location
+from reconciler.azure.errors import Retired, ServiceError, SignInError
+from reconciler.checks.hosts import Host, Hosts
+from reconciler.checks.payers import ask_payers
+from reconciler.checks.permissions import ask_permissions
+from reconciler.checks.vaults import uses_vaults
+from reconciler.plan.checks import Check, CheckOutcome
+from reconciler.plan.document import Action
+from reconciler.plan.preflight.headroom import check_headroom
+from reconciler.plan.preflight.permissions import check_permissions
+from reconciler.spec.secrets import MissingSecret
+from reconciler.targets.connections import Connections
+from reconciler.targets.new_web_service import NewWebServices
+
+_Found = tuple[list[Check], list[Host]]
+
+
+async def look_at_resource_manager(connections: Connections, hosts: Hosts, clock: Callable[[], datetime]) -> _Found:
+    """What there is to say of Resource Manager, and the hosts that execute New web services."""
+    cloud = connections.cloud
+    subject = f"cloud {cloud.name}"
+    skipped = ""
+    if not (connections.needs_resource_manager or uses_vaults(connections.fleet)):
+        skipped = "no spec needs Azure Resource Manager or a Key Vault"
+    elif connections.needs_resource_manager and hosts.is_silent(cloud.resource_manager_url):
+        skipped = "Azure Resource Manager does not answer"
+    if skipped:
+        return [Check(name="sign-in", subject=subject, outcome=CheckOutcome.SKIPPED, text=skipped)], []
+    try:
+        token = await connections.sign_in.get_token(cloud.scope)
+    except (ServiceError, MissingSecret) as error:
+        return [_failed("sign-in", subject, str(error))], []
+    checks = [_signed_in(connections, caller_of(SecretStr(token.token)))]
+    if not connections.needs_resource_manager:
+        return checks, []
+    ids = _resource_ids(connections)
+    subscriptions = sorted({resource_id.split("/")[2].lower() for resource_id in ids})
+    seen = await asyncio.gather(*(_subscription(connections, each) for each in subscriptions))
+    checks += [check for found in seen for check in found]
+    visible = {
+        each for each, found in zip(subscriptions, seen, strict=True) if found[0].outcome is not CheckOutcome.FAILED
+    }
+    ids = [resource_id for resource_id in ids if resource_id.split("/")[2].lower() in visible]
+    permitted, payers, (listed, execution) = await asyncio.gather(
+        _permissions(connections), _payers(connections, ids, clock()), _services(connections, ids)
+    )
+    return [*checks, *permitted, *payers, *listed], execution
+
+
+def _resource_ids(connections: Connections) -> list[str]:
+    """Those of the New web services that are targets, or that train a model which a target wants."""
+    fleet = connections.fleet
+    ids = {document.spec.resource_id.lower(): document.spec.resource_id for document in fleet.new_web_services.values()}
+    for name, _ in fleet.wanted_versions():
+        training = fleet.models[name].spec.training
+        if training is not None and training.new is not None:
+            ids.setdefault(training.new.resource_id.lower(), training.new.resource_id)
+    return list(ids.values())
+
+
+def _signed_in(connections: Connections, caller: Caller) -> Check:
+    cloud = connections.cloud
+    subject = f"cloud {cloud.name}"
+    if not caller.tenant:
+        return Check(
+            name="sign-in", subject=subject, outcome=CheckOutcome.OK, text="signed in; the token does not say who as"
+        )
+    if cloud.tenant_id is not None and cloud.tenant_id.lower() != caller.tenant.lower():
+        text = f"signed in to tenant {caller.tenant}, and the cloud file names {cloud.tenant_id}"
+        return _failed("sign-in", subject, text, "correct signIn.tenantId, or the credentials")
+    text = f"signed in as {caller.name} of tenant {caller.tenant}"
+    return Check(name="sign-in", subject=subject, outcome=CheckOutcome.OK, text=text)
+
+
+async def _subscription(connections: Connections, subscription_id: str) -> list[Check]:
+    subject = f"subscription {subscription_id}"
+    try:
+        name, state = await subscription(connections.definitions, subscription_id)
+    except ServiceError as error:
+        if not isinstance(error, SignInError):
+            return [_failed("subscription", subject, str(error), "correct the subscription in resourceId")]
+        # To read the subscription itself is a role of its own; one on a group or a service does for the work.
+        text = f"it can't be read by us ({error.status} {error.code}), which work in it need not be able to"
+        return [Check(name="subscription", subject=subject, outcome=CheckOutcome.UNKNOWN, text=text)]
+    if state.lower() not in {"enabled", ""}:
+        text = f"{name or 'it'} is {state}"
+        return [_failed("subscription", subject, text, "have it enabled again: nothing in it can be changed")]
+    found = [
+        Check(
+            name="subscription", subject=subject, outcome=CheckOutcome.OK, text=f"{name or 'it'} is {state or 'seen'}"
+        )
+    ]
+    return [*found, await _provider(connections, subscription_id)]
+
+
+async def _provider(connections: Connections, subscription_id: str) -> Check:
+    subject = f"{PROVIDER} in subscription {subscription_id}"
+    try:
+        state = await provider_state(connections.definitions, subscription_id)
+    except Retired as error:
+        return _failed("retired", subject, error.message)
+    except ServiceError as error:
+        text = f"whether it is registered can't be told: {error}"
+        return Check(name="provider", subject=subject, outcome=CheckOutcome.UNKNOWN, text=text)
+    if state.lower() != "registered":
+        remedy = f"register it: az provider register --namespace {PROVIDER}"
+        return _failed("provider", subject, f"it is {state or 'not registered'}", remedy)
+    return Check(name="provider", subject=subject, outcome=CheckOutcome.OK, text="it is registered")
+
+
+async def _permissions(connections: Connections) -> list[Check]:
+    driver = NewWebServices(connections)
+    needs = {
+        target.identity: driver.needs(target.identity, Action.DELETE if target.absent else Action.REPOINT)
+        for target in driver.desired()
+    }
+    settled, access = await ask_permissions(connections.definitions, needs)
+    scopes = sorted({need.scope for needed in settled.values() for need in needed})
+    return [
+        check_permissions(
+            scope, {need for needed in settled.values() for need in needed if need.scope == scope}, access[scope]
+        )
+        for scope in scopes
+    ]
+
+
+async def _payers(connections: Connections, ids: list[str], now: datetime) -> list[Check]:
+    if not ids:
+        return []
+    payers = await ask_payers(connections.definitions, frozenset(ids))
+    found = [check_headroom(payer, [], now) for payer in dict.fromkeys(payers.of.values())]
+    if not found and not payers.checks:
+        text = "none that stops its web services when it is used up pays for one of these"
+        subject = "commitment plans"
+        found = [Check(name="commitment-plan", subject=subject, outcome=CheckOutcome.OK, text=text)]
+    return [*payers.checks, *found]
+
+
+async def _services(connections: Connections, ids: list[str]) -> _Found:
+    """Whether the services are there, by one list a resource group, and where they are called."""
+    groups = sorted({tuple(resource_id.split("/")[2:5:2]) for resource_id in ids})
+    lists = await asyncio.gather(*(_list(connections, subscription, group) for subscription, group in groups))
+    listed = {key: item for one, _ in lists for key, item in one.items()}
+    unread = {group for (_, group), (_, error) in zip(groups, lists, strict=True) if error}
+    checks = [
+        Check(name="web-service", subject=f"resource group {group}", outcome=CheckOutcome.UNKNOWN, text=error)
+        for (_, group), (_, error) in zip(groups, lists, strict=True)
+        if error
+    ]
+    hosts: list[Host] = []
+    for resource_id in ids:
+        item = listed.get(resource_id.lower())
+        name = resource_id.rpartition("/")[2]
+        if item is None:
+            if resource_id.split("/")[4] not in unread:
+                text = "it does not exist"
+                checks.append(Check(name="web-service", subject=name, outcome=CheckOutcome.WARNING, text=text))
+            continue
+        state = str((item.get("properties") or {}).get("provisioningState") or "there")
+        outcome = CheckOutcome.WARNING if state.lower() == "failed" else CheckOutcome.OK
+        checks.append(Check(name="web-service", subject=name, outcome=outcome, text=f"it is {state}"))
+        base = api_location(item)
+        if base is not None:
+            hosts.append(Host(base, "execution of New web services", studio=True))
+    return checks, hosts
+
+
+async def _list(connections: Connections, subscription_id: str, group: str) -> tuple[dict[str, dict[str, Any]], str]:
+    try:
+        listed = await connections.definitions.list_group(subscription_id, group)
+    except ServiceError as error:
+        return {}, f"its web services can't be listed: {error}"
+    return {str(item.get("id") or "").lower(): item for item in listed}, ""
+
+
+def _failed(name: str, subject: str, text: str, remedy: str = "") -> Check:
+    return Check(name=name, subject=subject, outcome=CheckOutcome.FAILED, text=text, remedy=remedy)

@@ -1,0 +1,240 @@
+"""A secret that is refused is looked up again; another one is tried once, and the same one is named."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from datetime import timedelta
+
+import pytest
+from pydantic import SecretStr
+
+from reconciler.azure.blobs import Blobs
+from reconciler.azure.classic import ClassicManagement, EndpointPatch
+from reconciler.azure.errors import SignInError
+from reconciler.azure.renewal import Renewal
+
+SERVICES = "/workspaces/w/webservices"
+NAME = "Workspace contoso, spec.token (env CONTOSO_WORKSPACE_TOKEN)"
+
+
+class Place:
+    """A secret whose place has some values, one after the other."""
+
+    name = NAME
+
+    def __init__(self, *values):
+        self.values = [SecretStr(value) for value in values]
+        self.asked: list[str] = []
+
+    async def current(self):
+        return self.values[0]
+
+    async def renewed(self, refused):
+        self.asked.append(refused.get_secret_value())
+        if len(self.values) == 1:
+            return Renewal(None, "looked up again it is the same")
+        del self.values[0]
+        return Renewal(self.values[0])
+
+
+def unauthorized(peer):
+    return peer.refuses(401, "Unauthorized", "The token does not belong here.")
+
+
+def sent(peer):
+    return [seen.headers["authorization"] for seen in peer.seen]
+
+
+async def test_a_token_that_was_exchanged_is_sent_in_a_second_call(peer, http):
+    place = Place("old", "new")
+    peer.on("GET", SERVICES, unauthorized(peer), peer.says([{"Id": "1", "Name": "n"}]))
+
+    found = await ClassicManagement(http, peer.url, "w", place).list_services()
+
+    assert [service.name for service in found] == ["n"]
+    assert (place.asked, sent(peer)) == (["old"], ["Bearer old", "Bearer new"])
+
+
+@pytest.mark.parametrize("method", ["PATCH", "PUT", "DELETE"])
+async def test_a_write_that_was_refused_was_not_done_and_is_sent_again(peer, http, method):
+    path = f"{SERVICES}/s/endpoints/e"
+    peer.on(method, path, unauthorized(peer), peer.says({"Name": "e"}))
+    management = ClassicManagement(http, peer.url, "w", Place("old", "new"))
+
+    match method:
+        case "PATCH":
+            await management.patch_endpoint("s", "e", EndpointPatch(description="d"))
+        case "PUT":
+            await management.create_endpoint("s", "e")
+        case _:
+            await management.delete_endpoint("s", "e")
+
+    assert sent(peer) == ["Bearer old", "Bearer new"]
+    assert peer.seen[0].body == peer.seen[1].body
+
+
+async def test_a_token_that_is_the_same_is_sent_once_and_its_reference_named(peer, http):
+    peer.on_everything(unauthorized(peer))
+
+    with pytest.raises(SignInError) as raised:
+        await ClassicManagement(http, peer.url, "w", Place("hush")).list_services()
+
+    assert len(peer.seen) == 1
+    assert str(raised.value).startswith(
+        "list web services of workspace w: 401 Unauthorized: The token does not belong here; "
+        f"what is refused is {NAME}: looked up again it is the same [request "
+    )
+    assert (raised.value.status, raised.value.code) == (401, "Unauthorized")
+    assert "hush" not in str(raised.value)
+
+
+async def test_another_token_that_is_refused_too_is_the_end(peer, http):
+    peer.on_everything(unauthorized(peer))
+
+    with pytest.raises(SignInError, match=r"what is refused is .*it was another one, which is refused too"):
+        await ClassicManagement(http, peer.url, "w", Place("old", "new", "newer")).list_services()
+
+    assert len(peer.seen) == 2
+
+
+async def test_a_403_is_no_reason_to_look_again(peer, http):
+    place = Place("old", "new")
+    peer.on_everything(peer.refuses(403, "Forbidden", "not yours"))
+
+    with pytest.raises(SignInError, match="not yours"):
+        await ClassicManagement(http, peer.url, "w", place).list_services()
+
+    assert (place.asked, len(peer.seen)) == ([], 1)
+
+
+async def test_a_token_without_a_place_is_sent_once(peer, http):
+    peer.on_everything(unauthorized(peer))
+
+    with pytest.raises(SignInError, match="does not belong here"):
+        await ClassicManagement(http, peer.url, "w", SecretStr("some-token")).list_services()
+
+    assert len(peer.seen) == 1
+
+
+# -- storage
+
+
+def account(peer, key, name="contoso", path="/contoso"):
+    encoded = base64.b64encode(key.encode()).decode()
+    return f"DefaultEndpointsProtocol=http;AccountName={name};AccountKey={encoded};BlobEndpoint={peer.url}{path};"
+
+
+def denied(peer, code="AuthenticationFailed"):
+    return peer.says_text(
+        f"<?xml version='1.0'?><Error><Code>{code}</Code><Message>no</Message></Error>",
+        403,
+        "application/xml",
+        x_ms_error_code=code,
+    )
+
+
+def content(peer):
+    return peer.says_text("content", 206, Content_Range="bytes 0-6/7", ETag='"1"')
+
+
+def blobs(*values):
+    place = Place(*values)
+    return place, Blobs(SecretStr(values[0]), source=place, retry_pause=0)
+
+
+async def test_an_account_key_that_was_exchanged_signs_a_second_call_and_all_later_ones(peer):
+    place, client = blobs(account(peer, "one"), account(peer, "two"))
+    peer.on("GET", "/contoso/models/a", denied(peer), content(peer))
+
+    async with client:
+        before = client.sign("models", "a", timedelta(hours=1))
+        assert await client.read("models", "a") == b"content"
+        assert await client.read("models", "a") == b"content"
+        after = client.sign("models", "a", timedelta(hours=1))
+
+    first, second, third = sent(peer)
+    assert first != second
+    assert len({first.split(":")[0], second.split(":")[0], third.split(":")[0]}) == 1
+    assert before.get_secret_value().partition("sig=")[2] != after.get_secret_value().partition("sig=")[2]
+    assert len(place.asked) == 1
+
+
+async def test_calls_that_are_refused_at_one_time_take_up_one_new_key(peer):
+    place, client = blobs(account(peer, "one"), account(peer, "two"), account(peer, "three"))
+    all_here = asyncio.Event()
+
+    async def denied_together(request):
+        if len(peer.seen) == 4:
+            all_here.set()
+        await all_here.wait()
+        return await denied(peer)(request)
+
+    peer.on("GET", "/contoso/models/a", *[denied_together] * 4, content(peer))
+
+    async with client:
+        found = await asyncio.gather(*(client.read("models", "a") for _ in range(4)))
+
+    assert found == [b"content"] * 4
+    assert len(place.asked) == 1
+
+
+async def test_an_upload_begins_anew_with_the_new_key(peer, tmp_path):
+    file = tmp_path / "rows.csv"
+    file.write_bytes(b"a,b\n1,2\n")
+    _, client = blobs(account(peer, "one"), account(peer, "two"))
+    peer.on("HEAD", "/contoso/models/rows.csv", peer.nothing(404))
+    peer.on("PUT", "/contoso/models", peer.nothing(201))
+    created = peer.says({}, 201, ETag='"1"', Last_Modified="Tue, 24 Nov 2026 12:00:00 GMT")
+    peer.on("PUT", "/contoso/models/rows.csv", denied(peer), created)
+
+    async with client:
+        assert await client.upload_once("models", "rows.csv", file)
+
+    assert [seen.body for seen in peer.seen_of("PUT", "/contoso/models/rows.csv")] == [b"a,b\n1,2\n"] * 2
+
+
+async def test_an_account_key_that_is_the_same_is_named(peer):
+    _, client = blobs(account(peer, "one"))
+    peer.on_everything(denied(peer))
+
+    async with client:
+        with pytest.raises(SignInError, match=r"403 AuthenticationFailed.*; what is refused is .*: looked up again"):
+            await client.read("models", "a")
+
+    assert len(peer.seen) == 1
+
+
+async def test_a_new_connection_string_of_another_account_is_not_taken_up(peer):
+    """What is known of blobs is known of the account that the run began with."""
+    _, client = blobs(account(peer, "one"), account(peer, "two", "fabrikam", "/fabrikam"))
+    peer.on_everything(denied(peer))
+
+    async with client:
+        with pytest.raises(SignInError, match=r"it is of another account, http.*/fabrikam/; run again to go on there"):
+            await client.read("models", "a")
+
+    assert len(peer.seen) == 1
+
+
+async def test_a_new_connection_string_that_is_none_is_not_repeated(peer):
+    _, client = blobs(account(peer, "one"), "hush hush hush")
+    peer.on_everything(denied(peer))
+
+    async with client:
+        with pytest.raises(SignInError, match=r"looked up again it is no good: .*no AccountName") as raised:
+            await client.read("models", "a")
+
+    assert "hush" not in str(raised.value)
+
+
+@pytest.mark.parametrize("code", ["AuthorizationFailure", "AuthorizationPermissionMismatch"])
+async def test_another_refusal_of_storage_is_no_reason_to_look_again(peer, code):
+    place, client = blobs(account(peer, "one"), account(peer, "two"))
+    peer.on_everything(denied(peer, code))
+
+    async with client:
+        with pytest.raises(SignInError, match=code):
+            await client.read("models", "a")
+
+    assert place.asked == []
