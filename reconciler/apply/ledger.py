@@ -69,6 +69,7 @@ def converged(record: TargetRecord | None) -> Converged | None:
         at=record.converged_at,
         answers=record.answers,
         not_taken=dict(record.not_taken),
+        written=dict(record.written),
     )
 
 

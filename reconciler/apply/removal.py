@@ -35,7 +35,7 @@ async def remove(run: Run, plan: TargetPlan, writing: asyncio.Semaphore) -> Outc
                 return ended(run, lease, plan, Result.REFUSED, str(error))
             except (TargetError, StudioError, MissingSecret) as error:
                 return ended(run, lease, plan, Result.FAILED, str(error))
-            text = f"deleted; it served {plan.live}"
+            text = "deleted" if plan.live is None else f"deleted; it served {plan.live}"
             _forget(run, lease, plan, text)
             run.note(plan.name, Mark.DONE, text)
             return Outcome(plan.name, plan.kind, Result.CONVERGED, text)

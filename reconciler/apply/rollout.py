@@ -347,6 +347,7 @@ def _record_converged(
         answers=verified.answers,
         proof=verified.proof.value,
         not_taken=dict(verified.not_taken),
+        written=dict(run.targets[plan.identity].write_only),
         converged_at=now,
         last_outcome="converged",
         last_message=verified.text,

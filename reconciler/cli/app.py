@@ -134,6 +134,23 @@ def history(
 
 
 @app.command()
+def export(
+    service: Annotated[
+        str, typer.Argument(metavar="NAME|RESOURCE_ID", help="A NewWebService of the specs, or a resource id.")
+    ],
+    specs: options.Specs = None,
+    cloud: options.CloudName = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="FILE", help="Write it here. Default: standard output.")
+    ] = None,
+) -> None:
+    """Write a New web service's definition, without secrets, as `definition: {file: …}` of a spec takes it."""
+    from reconciler.cli.export import export as write
+
+    raise typer.Exit(write(service, tuple(specs or ()), cloud, out))
+
+
+@app.command()
 def doctor(
     specs: options.Specs = None,
     cloud: options.CloudName = None,

@@ -9,6 +9,13 @@ from reconciler.plan.document import VersionPlan
 from reconciler.plan.states import DesiredTarget, LiveTarget, Problem, VersionKey
 from reconciler.plan.wording import quoted
 
+READ_ONLY = Problem(
+    "read-only",
+    "it is read-only for ever (readOnly: true): its service takes no change of it any more, only its deletion",
+    "make the spec say what it is, or delete it and create it again under another name",
+    unsafe=True,
+)
+
 
 def blocker(
     target: DesiredTarget,
@@ -47,7 +54,7 @@ def blocker(
 
 def _not_ours(live: LiveTarget) -> Problem | None:
     """Nothing is deleted that does not carry our marker (design 5.7)."""
-    if not live.exists or live.markers:
+    if not live.exists or live.markers or live.ours:
         return None
     return Problem(
         "not-ours",

@@ -20,7 +20,7 @@ from datetime import datetime
 from typing import TypeVar
 
 from reconciler.plan import steps
-from reconciler.plan.blockers import blocker
+from reconciler.plan.blockers import READ_ONLY, blocker
 from reconciler.plan.document import (
     Difference,
     GateOutcome,
@@ -34,6 +34,7 @@ from reconciler.plan.document import (
 )
 from reconciler.plan.gates import find_incumbent, judge_gates, overall, rule_text
 from reconciler.plan.guards import check_forced, gate_forced
+from reconciler.plan.notes import gate_reason, not_asked_again, refresh_notes
 from reconciler.plan.orphans import decide_orphan, too_many_orphans
 from reconciler.plan.states import (
     DesiredTarget,
@@ -46,7 +47,7 @@ from reconciler.plan.states import (
 )
 from reconciler.plan.understanding import Understanding, live_words, places, understand, wanted_version, weakest
 from reconciler.plan.versions import estimates, plan_version, with_training
-from reconciler.plan.wording import scalar, wanted_words
+from reconciler.plan.wording import wanted_words
 
 _Given = TypeVar("_Given")
 _Key = TypeVar("_Key", bound=Hashable)
@@ -168,6 +169,11 @@ class _Case:
         """Whether it has to be made of what its default endpoint is made of by now."""
         return self.target.refresh and self.live.exists and self.live.stale is True
 
+    @property
+    def differs(self) -> bool:
+        """Whether anything that is managed has another value, its models aside."""
+        return bool(self.settings or self.live.definition.changes)
+
     def told(self, index: int) -> tuple[Reason, ...]:
         """The reasons of one use; of several each says which resource it is about."""
         reasons = self.found[index].reasons
@@ -226,12 +232,16 @@ def _decide_target(target: DesiredTarget, world: _World) -> TargetPlan:
     if problem is not None or live is None:
         # It can't be planned, or must not be carried out: it is left as it is, and the others go on.
         return _stopped(target, live, problem)
-    if target.absent:
-        return _decide_deletion(target, live)
+    return _decide_deletion(target, live) if target.absent else _decide_state(target, live, world)
+
+
+def _decide_state(target: DesiredTarget, live: LiveTarget, world: _World) -> TargetPlan:
+    """Decide on a target that can be planned and is to be there."""
     versions = tuple(world.versions[use.version] for use in target.uses)
     converged = world.ledger.converged.get(target.identity)
     not_taken = converged.not_taken if converged is not None else {}
     differing, refused = steps.setting_differences(target, live, not_taken)
+    differing += steps.write_only_differences(target, converged.written if converged is not None else {})
     wanted = {version.desired.key: version.wanted for version in versions}
     notes = dict.fromkeys(note for version in versions for note in version.plan.reasons)
     case = _Case(
@@ -240,11 +250,13 @@ def _decide_target(target: DesiredTarget, world: _World) -> TargetPlan:
         versions=versions,
         found=understand(target, wanted, live, converged, world.known_at),
         settings=differing,
-        notes=(*map(_not_taken, refused), *notes, *_refresh_notes(target, live)),
+        notes=(*map(not_asked_again, refused), *notes, *refresh_notes(target, live)),
     )
+    if live.read_only and (case.moving or case.differs):
+        return _stopped(target, live, READ_ONLY)
     if case.moving:
         return _decide_move(case, world)
-    if case.refreshed or case.settings or not live.exists:
+    if case.refreshed or case.differs or not live.exists:
         # The right versions, in other circumstances: nothing is promoted, so no gate has a say.
         return _with_steps(case, case.concluded(TargetStatus.CHANGE, case.reasons))
     return case.concluded(TargetStatus.IN_SYNC, case.reasons)
@@ -259,7 +271,9 @@ def _decide_deletion(target: DesiredTarget, live: LiveTarget) -> TargetPlan:
     planned = gone.concluded(TargetStatus.CHANGE, (reason,))
     todo = steps.Todo(target=target, evidence=Evidence.MARKER, delete=True, move_reasons=(reason,))
     served = ", ".join(str(marker.version) for marker in live.markers)
-    return planned.model_copy(update={"live": served, "evidence": Evidence.MARKER, "steps": steps.target_steps(todo)})
+    return planned.model_copy(
+        update={"live": served or None, "evidence": Evidence.MARKER, "steps": steps.target_steps(todo)}
+    )
 
 
 def _decide_move(case: _Case, world: _World) -> TargetPlan:
@@ -279,7 +293,7 @@ def _decide_move(case: _Case, world: _World) -> TargetPlan:
     )
     outcome = overall(gates)
     if outcome is not GateOutcome.PASS:
-        hold = tuple(_gate_reason(gate) for gate in gates if gate.outcome is not GateOutcome.PASS)
+        hold = tuple(gate_reason(gate) for gate in gates if gate.outcome is not GateOutcome.PASS)
         if not gate_forced(world.forced, case.target.name):
             # The version is there and may not be promoted: the target keeps what it has.
             held = case.concluded(TargetStatus.HELD, (*hold, *reasons), gates, incumbents)
@@ -308,13 +322,19 @@ def _with_steps(case: _Case, planned: TargetPlan) -> TargetPlan:
         patch=tuple(operation for index in moved for operation in _patch(case, index)),
         move_reasons=told,
         settings=case.settings,
+        definition=case.live.definition,
     )
     reasons = planned.reasons
+    if not case.live.exists and not case.found:
+        reasons = (*reasons, Reason(code="absent", text="it does not exist"))
     if case.refreshed:
         reasons = (*reasons, steps.STALE)
     if case.settings:
         names = ", ".join(difference.field for difference in case.settings)
         reasons = (*reasons, Reason(code="settings", text=f"the spec wants another {names}"))
+    if case.live.definition.changes:
+        text = "its definition differs from the file"
+        reasons = (*reasons, Reason(code="definition", text=text))
     return planned.model_copy(update={"reasons": reasons, "steps": steps.target_steps(todo)})
 
 
@@ -363,17 +383,6 @@ def _stopped(target: DesiredTarget, live: LiveTarget | None, problem: Problem | 
     )
 
 
-def _refresh_notes(target: DesiredTarget, live: LiveTarget) -> tuple[Reason, ...]:
-    if not target.refresh or not live.exists or live.stale is not None:
-        return ()
-    text = "the service does not show what it and its default endpoint were made of, so it is not refreshed"
-    return (Reason(code="refresh-unknown", text=text),)
-
-
-def _gate_reason(gate: GateResult) -> Reason:
-    return Reason(code=f"gate-{gate.outcome}", text=f"{gate.rule}: {gate.text}")
-
-
 def _hold_remedy(case: _Case, outcome: GateOutcome) -> str:
     force = f"promote it all the same with --force gate:{case.target.name}"
     if outcome is GateOutcome.FAIL:
@@ -381,12 +390,6 @@ def _hold_remedy(case: _Case, outcome: GateOutcome) -> str:
     if any(case.versions[index].desired.ready_made for index in case.moving):
         return f"a ready-made artefact has no metrics to judge: {force}"
     return f"correct the gate's metric, or {force}"
-
-
-def _not_taken(difference: Difference) -> Reason:
-    asked = f"{difference.field} {scalar(difference.new)}"
-    text = f"the service accepted {asked} before and did not show it: not asked again"
-    return Reason(code="not-taken", text=text)
 
 
 def _unique(given: Iterable[_Given], key: Callable[[_Given], _Key]) -> dict[_Key, _Given]:

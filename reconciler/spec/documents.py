@@ -11,9 +11,17 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import AfterValidator, Field, ValidationInfo, field_validator
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
 
 from reconciler.spec import rules
+from reconciler.spec.new_service_parts import (
+    CommitmentPlanId,
+    DefinitionFile,
+    JsonPointer,
+    NewKeys,
+    NewStorage,
+    TagName,
+)
 from reconciler.spec.parts import (
     Container,
     Metadata,
@@ -52,6 +60,7 @@ __all__ = [
     "ClassicEndpointSpec",
     "ClassicTraining",
     "DataSource",
+    "DefinitionFile",
     "Document",
     "EndpointSet",
     "EndpointSetSpec",
@@ -62,7 +71,9 @@ __all__ = [
     "ModelMetadata",
     "ModelSpec",
     "ModelUse",
+    "NewKeys",
     "NewSettings",
+    "NewStorage",
     "NewTraining",
     "NewWebService",
     "NewWebServiceSpec",
@@ -293,13 +304,44 @@ class NewSettings(Part):
         default=None, description="realtimeConfiguration.maxConcurrentCalls."
     )
     diagnostics: TraceLevel | None = Field(default=None, description="diagnostics.level.")
+    title: Text | None = Field(default=None, description="Its title.")
+    description: Text | None = Field(default=None, description="Its description.")
+    expose_sample_data: bool | None = Field(
+        default=None, description="Whether its API description shows rows of the data that it was made with."
+    )
 
 
 class NewWebServiceSpec(Serving):
-    """A New (Azure Resource Manager) web service."""
+    """A New (Azure Resource Manager) web service.
+
+    One that does not exist is created if ``definition`` or ``copyOf`` says of what.
+    """
 
     resource_id: ResourceId = Field(description=rules.RESOURCE_ID_SHAPE)
     settings: NewSettings = Field(default_factory=NewSettings)
+    definition: DefinitionFile | None = Field(
+        default=None, description="What it is made of, and kept at but for its models, settings and tags."
+    )
+    copy_of: Text | None = Field(
+        default=None,
+        description="The service that it is created as a copy of, in another region: a resource id, or the name of a "
+        "NewWebService. Needs location, storage and commitmentPlan.",
+    )
+    location: Text | None = Field(
+        default=None, description="The region that it is created in, as in West Europe; it can't be changed."
+    )
+    storage: NewStorage | None = None
+    commitment_plan: CommitmentPlanId | None = Field(
+        default=None, description=f"The plan that pays for it: {rules.COMMITMENT_PLAN_SHAPE}"
+    )
+    keys: NewKeys | None = None
+    tags: dict[TagName, str] = Field(default_factory=dict, description="Tags that it has; others of its are let be.")
+    ignore: tuple[JsonPointer, ...] = Field(
+        default=(), description="Places of the definition (JSON Pointers) that may differ from the file."
+    )
+    arm_version: Literal["2017-01-01", "2016-05-01-preview"] = Field(
+        default="2017-01-01", description="The api-version that Resource Manager is spoken to in."
+    )
 
     @field_validator("models")
     @classmethod
@@ -311,6 +353,38 @@ class NewWebServiceSpec(Serving):
                 remedy="manage fewer models of it, or give them shorter names and labels",
             )
         return value
+
+    @field_validator("copy_of")
+    @classmethod
+    def _one_origin(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value is not None and info.data.get("definition") is not None:
+            raise rules.broken("stands beside definition", allowed="definition or copyOf, not both")
+        return value
+
+    @field_validator("ignore")
+    @classmethod
+    def _of_a_definition(cls, value: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        if value and info.data.get("definition") is None:
+            raise rules.broken("has no definition to be compared with", allowed="ignore beside definition")
+        return value
+
+    @field_validator("arm_version")
+    @classmethod
+    def _knows_regions(cls, value: str, info: ValidationInfo) -> str:
+        if value != "2017-01-01" and info.data.get("copy_of") is not None:
+            raise rules.broken("does not know copies to another region", allowed="2017-01-01 beside copyOf")
+        return value
+
+    @model_validator(mode="after")
+    def _complete_copy(self) -> NewWebServiceSpec:
+        needed = {"location": self.location, "storage": self.storage, "commitmentPlan": self.commitment_plan}
+        missing = [name for name, value in needed.items() if value is None]
+        if self.copy_of is not None and missing:
+            raise rules.broken(
+                f"is a copy and has no {' and no '.join(missing)}",
+                allowed="copyOf with location, storage and commitmentPlan, which are all of one region",
+            )
+        return self
 
 
 class NewWebService(Document):

@@ -44,6 +44,13 @@ class Fleet:
     """Whether it has all targets of its tree; a selection does not tell which of the others there are."""
     homes: Mapping[tuple[str, str], Path] = field(default_factory=dict, repr=False, compare=False)
     """The file that a document's paths are relative to, where that is not the one that its name stands in."""
+    resource_ids: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
+    """Of every New web service by name, those that `select` leaves out too: others may be copies of them."""
+
+    @classmethod
+    def empty(cls) -> Fleet:
+        """A fleet without documents."""
+        return cls({}, {}, {}, {}, revision=_revision(()), positions={})
 
     def position_of(self, kind: str, name: str) -> Position:
         """Where the name of a document stands. Raises KeyError when there is no such document."""
@@ -169,6 +176,7 @@ def _fleet(tree: Tree, documents: Sequence[AnyDocument], sets: Mapping[str, Expa
         positions=_positions(tree),
         sets=MappingProxyType(dict(sorted(sets.items()))),
         homes=MappingProxyType({(each.kind, each.name): each.home for each in tree.found if each.name and each.home}),
+        resource_ids={each.name: each.spec.resource_id for each in documents if isinstance(each, NewWebService)},
     )
 
 

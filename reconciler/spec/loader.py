@@ -15,7 +15,7 @@ from reconciler.spec.documents import API_VERSION, KINDS, AnyDocument
 from reconciler.spec.json_reader import JsonReader
 from reconciler.spec.mistakes import describe, explain
 from reconciler.spec.nodes import Node, TreeBuilder
-from reconciler.spec.sources import read, spec_files
+from reconciler.spec.sources import is_definition, read, spec_files
 from reconciler.spec.yaml_reader import YamlReader
 
 # Names in a text that could not be read: a reference to one of them is not called dangling.
@@ -38,6 +38,7 @@ _REFERENCES: Mapping[str, tuple[tuple[str, ...], ...]] = {
     "NewWebService": (
         ("metadata", "name"),
         ("spec", "resourceId"),
+        ("spec", "copyOf"),
     ),
     "EndpointSet": (("metadata", "name"),),
 }
@@ -125,6 +126,8 @@ def read_file(file: Path, tree: Tree) -> int:
     if source.text is None:
         tree.lost_names.update(_NAME_IN_TEXT.findall(source.rest))
         return 0
+    if file.suffix.lower() == ".json" and is_definition(source.text):
+        return 0  # It may lie in the tree, beside the document that names it.
     builder = TreeBuilder(file)
     reader = JsonReader(builder) if file.suffix.lower() == ".json" else YamlReader(builder)
     count = 0

@@ -32,9 +32,15 @@ RESOURCE_ID_PATTERN = (
     r"^/[sS]ubscriptions/[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}/[rR]esource[gG]roups/[^/?#\s]+"
     r"/[pP]roviders/[mM]icrosoft\.[mM]achine[lL]earning/[wW]eb[sS]ervices/[^/?#\s]*[^/?#\s.]$"
 )
+COMMITMENT_PLAN_PATTERN = RESOURCE_ID_PATTERN.replace("[wW]eb[sS]ervices", "[cC]ommitment[pP]lans")
+JSON_POINTER_PATTERN = r"^(/([^/~]|~0|~1)*)+$"
+OUR_TAGS = "reconciler-"
+"""With what the names of the tags begin that we write for ourselves."""
 RESOURCE_ID_SHAPE = (
     "/subscriptions/<guid>/resourceGroups/<group>/providers/Microsoft.MachineLearning/webServices/<name>"
 )
+
+COMMITMENT_PLAN_SHAPE = RESOURCE_ID_SHAPE.replace("webServices", "commitmentPlans")
 
 NAME_LIMIT = 100
 MODEL_NAME_LIMIT = 48
@@ -61,6 +67,8 @@ _VAULT_VERSION = re.compile(VAULT_VERSION_PATTERN)
 _HEX = re.compile(r"[0-9A-Fa-f]{32,}\Z")
 _DURATION = re.compile(DURATION_PATTERN)
 _RESOURCE_ID = re.compile(RESOURCE_ID_PATTERN)
+_COMMITMENT_PLAN = re.compile(COMMITMENT_PLAN_PATTERN)
+_JSON_POINTER = re.compile(JSON_POINTER_PATTERN)
 _PLACEHOLDER = re.compile(r"\{[^{}]*\}")
 _UNITS = ("days", "hours", "minutes", "seconds")
 
@@ -164,6 +172,30 @@ def resource_id(value: str) -> str:
     if not _RESOURCE_ID.match(value) or value.endswith("\n"):
         raise broken("is not the resource id of a New web service", allowed=RESOURCE_ID_SHAPE)
     return value
+
+
+def commitment_plan(value: str) -> str:
+    """The resource id of a commitment plan (new-protocol 5)."""
+    if not _COMMITMENT_PLAN.match(value) or value.endswith("\n"):
+        raise broken("is not the resource id of a commitment plan", allowed=COMMITMENT_PLAN_SHAPE)
+    return value
+
+
+def json_pointer(value: str) -> str:
+    """A place in a definition (RFC 6901), at least one step deep."""
+    if not _JSON_POINTER.match(value) or value.endswith("\n"):
+        raise broken(
+            "is not a JSON Pointer",
+            allowed="/properties/… with each step after a '/', where ~1 stands for '/' and ~0 for '~'",
+        )
+    return value
+
+
+def tag_name(value: str) -> str:
+    """The name of a tag that is not one of ours."""
+    if not present(value).casefold().startswith(OUR_TAGS):
+        return value
+    raise broken(f"begins with {OUR_TAGS!r}, as the tags do that the reconciler writes", allowed="any other name")
 
 
 def variable(value: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import json
 import os
 import re
 import shutil
@@ -154,6 +155,16 @@ def replace_file(file: Path, text: str) -> None:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def is_definition(text: str) -> bool:
+    """Whether a JSON text is the definition of a web service and no document of ours."""
+    try:
+        content = json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    names = {str(name).casefold() for name in content} if isinstance(content, dict) else set()
+    return "properties" in names and not names & {"apiversion", "kind", "metadata", "spec"}
 
 
 def _after(file: Path, text: str) -> Position:

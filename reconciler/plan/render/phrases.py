@@ -109,8 +109,13 @@ def rules_to_judge(target: TargetPlan) -> tuple[str, ...]:
 
 def told_reasons(target: TargetPlan) -> tuple[Reason, ...]:
     """The reasons that nothing else in a rendering says: gates and settings are shown with their values."""
-    shown_elsewhere = {"settings", "gate-fail", "gate-inconclusive"}
+    shown_elsewhere = {"settings", "definition", "gate-fail", "gate-inconclusive"}
     return tuple(reason for reason in target.reasons if reason.code not in shown_elsewhere)
+
+
+def definition_reasons(step: Step) -> tuple[Reason, ...]:
+    """How a definition differs from its file, in words."""
+    return tuple(reason for reason in step.reasons if reason.code == "definition")
 
 
 def basis(target: TargetPlan) -> str:

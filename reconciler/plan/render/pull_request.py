@@ -111,6 +111,7 @@ def _target(target: TargetPlan) -> Iterator[str]:
         if step.action is Action.SETTINGS:
             for changed in step.differences:
                 yield f"- {_code(changed.field)}: {_code(scalar(changed.old))} → {_code(scalar(changed.new))}"
+            yield from (f"- {_prose(reason.text)}" for reason in phrases.definition_reasons(step))
     if target.remedy:
         yield f"- **remedy:** {_prose(target.remedy)}"
     yield ""

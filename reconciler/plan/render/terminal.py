@@ -169,6 +169,9 @@ class _Terminal:
             for changed in step.differences:
                 old, new = plain(scalar(changed.old)), plain(scalar(changed.new))
                 yield f"{self._label('setting')}{plain(changed.field)}: {old} → {new}"
+            for reason in phrases.definition_reasons(step):
+                yield from self._detail("differs", reason.text)
+            return  # The words say what the patch does, which is long.
         guarded = {operation.path: operation.value for operation in step.patch if operation.op == "test"}
         for operation in step.patch:
             if operation.op == "test":
