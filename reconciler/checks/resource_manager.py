@@ -122,6 +122,7 @@ async def _provider(connections: Connections, subscription_id: str) -> Check:
 
 async def _permissions(connections: Connections) -> list[Check]:
     driver = NewWebServices(connections)
+    await driver.prepare()
     needs = {
         target.identity: driver.needs(target.identity, Action.DELETE if target.absent else Action.REPOINT)
         for target in driver.desired()
