@@ -36,6 +36,7 @@ def read_ledger(store: Store) -> Ledger:
         },
         converged={record.identity: found for record in targets if (found := converged(record)) is not None},
         unsettled=frozenset(record.identity for record in targets if record.last_outcome != "converged"),
+        names={record.identity: record.name for record in targets},
     )
 
 
@@ -68,6 +69,7 @@ def converged(record: TargetRecord | None) -> Converged | None:
         at=record.converged_at,
         answers=record.answers,
         not_taken=dict(record.not_taken),
+        written=dict(record.written),
     )
 
 

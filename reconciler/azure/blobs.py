@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -217,6 +217,26 @@ class Blobs:
             ServiceError: storage refuses, or can't be reached.
         """
         return await self._ask(f"read blob {container}/{name}", lambda: _content(self._blob(container, name)))
+
+    async def put(self, container: str, name: str, content: bytes) -> None:
+        """Write a blob, over the one that may be there. Makes the container if it is missing.
+
+        Raises:
+            ServiceError: storage refuses, or can't be reached.
+        """
+        await self._make(container)
+        async with self._asking(f"write blob {container}/{name}"):
+            await self._blob(container, name).upload_blob(content, overwrite=True)
+
+    async def remove(self, container: str, name: str) -> None:
+        """Delete a blob; one that is not there is deleted.
+
+        Raises:
+            ServiceError: storage refuses, or can't be reached.
+        """
+        with suppress(NotFound):
+            async with self._asking(f"delete blob {container}/{name}"):
+                await self._blob(container, name).delete_blob()
 
     async def read_reference(self, reference: BlobReference) -> bytes:
         """A whole blob, of whatever account, by the reference's own signature.

@@ -6,13 +6,13 @@ import asyncio
 import difflib
 import json
 import ssl
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Mapping
 from copy import copy
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Self
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 
 import aiohttp
 from azure.core.credentials_async import AsyncTokenCredential
@@ -136,17 +136,24 @@ class Definitions:
         )
         return AioHttpTransport(session=session, session_owner=True, connection_timeout=10, read_timeout=60)
 
-    async def get(self, resource_id: str) -> dict[str, Any]:
-        """A service's whole definition, in the letter case that the service has it in.
+    async def get(self, resource_id: str, version: str = API_VERSION, **query: str) -> dict[str, Any]:
+        """A service's definition, in the letter case that the service has it in; ``region`` may be asked for.
 
         Raises:
             NotFound: there is no such service.
             Retired: nobody there knows such services any more.
             ServiceError: as the tree in `reconciler.azure.errors` says.
         """
-        return await self._get(_path(resource_id), f"get definition of {_name(resource_id)}")
+        return await self.read(resource_id, version, f"get definition of {_name(resource_id)}", **query)
 
-    async def patch(self, resource_id: str, body: Mapping[str, Any], *, patience: timedelta = _PATIENCE) -> None:
+    async def patch(
+        self,
+        resource_id: str,
+        body: Mapping[str, Any],
+        *,
+        version: str = API_VERSION,
+        patience: timedelta = _PATIENCE,
+    ) -> None:
         """PATCH a definition, and wait until the operation has succeeded.
 
         Even then only reading it again proves anything (new-protocol 6, first pitfall).
@@ -154,6 +161,7 @@ class Definitions:
         Args:
             resource_id: The service.
             body: ``properties`` with ``packageType`` and the whole ``assets`` map (new-protocol 2, 3).
+            version: The api-version.
             patience: After how long to give up; the operation may still end then.
 
         Raises:
@@ -166,7 +174,7 @@ class Definitions:
         try:
             async with asyncio.timeout(patience.total_seconds()):
                 poller = await client.resources.begin_update_by_id(
-                    _path(resource_id).lstrip("/"), dict(body), api_version=API_VERSION
+                    _path(resource_id).lstrip("/"), dict(body), api_version=version
                 )
                 await poller.result()
         except TimeoutError:
@@ -180,16 +188,25 @@ class Definitions:
             raise translated(call, error) from None
 
     async def list_keys(self, resource_id: str) -> SecretStr:
-        """The primary key, for jobs and scoring. This is a GET (new-protocol 3).
+        """The primary key, for jobs and scoring.
 
         Raises:
             ServiceError: as `get`.
         """
-        operation = f"list keys of {_name(resource_id)}"
-        key = _lookup(await self._get(_path(resource_id) + "/listKeys", operation), "primary")
-        if not isinstance(key, str) or not key:
-            raise InvalidReply("the answer has no primary key", operation=operation)
-        return SecretStr(key)
+        keys = await self.all_keys(resource_id)
+        if "primary" not in keys:
+            raise InvalidReply("the answer has no primary key", operation=f"list keys of {_name(resource_id)}")
+        return keys["primary"]
+
+    async def all_keys(self, resource_id: str, version: str = API_VERSION) -> dict[str, SecretStr]:
+        """Both keys, by ``primary`` and ``secondary``. This is a GET (new-protocol 3).
+
+        Raises:
+            ServiceError: as `get`.
+        """
+        shown = await self.read(f"{resource_id}/listKeys", version, f"list keys of {_name(resource_id)}")
+        keys = {name: _lookup(shown, name) for name in ("primary", "secondary")}
+        return {name: SecretStr(key) for name, key in keys.items() if isinstance(key, str) and key}
 
     async def list_group(self, subscription: str, group: str) -> list[dict[str, Any]]:
         """All services of a resource group, with the sparse members of new-protocol 1; follows all pages.
@@ -207,13 +224,15 @@ class Definitions:
         """
         return await self._list(f"/subscriptions/{subscription}", f"subscription {subscription}")
 
-    async def read(self, path: str, version: str, operation: str) -> dict[str, Any]:
+    async def read(self, path: str, version: str, operation: str, **query: str) -> dict[str, Any]:
         """What Resource Manager has at a path besides definitions, by the ``api-version`` of its kind.
 
         Raises:
             ServiceError: as `get`.
         """
-        return await self._fetch(f"{{endpoint}}{_path(path)}?api-version={version}", operation)
+        # Not get_by_id: it builds a model of the whole body, which doubles the cost (new-protocol 7).
+        asked = urlencode({"api-version": version, **query})
+        return await self._fetch(f"{{endpoint}}{_path(path)}?{asked}", operation)
 
     async def read_all(self, path: str, version: str, operation: str) -> list[dict[str, Any]]:
         """All items of a list; follows all pages.
@@ -234,30 +253,39 @@ class Definitions:
         path = f"{scope}/providers/Microsoft.MachineLearning/webServices"
         return await self.read_all(path, API_VERSION, f"list New web services of {where}")
 
-    async def _get(self, path: str, operation: str) -> dict[str, Any]:
-        # Not get_by_id: it builds a model of the whole body, which doubles the cost (new-protocol 7).
-        return await self._fetch(f"{{endpoint}}{path}?api-version={API_VERSION}", operation)
+    async def send(self, request: HttpRequest, operation: str) -> tuple[Any, Mapping[str, str]]:
+        """The answer to any other request: its JSON, None if it is none, and its headers.
 
-    async def _fetch(self, url: str, operation: str) -> dict[str, Any]:
+        Raises:
+            ServiceError: as `get`.
+        """
         client, call = self._opened(), self._call("", operation)
         try:
-            response: AsyncHttpResponse = await client.send_request(HttpRequest("GET", url))
+            response: AsyncHttpResponse = await client.send_request(request)
         except AzureError as error:
             raise translated(call, error) from None
         text = response.content.decode("utf-8-sig", errors="replace")
         if response.status_code >= 400:
             raise error_of(call, response.status_code, text, response.headers)
         try:
-            content = json.loads(text)
+            return json.loads(text), response.headers
         except (ValueError, RecursionError):
-            content = None
+            return None, response.headers
+
+    async def follow(self, url: str, operation: str) -> dict[str, Any]:
+        """What an absolute URL leads to that Resource Manager gave, such as that of an operation (new-protocol 3)."""
+        return await self._fetch(url, operation)
+
+    @property
+    def pace(self) -> timedelta:
+        """How often to ask how far an operation is."""
+        return self._cloud.poll
+
+    async def _fetch(self, url: str, operation: str) -> dict[str, Any]:
+        content, headers = await self.send(HttpRequest("GET", url), operation)
         if not isinstance(content, dict):
-            raise InvalidReply(
-                "the answer is not a JSON object",
-                operation=operation,
-                status=response.status_code,
-                request_id=request_id_of(response.headers),
-            )
+            request_id = request_id_of(headers)
+            raise InvalidReply("the answer is not a JSON object", operation=operation, request_id=request_id)
         return content
 
     def _opened(self) -> ResourceManagementClient:
@@ -290,6 +318,31 @@ def _name(resource_id: str) -> str:
     return resource_id.rstrip("/").rpartition("/")[2] or resource_id
 
 
+def trained_models(definition: Mapping[str, Any]) -> list[str]:
+    """The names by which `find_trained_model` finds a trained model in a definition.
+
+    A definition has other assets of type ``Resource``, such as data sets; a trained model's uri ends in ``.ilearner``
+    (new-protocol 2).
+
+    Raises:
+        DefinitionError: the definition shows no assets.
+    """
+    resources = _resources(definition)
+    names = Counter(name.casefold() for _, _, name in resources)
+    return [
+        name
+        for _, asset, name in resources
+        if names[name.casefold()] == 1
+        and str(_lookup(_lookup(asset, "locationInfo"), "uri") or "").partition("?")[0].lower().endswith(".ilearner")
+    ]
+
+
+def studio_of(definition: Mapping[str, Any]) -> str | None:
+    """The id of the Studio workspace that a service was deployed from, if it is shown (new-protocol 1)."""
+    found = _lookup(_lookup(_lookup(definition, "properties"), "machineLearningWorkspace"), "id")
+    return found if isinstance(found, str) and found else None
+
+
 def find_trained_model(definition: Mapping[str, Any], name: str) -> TrainedModelAsset:
     """The one asset of type ``Resource`` that is called ``name`` (new-protocol 2).
 
@@ -299,16 +352,8 @@ def find_trained_model(definition: Mapping[str, Any], name: str) -> TrainedModel
         DefinitionError: there is none, or more than one; the message names the resources that are there.
     """
     properties_key, properties = _member(definition, "properties")
-    assets_key, assets = _member(properties, "assets")
-    if not isinstance(assets, Mapping):
-        in_blob = _lookup(properties, "payloadsInBlobStorage") is True
-        reason = "keeps its assets in a blob (payloadsInBlobStorage), where" if in_blob else "shows no assets, so"
-        raise DefinitionError(f"the definition {reason} no trained model can be found")
-    resources = [
-        (str(key), asset, str(_lookup(asset, "name") or ""))
-        for key, asset in assets.items()
-        if str(_lookup(asset, "type") or "").lower() == "resource"
-    ]
+    assets_key, _ = _member(properties, "assets")
+    resources = _resources(definition)
     found = [entry for entry in resources if entry[2] == name]
     found = found or [entry for entry in resources if entry[2].casefold() == name.casefold()]
     if len(found) != 1:
@@ -321,6 +366,21 @@ def find_trained_model(definition: Mapping[str, Any], name: str) -> TrainedModel
     path = (properties_key, assets_key, key, location_key, uri_key)
     pointer = "".join("/" + part.replace("~", "~0").replace("/", "~1") for part in path)
     return TrainedModelAsset(pointer, uri, key, own_name)
+
+
+def _resources(definition: Mapping[str, Any]) -> list[tuple[str, Any, str]]:
+    """The assets of type ``Resource``: key, asset, name."""
+    properties = _lookup(definition, "properties")
+    assets = _lookup(properties, "assets")
+    if not isinstance(assets, Mapping):
+        in_blob = _lookup(properties, "payloadsInBlobStorage") is True
+        reason = "keeps its assets in a blob (payloadsInBlobStorage), where" if in_blob else "shows no assets, so"
+        raise DefinitionError(f"the definition {reason} no trained model can be found")
+    return [
+        (str(key), asset, str(_lookup(asset, "name") or ""))
+        for key, asset in assets.items()
+        if str(_lookup(asset, "type") or "").lower() == "resource"
+    ]
 
 
 def _not_one(name: str, found: list[tuple[str, Any, str]], there: list[str]) -> str:

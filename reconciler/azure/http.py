@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import json as jsonlib
 import logging
+import socket
 import ssl
 import time
 import uuid
@@ -30,7 +31,7 @@ from typing import Any, Self, TypeVar
 from urllib.parse import urlencode, urlsplit
 
 import aiohttp
-from aiohttp.abc import AbstractResolver
+from aiohttp.abc import AbstractResolver, ResolveResult
 from azure.core.exceptions import AzureError
 from azure.core.pipeline import AsyncPipeline, PipelineRequest, PipelineResponse
 from azure.core.pipeline.policies import AsyncHTTPPolicy
@@ -105,6 +106,18 @@ class Download:
     chunks: AsyncIterator[bytes]
 
 
+class _Resolver(aiohttp.ThreadedResolver):
+    """The system's resolver, as it keeps the reason why a name was not found, which the diagnosis needs."""
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        """The addresses of a host; a name under ``.invalid`` has none, and nobody is asked (RFC 6761, 6.4)."""
+        if host.rstrip(".").lower().endswith(".invalid"):
+            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+        return await super().resolve(host, port, family)
+
+
 class _UnknownNameError(Exception):
     """The host's name does not exist. No azure-core error, so the retry policy lets it pass."""
 
@@ -168,7 +181,7 @@ class Http:
             connector=aiohttp.TCPConnector(
                 limit=self._connections,
                 # The threaded resolver keeps the reason why a name was not found, which the diagnosis needs.
-                resolver=self._resolver or aiohttp.ThreadedResolver(),
+                resolver=self._resolver or _Resolver(),
                 ssl=True if self._ca_file is None else ssl.create_default_context(cafile=self._ca_file),
             ),
             cookie_jar=aiohttp.DummyCookieJar(),

@@ -22,16 +22,32 @@ from reconciler.cli.failures import UserError
 _SECONDS_TO_ANSWER = 10
 
 
-def run_chaos(url: str | None, cloud_file: Path | None, seed: int, share: float, lasts: timedelta | None) -> int:
-    """Put the mix in force, print it, and take it away after ``lasts``, at Ctrl-C or at SIGTERM."""
-    from reconciler.emulator.faults.chaos import mix
+def run_chaos(
+    url: str | None,
+    cloud_file: Path | None,
+    seed: int,
+    share: float,
+    lasts: timedelta | None,
+    *,
+    retired: str | None = None,
+) -> int:
+    """Put the mix in force, print it, and take it away after ``lasts``, at Ctrl-C or at SIGTERM.
+
+    With ``retired`` it is not a mix: the whole service has ended, in that form.
+    """
+    from reconciler.emulator.faults.chaos import mix, retirement
 
     faults = f"{_emulator(url, cloud_file)}/_studio/faults"
-    rules = mix(seed, share, lasts).model_dump(mode="json", by_alias=True, exclude_defaults=True)
+    try:
+        file = mix(seed, share, lasts) if retired is None else retirement(retired, lasts)
+    except ValueError as error:
+        raise UserError(f"--retired: {error}") from error
+    rules = file.model_dump(mode="json", by_alias=True, exclude_defaults=True)
     with _told_to_end() as told:
         added = _call("POST", faults, rules)["added"]
         try:
-            _print_mix(seed, share, rules["rules"], lasts)
+            what = f"chaos with seed {seed} on about {share:.0%} of the requests" if retired is None else "retired"
+            _print_rules(what, rules["rules"], lasts)
             told.wait(None if lasts is None else lasts.total_seconds())
         finally:
             fired = _take_away(faults, added)
@@ -44,7 +60,7 @@ def _emulator(url: str | None, cloud_file: Path | None) -> str:
         raise UserError("chaos needs one of --url and --cloud-file")
     if cloud_file is not None:
         try:
-            url = str(json.loads(cloud_file.read_text("utf-8"))["managementUrl"])
+            url = str(json.loads(cloud_file.read_text("utf-8"))["emulatorUrl"])
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise UserError(f"{cloud_file} is not the cloud file of an emulator: {error!r}") from error
     found = (url or "").rstrip("/")
@@ -53,12 +69,12 @@ def _emulator(url: str | None, cloud_file: Path | None) -> str:
     return found
 
 
-def _print_mix(seed: int, share: float, rules: list[dict[str, Any]], lasts: timedelta | None) -> None:
+def _print_rules(what: str, rules: list[dict[str, Any]], lasts: timedelta | None) -> None:
     until = "Ctrl-C ends it" if lasts is None else f"for {lasts.total_seconds():g} s, or until Ctrl-C"
-    print(f"chaos with seed {seed} on about {share:.0%} of the requests, {until}:")
+    print(f"{what}, {until}:")
     for rule in rules:
         shown = {name: value for name, value in rule.items() if name not in {"name", "share", "lasts"}}
-        print(f"  {rule['share']:7.2%}  {rule['name']:<24} {json.dumps(shown)}")
+        print(f"  {rule.get('share', 1):7.2%}  {rule['name']:<24} {json.dumps(shown)}")
     sys.stdout.flush()
 
 

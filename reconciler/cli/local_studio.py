@@ -77,7 +77,7 @@ def _used() -> Iterator[Path]:
 def _answers(cloud_file: Path) -> bool:
     """Whether the Studio that wrote this file still runs: asked, because a killed one leaves its file behind."""
     try:
-        base = json.loads(cloud_file.read_text(encoding="utf-8"))["managementUrl"]
+        base = json.loads(cloud_file.read_text(encoding="utf-8"))["emulatorUrl"]
         # Loopback is never reached through a proxy.
         with build_opener(ProxyHandler({})).open(f"{base}/_studio/health", timeout=2) as reply:
             return bool(reply.status == 200)

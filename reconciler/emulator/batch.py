@@ -17,6 +17,7 @@ from reconciler.emulator.context import Context
 from reconciler.emulator.documents import Document
 from reconciler.emulator.errors import Detail, ServiceError, bad_argument, json_object
 from reconciler.emulator.execution_access import EXECUTION_ROUTE, check_api_version, find_service
+from reconciler.emulator.programs import program_of
 
 _NUMBERS = {NOT_STARTED: 0, RUNNING: 1, FAILED: 2, CANCELLED: 3, FINISHED: 4}
 # A little before now, as the real ones: the caller's clock may be behind.
@@ -45,7 +46,7 @@ class BatchExecution:
         service = find_service(self._context, request)
         check_api_version(request)
         body = await json_object(request, empty_is="RequestIsEmpty", invalid_is="RequestBodyInvalid")
-        signature = signature_of(self._context.studio.experiment(service.experiment))
+        signature = signature_of(program_of(self._context, service))
         job_request = read_job_request(body, signature, self._context.clock())
         return web.json_response(self._jobs.register(service, job_request))
 

@@ -23,6 +23,7 @@ from reconciler.emulator.context import Context
 from reconciler.emulator.documents import Document
 from reconciler.emulator.errors import invalid_operation
 from reconciler.emulator.execution_services import ExecutionService
+from reconciler.emulator.programs import program_of
 
 NOT_STARTED, QUEUED, RUNNING = "NotStarted", "Queued", "Running"
 FINISHED, FAILED, CANCELLED = "Finished", "Failed", "Cancelled"
@@ -179,8 +180,8 @@ class BatchJobs:
         if service is None:
             return {"state": FAILED, "details": "WebServiceNotFound: the endpoint was deleted"}
         try:
-            experiment = self._context.studio.experiment(service.experiment)
-            job = self._with_all_outputs(job_id, service, signature_of(experiment).outputs)
+            program = program_of(self._context, service)
+            job = self._with_all_outputs(job_id, service, signature_of(program).outputs)
             request = JobRequest(
                 inputs={name: self._here(job, reference) for name, reference in job["inputs"].items()},
                 outputs=self.outputs(job),
@@ -189,7 +190,7 @@ class BatchJobs:
                     for name, value in job["parameters"].items()
                 },
             )
-            await run_job(self._context, service, experiment, request, self._context.job_faults.of(job_id))
+            await run_job(self._context, service, program, request, self._context.job_faults.of(job_id))
         except JobFailed as error:
             return {"state": FAILED, "details": str(error)}
         except Exception:  # noqa: BLE001 - whatever happens, a job must end: else its caller polls for ever

@@ -10,7 +10,9 @@ from azure.storage.blob import BlobServiceClient
 
 from reconciler.emulator.blob_client import BlobReference
 from reconciler.emulator.errors import bad_argument, invalid_operation
-from reconciler.emulator.studio_file import ParameterInput, PredictiveExperiment, TrainingExperiment
+from reconciler.emulator.predictive_experiments import PredictiveExperiment
+from reconciler.emulator.programs import Program
+from reconciler.emulator.studio_file import ParameterInput, TrainingExperiment
 from reconciler.emulator.trained_models import MODEL_EXTENSION, sas_expired
 
 DATA_EXTENSIONS = (".csv", ".tsv", ".arff")
@@ -42,10 +44,13 @@ class JobRequest:
         return f"<JobRequest {sorted(self.inputs)} -> {sorted(self.outputs)}>"
 
 
-def signature_of(experiment: TrainingExperiment | PredictiveExperiment) -> Signature:
-    """The signature of the services that are deployed from an experiment."""
-    if isinstance(experiment, PredictiveExperiment):
-        return Signature((experiment.input,), (), {experiment.output: DATA_EXTENSIONS})
+def signature_of(program: Program) -> Signature:
+    """The signature of the services that run an experiment or published code."""
+    if isinstance(program, PredictiveExperiment):
+        return Signature((program.input,), (), {model.output: DATA_EXTENSIONS for model in program.scored})
+    if not isinstance(program, TrainingExperiment):
+        return Signature((program.input,), (), {program.output: DATA_EXTENSIONS})
+    experiment = program
     outputs: dict[str, tuple[str, ...]] = {experiment.outputs.model: (MODEL_EXTENSION,)}
     if experiment.outputs.evaluation is not None:
         outputs[experiment.outputs.evaluation] = DATA_EXTENSIONS

@@ -5,14 +5,19 @@ import asyncio
 from reconciler.emulator import experiments
 from reconciler.emulator.batch_request import JobRequest
 from reconciler.emulator.blob_client import BlobAccessError
+from reconciler.emulator.code_bundle import CodeBundle
+from reconciler.emulator.code_runs import CodeFailed
 from reconciler.emulator.context import Context
 from reconciler.emulator.csv_table import read_table
 from reconciler.emulator.data_formats import from_csv, to_csv, write_csv
 from reconciler.emulator.execution_services import ExecutionService
 from reconciler.emulator.experiments import ExperimentError
 from reconciler.emulator.faults.job_faults import JobFate
+from reconciler.emulator.predictive_experiments import PredictiveExperiment
+from reconciler.emulator.programs import Program
+from reconciler.emulator.scored_columns import known_columns
 from reconciler.emulator.serving import CannotLoad, load
-from reconciler.emulator.studio_file import ParameterInput, PredictiveExperiment, TrainingExperiment
+from reconciler.emulator.studio_file import ParameterInput, TrainingExperiment
 from reconciler.emulator.workers import WorkerDied
 
 
@@ -23,7 +28,7 @@ class JobFailed(Exception):
 async def run_job(
     context: Context,
     service: ExecutionService,
-    experiment: TrainingExperiment | PredictiveExperiment,
+    program: Program,
     request: JobRequest,
     fate: JobFate | None = None,
 ) -> None:
@@ -32,7 +37,7 @@ async def run_job(
     Args:
         context: the emulator's parts.
         service: whose job it is.
-        experiment: what the service runs.
+        program: what the service runs.
         request: the job.
         fate: what a fault rule has ordered for it.
 
@@ -45,10 +50,7 @@ async def run_job(
             raise JobFailed(fate.failure)
     dies = fate is not None and fate.worker_dies
     try:
-        if isinstance(experiment, TrainingExperiment):
-            results = await _train(context, experiment, request, dies=dies)
-        else:
-            results = await _score(context, service, experiment, request, dies=dies)
+        results = await _results(context, service, program, request, dies=dies)
         for name, data in results.items():
             if fate is None or not fate.omits(name):
                 await context.blobs.write(request.outputs[name], data)
@@ -56,10 +58,26 @@ async def run_job(
         raise JobFailed(f"{error.code}: {error.message}") from error
     except CannotLoad as error:
         raise JobFailed(f"ResourceDownload: {error}") from error
+    except CodeFailed as error:
+        raise JobFailed(f"{error.code}: {error.message}") from error
+    except TimeoutError as error:
+        raise JobFailed("RequestTimeout: the code ran longer than this Studio lets it") from error
     except ExperimentError as error:
         raise JobFailed(f"ModuleExecutionError: {error.message}") from error
     except WorkerDied as error:
         raise JobFailed(f"ContainerProcessTerminatedWithSystemError: {error}") from error
+
+
+async def _results(
+    context: Context, service: ExecutionService, program: Program, request: JobRequest, *, dies: bool
+) -> dict[str, bytes]:
+    """The contents of the outputs, by their names."""
+    match program:
+        case TrainingExperiment():
+            return await _train(context, program, request, dies=dies)
+        case CodeBundle():
+            return await _run_code(context, program, request)
+    return await _score(context, service, program, request, dies=dies)
 
 
 async def _train(
@@ -86,16 +104,31 @@ async def _train(
 async def _score(
     context: Context, service: ExecutionService, experiment: PredictiveExperiment, request: JobRequest, *, dies: bool
 ) -> dict[str, bytes]:
-    bound = context.execution.model(service.path, experiment.trained_model)
-    if bound is None:
-        raise JobFailed(f"ModelPackageNotFound: the service has no {experiment.trained_model!r}")
     reference = request.inputs[experiment.input]
     data = await context.blobs.read(reference)
     columns, rows = await asyncio.to_thread(_table, data, reference.relative_location)
-    ilearner, digest = await load(context, bound)
-    scored = await context.workers.score(ilearner, digest, columns, rows, dies=dies)
-    target = request.outputs[experiment.output].relative_location
-    return {experiment.output: await asyncio.to_thread(_written, scored, target)}
+    results: dict[str, bytes] = {}
+    for model in experiment.scored:
+        bound = context.execution.model(service.path, model.trained_model)
+        if bound is None:
+            raise JobFailed(f"ModelPackageNotFound: the service has no {model.trained_model!r}")
+        ilearner, digest = await load(context, bound)
+        given = (columns, rows)
+        if len(experiment.scored) > 1:
+            given = known_columns(columns, rows, await context.workers.describe(ilearner, digest))
+        scored = await context.workers.score(ilearner, digest, *given, dies=dies)
+        target = request.outputs[model.output].relative_location
+        results[model.output] = await asyncio.to_thread(_written, scored, target)
+    return results
+
+
+async def _run_code(context: Context, bundle: CodeBundle, request: JobRequest) -> dict[str, bytes]:
+    reference = request.inputs[bundle.input]
+    data = await context.blobs.read(reference)
+    columns, rows = await asyncio.to_thread(_table, data, reference.relative_location)
+    given = await context.code.run(bundle, columns, rows)
+    target = request.outputs[bundle.output].relative_location
+    return {bundle.output: await asyncio.to_thread(_written, given, target)}
 
 
 def _table(data: bytes, name: str) -> tuple[list[str], list[list[experiments.Scalar]]]:

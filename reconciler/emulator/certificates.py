@@ -50,7 +50,8 @@ def new_rsa_key() -> str:
 
 def rsa_key(pem: str) -> ClientKey:
     """The key in a PEM text of `new_rsa_key` or `new_client_certificate`."""
-    key = load_pem_private_key(pem.encode("ascii"), password=None)
+    # It was made here and lies in the Studio's own state: to prove it sound would be most of what a start takes.
+    key = load_pem_private_key(pem.encode("ascii"), password=None, unsafe_skip_rsa_key_validation=True)
     if not isinstance(key, rsa.RSAPrivateKey):
         raise TypeError("not an RSA key")
     return key

@@ -11,7 +11,7 @@ import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from tempfile import NamedTemporaryFile
-from typing import Any
+from typing import Any, Self
 
 from reconciler.emulator import vaults
 from reconciler.emulator.context import Context
@@ -19,6 +19,8 @@ from reconciler.emulator.context import Context
 # Whatever waits for a model to take effect waits this much longer than that takes.
 _SETTLE_MARGIN_SECONDS = 1
 _POLL_SECONDS = 0.2
+NO_SUCH_HOST = "management.azureml.invalid"
+"""A name under a top-level domain in which none will ever exist (RFC 6761, 6.4)."""
 
 
 def environment(context: Context) -> dict[str, str]:
@@ -55,12 +57,40 @@ def ca_file_beside(cloud_file: Path) -> Path:
     return cloud_file.with_name(f"{cloud_file.stem}-ca.pem")
 
 
+class CloudFile:
+    """The file that tells clients where this Studio is.
+
+    Args:
+        context: the emulator's parts.
+        path: the file.
+        env_file: the file of the secrets, which it names.
+    """
+
+    def __init__(self, context: Context, path: Path, env_file: Path) -> None:
+        self._content = cloud(context, path, env_file)
+        self._path = path
+
+    def write(self, *, named: bool = True) -> Self:
+        """Writes it, and gives itself.
+
+        Args:
+            named: False, and Studio's own host is one whose name does not exist, as after the end of the service.
+        """
+        gone = {} if named else {"managementUrl": f"https://{NO_SUCH_HOST}"}
+        write_file(json.dumps(self._content | gone, indent=2) + "\n", self._path)
+        return self
+
+
 def cloud(context: Context, cloud_file: Path, env_file: Path) -> dict[str, Any]:
-    """The content of the cloud file, which names other files relative to itself."""
+    """The content of the cloud file, which names other files relative to itself.
+
+    ``emulatorUrl`` is for what belongs to the emulator: where it can be reached whatever it makes clients believe.
+    """
     takes_effect = context.studio.timings.patch_takes_effect.total_seconds()
     return {
         "formatVersion": "1.0",
         "name": "local",
+        "emulatorUrl": context.server_url,
         "managementUrl": context.server_url,
         "resourceManagerUrl": context.secure_url,
         "caFile": ca_file_beside(cloud_file).name,
@@ -76,11 +106,6 @@ def cloud(context: Context, cloud_file: Path, env_file: Path) -> dict[str, Any]:
         "settleSeconds": takes_effect + _SETTLE_MARGIN_SECONDS,
         "pollSeconds": _POLL_SECONDS,
     }
-
-
-def write_cloud_file(path: Path, content: Mapping[str, Any]) -> None:
-    """Writes the cloud file."""
-    write_file(json.dumps(content, indent=2) + "\n", path)
 
 
 def write_file(text: str, path: Path) -> None:

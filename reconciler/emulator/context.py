@@ -15,6 +15,7 @@ from reconciler.emulator.studio_file import StudioFile
 
 if TYPE_CHECKING:  # The rooms import this module for their argument; importing them would close a circle.
     from reconciler.emulator.blob_client import BlobClient
+    from reconciler.emulator.code_runs import CodeRuns
     from reconciler.emulator.storage_accounts import StorageAccounts
     from reconciler.emulator.trained_models import TrainedModels
     from reconciler.emulator.workers import Workers
@@ -87,6 +88,7 @@ class Context:
         studio: the studio file.
         secrets: keys and tokens.
         workers: training and scoring, in processes of their own.
+        code: what runs published code.
         blobs: reads and writes blobs by reference, over HTTP.
         storage: the storage accounts, its own and real ones, for seeding and signing.
         execution: what answers scoring calls and batch jobs.
@@ -102,6 +104,7 @@ class Context:
     studio: StudioFile
     secrets: Secrets
     workers: "Workers"
+    code: "CodeRuns"
     blobs: "BlobClient"
     storage: "StorageAccounts"
     execution: ExecutionServices

@@ -38,6 +38,8 @@ TRAINED_MODEL_SUFFIX = "[trained model]"
 
 # A CMS "enveloped data" message begins with these bytes: a sequence, and the identifier 1.2.840.113549.1.7.3.
 ENVELOPE_PREFIX = bytes.fromhex("3082026406092a864886f70d010703a082025530820251")
+ENVELOPE_START = base64.b64encode(ENVELOPE_PREFIX[:21]).decode()
+"""With what every envelope begins; base64 is cut where a group of it ends."""
 ENVELOPE_RANDOM_BYTES = 592
 
 

@@ -13,6 +13,9 @@ from reconciler.emulator.documents import Documents
 
 Scope = Literal["workspaces", "subscriptions"]
 
+CODE = "published code"
+"""What the bundle of a code service is bound to its endpoints as, where trained models have their names."""
+
 
 @dataclass(frozen=True)
 class ExecutionService:
@@ -24,7 +27,7 @@ class ExecutionService:
         id: the endpoint's GUID, or the New service's (32 hex digits).
         title: the web service's name.
         endpoint: the endpoint's name; None for a New service.
-        experiment: name of an experiment in the studio file.
+        experiment: name of an experiment in the studio file; None for a service that was published as code.
         primary_key: accepted as a bearer token.
         secondary_key: accepted as well.
         max_concurrent_calls: scoring calls at one time; more are answered 503.
@@ -36,7 +39,7 @@ class ExecutionService:
     id: str
     title: str
     endpoint: str | None
-    experiment: str
+    experiment: str | None
     primary_key: str
     secondary_key: str
     max_concurrent_calls: int

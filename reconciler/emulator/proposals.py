@@ -74,6 +74,7 @@ def propose_put(
     *,
     version: str = CURRENT,
     plan: str | None = None,
+    envelopes: Mapping[str, str] | None = None,
 ) -> Proposal:
     """What a PUT proposes: it overwrites silently, and members that it leaves out are gone.
 
@@ -85,12 +86,14 @@ def propose_put(
         random_bytes: for new keys.
         version: of the request.
         plan: id of the commitment plan that the service has.
+        envelopes: what the envelopes hold that can be opened in the service's region [I].
 
     Raises:
         ArmError: 400 or 409, saying what is wrong.
     """
     location = _location(body, current)
     written = current_form(written_properties(body), version, None if current is None else current.properties)
+    written = unsealed(written, envelopes or {})
     _check_writable(current)
     keys = written.pop("keys", {})
     proposal = Proposal(

@@ -45,6 +45,13 @@ def contents_everywhere(contents: Mapping[str, str], regions: Iterable[str]) -> 
     return {**contents, **abroad}
 
 
+def contents_of_a_copy(contents: Mapping[str, str], own_region: str, region: str) -> dict[str, str]:
+    """What a service's envelopes hold, as a service in `region` can open them, by that region's certificate alone."""
+    return {
+        envelope if own_region == region else _envelope(envelope, region): plain for envelope, plain in contents.items()
+    }
+
+
 def _envelope(envelope: str, region: str) -> str:
     derived = hashlib.shake_256(f"{region}\0{envelope}".encode()).digest(ENVELOPE_RANDOM_BYTES)
     return base64.b64encode(ENVELOPE_PREFIX + derived).decode()

@@ -31,6 +31,7 @@ from reconciler.emulator.batch import BatchExecution
 from reconciler.emulator.batch_jobs import OUTPUT_CONTAINER, BatchJobs
 from reconciler.emulator.blob_client import BlobAccessError, BlobClient
 from reconciler.emulator.classic_refresh import ApiDocuments
+from reconciler.emulator.code_runs import CodeRuns
 from reconciler.emulator.context import Context, Secrets
 from reconciler.emulator.documents import Documents, StateInUse, StateUnreadable
 from reconciler.emulator.error_wording import ErrorWording
@@ -211,14 +212,14 @@ class Studio:
         self._open.push_async_callback(jobs.close)
         self._open.push_async_callback(arm.close, context)
         await data.write_blobs()
-        classic_services.seed(context, await make_initial_models(context, data))
+        await make_initial_models(context, data)
+        classic_services.seed(context)
         # From here on it answers; what the rooms still have to do, they do by calls to it.
         await listening.add(listener)
         await listening.add(secure, tls.context)
         await arm.seed(context)
         jobs.resume()
-        self.faults.begin(listening, context.storage)
-        self._write_client_files(directory, tls.authority)
+        self.faults.begin(listening, context.storage, self._write_client_files(directory, tls.authority))
 
     async def _make_context(
         self, documents: Documents, directory: Path, listener: socket.socket, secure: socket.socket
@@ -248,6 +249,7 @@ class Studio:
             studio=self._studio_file,
             secrets=secrets,
             workers=workers,
+            code=CodeRuns(self._studio_file.code_services, self._studio_file.timings.score_timeout.total_seconds()),
             blobs=blobs,
             storage=storage,
             execution=ExecutionServices(documents, self._clock),
@@ -259,7 +261,7 @@ class Studio:
             secure_url=f"https://{HOST}:{tls_port}",
         )
 
-    def _write_client_files(self, directory: Path, authority: str) -> None:
+    def _write_client_files(self, directory: Path, authority: str) -> client_files.CloudFile:
         self._cloud_file = self._cloud_file or directory / "cloud.json"
         self._env_file = self._env_file or directory / "emulator.env"
         identities = self._identities = IdentityFiles(self.context, self._env_file)
@@ -267,9 +269,7 @@ class Studio:
         self._open.callback(rotating.cancel)
         self._write_env_file()
         client_files.write_file(authority, client_files.ca_file_beside(self._cloud_file))
-        client_files.write_cloud_file(
-            self._cloud_file, client_files.cloud(self.context, self._cloud_file, self._env_file)
-        )
+        return client_files.CloudFile(self.context, self._cloud_file, self._env_file).write()
 
     def _write_env_file(self) -> None:
         variables = client_files.environment(self.context) | self._identities.write()

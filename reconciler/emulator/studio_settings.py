@@ -7,7 +7,7 @@ import difflib
 import re
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic.alias_generators import to_camel
@@ -72,6 +72,26 @@ class Timings(Settings):
     sas_valid_for: Duration = timedelta(hours=24, minutes=5)
     token_valid_for: Duration = timedelta(hours=1)
     score_timeout: Duration = timedelta(seconds=90)
+
+
+Command = Annotated[tuple[str, ...], BeforeValidator(lambda given: (given,) if isinstance(given, str) else given)]
+
+
+class CodeSettings(Settings):
+    """What runs the code of published services (classic-protocol 1.3): nothing, unless a command is named."""
+
+    interpreters: Mapping[str, Annotated[Command, Field(min_length=1)]] = {}
+    memory_megabytes: Annotated[int, Field(ge=256)] = 2048
+
+    @model_validator(mode="after")
+    def _is_python(self) -> Self:
+        if others := [name for name in self.interpreters if not name.lower().startswith("python-")]:
+            raise ValueError(f"only Python is run here, such as python-2.7-64, and not {', '.join(others)}")
+        return self
+
+    def interpreter(self, language: str) -> tuple[str, ...] | None:
+        """The command for a language; None if there is none."""
+        return next((command for name, command in self.interpreters.items() if name.lower() == language.lower()), None)
 
 
 class Rate(Settings):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import secrets
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,14 +16,14 @@ from reconciler.emulator.arm_errors import ArmError, no_such_operation
 from reconciler.emulator.arm_exchange import base_url, json_object
 from reconciler.emulator.commitment_plans import CommitmentPlans
 from reconciler.emulator.context import Context
-from reconciler.emulator.definition_shape import Json
+from reconciler.emulator.definition_shape import ENVELOPE_START, Json, member
 from reconciler.emulator.definition_versions import has_payload_members, has_regions, shown_form
 from reconciler.emulator.definition_wording import properties_to_merge, tags_to_write, worded, worded_poll
 from reconciler.emulator.list_pages import page
 from reconciler.emulator.operations import Action, Operation, Operations
 from reconciler.emulator.payload_blobs import PayloadBlobs
 from reconciler.emulator.proposals import REGIONS, Proposal, as_json, propose_patch, propose_put, region_code
-from reconciler.emulator.regional_payloads import for_region
+from reconciler.emulator.regional_payloads import contents_of_a_copy, for_region
 from reconciler.emulator.second_writes import SecondWrites
 from reconciler.emulator.web_services import (
     WebService,
@@ -169,7 +170,8 @@ class WebServiceRequests:
         base = None if current is None else self._second_writes.base(current, self._operations)
         plan = self._plans.plan_of(service_id)
         with self._refusing():
-            proposal = propose_put(base, body, secrets.token_bytes, version=version, plan=plan)
+            envelopes = self._envelopes(body)
+            proposal = propose_put(base, body, secrets.token_bytes, version=version, plan=plan, envelopes=envelopes)
         now = timestamp(self._context.clock())
         service = current or WebService(
             id=service_id,
@@ -184,6 +186,18 @@ class WebServiceRequests:
         operation = self._begin("put", service, proposal)
         view = accepted_view(replace(service, tags=proposal.tags), patch=False, version=version)
         return _accepted(request, operation, status=201 if current is None else 200, body=view)
+
+    def _envelopes(self, body: Json) -> dict[str, str]:
+        """What the envelopes hold that a copy of another service brings along, opened by its own region's key [I]."""
+        region, found = region_code(str(member(body, "location") or "")), dict[str, str]()
+        if ENVELOPE_START not in json.dumps(body):
+            return found
+        for document in self._services.values():
+            service = WebService.from_document(document)
+            own = region_code(service.location)
+            if region in (own, *service.regions):
+                found |= contents_of_a_copy(service.contents, own, region)
+        return found
 
     async def _patch(self, request: web.Request, service_id: str, version: str) -> web.Response:
         body = await json_object(request)

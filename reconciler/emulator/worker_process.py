@@ -85,6 +85,8 @@ def main() -> None:
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     with answers:
+        # Everything is loaded: from here on it is fast.
+        write_message(answers, Message({"ready": True}))
         _serve(sys.stdin.buffer, answers)
 
 

@@ -9,6 +9,13 @@ from reconciler.plan.document import VersionPlan
 from reconciler.plan.states import DesiredTarget, LiveTarget, Problem, VersionKey
 from reconciler.plan.wording import quoted
 
+READ_ONLY = Problem(
+    "read-only",
+    "it is read-only for ever (readOnly: true): its service takes no change of it any more, only its deletion",
+    "make the spec say what it is, or delete it and create it again under another name",
+    unsafe=True,
+)
+
 
 def blocker(
     target: DesiredTarget,
@@ -47,11 +54,12 @@ def blocker(
 
 def _not_ours(live: LiveTarget) -> Problem | None:
     """Nothing is deleted that does not carry our marker (design 5.7)."""
-    if not live.exists or live.markers:
+    if not live.exists or live.markers or live.ours:
         return None
     return Problem(
         "not-ours",
-        "it is to be deleted, but does not carry our note: it was not made, nor ever pointed anywhere, by us",
+        "it is to be deleted, but does not carry our note, which all have that we pointed to a model: it may be"
+        " somebody else's",
         "delete it by hand if it is meant, or take state: absent out of the spec",
         unsafe=True,
     )

@@ -4,6 +4,7 @@ A target is decided on in this order, and the first that applies gives its statu
 
 1. *blocked*: it can't be planned (unobservable, its version can't be had, it has no such resource, …), or *refused*: it
    could be done and must not be (to be deleted, and not ours);
+   what a set made and has no item for any more is *orphaned*, see `reconciler.plan.orphans`;
 2. *in sync*: it serves the wanted versions and all that is managed has the wanted value;
 3. *held*: the versions are there, and a gate does not let one of them pass;
 4. *drift*: it had been converged to what the spec still wants, and the live side moved;
@@ -19,7 +20,7 @@ from datetime import datetime
 from typing import TypeVar
 
 from reconciler.plan import steps
-from reconciler.plan.blockers import blocker
+from reconciler.plan.blockers import READ_ONLY, blocker
 from reconciler.plan.document import (
     Difference,
     GateOutcome,
@@ -33,6 +34,8 @@ from reconciler.plan.document import (
 )
 from reconciler.plan.gates import find_incumbent, judge_gates, overall, rule_text
 from reconciler.plan.guards import check_forced, gate_forced
+from reconciler.plan.notes import gate_reason, not_asked_again, refresh_notes
+from reconciler.plan.orphans import decide_orphan, too_many_orphans
 from reconciler.plan.states import (
     DesiredTarget,
     DesiredVersion,
@@ -44,7 +47,7 @@ from reconciler.plan.states import (
 )
 from reconciler.plan.understanding import Understanding, live_words, places, understand, wanted_version, weakest
 from reconciler.plan.versions import estimates, plan_version, with_training
-from reconciler.plan.wording import scalar
+from reconciler.plan.wording import wanted_words
 
 _Given = TypeVar("_Given")
 _Key = TypeVar("_Key", bound=Hashable)
@@ -61,6 +64,7 @@ def make_plan(
     ledger: Ledger,
     now: datetime,
     forced: frozenset[str] = frozenset(),
+    groups: frozenset[str] = frozenset(),
 ) -> Plan:
     """Make the plan that brings every target home, as far as it can be brought.
 
@@ -74,12 +78,13 @@ def make_plan(
         ledger: What the store remembers.
         now: The time of the plan.
         forced: The rules that are overridden, as in `reconciler.plan.guards`.
+        groups: The names of the sets.
 
     Raises:
         UnknownRuleError: ``forced`` names a rule that there is not.
         ValueError: a version or a target's name was given twice; the caller is at fault.
     """
-    check_forced(forced, {target.name for target in targets})
+    check_forced(forced, {target.name for target in targets}, groups)
     desired = _unique(versions, lambda version: version.key)
     ordered = _unique(targets, lambda target: (target.name, target.kind))
     world = _World(
@@ -89,6 +94,7 @@ def make_plan(
         known_at=places(versions, ledger),
         claims=Counter(target.identity for target in targets),
         forced=forced,
+        too_many=too_many_orphans(targets, live, forced),
     )
     decided = [_decide_target(target, world) for target in ordered.values()]
     awaited = {after for target in decided for step in target.steps for after in step.after}
@@ -113,6 +119,7 @@ def make_plan(
         refused=grouped[TargetStatus.REFUSED],
         blocked=grouped[TargetStatus.BLOCKED],
         in_sync=grouped[TargetStatus.IN_SYNC],
+        orphaned=grouped[TargetStatus.ORPHANED],
     ).sealed()
 
 
@@ -137,6 +144,8 @@ class _World:
     known_at: Mapping[str, VersionKey]
     claims: Mapping[str, int]
     forced: frozenset[str]
+    too_many: Mapping[str, Problem]
+    """Why the orphans of a set are not deleted, by set."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +168,11 @@ class _Case:
     def refreshed(self) -> bool:
         """Whether it has to be made of what its default endpoint is made of by now."""
         return self.target.refresh and self.live.exists and self.live.stale is True
+
+    @property
+    def differs(self) -> bool:
+        """Whether anything that is managed has another value, its models aside."""
+        return bool(self.settings or self.live.definition.changes)
 
     def told(self, index: int) -> tuple[Reason, ...]:
         """The reasons of one use; of several each says which resource it is about."""
@@ -205,29 +219,29 @@ class _Case:
             observed_fingerprint=self.live.fingerprint,
             reasons=tuple(reasons),
             gates=gates,
+            group=self.target.group,
         )
-
-
-def wanted_words(target: DesiredTarget) -> str:
-    """What a target is to serve, as people read it."""
-    if target.absent:
-        return "absent"
-    return ", ".join(str(use.version) for use in target.uses) or "no model managed"
 
 
 def _decide_target(target: DesiredTarget, world: _World) -> TargetPlan:
     live = world.live.get(target.identity)
+    if target.orphan and live is not None:
+        return decide_orphan(target, live, world.too_many.get(target.group))
     plans = {use.version: world.versions[use.version].plan for use in target.uses if use.version in world.versions}
     problem = blocker(target, live, plans, world.claims)
     if problem is not None or live is None:
         # It can't be planned, or must not be carried out: it is left as it is, and the others go on.
         return _stopped(target, live, problem)
-    if target.absent:
-        return _decide_deletion(target, live)
+    return _decide_deletion(target, live) if target.absent else _decide_state(target, live, world)
+
+
+def _decide_state(target: DesiredTarget, live: LiveTarget, world: _World) -> TargetPlan:
+    """Decide on a target that can be planned and is to be there."""
     versions = tuple(world.versions[use.version] for use in target.uses)
     converged = world.ledger.converged.get(target.identity)
     not_taken = converged.not_taken if converged is not None else {}
     differing, refused = steps.setting_differences(target, live, not_taken)
+    differing += steps.write_only_differences(target, converged.written if converged is not None else {})
     wanted = {version.desired.key: version.wanted for version in versions}
     notes = dict.fromkeys(note for version in versions for note in version.plan.reasons)
     case = _Case(
@@ -236,11 +250,13 @@ def _decide_target(target: DesiredTarget, world: _World) -> TargetPlan:
         versions=versions,
         found=understand(target, wanted, live, converged, world.known_at),
         settings=differing,
-        notes=(*map(_not_taken, refused), *notes, *_refresh_notes(target, live)),
+        notes=(*map(not_asked_again, refused), *notes, *refresh_notes(target, live)),
     )
+    if live.read_only and (case.moving or case.differs):
+        return _stopped(target, live, READ_ONLY)
     if case.moving:
         return _decide_move(case, world)
-    if case.refreshed or case.settings or not live.exists:
+    if case.refreshed or case.differs or not live.exists:
         # The right versions, in other circumstances: nothing is promoted, so no gate has a say.
         return _with_steps(case, case.concluded(TargetStatus.CHANGE, case.reasons))
     return case.concluded(TargetStatus.IN_SYNC, case.reasons)
@@ -255,7 +271,9 @@ def _decide_deletion(target: DesiredTarget, live: LiveTarget) -> TargetPlan:
     planned = gone.concluded(TargetStatus.CHANGE, (reason,))
     todo = steps.Todo(target=target, evidence=Evidence.MARKER, delete=True, move_reasons=(reason,))
     served = ", ".join(str(marker.version) for marker in live.markers)
-    return planned.model_copy(update={"live": served, "evidence": Evidence.MARKER, "steps": steps.target_steps(todo)})
+    return planned.model_copy(
+        update={"live": served or None, "evidence": Evidence.MARKER, "steps": steps.target_steps(todo)}
+    )
 
 
 def _decide_move(case: _Case, world: _World) -> TargetPlan:
@@ -275,7 +293,7 @@ def _decide_move(case: _Case, world: _World) -> TargetPlan:
     )
     outcome = overall(gates)
     if outcome is not GateOutcome.PASS:
-        hold = tuple(_gate_reason(gate) for gate in gates if gate.outcome is not GateOutcome.PASS)
+        hold = tuple(gate_reason(gate) for gate in gates if gate.outcome is not GateOutcome.PASS)
         if not gate_forced(world.forced, case.target.name):
             # The version is there and may not be promoted: the target keeps what it has.
             held = case.concluded(TargetStatus.HELD, (*hold, *reasons), gates, incumbents)
@@ -304,13 +322,19 @@ def _with_steps(case: _Case, planned: TargetPlan) -> TargetPlan:
         patch=tuple(operation for index in moved for operation in _patch(case, index)),
         move_reasons=told,
         settings=case.settings,
+        definition=case.live.definition,
     )
     reasons = planned.reasons
+    if not case.live.exists and not case.found:
+        reasons = (*reasons, Reason(code="absent", text="it does not exist"))
     if case.refreshed:
         reasons = (*reasons, steps.STALE)
     if case.settings:
         names = ", ".join(difference.field for difference in case.settings)
         reasons = (*reasons, Reason(code="settings", text=f"the spec wants another {names}"))
+    if case.live.definition.changes:
+        text = "its definition differs from the file"
+        reasons = (*reasons, Reason(code="definition", text=text))
     return planned.model_copy(update={"reasons": reasons, "steps": steps.target_steps(todo)})
 
 
@@ -355,18 +379,8 @@ def _stopped(target: DesiredTarget, live: LiveTarget | None, problem: Problem | 
         observed_fingerprint=live.fingerprint if live is not None else "",
         reasons=() if problem is None else (Reason(code=problem.code, text=problem.message),),
         remedy="" if problem is None else problem.remedy,
+        group=target.group,
     )
-
-
-def _refresh_notes(target: DesiredTarget, live: LiveTarget) -> tuple[Reason, ...]:
-    if not target.refresh or not live.exists or live.stale is not None:
-        return ()
-    text = "the service does not show what it and its default endpoint were made of, so it is not refreshed"
-    return (Reason(code="refresh-unknown", text=text),)
-
-
-def _gate_reason(gate: GateResult) -> Reason:
-    return Reason(code=f"gate-{gate.outcome}", text=f"{gate.rule}: {gate.text}")
 
 
 def _hold_remedy(case: _Case, outcome: GateOutcome) -> str:
@@ -376,12 +390,6 @@ def _hold_remedy(case: _Case, outcome: GateOutcome) -> str:
     if any(case.versions[index].desired.ready_made for index in case.moving):
         return f"a ready-made artefact has no metrics to judge: {force}"
     return f"correct the gate's metric, or {force}"
-
-
-def _not_taken(difference: Difference) -> Reason:
-    asked = f"{difference.field} {scalar(difference.new)}"
-    text = f"the service accepted {asked} before and did not show it: not asked again"
-    return Reason(code="not-taken", text=text)
 
 
 def _unique(given: Iterable[_Given], key: Callable[[_Given], _Key]) -> dict[_Key, _Given]:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from reconciler.spec.documents import Gate
 
@@ -143,10 +143,18 @@ class DesiredTarget:
     uses: tuple[Use, ...] = ()
     """By resource, in the order of their names; none when only its settings are managed, or it is to be absent."""
     settings: Mapping[str, Scalar] = field(default_factory=dict)
+    write_only: Mapping[str, str] = field(default_factory=dict)
+    """By setting, a short digest of a secret that can be written and never read. It goes into no plan."""
     absent: bool = False
     """Whether it is to be deleted."""
     refresh: bool = False
     """Whether it follows what its service's default endpoint is made of (classic-protocol 1.8)."""
+    group: str = ""
+    """The set that it is of; empty for a target of its own."""
+    orphan: bool = False
+    """Whether its set made it and has no item for it any more: no document names it."""
+    prune: bool = False
+    """Of an orphan: whether its set wants it deleted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +167,26 @@ class Bound:
     """JSON Pointer of the trained-model asset's uri in a New definition, in the definition's own casing."""
     uri: str | None = None
     """The uri at ``pointer``, as it stands."""
+
+
+@dataclass(frozen=True, slots=True)
+class DefinitionChange:
+    """One RFC 6902 operation that brings a New definition to the one in the file. No part of it is secret."""
+
+    op: str
+    """``add``, ``remove`` or ``replace``."""
+    path: str
+    value: Any = None
+    was: Any = None
+    """What is replaced or removed."""
+
+
+@dataclass(frozen=True, slots=True)
+class DefinitionDifference:
+    """How a live definition differs from the one in the file: in words, and as the patch that ends it."""
+
+    sentences: tuple[str, ...] = ()
+    changes: tuple[DefinitionChange, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +207,12 @@ class LiveTarget:
     settings: Mapping[str, Scalar] = field(default_factory=dict)
     stale: bool | None = None
     """Whether its service's default endpoint is made of something newer; None when that can't be told."""
+    definition: DefinitionDifference = field(default_factory=DefinitionDifference)
+    """Of a New web service whose definition is managed."""
+    ours: bool = False
+    """Whether it says that we made it, even if it carries no markers."""
+    read_only: bool = False
+    """Whether its service takes no change of it any more, but its deletion."""
     problem: Problem | None = None
     fingerprint: str = ""
     """Digest of all that was observed and that a plan may rest on (without the answers)."""
@@ -229,6 +263,8 @@ class Converged:
     answers: str | None = None
     not_taken: Mapping[str, Scalar] = field(default_factory=dict)
     """Settings that the service accepted and did not show (classic-protocol 1.6): not asked for again."""
+    written: Mapping[str, str] = field(default_factory=dict)
+    """What was written last of `DesiredTarget.write_only`."""
 
     def served(self, resource: str) -> Served | None:
         """What a resource was brought to; a record of before resources were told apart has one for whichever it was."""
@@ -244,3 +280,5 @@ class Ledger:
     """By target identity."""
     unsettled: frozenset[str] = frozenset()
     """The identities of targets whose last try did not bring them home."""
+    names: Mapping[str, str] = field(default_factory=dict)
+    """What each target was called when it was last recorded, by identity."""

@@ -6,11 +6,23 @@ The ids are ``train:<model>@<label>`` and ``<action>:<kind>/<target>``.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from reconciler.plan.document import Action, CostClass, Difference, PatchOperation, Reason, Step
-from reconciler.plan.states import Bound, DesiredTarget, Evidence, LiveTarget, Scalar, VersionKey
+from reconciler.plan.states import (
+    Bound,
+    DefinitionDifference,
+    DesiredTarget,
+    Evidence,
+    LiveTarget,
+    Scalar,
+    VersionKey,
+)
 from reconciler.plan.wording import bare_uri
+
+AS_REFERENCED = "as referenced"
+ANOTHER = "another"
+"""What a plan says of a secret: nothing else of it goes into one."""
 
 STALE = Reason(code="stale", text="its default endpoint was republished since; what it serves is kept")
 
@@ -49,6 +61,7 @@ class Todo:
     patch: tuple[PatchOperation, ...] = ()
     move_reasons: tuple[Reason, ...] = ()
     settings: tuple[Difference, ...] = ()
+    definition: DefinitionDifference = field(default_factory=DefinitionDifference)
 
 
 def target_steps(todo: Todo) -> tuple[Step, ...]:
@@ -68,10 +81,12 @@ def target_steps(todo: Todo) -> tuple[Step, ...]:
     if todo.repoint:
         reasons = todo.move_reasons or (Reason(code="refreshed", text="what it serves is written after the refresh"),)
         chain.add(Action.REPOINT, CostClass.REPOINT, reasons, todo.repoint, todo.patch)
-    if todo.settings:
+    if todo.settings or todo.definition.changes:
         text = "what the spec manages differs from what is live"
         reason = Reason(code="settings", text=text if not todo.create else "a new endpoint has none of them yet")
-        chain.add(Action.SETTINGS, CostClass.SETTINGS, (reason,), todo.settings)
+        told = (reason, *(Reason(code="definition", text=sentence) for sentence in todo.definition.sentences))
+        patch = definition_changes(todo.definition)
+        chain.add(Action.SETTINGS, CostClass.SETTINGS, told, todo.settings, patch)
     if todo.delete:
         chain.add(Action.DELETE, CostClass.DELETE, todo.move_reasons)
     chain.add(Action.VERIFY, CostClass.FREE, ())
@@ -141,6 +156,25 @@ def definition_patch(bound: Bound | None, new_uri: str | None) -> tuple[PatchOpe
     if bound.uri is None or bare_uri(bound.uri) != bound.uri:
         return (replace,)
     return (PatchOperation(op="test", path=bound.pointer, value=bound.uri), replace)
+
+
+def write_only_differences(target: DesiredTarget, written: Mapping[str, str]) -> tuple[Difference, ...]:
+    """The secrets that can be written and never read, where another one was written last, or nobody knows which."""
+    return tuple(
+        Difference(field=name, old=ANOTHER if name in written else "unknown", new=AS_REFERENCED)
+        for name, digest in sorted(target.write_only.items())
+        if written.get(name) != digest
+    )
+
+
+def definition_changes(difference: DefinitionDifference) -> tuple[PatchOperation, ...]:
+    """The JSON Patch that ends a difference; what it replaces or removes is tested for first."""
+    operations: list[PatchOperation] = []
+    for change in difference.changes:
+        if change.op != "add":
+            operations.append(PatchOperation(op="test", path=change.path, value=change.was))
+        operations.append(PatchOperation.model_validate({"op": change.op, "path": change.path, "value": change.value}))
+    return tuple(operations)
 
 
 def _equal(live: Scalar, wanted: Scalar) -> bool:

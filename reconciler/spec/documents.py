@@ -8,12 +8,20 @@ rules between documents in `reconciler.spec.references`.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import AfterValidator, Field, ValidationInfo, field_validator
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
 
 from reconciler.spec import rules
+from reconciler.spec.new_service_parts import (
+    CommitmentPlanId,
+    DefinitionFile,
+    JsonPointer,
+    NewKeys,
+    NewStorage,
+    TagName,
+)
 from reconciler.spec.parts import (
     Container,
     Metadata,
@@ -41,18 +49,21 @@ from reconciler.spec.recipes import (
     Training,
     UrlInput,
 )
+from reconciler.spec.set_parts import EndpointSetSpec
 
 __all__ = [
     "API_VERSION",
     "KINDS",
-    "LATER_KINDS",
     "AnyDocument",
     "BlobInput",
     "ClassicEndpoint",
     "ClassicEndpointSpec",
     "ClassicTraining",
     "DataSource",
+    "DefinitionFile",
     "Document",
+    "EndpointSet",
+    "EndpointSetSpec",
     "FileInput",
     "Gate",
     "Metadata",
@@ -60,7 +71,9 @@ __all__ = [
     "ModelMetadata",
     "ModelSpec",
     "ModelUse",
+    "NewKeys",
     "NewSettings",
+    "NewStorage",
     "NewTraining",
     "NewWebService",
     "NewWebServiceSpec",
@@ -85,6 +98,9 @@ __all__ = [
 API_VERSION: Literal["reconciler/v1"] = "reconciler/v1"
 LOW_THROTTLE_CALLS = 4
 """What ``ThrottleLevel`` Low caps ``MaxConcurrentCalls`` at (classic-protocol 1.5)."""
+
+SET_LABEL = "set"
+"""The label under which an endpoint of a set carries the set's name, for ``--select set=NAME``."""
 
 TraceLevel: TypeAlias = Literal["None", "Error", "All"]
 ThrottleLevel: TypeAlias = Literal["Low", "High"]
@@ -185,6 +201,7 @@ class Serving(Part):
     models: Annotated[tuple[ModelUse, ...], shape(minItems=1)] = Field(
         default=(), description="Instead of model, where the service has several trained models."
     )
+    probe: Probe | None = None
 
     @field_validator("models")
     @classmethod
@@ -204,6 +221,10 @@ class Serving(Part):
         if self.state == "absent":
             return ()
         return tuple(sorted(self.models or filter(None, (self.model,)), key=lambda use: use.resource))
+
+
+def _versions(uses: Sequence[ModelUse]) -> list[str]:
+    return [f"{use.name}@{use.version}" for use in uses]
 
 
 class ClassicEndpointSpec(Serving):
@@ -233,7 +254,29 @@ class ClassicEndpointSpec(Serving):
         default=False,
         description="Refresh it when the default endpoint was republished since; its trained models are kept.",
     )
-    probe: Probe | None = None
+
+    @field_validator("models")
+    @classmethod
+    def _markers_fit(cls, value: tuple[ModelUse, ...]) -> tuple[ModelUse, ...]:
+        if rules.room_beside(_versions(value)) < 0:
+            raise rules.broken(
+                f"names {len(value)} models, and their markers don't fit into the endpoint's description",
+                allowed=f"markers of together {rules.DESCRIPTION_LIMIT} characters",
+                remedy="manage fewer models of it, or give them shorter names and labels",
+            )
+        return value
+
+    @field_validator("description")
+    @classmethod
+    def _beside_its_markers(cls, value: str | None, info: ValidationInfo) -> str | None:
+        room = rules.room_beside(_versions(info.data.get("models", ())))
+        if value is not None and len(value) > room:
+            raise rules.broken(
+                f"is too long: {len(value)} characters",
+                allowed=f"at most {room} characters beside the markers of its models",
+                remedy="shorten it, or the names of the models and their labels",
+            )
+        return value
 
     @field_validator("max_concurrent_calls")
     @classmethod
@@ -261,14 +304,87 @@ class NewSettings(Part):
         default=None, description="realtimeConfiguration.maxConcurrentCalls."
     )
     diagnostics: TraceLevel | None = Field(default=None, description="diagnostics.level.")
+    title: Text | None = Field(default=None, description="Its title.")
+    description: Text | None = Field(default=None, description="Its description.")
+    expose_sample_data: bool | None = Field(
+        default=None, description="Whether its API description shows rows of the data that it was made with."
+    )
 
 
 class NewWebServiceSpec(Serving):
-    """A New (Azure Resource Manager) web service."""
+    """A New (Azure Resource Manager) web service.
+
+    One that does not exist is created if ``definition`` or ``copyOf`` says of what.
+    """
 
     resource_id: ResourceId = Field(description=rules.RESOURCE_ID_SHAPE)
     settings: NewSettings = Field(default_factory=NewSettings)
-    probe: Probe | None = None
+    definition: DefinitionFile | None = Field(
+        default=None, description="What it is made of, and kept at but for its models, settings and tags."
+    )
+    copy_of: Text | None = Field(
+        default=None,
+        description="The service that it is created as a copy of, in another region: a resource id, or the name of a "
+        "NewWebService. Needs location, storage and commitmentPlan.",
+    )
+    location: Text | None = Field(
+        default=None, description="The region that it is created in, as in West Europe; it can't be changed."
+    )
+    storage: NewStorage | None = None
+    commitment_plan: CommitmentPlanId | None = Field(
+        default=None, description=f"The plan that pays for it: {rules.COMMITMENT_PLAN_SHAPE}"
+    )
+    keys: NewKeys | None = None
+    tags: dict[TagName, str] = Field(default_factory=dict, description="Tags that it has; others of its are let be.")
+    ignore: tuple[JsonPointer, ...] = Field(
+        default=(), description="Places of the definition (JSON Pointers) that may differ from the file."
+    )
+    arm_version: Literal["2017-01-01", "2016-05-01-preview"] = Field(
+        default="2017-01-01", description="The api-version that Resource Manager is spoken to in."
+    )
+
+    @field_validator("models")
+    @classmethod
+    def _markers_fit(cls, value: tuple[ModelUse, ...]) -> tuple[ModelUse, ...]:
+        if len(", ".join(_versions(value))) > rules.TAG_LIMIT:
+            raise rules.broken(
+                f"names {len(value)} models, and their markers don't fit into a tag of the service",
+                allowed=f"names of models with their labels of together {rules.TAG_LIMIT} characters",
+                remedy="manage fewer models of it, or give them shorter names and labels",
+            )
+        return value
+
+    @field_validator("copy_of")
+    @classmethod
+    def _one_origin(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value is not None and info.data.get("definition") is not None:
+            raise rules.broken("stands beside definition", allowed="definition or copyOf, not both")
+        return value
+
+    @field_validator("ignore")
+    @classmethod
+    def _of_a_definition(cls, value: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        if value and info.data.get("definition") is None:
+            raise rules.broken("has no definition to be compared with", allowed="ignore beside definition")
+        return value
+
+    @field_validator("arm_version")
+    @classmethod
+    def _knows_regions(cls, value: str, info: ValidationInfo) -> str:
+        if value != "2017-01-01" and info.data.get("copy_of") is not None:
+            raise rules.broken("does not know copies to another region", allowed="2017-01-01 beside copyOf")
+        return value
+
+    @model_validator(mode="after")
+    def _complete_copy(self) -> NewWebServiceSpec:
+        needed = {"location": self.location, "storage": self.storage, "commitmentPlan": self.commitment_plan}
+        missing = [name for name, value in needed.items() if value is None]
+        if self.copy_of is not None and missing:
+            raise rules.broken(
+                f"is a copy and has no {' and no '.join(missing)}",
+                allowed="copyOf with location, storage and commitmentPlan, which are all of one region",
+            )
+        return self
 
 
 class NewWebService(Document):
@@ -278,14 +394,32 @@ class NewWebService(Document):
     spec: NewWebServiceSpec
 
 
+class SetMetadata(Metadata):
+    """The metadata of a set, whose name begins the names of what it makes."""
+
+    @field_validator("labels")
+    @classmethod
+    def _own_label(cls, value: dict[str, str]) -> dict[str, str]:
+        if SET_LABEL in value:
+            raise rules.broken("has the label 'set', which names the set an endpoint is of", allowed="other labels")
+        return value
+
+
+class EndpointSet(Document):
+    """Many models and endpoints from one experiment; expanded into ordinary documents when it is loaded."""
+
+    kind: Literal["EndpointSet"] = "EndpointSet"
+    metadata: SetMetadata
+    spec: EndpointSetSpec
+
+
 Target: TypeAlias = ClassicEndpoint | NewWebService
-AnyDocument: TypeAlias = Workspace | Model | ClassicEndpoint | NewWebService
+AnyDocument: TypeAlias = Workspace | Model | ClassicEndpoint | NewWebService | EndpointSet
 
 KINDS: Mapping[str, type[AnyDocument]] = {
     "Workspace": Workspace,
     "Model": Model,
     "ClassicEndpoint": ClassicEndpoint,
     "NewWebService": NewWebService,
+    "EndpointSet": EndpointSet,
 }
-LATER_KINDS = frozenset({"EndpointSet"})
-"""Kinds that the design has and this version does not."""

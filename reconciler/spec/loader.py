@@ -11,11 +11,11 @@ from typing import Any
 from pydantic import ValidationError
 
 from reconciler.spec.diagnostics import Diagnostic, Position, did_you_mean, field_path, listed, nearest
-from reconciler.spec.documents import API_VERSION, KINDS, LATER_KINDS, AnyDocument
+from reconciler.spec.documents import API_VERSION, KINDS, AnyDocument
 from reconciler.spec.json_reader import JsonReader
 from reconciler.spec.mistakes import describe, explain
 from reconciler.spec.nodes import Node, TreeBuilder
-from reconciler.spec.sources import read, spec_files
+from reconciler.spec.sources import is_definition, read, spec_files
 from reconciler.spec.yaml_reader import YamlReader
 
 # Names in a text that could not be read: a reference to one of them is not called dangling.
@@ -38,7 +38,9 @@ _REFERENCES: Mapping[str, tuple[tuple[str, ...], ...]] = {
     "NewWebService": (
         ("metadata", "name"),
         ("spec", "resourceId"),
+        ("spec", "copyOf"),
     ),
+    "EndpointSet": (("metadata", "name"),),
 }
 
 
@@ -80,6 +82,10 @@ class Found:
     """A model: whether it says how it is trained."""
     ready: frozenset[str] = frozenset()
     """A model: the labels of its ready-made versions."""
+    root: Node | None = None
+    """A set: the document as it stands, for expanding it."""
+    home: Path | None = None
+    """What a set made: the file of the set, to which its paths are relative. Its position is the item's."""
 
     @property
     def name(self) -> str | None:
@@ -105,7 +111,7 @@ def read_tree(paths: Sequence[Path]) -> Tree:
     files = 0
     for file in spec_files(paths, tree.diagnostics):
         files += 1
-        documents += _read_file(file, tree)
+        documents += read_file(file, tree)
     if not paths:
         tree.diagnostics.append(Diagnostic("no spec files were named", Position(Path())))
     elif files and not documents and not tree.diagnostics:
@@ -114,12 +120,14 @@ def read_tree(paths: Sequence[Path]) -> Tree:
     return tree
 
 
-def _read_file(file: Path, tree: Tree) -> int:
+def read_file(file: Path, tree: Tree) -> int:
     """Read one file into the tree; gives the number of documents that are not empty."""
     source = read(file, tree.diagnostics)
     if source.text is None:
         tree.lost_names.update(_NAME_IN_TEXT.findall(source.rest))
         return 0
+    if file.suffix.lower() == ".json" and is_definition(source.text):
+        return 0  # It may lie in the tree, beside the document that names it.
     builder = TreeBuilder(file)
     reader = JsonReader(builder) if file.suffix.lower() == ".json" else YamlReader(builder)
     count = 0
@@ -167,15 +175,6 @@ def _kind(root: Node, builder: TreeBuilder) -> str | None:
     node = entries["kind"].node
     if isinstance(node.value, str) and node.value in KINDS:
         return node.value
-    if isinstance(node.value, str) and node.value in LATER_KINDS:
-        builder.report(
-            node.line,
-            node.column,
-            f"the kind {node.value} is not supported yet by this version",
-            f"allowed: {listed(KINDS)}",
-            "write its models and endpoints out as documents of their own",
-        )
-        return None
     meant = nearest(node.value, KINDS) if isinstance(node.value, str) else None
     builder.report(
         node.line,
@@ -200,6 +199,8 @@ def _validated(root: Node, kind: str, builder: TreeBuilder) -> AnyDocument | Non
 def _found(root: Node, kind: str, file: Path, document: AnyDocument | None) -> Found:
     position = Position(file, root.line, root.column)
     mentions = dict(_mentions(root, kind, file))
+    if kind == "EndpointSet":
+        return Found(kind, file, position, mentions, document, root=root)
     if kind != "Model":
         return Found(kind, file, position, mentions, document, tuple(_uses(root, file)))
     versions = root.at(("spec", "versions"))

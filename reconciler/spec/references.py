@@ -24,6 +24,9 @@ def check(tree: Tree) -> Iterator[Diagnostic]:
     yield from _shared_identities(tree.found, by_kind.get("Workspace", {}))
     for found in tree.found:
         yield from dangling.check(found.mentions.get("spec.workspace"), "spec.workspace", "Workspace")
+        copied = found.mentions.get("spec.copyOf")
+        if copied is not None and not copied.value.startswith("/"):
+            yield from dangling.check(copied, "spec.copyOf", "NewWebService")
         for use in found.uses:
             yield from dangling.check(use.name, f"{use.field}.name", "Model")
             yield from _underivable(use, by_kind.get("Model", {}))
@@ -92,7 +95,7 @@ class _Dangling:
     """Finds references to documents that do not exist. A name that a text which can't be read may hold is let pass."""
 
     def __init__(self, by_kind: Mapping[str, Mapping[str, Found]], lost: AbstractSet[str]) -> None:
-        self._names = {kind: sorted(by_kind.get(kind, {})) for kind in ("Workspace", "Model")}
+        self._names = {kind: sorted(by_kind.get(kind, {})) for kind in ("Workspace", "Model", "NewWebService")}
         self._known = {kind: frozenset(names) | lost for kind, names in self._names.items()}
         self._guesses: dict[tuple[str, str], str] = {}
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Sequence
 from datetime import timedelta
 from urllib.parse import urlsplit
 
@@ -31,9 +32,15 @@ RESOURCE_ID_PATTERN = (
     r"^/[sS]ubscriptions/[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}/[rR]esource[gG]roups/[^/?#\s]+"
     r"/[pP]roviders/[mM]icrosoft\.[mM]achine[lL]earning/[wW]eb[sS]ervices/[^/?#\s]*[^/?#\s.]$"
 )
+COMMITMENT_PLAN_PATTERN = RESOURCE_ID_PATTERN.replace("[wW]eb[sS]ervices", "[cC]ommitment[pP]lans")
+JSON_POINTER_PATTERN = r"^(/([^/~]|~0|~1)*)+$"
+OUR_TAGS = "reconciler-"
+"""With what the names of the tags begin that we write for ourselves."""
 RESOURCE_ID_SHAPE = (
     "/subscriptions/<guid>/resourceGroups/<group>/providers/Microsoft.MachineLearning/webServices/<name>"
 )
+
+COMMITMENT_PLAN_SHAPE = RESOURCE_ID_SHAPE.replace("webServices", "commitmentPlans")
 
 NAME_LIMIT = 100
 MODEL_NAME_LIMIT = 48
@@ -42,6 +49,8 @@ LABEL_LIMIT = 40
 DESCRIPTION_LIMIT = 2000
 MARKER_ROOM = 120
 OUR_NOTE = "[reconciler:"
+TAG_LIMIT = 256
+"""Characters of a tag's value in Azure Resource Manager, in which a New web service carries its markers."""
 LONGEST_TIMEOUT = timedelta(days=30)
 REFERENCE_FORMS = "{env: VARIABLE}, {file: path} or {keyVault: {vault: NAME, secret: NAME}}"
 """How a spec refers to a secret."""
@@ -58,6 +67,8 @@ _VAULT_VERSION = re.compile(VAULT_VERSION_PATTERN)
 _HEX = re.compile(r"[0-9A-Fa-f]{32,}\Z")
 _DURATION = re.compile(DURATION_PATTERN)
 _RESOURCE_ID = re.compile(RESOURCE_ID_PATTERN)
+_COMMITMENT_PLAN = re.compile(COMMITMENT_PLAN_PATTERN)
+_JSON_POINTER = re.compile(JSON_POINTER_PATTERN)
 _PLACEHOLDER = re.compile(r"\{[^{}]*\}")
 _UNITS = ("days", "hours", "minutes", "seconds")
 
@@ -141,6 +152,14 @@ def description(value: str) -> str:
     return value
 
 
+def room_beside(versions: Sequence[str]) -> int:
+    """How long a Classic description may be beside the markers of these versions (``model@label``); too many: below 0.
+
+    With 12 digits of the fingerprint and what separates them, each marker takes 15 characters more than its version.
+    """
+    return DESCRIPTION_LIMIT - sum(len(version) + 15 for version in versions) - len(OUR_NOTE) - 1
+
+
 def workspace_id(value: str) -> str:
     """A workspace id (classic-protocol 1.3: 32 hex digits)."""
     if not _WORKSPACE_ID.match(value) or value.endswith("\n"):
@@ -153,6 +172,30 @@ def resource_id(value: str) -> str:
     if not _RESOURCE_ID.match(value) or value.endswith("\n"):
         raise broken("is not the resource id of a New web service", allowed=RESOURCE_ID_SHAPE)
     return value
+
+
+def commitment_plan(value: str) -> str:
+    """The resource id of a commitment plan (new-protocol 5)."""
+    if not _COMMITMENT_PLAN.match(value) or value.endswith("\n"):
+        raise broken("is not the resource id of a commitment plan", allowed=COMMITMENT_PLAN_SHAPE)
+    return value
+
+
+def json_pointer(value: str) -> str:
+    """A place in a definition (RFC 6901), at least one step deep."""
+    if not _JSON_POINTER.match(value) or value.endswith("\n"):
+        raise broken(
+            "is not a JSON Pointer",
+            allowed="/properties/… with each step after a '/', where ~1 stands for '/' and ~0 for '~'",
+        )
+    return value
+
+
+def tag_name(value: str) -> str:
+    """The name of a tag that is not one of ours."""
+    if not present(value).casefold().startswith(OUR_TAGS):
+        return value
+    raise broken(f"begins with {OUR_TAGS!r}, as the tags do that the reconciler writes", allowed="any other name")
 
 
 def variable(value: str) -> str:
@@ -233,6 +276,13 @@ def file_path(value: str) -> str:
     if "\0" in value:
         raise broken("is not a path", allowed="a path relative to the directory of this file")
     return placeholders(present(value))
+
+
+def table_path(value: str) -> str:
+    """The path of a CSV, relative to the directory of the document's file."""
+    if "\0" in value:
+        raise broken("is not a path", allowed="a path relative to the directory of this file")
+    return value
 
 
 def url(value: str) -> str:

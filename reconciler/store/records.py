@@ -3,9 +3,9 @@
 Every time is aware and in UTC, whatever zone it was given in; a naive one is refused. What is put is what
 is read back, equal in every field.
 
-No field may hold a secret. There is no free-form blob but ``recipe``, ``metrics``, ``not_taken`` and
-``details``, which take names and plain values; a location is the place of a blob and never its signature (a
-``?`` in one is refused), and ``jobs_url`` is refused with a query too.
+No field may hold a secret. There is no free-form blob but ``recipe``, ``metrics``, ``not_taken``, ``written``
+and ``details``, which take names and plain values; a location is the place of a blob and never its signature
+(a ``?`` in one is refused), and ``jobs_url`` is refused with a query too.
 """
 
 from __future__ import annotations
@@ -152,6 +152,7 @@ class TargetRecord:
         answers: Digest of its answers to the probe after converging.
         proof: How sure that convergence is; an open set.
         not_taken: Settings that the service accepted and then did not show.
+        written: By setting, a short digest of what it was set to last where the service never shows it.
         converged_at: When.
         last_outcome: How the last try went.
         last_message: Why, for people.
@@ -165,6 +166,7 @@ class TargetRecord:
     answers: str | None = None
     proof: str | None = None
     not_taken: Mapping[str, Scalar] = field(default_factory=dict)
+    written: Mapping[str, str] = field(default_factory=dict)
     converged_at: datetime | None = None
     last_outcome: LastOutcome
     last_message: str = ""

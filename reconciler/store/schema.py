@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 from reconciler.store.errors import StoreError
 from reconciler.store.tables import metadata
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 APPLICATION_ID = 0x5245434F
 """``RECO``."""
 
@@ -31,7 +31,12 @@ def _several_models_a_target(connection: Connection) -> None:
         connection.exec_driver_sql(f"ALTER TABLE targets DROP COLUMN {column}")
 
 
-MIGRATIONS: Migrations = {1: _several_models_a_target}
+def _what_is_never_shown(connection: Connection) -> None:
+    """Of no target it is known which write-only settings were written."""
+    connection.exec_driver_sql("ALTER TABLE targets ADD COLUMN written JSON NOT NULL DEFAULT '{}'")
+
+
+MIGRATIONS: Migrations = {1: _several_models_a_target, 2: _what_is_never_shown}
 """By the version that a step starts from; each leads to the next one. Steps once released never change."""
 
 

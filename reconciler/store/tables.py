@@ -132,6 +132,7 @@ targets = Table(
     Column("answers", String(64)),
     Column("proof", String(32)),
     Column("not_taken", JSON, nullable=False),
+    Column("written", JSON, nullable=False),
     Column("converged_at", UtcTime),
     Column(
         "last_outcome",

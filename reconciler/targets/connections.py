@@ -36,10 +36,19 @@ _T = TypeVar("_T")
 class Connections:
     """One pass's clients. An async context manager; everything it opened is closed at its end."""
 
-    def __init__(self, fleet: Fleet, cloud: Cloud, secrets: SecretResolver) -> None:
+    def __init__(self, fleet: Fleet, cloud: Cloud, secrets: SecretResolver, *, resource_manager: bool = False) -> None:
+        """Make the clients' home; nothing is sent.
+
+        Args:
+            fleet: The documents.
+            cloud: The cloud.
+            secrets: Where the documents' references are looked up.
+            resource_manager: Whether `definitions` is wanted, though the fleet has no New web services.
+        """
         self.fleet = fleet
         self.cloud = cloud
         self._secrets = secrets
+        self._resource_manager = resource_manager or _knows_resource_manager(fleet)
         self._sign_in = SignIn(cloud, self._sign_in_secret)
         self._vaults = KeyVaults(cloud, self._sign_in)
         self._references = References(secrets, self._vaults)
@@ -54,7 +63,7 @@ class Connections:
         self._http = await self._stack.enter_async_context(Http.for_cloud(self.cloud))
         credential = await self._stack.enter_async_context(self._sign_in)
         await self._stack.enter_async_context(self._vaults)
-        if _knows_resource_manager(self.fleet):
+        if self._resource_manager:
             self._definitions = await self._stack.enter_async_context(Definitions(self.cloud, credential))
         return self
 

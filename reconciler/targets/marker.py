@@ -20,6 +20,7 @@ _ONE = r"[A-Za-z0-9._-]+@[A-Za-z0-9._-]+ [0-9a-f]{12}"
 _IN_DESCRIPTION = re.compile(rf"\s*\[reconciler: (?P<notes>{_ONE}(?:, {_ONE})*)\]\s*$")
 _TAG_VERSION = "reconciler-version"
 _TAG_FINGERPRINT = "reconciler-fingerprint"
+_TAG_MADE = "reconciler-made"
 
 
 class TooLong(ValueError):
@@ -77,6 +78,17 @@ def markers_of_tags(tags: Mapping[str, str]) -> tuple[Marker, ...]:
         return ()
     notes = [f"{version} {fingerprint}" for version, fingerprint in zip(versions, fingerprints, strict=True)]
     return tuple(map(_marker, notes)) if all(re.fullmatch(_ONE, note) for note in notes) else ()
+
+
+def is_ours(tags: Mapping[str, str]) -> bool:
+    """Whether a New web service's tags say that we made it."""
+    return _TAG_MADE in tags
+
+
+def made_tags(tags: Mapping[str, str], target: str, markers: Sequence[Marker]) -> dict[str, str]:
+    """The tags of a New web service that we make."""
+    made = {**tags, _TAG_MADE: target}
+    return marked_tags(made, markers) if markers else made
 
 
 def marked_tags(tags: Mapping[str, str], markers: Sequence[Marker]) -> dict[str, str]:

@@ -224,6 +224,7 @@ class LocalStudio:
 
     cloud: Cloud
     environ: dict[str, str]
+    cloud_file: Path
 
     def secret(self, name: str) -> SecretStr:
         return SecretStr(self.environ[name])
@@ -255,5 +256,5 @@ def local_studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStud
         files = json.loads(line)
         lines = Path(files["envFile"]).read_text("utf-8").splitlines()
         environ = {name: shlex.split(value)[0] for name, _, value in (entry.partition("=") for entry in lines)}
-        yield LocalStudio(load_cloud(files["cloudFile"]), environ)
+        yield LocalStudio(load_cloud(files["cloudFile"]), environ, Path(files["cloudFile"]))
         process.send_signal(signal.SIGTERM)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import socket
 from dataclasses import replace
 from datetime import timedelta
 
+import aiohttp
 import jsonpatch
 import pytest
 from pydantic import SecretStr
@@ -14,8 +16,9 @@ from pydantic import SecretStr
 from reconciler.azure.batch import BatchExecution, BatchRequest, JobState, StoredBlob
 from reconciler.azure.blobs import Blobs
 from reconciler.azure.classic import ClassicManagement, EndpointPatch, ResourceUpdate
+from reconciler.azure.clouds import load_cloud
 from reconciler.azure.definitions import Definitions, api_location, find_trained_model, update_body
-from reconciler.azure.errors import NotFound, ServiceError, SignInError
+from reconciler.azure.errors import NotFound, Retired, ServiceError, SignInError
 from reconciler.azure.http import Http
 from reconciler.azure.scoring import Scoring, answers_digest, probe_rows
 from reconciler.azure.sign_in import SignIn
@@ -216,3 +219,28 @@ async def test_resource_manager_over_plain_http_on_loopback_takes_the_same_token
 async def test_a_missing_new_service_is_not_found(definitions):
     with pytest.raises(NotFound, match=r"WebServiceNotFound|ResourceNotFound"):
         await definitions.get(f"{SERVICES}/Missing")
+
+
+async def test_a_service_whose_name_is_gone_is_the_retirement_and_no_resolver_is_asked(
+    local_studio, management, monkeypatch
+):
+    asked = []
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *host, **_: asked.append(host))
+    monkeypatch.setenv("NO_PROXY", "*")  # nor a proxy
+    faults = f"{local_studio.cloud.management_base}/_studio/faults"
+    async with aiohttp.ClientSession() as control, control.post(faults, json={"retired": "name-not-found"}) as reply:
+        (rule,) = (await reply.json())["added"]
+        try:
+            cloud = load_cloud(local_studio.cloud_file)
+            async with Http.for_cloud(cloud) as http:
+                token = local_studio.secret("CONTOSO_WORKSPACE_TOKEN")
+                gone = ClassicManagement(http, cloud.management_url("South Central US"), WORKSPACE, token)
+                with pytest.raises(Retired, match=r"no host management\.azureml\.invalid: Microsoft retired .* 2024"):
+                    await gone.list_services()
+        finally:
+            async with control.delete(f"{faults}/{rule}"):
+                pass
+
+    assert asked == []
+    assert load_cloud(local_studio.cloud_file) == local_studio.cloud
+    assert await management.list_services()

@@ -265,6 +265,16 @@ async def test_a_name_that_does_not_exist_is_the_retirement_and_is_asked_for_onc
     assert resolver.asked == 1
 
 
+@pytest.mark.parametrize("host", ["studio.invalid", "Studio.INVALID."])
+async def test_a_name_under_invalid_does_not_exist_and_nobody_is_asked_for_it(monkeypatch, host):
+    """RFC 6761: so a Studio can play a service whose name has gone, on a machine without a network as well."""
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: pytest.fail("a resolver was asked"))
+
+    async with Http(proxies=False) as http:
+        with pytest.raises(Retired, match=r"(?i)no host studio\.invalid"):
+            await http.request("GET", f"https://{host}/workspaces/w/webservices", operation="a")
+
+
 async def test_a_machine_without_a_network_is_no_retirement():
     async with Http(resolver=NoSuchName(socket.EAI_AGAIN), retries=Retries(backoff=0), proxies=False) as http:
         with pytest.raises(Unreachable):

@@ -8,6 +8,7 @@ import sys
 from dataclasses import replace
 
 import pytest
+from azure.core.pipeline.policies import AsyncRetryPolicy
 from pydantic import SecretStr
 
 from reconciler.azure.clouds import PUBLIC
@@ -141,7 +142,11 @@ async def test_an_answer_without_a_token_is_an_error(secure_peer, sign_in):
         await sign_in.get_token(SCOPE)
 
 
-async def test_an_authority_whose_certificate_nobody_vouches_for_gets_no_secret(secure_peer, signing_in_cloud):
+async def test_an_authority_whose_certificate_nobody_vouches_for_gets_no_secret(
+    secure_peer, signing_in_cloud, monkeypatch
+):
+    # It is asked as often as ever, and nobody waits in between.
+    monkeypatch.setattr(AsyncRetryPolicy, "get_backoff_time", lambda *_: 0)
     async with SignIn(replace(signing_in_cloud, ca_file=None), VALUES.__getitem__) as sign_in:
         with pytest.raises(Unreachable, match=r"sign in to local.*certificate verify failed"):
             await sign_in.get_token(SCOPE)

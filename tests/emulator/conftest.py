@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
 import shutil
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
@@ -20,7 +21,7 @@ from azure.storage.blob import BlobClient
 from reconciler.emulator.context import Context
 from reconciler.emulator.pytest_plugin import StudioThread
 from reconciler.emulator.server import Studio
-from reconciler.emulator.studio_file import StudioFile, load_studio
+from reconciler.emulator.studio_file import StudioFile
 
 WORKSPACE = "3ad1c2b4e5f60718293a4b5c6d7e8f90"
 TRAINING = "Breast Cancer [training exp.]"
@@ -67,11 +68,16 @@ def start_studio(studio_thread: StudioThread, first_state: Path, tmp_path: Path)
         yield start
 
 
+@functools.cache
+def _default_content() -> Mapping[str, Any]:
+    """Read once: it takes longer than the start of a Studio."""
+    content: Mapping[str, Any] = yaml.safe_load(DEFAULT_STUDIO.read_text("utf-8"))
+    return content
+
+
 def changed_studio(**changes: Any) -> StudioFile:
     """The default Studio with some sections changed."""
-    if not changes:
-        return load_studio(None)
-    content = yaml.safe_load(DEFAULT_STUDIO.read_text("utf-8"))
+    content = dict(_default_content())
     for section, value in changes.items():
         content[section] = {**content[section], **value} if isinstance(value, Mapping) else value
     return StudioFile.model_validate(content)

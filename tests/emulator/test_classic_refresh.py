@@ -117,13 +117,6 @@ async def test_lists_may_be_asked_for_with_a_slash_at_the_end(client: Any) -> No
         assert (await client.manage("GET", f"{path}/")).body == (await client.manage("GET", path)).body
 
 
-async def test_code_services_are_refused_with_the_reason(client: Any) -> None:
-    body = {"Name": "mine", "Type": "Code", "CodeBundle": {"Language": "python-2.7-64", "SourceCode": "pass"}}
-    reply = await client.manage("PUT", f"/{'1' * 32}", body)
-    assert (reply.status, reply.code) == (400, "WebServiceTypeInvalid")
-    assert "Type Code" in reply.body["error"]["message"]
-
-
 async def test_a_service_has_no_more_endpoints_than_the_limit_which_is_named(start_studio: Any, connect: Any) -> None:
     client = connect(start_studio(limits={"endpointsPerService": 3}))
     assert (await client.manage("PUT", await path_of(client, "third"), {})).status == 201

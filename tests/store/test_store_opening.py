@@ -167,6 +167,7 @@ def test_a_store_of_one_model_a_target_is_brought_forward_with_what_it_remembers
             relative_location="c/p.ilearner",
         ),
     )
+    assert (known.written, never.written) == ({}, {})
     assert (never.models, never.converged_at) == ((), None)
 
 

@@ -31,6 +31,7 @@ CONVERGED = replace(
     ),
     answers="b" * 64,
     proof="proven",
+    written={"storage.key": "0123456789abcdef"},
     not_taken={"DiagnosticsTraceLevel": "Error", "MaxConcurrentCalls": 20},
     converged_at=AT,
     last_outcome="converged",

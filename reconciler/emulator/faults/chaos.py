@@ -7,6 +7,8 @@ from datetime import timedelta
 from random import Random
 from typing import Any, Final
 
+from pydantic import ValidationError
+
 from reconciler.emulator.faults.rule_file import RuleFile
 from reconciler.emulator.faults.rules import Answer, JobFault, Rule, Trickle
 
@@ -42,6 +44,19 @@ def mix(seed: int, share: float, lasts: timedelta | None = None) -> RuleFile:
             for name, fault in jobs
         ),
     )
+
+
+def retirement(form: str, lasts: timedelta | None = None) -> RuleFile:
+    """The rule by which the whole service has ended, in one of the forms of `Rule.retired`.
+
+    Raises:
+        ValueError: there is no such form.
+    """
+    try:
+        rule = Rule.model_validate({"name": f"{PREFIX}retired", "retired": form, "lasts": lasts})
+    except ValidationError as error:
+        raise ValueError(error.errors()[0]["msg"]) from error
+    return RuleFile(rules=(rule,))
 
 
 def _kinds(random: Random) -> Sequence[tuple[str, dict[str, Any]]]:

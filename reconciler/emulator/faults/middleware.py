@@ -76,7 +76,7 @@ class FaultMiddleware:
 
     async def _outcome(self, visit: Visit, request: web.Request, handler: Handler) -> web.StreamResponse:
         for rule in visit.rules:
-            if rule.drop == "before" or rule.retired in {"refused", "reset"}:
+            if rule.drop == "before" or rule.retired in {"refused", "reset", "name-not-found"}:
                 # Read to its end: the caller shall see a closed connection, not an upload that breaks off.
                 await request.release()
                 visit.dropped, visit.reset = True, rule.retired is not None

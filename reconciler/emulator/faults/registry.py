@@ -15,6 +15,7 @@ from reconciler.emulator.faults.rules import Rule
 from reconciler.emulator.operation_names import OWN_AREA
 
 if TYPE_CHECKING:  # Both rooms look at faults themselves; importing them would close a circle.
+    from reconciler.emulator.client_files import CloudFile
     from reconciler.emulator.listening import Listening
     from reconciler.emulator.storage_accounts import StorageAccounts
 
@@ -82,6 +83,7 @@ class Faults:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._listening: Listening | None = None
         self._storage: StorageAccounts | None = None
+        self._cloud_file: CloudFile | None = None
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self.jobs = JobFaults()
         self.closing = False
@@ -132,11 +134,12 @@ class Faults:
 
     # -- for the server ------------------------------------------------------------------------------------------------
 
-    def begin(self, listening: Listening, storage: StorageAccounts) -> None:
-        """The Studio answers from now on."""
+    def begin(self, listening: Listening, storage: StorageAccounts, cloud_file: CloudFile) -> None:
+        """The Studio answers from now on, and has told clients where."""
         self._loop = asyncio.get_running_loop()
         self._listening = listening
         self._storage = storage
+        self._cloud_file = cloud_file
         waiting, self._rules = self._rules, []
         for active in waiting:
             # Their time counts from now.
@@ -206,15 +209,14 @@ class Faults:
             return
         if rule.lasts is not None:
             active.until = self._clock() + rule.lasts
-        if rule.retired == "refused" and self._listening is not None:
-            if not self._refusing():
-                self._listening.refuse()
-            if rule.lasts is not None:
-                # No request comes that would find that its time is over.
-                self._timers[active.id] = asyncio.get_running_loop().call_later(
-                    rule.lasts.total_seconds(), self._remove, lambda other: other is active
-                )
+        before = self._retired()
         self._rules = [*self._rules, active]
+        self._retire(before)
+        if rule.retired is not None and rule.lasts is not None:
+            # It may be that no request comes which would find that its time is over.
+            self._timers[active.id] = asyncio.get_running_loop().call_later(
+                rule.lasts.total_seconds(), self._remove, lambda other: other is active
+            )
 
     def _in_force(self) -> list[ActiveRule]:
         if any(active.until is not None for active in self._rules):
@@ -223,15 +225,25 @@ class Faults:
         return self._rules
 
     def _remove(self, chosen: Callable[[ActiveRule], bool]) -> None:
-        refused = self._refusing()
+        before = self._retired()
         ended = [active for active in self._rules if chosen(active)]
         self._rules = [active for active in self._rules if active not in ended]
         for active in ended:
             active.gone.set()
             if timer := self._timers.pop(active.id, None):
                 timer.cancel()
-        if refused and not self._refusing() and self._listening is not None and not self.closing:
-            self._listening.accept()
+        self._retire(before)
 
-    def _refusing(self) -> bool:
-        return any(active.rule.retired == "refused" for active in self._rules)
+    def _retired(self) -> set[str]:
+        return {active.rule.retired for active in self._rules if active.rule.retired is not None}
+
+    def _retire(self, before: set[str]) -> None:
+        """Takes the ports or the name away, or gives them back, where that is no matter of single requests."""
+        now = self._retired()
+        if self._listening is not None and ("refused" in now) != ("refused" in before):
+            if "refused" in now:
+                self._listening.refuse()
+            elif not self.closing:
+                self._listening.accept()
+        if self._cloud_file is not None and ("name-not-found" in now) != ("name-not-found" in before):
+            self._cloud_file.write(named="name-not-found" not in now)

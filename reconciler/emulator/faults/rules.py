@@ -47,7 +47,7 @@ Span = Annotated[AnySpan, AfterValidator(_longer_than_nothing)]
 Count = Annotated[int, Field(ge=1)]
 # YAML reads 404 as a number.
 Retirement = Annotated[
-    Literal["refused", "reset", "404", "410", "NoRegisteredProviderFound"],
+    Literal["refused", "reset", "404", "410", "NoRegisteredProviderFound", "name-not-found"],
     BeforeValidator(lambda value: str(value) if isinstance(value, int) else value),
 ]
 
@@ -163,7 +163,8 @@ class Rule(_Part):
         storage_full: writes are refused: 403 InsufficientAccountPermissions. No source has a code for a full account.
         retired: the service has ended. ``refused``: nothing listens any more; ``reset``, ``404``, ``410``: the hosts
             of Studio itself (``operation="*"`` for all); ``NoRegisteredProviderFound``: Resource Manager lives and
-            knows no such provider.
+            knows no such provider; ``name-not-found``: the cloud file has a name for Studio's own host that does not
+            exist, and whoever remembers its address is reset.
     """
 
     name: Annotated[str, Field(min_length=1, max_length=60, pattern=r"^[\w.-]+$")] | None = None
@@ -265,8 +266,8 @@ class Rule(_Part):
         if self.nth is not None and (self.share is not None or self.after):
             return "nth goes with neither share nor after"
         chosen = (self.operation, self.method, self.path, self.nth, self.share, self.times, self.after or None)
-        if self.retired == "refused" and any(part is not None for part in chosen):
-            return "retired: refused is about every request: it goes with lasts alone"
+        if self.retired in {"refused", "name-not-found"} and any(part is not None for part in chosen):
+            return f"retired: {self.retired} is about every request: it goes with lasts alone"
         moment = (self.nth, self.share, self.times, self.lasts, self.after or None)
         if self.vanish == "now" and any(part is not None for part in moment):
             return "vanish: now has no other moment"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,6 +15,7 @@ import pytest
 import yaml
 from azure.storage.blob import BlobClient
 
+from reconciler.emulator.documents import Documents
 from reconciler.emulator.sign_in import SignIn
 from reconciler.emulator.studio_file import StudioFile
 
@@ -24,7 +25,10 @@ SERVICES = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/contoso-ml/providers/M
 SERVICE = f"{SERVICES}/BreastCancer"
 PLAN = SERVICES.replace("webServices", "commitmentPlans") + "/plan"
 MODEL = "Breast Cancer [trained model]"
-DEFAULT_STUDIO = Path(__file__).parents[3] / "reconciler" / "emulator" / "default_studio.yaml"
+# Read once: it takes longer than the start of a Studio.
+DEFAULT_STUDIO = yaml.safe_load(
+    (Path(__file__).parents[3] / "reconciler" / "emulator" / "default_studio.yaml").read_text("utf-8")
+)
 NOW = timedelta(0)
 
 CHANGES = {
@@ -157,8 +161,20 @@ def _upload(connection_string: str, relative: str, content: bytes) -> None:
         blob.upload_blob(content, overwrite=True)
 
 
+@pytest.fixture(scope="session")
+def arm_state(first_state: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """That of the default Studio without its second New web service, which would be one more in every list."""
+    state = tmp_path_factory.mktemp("arm") / "state"
+    shutil.copytree(first_state, state)
+    with closing(Documents.open(state)) as documents:
+        for collection in map(documents.collection, ("webServices", "execution-services")):
+            for key in [key for key, document in collection.items() if "BreastCancerTraining" in document.values()]:
+                del collection[key]
+    return state
+
+
 @pytest.fixture
-def start_arm(studio_thread: Any, first_state: Path, connect: Callable[[Any], Any]) -> Callable[..., Any]:
+def start_arm(studio_thread: Any, arm_state: Path, connect: Callable[[Any], Any]) -> Callable[..., Any]:
     """Starts a Studio in a directory, `late` by its clock, with some sections of its file changed.
 
     Ending it writes nothing about operations, so a second start finds them as after a kill.
@@ -169,8 +185,8 @@ def start_arm(studio_thread: Any, first_state: Path, connect: Callable[[Any], An
         state: Path, *, late: timedelta = NOW, clock: Callable[[], datetime] | None = None, **changes: Any
     ) -> Iterator[LocalArm]:
         if not state.exists():
-            shutil.copytree(first_state, state)
-        content = {**yaml.safe_load(DEFAULT_STUDIO.read_text("utf-8")), **CHANGES, **changes}
+            shutil.copytree(arm_state, state)
+        content = {**DEFAULT_STUDIO, **CHANGES, **changes}
         # The service of the default Studio is seeded already; the other ones come with this start.
         studio_file = StudioFile.model_validate(content)
         clock = clock or (lambda: datetime.now(UTC) + late)

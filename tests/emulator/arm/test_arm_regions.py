@@ -102,3 +102,16 @@ async def test_a_preparation_is_a_write_like_others_to_the_next_one(start_arm, t
     with start_arm(tmp_path / "state", timings={"provisioning": "300s"}) as local:
         assert (await prepare(local, f"{SERVICES}/BreastCancer")).status == 202
         assert (await local.patch({})).code == "WebServiceProvisioning"
+
+
+@pytest.mark.parametrize("prepared", [True, False])
+async def test_a_copy_in_the_region_can_open_what_was_read_for_it_and_nothing_else(local, mine, prepared):
+    await local.converged(await prepare(local))
+    there = await local.get(MINE, **({"region": REGION} if prepared else {}))
+    plan = f"{SERVICES.replace('webServices', 'commitmentPlans')}/there"
+    body = {"location": "West Central US", "sku": {"name": "S1"}}
+    assert (await local.send("PUT", plan, body, **{"api-version": "2016-05-01-preview"})).status == 200
+    copy = local.definition(package=there["properties"]["package"], commitmentPlan={"id": plan})
+    await local.converged(await local.send("PUT", f"{SERVICES}/Copy", {**copy, "location": "westcentralus"}))
+    (document,) = [one for one in local.context.documents.collection("webServices").values() if one["name"] == "Copy"]
+    assert (list(document["contents"].values()) == ["the account's key"]) is prepared

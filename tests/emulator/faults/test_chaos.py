@@ -18,6 +18,7 @@ from urllib.request import ProxyHandler, build_opener
 
 import pytest
 
+from reconciler.cli.app import main
 from reconciler.emulator.faults import Rule
 
 WORKSPACE = "3ad1c2b4e5f60718293a4b5c6d7e8f90"
@@ -69,6 +70,17 @@ class TestChaos:
         assert "for 0.1 s, or until Ctrl-C" in output
         assert [rule["id"] for rule in faulty.faults.listing()] == ["mine"]
 
+    async def test_it_can_show_the_end_of_the_whole_service(self, faulty: Any) -> None:
+        """Found by its cloud file, whose name for the service does not exist meanwhile."""
+        cloud_file, there = faulty.studio.cloud_file, faulty.studio.cloud_file.read_text()
+        with running("chaos", "--cloud-file", str(cloud_file), "--retired", "name-not-found") as chaos:
+            assert chaos.stdout is not None
+            assert await asyncio.to_thread(chaos.stdout.readline) == "retired, Ctrl-C ends it:\n"
+            assert json.loads(cloud_file.read_text())["managementUrl"].endswith(".invalid")
+            chaos.send_signal(signal.SIGTERM)
+            assert await asyncio.to_thread(chaos.wait) == 0
+        assert cloud_file.read_text() == there
+
     @pytest.mark.parametrize(
         ("arguments", "message"),
         [
@@ -76,13 +88,21 @@ class TestChaos:
             (("--url", "https://management.azureml.net"), "chaos is for an emulator of this machine"),
             (("--url", "http://127.0.0.1:1"), "no emulator answers at http://127.0.0.1:1/_studio/faults"),
             (("--cloud-file", "/nowhere.json"), "/nowhere.json is not the cloud file of an emulator"),
+            (("--url", "http://127.0.0.1:1", "--retired", "gone"), "--retired: Input should be 'refused', 'reset'"),
         ],
     )
-    def test_a_wrong_address_is_named(self, arguments: tuple[str, ...], message: str) -> None:
-        with running("chaos", *arguments) as chaos:
-            _, errors = chaos.communicate()
-        assert chaos.returncode == 1
-        assert message in errors
+    def test_a_wrong_address_or_form_is_named(
+        self,
+        arguments: tuple[str, ...],
+        message: str,
+        monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:
+        monkeypatch.setattr(sys, "argv", ["reconcile", "chaos", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        assert ended.value.code == 1
+        assert message in capsys.readouterr().err
 
 
 class TestFaultsOfTheCommand:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import threading
 from datetime import timedelta
 from typing import Any
@@ -189,6 +190,39 @@ class TestTheEndOfTheService:
         assert await exists(faulty, "initial/breast-cancer.ilearner")
         assert (await faulty.client.send("GET", "/subscriptions")).status == 401
         assert await faulty.jobs() == {}
+
+    async def test_the_name_of_studios_host_is_not_found_by_the_cloud_file_until_the_rule_ends(
+        self, faulty: Any
+    ) -> None:
+        there = faulty.studio.cloud_file.read_text()
+        (rule_id,) = faulty.faults.add(Rule(retired="name-not-found"))
+        before, after = json.loads(there), json.loads(faulty.studio.cloud_file.read_text())
+        assert after.pop("managementUrl") == "https://management.azureml.invalid"
+        assert before.pop("managementUrl") == before["emulatorUrl"] == faulty.studio.url
+        assert after == before
+        # Who remembers the address gets no answer; storage and Resource Manager are other services, and live on.
+        with pytest.raises(ConnectionResetError):
+            await faulty.raw("GET", SERVICES, token=faulty.client.token)
+        assert await exists(faulty, "initial/breast-cancer.ilearner")
+        assert (await faulty.client.send("GET", "/subscriptions")).status == 401
+        assert (await faulty.client.send("DELETE", f"/_studio/faults/{rule_id}")).status == 204
+        assert faulty.studio.cloud_file.read_text() == there
+        assert (await faulty.client.manage("GET")).status == 200
+
+    async def test_a_name_comes_back_when_the_time_is_over_and_no_request_comes(self, faulty: Any) -> None:
+        there = faulty.studio.cloud_file.read_text()
+        faulty.faults.add(Rule(retired="name-not-found", lasts=timedelta(milliseconds=50)))
+        assert faulty.studio.cloud_file.read_text() != there
+        while faulty.studio.cloud_file.read_text() != there:  # noqa: ASYNC110 - another loop's timer has no event
+            await asyncio.sleep(0.005)
+
+    async def test_a_host_may_be_gone_while_resource_manager_knows_no_such_provider(self, faulty: Any) -> None:
+        faulty.faults.add(Rule(retired="name-not-found"), Rule(retired="NoRegisteredProviderFound"))
+        service = "/subscriptions/s/resourceGroups/g/providers/Microsoft.MachineLearning/webServices/S"
+        reply = await faulty.client.send("GET", service, **{"api-version": "2017-01-01"})
+        assert (reply.status, reply.code) == (400, "NoRegisteredProviderFound")
+        with pytest.raises(ConnectionResetError):
+            await faulty.raw("GET", SERVICES)
 
     async def test_resource_manager_lives_and_knows_no_such_provider(self, faulty: Any) -> None:
         faulty.faults.add(Rule(retired="NoRegisteredProviderFound"))

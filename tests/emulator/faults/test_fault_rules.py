@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from shutil import copytree
@@ -100,6 +101,18 @@ class TestMoments:
         finally:
             studio_thread.call(studio.__aexit__(None, None, None))
 
+    async def test_a_name_may_be_gone_from_the_start(
+        self, studio_thread: Any, first_state: Any, tmp_path: Path
+    ) -> None:
+        copytree(first_state, tmp_path / "state")
+        studio = Studio(state=tmp_path / "state", workers=studio_thread.workers)
+        studio.faults.add(Rule(retired="name-not-found"))
+        studio_thread.call(studio.__aenter__())
+        try:
+            assert json.loads(studio.cloud_file.read_text())["managementUrl"].endswith(".invalid")
+        finally:
+            studio_thread.call(studio.__aexit__(None, None, None))
+
 
 class TestShares:
     async def test_the_same_seed_hits_the_same_calls(self, make_faulty: Any) -> None:
@@ -169,7 +182,11 @@ class TestMistakes:
             ({"vanish": "now", "path": "/a/*", "nth": 2}, "vanish: now has no other moment"),
             ({"operation": "batch.*", "vanish": "after"}, "vanish and storageFull go with operations of storage"),
             ({"retired": "refused", "nth": 2}, "retired: refused is about every request: it goes with lasts alone"),
-            ({"retired": "gone"}, "Input should be 'refused', 'reset', '404', '410' or 'NoRegisteredProviderFound'"),
+            ({"retired": "name-not-found", "share": 0.5}, "it goes with lasts alone"),
+            (
+                {"retired": "gone"},
+                "'refused', 'reset', '404', '410', 'NoRegisteredProviderFound' or 'name-not-found'",
+            ),
             ({"colour": "red", "drop": "after"}, "Extra inputs are not permitted"),
         ],
     )

@@ -10,6 +10,7 @@ from typing import Any
 import aiohttp
 import pytest
 from azure.storage.blob import BlobServiceClient
+from azure.storage.blob.aio import LinearRetry
 
 from reconciler.emulator.blob_client import BlobAccessError
 from reconciler.emulator.storage_accounts import real_accounts
@@ -171,6 +172,8 @@ def test_a_connection_string_that_cannot_be_used_is_named_by_its_variable(value:
 
 
 def test_an_account_that_does_not_answer_is_named(monkeypatch: pytest.MonkeyPatch, start_studio: Any) -> None:
+    # It is asked as often as ever, and nobody waits in between.
+    monkeypatch.setattr(LinearRetry, "get_backoff_time", lambda *_: 0)
     url = f"http://127.0.0.1:1/{ACCOUNT}"
     monkeypatch.setenv("REAL_STORAGE", f"AccountName={ACCOUNT};AccountKey={KEY};BlobEndpoint={url};")
 

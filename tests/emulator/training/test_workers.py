@@ -5,6 +5,7 @@ import hashlib
 import os
 import signal
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -26,23 +27,6 @@ LINE_DATA = b"x,y\n" + b"".join(b"%d,%d\n" % (x, x) for x in range(10))
 on_shared_workers = pytest.mark.asyncio(loop_scope="module")
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def shared():
-    """Workers for the tests that leave them as they were; each start takes seconds."""
-    async with Workers() as workers:
-        yield workers
-
-
-@pytest.fixture
-async def workers():
-    async with Workers() as workers:
-        yield workers
-
-
-def digest_of(ilearner):
-    return hashlib.sha256(ilearner).hexdigest()
-
-
 def children():
     """This process's children that live, by their ids."""
     found = set()
@@ -57,14 +41,64 @@ def children():
     return found
 
 
-async def halted_child():
-    """Wait for the next child to start, and stop it where it is: it then answers nothing, however fast it is."""
-    before = children()
-    while not (new := children() - before):  # noqa: ASYNC110 - the kernel has no event for it
-        await asyncio.sleep(0)
-    pid = new.pop()
-    os.kill(pid, signal.SIGSTOP)
-    return pid
+class Crew:
+    """Workers with room for two trainings at once, and their processes. A start takes seconds, so tests share them."""
+
+    def __init__(self, workers):
+        self.workers = workers
+        self._others = children()
+
+    def processes(self):
+        return children() - self._others
+
+    async def two(self):
+        """Have two processes that are at rest; gives their ids."""
+        while len(pids := self.processes()) < 2:
+            # One that is at work is waited for only for a moment; then another one is started.
+            halt(pids)
+            calls = [asyncio.create_task(self.workers.train(LINE_DATA, LINE)) for _ in range(len(pids) + 1)]
+            await asyncio.wait(calls, return_when=asyncio.FIRST_COMPLETED)
+            go_on(pids)
+            await asyncio.gather(*calls)
+        return pids
+
+    async def two_halted_at_work(self):
+        """Two trainings, and the ids of the processes that have them: neither answers, however fast it is."""
+        pids = await self.two()
+        halt(pids)
+        calls = [asyncio.create_task(self.workers.train(LINE_DATA, LINE)) for _ in range(2)]
+        for _ in range(10):  # to be sent they need nothing but turns of the loop
+            await asyncio.sleep(0)
+        return calls, pids
+
+
+def halt(pids):
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+
+
+def go_on(pids):
+    for pid in pids:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGCONT)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def crew():
+    async with Workers(training=2, scoring=1) as workers:
+        crew = Crew(workers)
+        yield crew
+    assert crew.processes() == set()
+
+
+@pytest.fixture
+def shared(crew):
+    """The workers alone, for tests that leave them as they were."""
+    return crew.workers
+
+
+def digest_of(ilearner):
+    return hashlib.sha256(ilearner).hexdigest()
 
 
 @on_shared_workers
@@ -124,62 +158,83 @@ async def test_a_refused_row_does_not_cost_the_worker(shared):
     assert children() == before
 
 
-async def test_a_worker_that_is_killed_fails_its_own_call_and_no_other(workers):
-    doomed = asyncio.create_task(workers.train(LINE_DATA, LINE))
-    pid = await halted_child()
+@on_shared_workers
+async def test_a_worker_that_is_killed_fails_its_own_call_and_no_other(crew):
+    calls, pids = await crew.two_halted_at_work()
 
-    other = await workers.train(LINE_DATA, LINE)
-    os.kill(pid, signal.SIGKILL)
+    killed = pids.pop()
+    os.kill(killed, signal.SIGKILL)
+    go_on(pids)
+    outcomes = await asyncio.gather(*calls, return_exceptions=True)
 
-    assert other.ilearner
-    with pytest.raises(WorkerDied):
-        await doomed
-    assert len(await asyncio.gather(workers.train(LINE_DATA, LINE), workers.train(LINE_DATA, LINE))) == 2
+    assert sorted(type(outcome).__name__ for outcome in outcomes) == ["Trained", "WorkerDied"]
+    assert killed not in crew.processes()
+    assert len(await asyncio.gather(*(crew.workers.train(LINE_DATA, LINE) for _ in range(2)))) == 2
 
 
-async def test_a_worker_that_died_idle_is_replaced(workers):
-    before = children()
-    await workers.warm_up()
-    for pid in children() - before:
+@on_shared_workers
+async def test_a_cancelled_training_ends_its_process_and_no_other(crew):
+    (cancelled, other), pids = await crew.two_halted_at_work()
+
+    cancelled.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await cancelled
+    left = crew.processes()
+    go_on(left)
+
+    assert len(pids - left) == 1
+    assert (await other).ilearner
+    assert (await crew.workers.train(LINE_DATA, LINE)).ilearner
+
+
+@on_shared_workers
+async def test_no_more_trainings_run_at_once_than_there_are_workers(crew):
+    pids = await crew.two()
+
+    trained = await asyncio.gather(*(crew.workers.train(LINE_DATA, LINE) for _ in range(6)))
+
+    assert len(trained) == 6
+    assert crew.processes() == pids
+
+
+@on_shared_workers
+async def test_a_worker_that_died_idle_is_replaced(crew):
+    await crew.workers.warm_up()
+    there = crew.processes()
+    for pid in there:
         os.kill(pid, signal.SIGKILL)
 
-    outcomes = [await asyncio.gather(workers.dataset("diabetes", 10), return_exceptions=True) for _ in range(2)]
+    # Whether a call still meets one that was killed is a matter of moments; the last call here cannot.
+    outcomes = [
+        await asyncio.gather(crew.workers.dataset("diabetes", 10), return_exceptions=True)
+        for _ in range(len(there) + 1)
+    ]
 
-    assert isinstance(outcomes[0][0], (bytes, WorkerDied))
-    assert isinstance(outcomes[1][0], bytes)
-
-
-async def test_a_cancelled_training_ends_its_process(workers):
-    task = asyncio.create_task(workers.train(LINE_DATA, LINE))
-    pid = await halted_child()
-
-    task.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await task
-
-    assert pid not in children()
-    assert (await workers.train(LINE_DATA, LINE)).ilearner
+    assert all(isinstance(outcome, bytes | WorkerDied) for (outcome,) in outcomes)
+    assert isinstance(outcomes[-1][0], bytes)
 
 
-async def test_no_more_trainings_run_at_once_than_there_are_workers():
+@on_shared_workers
+async def test_calls_one_after_the_other_have_one_process_whatever_their_sort():
     before = children()
-    async with Workers(training=1) as workers:
-        trained = await asyncio.gather(*(workers.train(LINE_DATA, LINE) for _ in range(4)))
+    async with Workers(training=2, scoring=1) as workers:
+        ilearner = (await workers.train(LINE_DATA, LINE)).ilearner
+        await workers.describe(ilearner, digest_of(ilearner))
+        await workers.dataset("diabetes", 10)
 
-        assert len(trained) == 4
         assert len(children() - before) == 1
 
 
 async def test_closing_leaves_no_process_and_takes_no_more_calls():
     workers = Workers()
-    busy = asyncio.create_task(workers.train(LINE_DATA, LINE))
     before = children()
-    await halted_child()
-    idle = await workers.dataset("diabetes", 10)
+    assert await workers.dataset("diabetes", 10)
+    halt(children() - before)
+    busy = asyncio.create_task(workers.train(LINE_DATA, LINE))
+    await asyncio.sleep(0)
 
     await workers.aclose()
 
-    assert idle
     assert children() == before
     with pytest.raises(WorkerDied):
         await busy

@@ -1,0 +1,239 @@
+"""Definitions as files: what is read from one, and what is exported into one. No network.
+
+A file holds JSON as Resource Manager has it, without what only the service writes and without secrets. Where a secret
+belongs, ``{"$secret": {"env": "NAME"}}`` stands: a reference as in a spec.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from reconciler.spec.documents import SecretReference
+from reconciler.spec.literals import looks_secret
+from reconciler.targets.definition_differences import HANDED_OVER, SERVER_SET
+from reconciler.targets.definition_form import (
+    SECRET,
+    Definition,
+    current_form,
+    is_credential,
+    is_envelope,
+    is_placeholder,
+    member,
+    pointer,
+    spelling,
+    walk,
+    without_query,
+)
+
+_NOT_EXPORTED = SERVER_SET | HANDED_OVER | {"keys", "commitmentplan"}
+_PROPERTIES = (
+    "title", "description", "readOnly", "realtimeConfiguration", "diagnostics", "exposeSampleData", "storageAccount",
+    "machineLearningWorkspace", "packageType", "assets", "input", "output", "exampleRequest", "parameters", "package",
+)  # fmt: skip
+
+
+class DefinitionFileError(Exception):
+    """A definition file can't be used. The message names the file and the place, and no secret."""
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A definition as a file has it.
+
+    Attributes:
+        content: ``location``, ``tags`` and ``properties``, as far as the file has them; the members of the properties
+            that everybody has are in the service's own spelling.
+    """
+
+    content: Mapping[str, Any]
+
+    @property
+    def properties(self) -> dict[str, Any]:
+        """The definition itself."""
+        found: dict[str, Any] = self.content["properties"]
+        return found
+
+    @property
+    def location(self) -> str | None:
+        """The region that it names."""
+        found = self.content.get("location")
+        return found if isinstance(found, str) and found else None
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """The tags that it names."""
+        return {str(name): str(value) for name, value in (self.content.get("tags") or {}).items()}
+
+
+def read_definition(path: Path) -> Written:
+    """Read a definition file.
+
+    Raises:
+        DefinitionFileError: it can't be read, is no definition, or holds a secret.
+    """
+    try:
+        content = json.loads(path.read_text("utf-8-sig"))
+    except json.JSONDecodeError as error:
+        raise DefinitionFileError(f"{path}:{error.lineno}:{error.colno}: is not JSON: {error.msg}") from None
+    except FileNotFoundError:
+        raise DefinitionFileError(f"{path}: there is no such file; `reconcile export` writes one") from None
+    except (OSError, ValueError, RecursionError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not JSON in UTF-8"
+        raise DefinitionFileError(f"{path}: can't be read: {reason}") from None
+    if not isinstance(member(content, "properties"), Mapping):
+        raise DefinitionFileError(f"{path}: is not the definition of a web service: it has no properties")
+    properties = current_form(_named(member(content, "properties")))
+    kept = {name: value for name, value in properties.items() if name.casefold() not in SERVER_SET | HANDED_OVER}
+    kept["packageType"] = "Graph"
+    whole = {
+        **{name: member(content, name) for name in ("location", "tags") if member(content, name)},
+        "properties": kept,
+    }
+    _check_secrets(whole, path)
+    return Written(whole)
+
+
+def _named(properties: Mapping[str, Any]) -> dict[str, Any]:
+    """The properties in the service's own spelling of their names; what they hold is not touched."""
+    known = {name.casefold(): name for name in _PROPERTIES}
+    return {known.get(name.casefold(), name): value for name, value in properties.items() if value is not None}
+
+
+def _check_secrets(content: Mapping[str, Any], file: Path) -> None:
+    """Refuse a secret that is written out, and a placeholder that is no reference."""
+    for path, value in walk(content):
+        place = pointer(path)
+        if is_placeholder(value):
+            try:
+                reference_of(value)
+            except ValidationError:
+                allowed = '{"$secret": {"env": "VARIABLE"}} or {"$secret": {"file": "path"}}'
+                raise DefinitionFileError(f"{file}: {place}: is no reference to a secret; allowed: {allowed}") from None
+        elif _is_secret(content, path, value):
+            raise DefinitionFileError(
+                f"{file}: {place}: a literal secret; write a reference in its place, as in "
+                f'{{"{SECRET}": {{"env": "{variable_for(file.stem, path)}"}}}}, and change it at the service: it may '
+                "have been committed"
+            )
+
+
+def reference_of(placeholder: Mapping[str, Any]) -> SecretReference:
+    """The reference in a placeholder."""
+    return SecretReference.model_validate(placeholder[SECRET], by_alias=True, by_name=False)
+
+
+def _is_secret(content: Mapping[str, Any], path: tuple[str, ...], value: object) -> bool:
+    if not isinstance(value, str) or not value or is_envelope(value):
+        return False
+    *above, name = (part.casefold() for part in path)
+    if name == "value":
+        holder: Any = member(content, *path[:-1]) if "parameters" in above else None
+        return holder is not None and (bool(member(holder, "certificateThumbprint")) or looks_secret(value))
+    if name == "uri":
+        return "?" in value and looks_secret(value)
+    return name == "credentials" or (above[-1:] == ["storageaccount"] and name == "key") or above[-1:] == ["keys"]
+
+
+def variable_for(service: str, path: tuple[str, ...]) -> str:
+    """The name of an environment variable for the secret at a place: ``MINE_NODE1_ACCOUNT_KEY``."""
+    dull = {"properties", "package", "nodes", "parameters", "assets", "locationinfo", "value"}
+    words = [service, *(part for part in path if part.casefold() not in dull)]
+    name = re.sub(r"[^A-Za-z0-9]+", "_", "_".join(words)).strip("_").upper()
+    return name if name[:1].isalpha() else f"SERVICE_{name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """A definition as `read_definition` takes it again, and what a person must know of it."""
+
+    content: dict[str, Any]
+    notes: tuple[str, ...]
+
+
+def export_definition(definition: Definition) -> Exported:
+    """A live definition, its payload inline, without server-set members, signatures and secrets.
+
+    Args:
+        definition: As Resource Manager shows it.
+    """
+    name = str(member(definition, "name") or "service")
+    shown = current_form(_named(member(definition, "properties") or {}))
+    properties = {key: value for key, value in shown.items() if key.casefold() not in _NOT_EXPORTED}
+    tags = {
+        tag: value for tag, value in (member(definition, "tags") or {}).items() if not tag.startswith("reconciler-")
+    }
+    notes: list[str] = []
+    content: dict[str, Any] = {"location": member(definition, "location")}
+    if tags:
+        content["tags"] = tags
+    content["properties"] = _without_secrets(properties, ("properties",), name, notes)
+    account = member(properties, "storageAccount", "name")
+    notes.append(
+        f"give storage: {{account: {account or 'NAME'}, key: …}} and commitmentPlan in the spec that creates it: "
+        "no service shows them"
+    )
+    return Exported(content, tuple(notes))
+
+
+def _without_secrets(value: Any, path: tuple[str, ...], name: str, notes: list[str]) -> Any:
+    if isinstance(value, list):
+        return [_without_secrets(inner, (*path, str(index)), name, notes) for index, inner in enumerate(value)]
+    if not isinstance(value, Mapping):
+        return value
+    in_parameters = "parameters" in {part.casefold() for part in path}
+    credential = in_parameters and (is_credential(value) or looks_secret(str(member(value, "value") or "")))
+    result: dict[str, Any] = {}
+    for key, inner in value.items():
+        place = (*path, key)
+        secret = isinstance(inner, str) and inner != ""
+        if secret and ((credential and key.casefold() == "value") or key.casefold() == "credentials"):
+            variable = variable_for(name, place)
+            result[key] = {SECRET: {"env": variable}}
+            notes.append(f"{pointer(place)} is a secret: set the variable {variable}, or write another reference there")
+        elif secret and key.casefold() == "uri" and "?" in inner:
+            result[key] = without_query(inner)
+            notes.append(f"{pointer(place)} was read with a signature, which is left out")
+        else:
+            result[key] = _without_secrets(inner, place, name, notes)
+    return result
+
+
+def resolved(value: Any, secrets: Mapping[str, str], path: tuple[str, ...] = ()) -> Any:
+    """A definition with every placeholder replaced by its secret, by JSON Pointer.
+
+    Raises:
+        KeyError: a placeholder has no secret.
+    """
+    if is_placeholder(value):
+        return secrets[pointer(path)]
+    if isinstance(value, Mapping):
+        return {name: resolved(inner, secrets, (*path, str(name))) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [resolved(inner, secrets, (*path, str(index))) for index, inner in enumerate(value)]
+    return value
+
+
+def set_member(members: dict[str, Any], name: str, value: Any) -> None:
+    """Set a member under the spelling that it has already."""
+    members[spelling(members, name) or name] = value
+
+
+def with_placeholders(shown: Mapping[str, Any], file: Mapping[str, Any]) -> dict[str, Any]:
+    """A definition as it was shown, with the file's placeholders where envelopes stand: PUT may not open those."""
+    result = dict(shown)
+    for name, value in file.items():
+        key = spelling(result, name)
+        if key is None:
+            continue
+        if is_placeholder(value):
+            result[key] = value
+        elif isinstance(value, Mapping) and isinstance(result[key], Mapping):
+            result[key] = with_placeholders(result[key], value)
+    return result

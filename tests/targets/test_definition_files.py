@@ -1,0 +1,80 @@
+"""What is taken from a definition file and what is refused, and what an export leaves out."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from reconciler.targets.definition_file import DefinitionFileError, export_definition, read_definition, resolved
+from tests.targets.test_definition_differences import ENVELOPE, definition, shown
+
+
+@pytest.fixture
+def file(tmp_path):
+    def write(content):
+        path = tmp_path / "mine.json"
+        path.write_text(content if isinstance(content, str) else json.dumps(content))
+        return path
+
+    return write
+
+
+def test_what_only_the_service_writes_is_not_taken_and_casing_does_not_matter(file):
+    content = {"Location": "westeurope", "Properties": {"Title": "t", "ModifiedOn": "x", "PayloadsInBlobStorage": True}}
+    written = read_definition(file(content))
+    assert written.properties == {"title": "t", "packageType": "Graph"}
+    assert written.location == "westeurope"
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ('{"properties": {\n  "a": ]}}', r"mine\.json:2:8: is not JSON"),
+        ([], "is not the definition of a web service"),
+        ({"properties": {"keys": {"primary": "k"}}}, "/properties/keys/primary: a literal secret"),
+        ({"properties": {"storageAccount": {"name": "a", "key": "k"}}}, "/properties/storageAccount/key: a literal"),
+        (
+            {"properties": {"parameters": {"P": {"value": "v", "certificateThumbprint": "AB"}}}},
+            r'\{"\$secret": \{"env": "MINE_P"\}\}',
+        ),
+        ({"properties": {"assets": {"a": {"locationInfo": {"uri": "https://x/y?sv=1&sig=abcdefgh"}}}}}, "literal"),
+        ({"properties": {"assets": {"a": {"locationInfo": {"credentials": "AccountKey=k"}}}}}, "literal"),
+        ({"properties": {"title": {"$secret": "plain"}}}, "is no reference to a secret"),
+    ],
+)
+def test_what_can_not_be_used_is_refused_with_its_place_and_without_the_secret(file, content, said):
+    with pytest.raises(DefinitionFileError, match=said) as raised:
+        read_definition(file(content))
+    assert "abcdefgh" not in str(raised.value)
+
+
+def test_a_file_that_is_not_there_is_said(tmp_path):
+    with pytest.raises(DefinitionFileError, match="there is no such file; `reconcile export` writes one"):
+        read_definition(tmp_path / "none.json")
+
+
+def test_an_export_has_no_secret_and_is_taken_again(file):
+    live = {"name": "Mine", "tags": {"team": "x", "reconciler-version": "bc@1"}, **shown(definition())}
+    live["properties"]["assets"]["asset3"]["locationInfo"] |= {"uri": "https://a/c/m.ilearner?sig=abcdefgh"}
+
+    exported = export_definition(live)
+
+    text = json.dumps(exported.content)
+    assert ENVELOPE not in text
+    assert "abcdefgh" not in text
+    assert exported.content["tags"] == {"team": "x"}
+    assert "https://a/c/m.ilearner" in text
+    assert any("MINE_NODE1_ACCOUNT_KEY" in note for note in exported.notes)
+    assert not {"keys", "commitmentPlan", "modifiedOn", "swaggerLocation"} & set(exported.content["properties"])
+    read_definition(file(exported.content))
+
+
+def test_an_older_definition_is_taken_in_the_newer_form(file):
+    written = read_definition(file({"properties": {"parameters": {"Query": "SELECT 1"}}}))
+    assert written.properties["parameters"] == {"Query": {"value": "SELECT 1"}}
+
+
+def test_placeholders_are_replaced_where_they_stand():
+    body = {"a": [{"$secret": {"env": "X"}}], "b": {"c/d": {"$secret": {"env": "Y"}}}}
+    assert resolved(body, {"/a/0": "x", "/b/c~1d": "y"}) == {"a": ["x"], "b": {"c/d": "y"}}
