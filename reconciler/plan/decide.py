@@ -33,7 +33,7 @@ from reconciler.plan.document import (
 )
 from reconciler.plan.gates import find_incumbent, judge_gates, overall, rule_text
 from reconciler.plan.guards import check_forced, gate_forced
-from reconciler.plan.notes import gate_reason, refresh_notes
+from reconciler.plan.notes import gate_reason, not_asked_again, refresh_notes
 from reconciler.plan.states import (
     DesiredTarget,
     DesiredVersion,
