@@ -129,6 +129,7 @@ class Pass:
             ledger=observed.ledger,
             now=now,
             forced=self._options.forced,
+            groups=frozenset(self._fleet.sets),
         )
         facts = await facts_for(plan, self._connections, self._drivers)
         return examined(plan, facts, observed.ledger, now, self._options.limits.trainings)
@@ -154,6 +155,10 @@ class Pass:
         live: dict[str, LiveTarget] = {}
         for part in found:
             live.update(part)
+        for driver in self._drivers.values():
+            for orphan, shown in driver.orphans(ledger.names):
+                targets = (*targets, orphan)
+                live[orphan.identity] = shown
         self._observed = _Observed(targets, versions, live, ledger)
         return self._observed
 

@@ -9,8 +9,9 @@ from functools import partial
 from reconciler.apply.ledger import known_version
 from reconciler.apply.local_data import RecipeError
 from reconciler.apply.progress import Mark
+from reconciler.apply.removal import forget_gone, remove
 from reconciler.apply.report import Outcome, Report, Result
-from reconciler.apply.rollout import confirm, remove, roll_out, settle
+from reconciler.apply.rollout import confirm, roll_out, settle
 from reconciler.apply.run import Run
 from reconciler.apply.training import TrainingFailed, ensure_usable, usable_as_planned
 from reconciler.apply.training_service import service_key
@@ -61,13 +62,18 @@ async def execute(run: Run, plan: Plan) -> Report:
 
     async def leave(target: TargetPlan) -> Outcome:
         async with rollouts:
-            return await confirm(run, target)
+            gone = run.targets[target.identity].absent
+            return await (forget_gone if gone else confirm)(run, target)
+
+    async def pass_by(target: TargetPlan) -> Outcome:
+        return Outcome(target.name, target.kind, Result.ORPHANED, _why(target))
 
     work: list[Coroutine[None, None, Outcome]] = [
         *(bounded(target, partial(stay, target, Result.FAILED)) for target in plan.blocked),
         *(bounded(target, partial(stay, target, Result.REFUSED)) for target in plan.refused),
         *(bounded(target, partial(stay, target, Result.HELD)) for target in plan.held),
         *(bounded(target, partial(move, target)) for target in (*plan.drift, *plan.changes)),
+        *(bounded(target, partial(pass_by, target)) for target in plan.orphaned),
         *(bounded(target, partial(leave, target)) for target in plan.in_sync),
     ]
     tasks = [asyncio.create_task(one) for one in work]

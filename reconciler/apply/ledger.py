@@ -36,6 +36,7 @@ def read_ledger(store: Store) -> Ledger:
         },
         converged={record.identity: found for record in targets if (found := converged(record)) is not None},
         unsettled=frozenset(record.identity for record in targets if record.last_outcome != "converged"),
+        names={record.identity: record.name for record in targets},
     )
 
 

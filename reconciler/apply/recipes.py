@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from reconciler.targets.connections import Connections
 
 _AT_ONCE = 16
+_OWN_ARTEFACT = r"(?P<fingerprint>[0-9a-f]{64})(\.[0-9]+)?\.ilearner\Z"
 
 
 async def desired_versions(
@@ -64,8 +66,18 @@ async def _desired_version(key: VersionKey, connections: Connections, known: Kno
 
 def _ready_made(key: VersionKey, model: Model, ready: ReadyVersion) -> DesiredVersion:
     location = Location(ready.location.base_location, ready.location.relative_location)
-    fingerprint = hashlib.sha256(location.uri.encode()).hexdigest()
-    return DesiredVersion(key, fingerprint, location, ready_made=True, gates=model.spec.gates)
+    return DesiredVersion(key, ready_fingerprint(key, location), location, ready_made=True, gates=model.spec.gates)
+
+
+def ready_fingerprint(key: VersionKey, location: Location) -> str:
+    """What identifies a ready-made version: its place, or the recipe that the place is named after.
+
+    What we trained lies at a path made of its recipe's fingerprint (`artefact_path`). So a version that is written down
+    as ready-made after the fact is the one that it was: targets that carry our note of it are in sync, and a store that
+    has it agrees.
+    """
+    own = re.search(rf"/{re.escape(key.model)}/{re.escape(key.label)}/{_OWN_ARTEFACT}", location.relative)
+    return own["fingerprint"] if own is not None else hashlib.sha256(location.uri.encode()).hexdigest()
 
 
 async def _trained(

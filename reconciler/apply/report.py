@@ -16,6 +16,7 @@ class Result(StrEnum):
     HELD = "held"
     REFUSED = "refused"
     FAILED = "failed"
+    ORPHANED = "orphaned"
 
 
 class Verdict(StrEnum):

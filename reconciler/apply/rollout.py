@@ -19,7 +19,7 @@ from reconciler.azure.errors import StudioError
 from reconciler.plan.document import Action, GateOutcome, TargetPlan
 from reconciler.plan.gates import Incumbent, judge_gates, overall
 from reconciler.plan.guards import gate_forced
-from reconciler.plan.states import Converged, DesiredTarget, KnownVersion, Location, Use, VersionKey
+from reconciler.plan.states import Converged, DesiredTarget, KnownVersion, Location, Proof, Use, VersionKey
 from reconciler.spec.secrets import MissingSecret
 from reconciler.store import LastOutcome, Lease, LeaseHeld, LeaseLost, ServedModel, TargetRecord
 from reconciler.targets.contract import WRITES, Artefact, Artefacts, PlanMoved, TargetError, Verified
@@ -59,31 +59,6 @@ async def roll_out(
         return Outcome(plan.name, plan.kind, Result.HELD, str(error))
 
 
-async def remove(run: Run, plan: TargetPlan, writing: asyncio.Semaphore) -> Outcome:
-    """Delete one target that is to be absent, and forget it when it is gone."""
-    driver, target = run.drivers[plan.kind], run.targets[plan.identity]
-    try:
-        async with writing, leased(run, f"target:{plan.identity}") as lease:
-            run.note(plan.name, Mark.STARTED, "deleting it")
-            try:
-                await driver.delete(target)
-            except PlanMoved as error:
-                return _ended(run, lease, plan, Result.REFUSED, str(error))
-            except (TargetError, StudioError, MissingSecret) as error:
-                return _ended(run, lease, plan, Result.FAILED, str(error))
-            text = "deleted" if plan.live is None else f"deleted; it served {plan.live}"
-            with run.store.fenced(lease) as transaction:
-                transaction.remove_target(plan.identity)
-                transaction.add_event(
-                    run_id=run.run_id, subject=plan.name, action="delete", outcome="deleted", message=text
-                )
-            run.note(plan.name, Mark.DONE, text)
-            return Outcome(plan.name, plan.kind, Result.CONVERGED, text)
-    except (LeaseHeld, LeaseLost) as error:
-        run.note(plan.name, Mark.HELD, str(error))
-        return Outcome(plan.name, plan.kind, Result.HELD, str(error))
-
-
 async def settle(run: Run, plan: TargetPlan, result: Result, text: str) -> Outcome:
     """Remember and tell that a target stays where it is, and why."""
     last: LastOutcome = "held" if result is Result.HELD else "failed"
@@ -108,7 +83,7 @@ async def confirm(run: Run, plan: TargetPlan) -> Outcome:
     target = run.targets[plan.identity]
     before = run.ledger.converged.get(plan.identity)
     settled = before is not None and all(_is_recorded(before, use) for use in target.uses)
-    if target.absent or (settled and plan.identity not in run.ledger.unsettled):
+    if settled and plan.identity not in run.ledger.unsettled:
         return outcome
     versions = {use.resource: run.versions[use.version] for use in target.uses}
     for known in versions.values():
@@ -185,7 +160,7 @@ class _Rollout:
             text = f"another run brought it to {self._plan.desired}, {now.proof.value}"
             self._run.note(name, Mark.DONE, text)
             return Outcome(name, kind, Result.CONVERGED, text, now.proof)
-        where = "nowhere that is known" if now is None else _served_words(now)
+        where = "nowhere that is known" if now is None else served_words(now)
         text = f"another run brought it to {where} since the plan was made; plan again"
         self._run.note(name, Mark.FAILED, text)
         return Outcome(name, kind, Result.REFUSED, text)
@@ -240,7 +215,7 @@ class _Rollout:
         if not steady:
             # Its answers differ by themselves: recorded, they would look like drift in every later pass.
             verified = replace(verified, answers=None)
-        return verified if self._repoints else self._with_earlier_proof(verified)
+        return self._with_earlier_proof(verified)
 
     async def _answers_before(self) -> tuple[str | None, bool]:
         """The answers to compare those of the new model with, and whether the target answers the same every time."""
@@ -260,11 +235,20 @@ class _Rollout:
         return (before if steady else None), steady
 
     def _with_earlier_proof(self, verified: Verified) -> Verified:
-        """Only settings were changed: what was proven of the model still is."""
+        """What was proven of the very same models still is, if only settings were changed or the answers are the same.
+
+        They are after a refresh, or when a model was written once more: nothing changes then that could prove it.
+        """
         earlier = self._run.ledger.converged.get(self._plan.identity)
         if earlier is None or not self._target.uses or not self._recorded(earlier):
             return verified
-        return replace(verified, proof=earlier.proof, text="the settings were changed")
+        if not self._repoints:
+            return replace(verified, proof=earlier.proof, text="the settings were changed")
+        same = verified.answers is not None and verified.answers == earlier.answers
+        if verified.proof is Proof.ACCEPTED and same and all(self._is_there(earlier, use) for use in self._target.uses):
+            text = f"{verified.text}, and as when it was {earlier.proof.value} on {earlier.at:%Y-%m-%d}"
+            return replace(verified, proof=earlier.proof, text=text)
+        return verified
 
     def _recorded(self, converged: Converged) -> bool:
         return all(_is_recorded(converged, use) for use in self._target.uses)
@@ -292,10 +276,11 @@ class _Rollout:
         return blobs.sign(container, blob, _SIGNATURE_LASTS)
 
     def _end(self, result: Result, text: str) -> Outcome:
-        return _ended(self._run, self._lease, self._plan, result, text)
+        return ended(self._run, self._lease, self._plan, result, text)
 
 
-def _ended(run: Run, lease: Lease, plan: TargetPlan, result: Result, text: str) -> Outcome:
+def ended(run: Run, lease: Lease, plan: TargetPlan, result: Result, text: str) -> Outcome:
+    """Remember and tell how a target ended that could not be brought home."""
     last: LastOutcome = "held" if result is Result.HELD else "failed"
     _remember(run, lease, plan, last, text)
     run.note(plan.name, Mark.HELD if result is Result.HELD else Mark.FAILED, text)
@@ -306,7 +291,8 @@ def _serves(plan: TargetPlan) -> str:
     return f"serves {plan.desired}" if plan.models else "has its settings"
 
 
-def _served_words(converged: Converged) -> str:
+def served_words(converged: Converged) -> str:
+    """What a target was brought to, for people."""
     return ", ".join(str(served.version) for served in converged.serves.values()) or "its settings"
 
 

@@ -193,12 +193,8 @@ class _Trainer:
 
     def _next_attempt(self) -> int:
         record = self._run.store.version(self._key.model, self._key.label)
-        earlier = [
-            operation.attempt
-            for operation in self._run.store.operations()
-            if (operation.model, operation.label) == (self._key.model, self._key.label)
-        ]
-        return max([0, *earlier, record.attempt if record is not None and record.state == "failed" else 0]) + 1
+        earlier = self._run.store.last_attempt(self._key.model, self._key.label)
+        return max(earlier, record.attempt if record is not None and record.state == "failed" else 0) + 1
 
     def _begin(self, attempt: int) -> Operation:
         container = self._run.connections.fleet.workspaces[self._workspace].spec.storage.container

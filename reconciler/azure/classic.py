@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
 
@@ -148,14 +148,15 @@ class ClassicManagement:
         self._workspace_id = workspace_id
         self._token = token
 
-    async def list_services(self) -> list[WebService]:
-        """All web services of the workspace, in one call.
+    async def list_services(self, *, once: bool = False) -> list[WebService]:
+        """All web services of the workspace, in one call, which is sent only once if ``once``.
 
         Raises:
             ServiceError: as `Http.request`.
         """
         operation = f"list web services of workspace {self._workspace_id}"
-        reply = await self._http.request("GET", self._root, token=self._token, operation=operation)
+        tries = False if once else None
+        reply = await self._http.request("GET", self._root, token=self._token, operation=operation, idempotent=tries)
         return [
             WebService(
                 id=str(item["Id"]),
@@ -352,6 +353,8 @@ def _integer(value: object) -> int | None:
 
 def _time(value: object) -> datetime | None:
     try:
-        return datetime.fromisoformat(value) if isinstance(value, str) else None
+        found = datetime.fromisoformat(value) if isinstance(value, str) else None
     except ValueError:
         return None
+    # Times are UTC; one that does not say so must still compare with those that do.
+    return found.replace(tzinfo=UTC) if found is not None and found.tzinfo is None else found

@@ -6,7 +6,7 @@ import asyncio
 import difflib
 import json
 import ssl
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Mapping
 from copy import copy
 from dataclasses import dataclass
@@ -318,6 +318,31 @@ def _name(resource_id: str) -> str:
     return resource_id.rstrip("/").rpartition("/")[2] or resource_id
 
 
+def trained_models(definition: Mapping[str, Any]) -> list[str]:
+    """The names by which `find_trained_model` finds a trained model in a definition.
+
+    A definition has other assets of type ``Resource``, such as data sets; a trained model's uri ends in ``.ilearner``
+    (new-protocol 2).
+
+    Raises:
+        DefinitionError: the definition shows no assets.
+    """
+    resources = _resources(definition)
+    names = Counter(name.casefold() for _, _, name in resources)
+    return [
+        name
+        for _, asset, name in resources
+        if names[name.casefold()] == 1
+        and str(_lookup(_lookup(asset, "locationInfo"), "uri") or "").partition("?")[0].lower().endswith(".ilearner")
+    ]
+
+
+def studio_of(definition: Mapping[str, Any]) -> str | None:
+    """The id of the Studio workspace that a service was deployed from, if it is shown (new-protocol 1)."""
+    found = _lookup(_lookup(_lookup(definition, "properties"), "machineLearningWorkspace"), "id")
+    return found if isinstance(found, str) and found else None
+
+
 def find_trained_model(definition: Mapping[str, Any], name: str) -> TrainedModelAsset:
     """The one asset of type ``Resource`` that is called ``name`` (new-protocol 2).
 
@@ -327,16 +352,8 @@ def find_trained_model(definition: Mapping[str, Any], name: str) -> TrainedModel
         DefinitionError: there is none, or more than one; the message names the resources that are there.
     """
     properties_key, properties = _member(definition, "properties")
-    assets_key, assets = _member(properties, "assets")
-    if not isinstance(assets, Mapping):
-        in_blob = _lookup(properties, "payloadsInBlobStorage") is True
-        reason = "keeps its assets in a blob (payloadsInBlobStorage), where" if in_blob else "shows no assets, so"
-        raise DefinitionError(f"the definition {reason} no trained model can be found")
-    resources = [
-        (str(key), asset, str(_lookup(asset, "name") or ""))
-        for key, asset in assets.items()
-        if str(_lookup(asset, "type") or "").lower() == "resource"
-    ]
+    assets_key, _ = _member(properties, "assets")
+    resources = _resources(definition)
     found = [entry for entry in resources if entry[2] == name]
     found = found or [entry for entry in resources if entry[2].casefold() == name.casefold()]
     if len(found) != 1:
@@ -349,6 +366,21 @@ def find_trained_model(definition: Mapping[str, Any], name: str) -> TrainedModel
     path = (properties_key, assets_key, key, location_key, uri_key)
     pointer = "".join("/" + part.replace("~", "~0").replace("/", "~1") for part in path)
     return TrainedModelAsset(pointer, uri, key, own_name)
+
+
+def _resources(definition: Mapping[str, Any]) -> list[tuple[str, Any, str]]:
+    """The assets of type ``Resource``: key, asset, name."""
+    properties = _lookup(definition, "properties")
+    assets = _lookup(properties, "assets")
+    if not isinstance(assets, Mapping):
+        in_blob = _lookup(properties, "payloadsInBlobStorage") is True
+        reason = "keeps its assets in a blob (payloadsInBlobStorage), where" if in_blob else "shows no assets, so"
+        raise DefinitionError(f"the definition {reason} no trained model can be found")
+    return [
+        (str(key), asset, str(_lookup(asset, "name") or ""))
+        for key, asset in assets.items()
+        if str(_lookup(asset, "type") or "").lower() == "resource"
+    ]
 
 
 def _not_one(name: str, found: list[tuple[str, Any, str]], there: list[str]) -> str:

@@ -41,6 +41,7 @@ def reconcile(
     yes: options.Yes = False,
     force: options.Force = None,
     probes: options.Probes = 200,
+    unfold: options.Unfold = None,
     version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
 ) -> None:
     """Point Azure ML Studio (classic) web services at the model versions that the specs name.
@@ -66,6 +67,7 @@ def reconcile(
         select=tuple(select or ()),
         forced=frozenset(force or ()),
         probes=probes,
+        unfolded=frozenset(unfold or ()),
     )
     raise typer.Exit(converge(request, dry_run=dry_run, detailed=detailed_exitcode, output=output, out=out, yes=yes))
 
@@ -176,6 +178,98 @@ def validate(
     from reconciler.cli.specs import validate as check
 
     raise typer.Exit(check([*(paths or ()), *(specs or ())]))
+
+
+@app.command()
+def fmt(
+    paths: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="[PATH]...", help="Spec files or directories. Default: specs."),
+    ] = None,
+    specs: options.Specs = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="Change nothing; name the files that would change, and exit 1 for them.")
+    ] = False,
+    diff: Annotated[bool, typer.Option("--diff", help="Change nothing; show what would change.")] = False,
+) -> None:
+    """Bring spec files into their canonical form: order of fields, quotes, indentation. Comments stay.
+
+    Prints the names of the files that it changed. A file with mistakes is left as it is and reported (exit 1). No
+    network.
+    """
+    from reconciler.cli.specs import fmt as format_specs
+
+    raise typer.Exit(format_specs([*(paths or ()), *(specs or ())], check=check, diff=diff))
+
+
+@app.command(name="import")
+def import_command(
+    workspace: Annotated[
+        list[str],
+        typer.Option(
+            "--workspace",
+            metavar="NAME|ID|NAME=ID",
+            help="A Workspace document of --specs by its name, or a workspace by its id; may be repeated.",
+        ),
+    ],
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where the files go.")],
+    specs: options.Specs = None,
+    region: Annotated[
+        str | None, typer.Option("--region", help="Of a workspace given by its id: as the portal shows it.")
+    ] = None,
+    token_env: Annotated[
+        str | None,
+        typer.Option("--token-env", metavar="VARIABLE", help="The variable that holds its authorization token."),
+    ] = None,
+    storage_env: Annotated[
+        str | None,
+        typer.Option(
+            "--storage-env", metavar="VARIABLE", help="The variable that holds its storage's connection string."
+        ),
+    ] = None,
+    container: Annotated[
+        str | None, typer.Option("--container", help="The container for inputs and models. Default: models.")
+    ] = None,
+    subscription: Annotated[
+        str | None,
+        typer.Option("--subscription", metavar="ID", help="Import New web services of this subscription too."),
+    ] = None,
+    resource_group: Annotated[
+        list[str] | None,
+        typer.Option("--resource-group", metavar="NAME", help="Only those of this resource group; may be repeated."),
+    ] = None,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Make the plan over what was written; exit 1 unless it is empty.")
+    ] = False,
+    force: Annotated[bool, typer.Option("--force", help="Write over files that are there.")] = False,
+    cloud: options.CloudName = None,
+    store: options.StoreUrl = DEFAULT_STORE,
+    probes: options.Probes = 200,
+) -> None:
+    """Write spec files for what is live: endpoints with their settings, New web services, models as far as known.
+
+    Nothing but files is written. Targets that have documents in --specs are left out.
+    """
+    from reconciler.cli.imports import ImportRequest, import_live
+    from reconciler.takeover.workspaces import NewWorkspace
+    from reconciler.targets.inventory import Scope
+
+    if resource_group and subscription is None:
+        raise typer.BadParameter("--resource-group goes with --subscription")
+    groups: list[str | None] = [*(resource_group or [])] or [None]
+    request = ImportRequest(
+        workspaces=tuple(workspace),
+        specs=tuple(specs or ()),
+        new_workspace=NewWorkspace(region, token_env, storage_env, container),
+        scopes=tuple(Scope(subscription, group) for group in groups) if subscription is not None else (),
+        out=out,
+        force=force,
+        verify=verify,
+        cloud=cloud,
+        store=store,
+        probes=probes,
+    )
+    raise typer.Exit(import_live(request))
 
 
 @app.command()

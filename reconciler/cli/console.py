@@ -23,15 +23,59 @@ _PLAIN = {
     Mark.FAILED: "failed",
 }
 _BAR = 20
+MANY = 40
+"""Beyond so many targets what is done is counted, and only what needs attention has a line of its own."""
 _FINAL = frozenset({Mark.DONE, Mark.HELD, Mark.FAILED})
 
 
-class Lines:
-    """Progress as plain lines: one per thing that happened, repeated waiting left out."""
+class Tally:
+    """Counts how many of a run's targets have come to their ends, and how many jobs have."""
 
-    def __init__(self, stream: TextIO) -> None:
+    def __init__(self, targets: frozenset[str]) -> None:
+        self._targets = targets
+        self._ended: dict[str, Mark] = {}
+        self._trained: set[str] = set()
+        self.many = len(targets) > MANY
+
+    def take(self, note: Note) -> bool:
+        """Count a note; whether it is the end of a target."""
+        if note.mark not in _FINAL:
+            return False
+        if note.subject not in self._targets:
+            if note.mark is Mark.DONE:
+                self._trained.add(note.subject)
+            return False
+        first = note.subject not in self._ended
+        self._ended[note.subject] = note.mark
+        return first
+
+    @property
+    def is_round(self) -> bool:
+        """Whether another twentieth of the targets is done, or all are."""
+        done, total = len(self._ended), len(self._targets)
+        return done == total or done % max(1, total // 20) == 0
+
+    @property
+    def text(self) -> str:
+        """``412 of 1,000 targets done, 430 versions made, 3 failed``."""
+        marks = list(self._ended.values())
+        parts = [f"{len(marks):,} of {len(self._targets):,} targets done"]
+        if self._trained:
+            parts.append(f"{len(self._trained):,} versions made")
+        parts += [f"{marks.count(mark):,} {mark.value}" for mark in (Mark.FAILED, Mark.HELD) if mark in marks]
+        return ", ".join(parts)
+
+
+class Lines:
+    """Progress as plain lines: one per thing that happened, repeated waiting left out.
+
+    For many targets there is a line for each twentieth of them that is done, and for what failed or is held.
+    """
+
+    def __init__(self, stream: TextIO, targets: frozenset[str] = frozenset()) -> None:
         self._stream = stream
         self._last: dict[str, str] = {}
+        self._tally = Tally(targets)
 
     def __enter__(self) -> Self:
         return self
@@ -43,6 +87,11 @@ class Lines:
 
     def __call__(self, note: Note) -> None:
         """Print the note, unless it is the last one of its subject again."""
+        ended = self._tally.take(note)
+        if self._tally.many and note.mark not in {Mark.HELD, Mark.FAILED}:
+            if ended and self._tally.is_round:
+                print(self._tally.text, file=self._stream, flush=True)
+            return
         line = f"{note.subject}: {_PLAIN[note.mark]}: {note.text}"
         if self._last.get(note.subject) != line:
             self._last[note.subject] = line
@@ -62,8 +111,7 @@ class Rows:
 
         self._console = Console(file=stream)
         self._running: dict[str, tuple[float, Note]] = {}
-        self._targets = targets
-        self._done: set[str] = set()
+        self._tally = Tally(targets)
         self._longest = longest
         self._began = time.monotonic()
         self._live: Live = Live(get_renderable=self._table, console=self._console, refresh_per_second=4, transient=True)
@@ -80,9 +128,11 @@ class Rows:
     def __call__(self, note: Note) -> None:
         """Update the subject's row, or end it."""
         started, _ = self._running.get(note.subject, (time.monotonic(), note))
+        self._tally.take(note)
         if note.mark in _FINAL:
             self._running.pop(note.subject, None)
-            self._done |= {note.subject} & self._targets
+            if self._tally.many and note.mark is Mark.DONE:
+                return
             seconds = time.monotonic() - started
             colour = {Mark.DONE: "green", Mark.HELD: "yellow"}.get(note.mark, "red")
             self._console.print(
@@ -97,10 +147,12 @@ class Rows:
 
         table = Table.grid(padding=(0, 2))
         now = time.monotonic()
-        for subject, (started, note) in self._running.items():
+        # As many rows as the terminal has room for, the longest running first.
+        room = max(3, self._console.height - 4)
+        for subject, (started, note) in list(self._running.items())[:room]:
             table.add_row(_SYMBOL[note.mark], subject, _with_bar(note), f"{now - started:.0f} s")
         if self._running:
-            total = f"{len(self._done)} of {len(self._targets)} targets done, {len(self._running)} running"
+            total = f"{self._tally.text}, {len(self._running):,} running"
             table.add_row("", f"[dim]{total}{self._left(now)}[/]", "", "")
         return table
 
@@ -132,4 +184,4 @@ def _plain(text: str) -> str:
 
 def progress_on(targets: frozenset[str], longest: float | None = None) -> Lines | Rows:
     """The progress that suits stderr, as a context manager; see `Rows` for what it takes."""
-    return Rows(sys.stderr, targets, longest) if sys.stderr.isatty() else Lines(sys.stderr)
+    return Rows(sys.stderr, targets, longest) if sys.stderr.isatty() else Lines(sys.stderr, targets)

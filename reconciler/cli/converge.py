@@ -18,10 +18,12 @@ from reconciler.cli.exit_codes import ExitCode
 from reconciler.cli.failures import UserError
 from reconciler.cli.local_studio import the_cloud
 from reconciler.cli.options import DEFAULT_SPECS, Format
-from reconciler.convergence import Options, Pass, Report, Result, Verdict
+from reconciler.cli.summary import summary
+from reconciler.convergence import Options, Pass, Report, Verdict
 from reconciler.plan import render
-from reconciler.plan.document import Plan
+from reconciler.plan.document import Plan, TargetStatus
 from reconciler.plan.saved import load_plan
+from reconciler.spec.diagnostics import did_you_mean, listed
 from reconciler.spec.fleet import Fleet, load_fleet
 from reconciler.spec.secrets import SecretResolver
 from reconciler.store import Store
@@ -50,10 +52,15 @@ class Request:
     select: tuple[str, ...]
     forced: frozenset[str]
     probes: int
+    unfolded: frozenset[str] = frozenset()
 
     def fleet(self) -> Fleet:
         """The fleet of the spec tree, cut down to what was selected."""
         fleet = load_fleet(self.specs or (DEFAULT_SPECS,))
+        unknown = sorted(self.unfolded - fleet.sets.keys())
+        if unknown:
+            known = did_you_mean(unknown[0], fleet.sets) or f"sets: {listed(fleet.sets) or 'none'}"
+            raise UserError(f"--unfold {unknown[0]}: there is no such set; {known}")
         return fleet.select(self.select) if self.select else fleet
 
     def options(self) -> Options:
@@ -71,11 +78,11 @@ def converge(
         with _store(request.store, read_only=dry_run) as store:
             async with Pass(fleet, cloud, store, _secrets(cloud), request.options()) as one:
                 plan = await one.plan()
-                _write(plan, out, output)
+                _write(plan, out, output, request.unfolded)
                 if dry_run:
-                    print(_rendered(plan, output))
+                    print(_rendered(plan, output, request.unfolded))
                     return _dry_run_code(plan, detailed=detailed)
-                return await _carry_out(one, plan, output, yes=yes)
+                return await _carry_out(one, plan, output, request.unfolded, yes=yes)
 
     with the_cloud(request.cloud) as cloud:
         return _run(work(cloud))
@@ -105,12 +112,12 @@ def apply_saved(request: Request, path: Path, *, output: Format) -> ExitCode:
         return _run(work(cloud))
 
 
-async def _carry_out(one: Pass, plan: Plan, output: Format, *, yes: bool) -> ExitCode:
+async def _carry_out(one: Pass, plan: Plan, output: Format, unfolded: frozenset[str], *, yes: bool) -> ExitCode:
     if output is Format.TEXT:
-        print(_rendered(plan, output))
+        print(_rendered(plan, output, unfolded))
     if plan.pending and not yes:
         if output is not Format.TEXT:
-            print(render.text(plan), file=sys.stderr)
+            print(render.text(plan, unfolded=unfolded), file=sys.stderr)
         if not _agreed():
             print("nothing was changed", file=sys.stderr)
             return ExitCode.HELD
@@ -150,9 +157,9 @@ def _finish(plan: Plan, report: Report, output: Format) -> ExitCode:
             print(json.dumps({"plan": plan.model_dump(mode="json"), "report": _as_json(report)}, indent=2))
         case Format.MARKDOWN:
             print(render.markdown(plan))
-            print(_summary(report))
+            print(summary(plan, report))
         case Format.TEXT:
-            print(_summary(report))
+            print(summary(plan, report))
     return _CODES[report.verdict]
 
 
@@ -173,23 +180,15 @@ def _as_json(report: Report) -> dict[str, Any]:
 
 
 def _names(plan: Plan) -> frozenset[str]:
-    return frozenset(target.name for target in plan.targets)
+    """The targets that something is told of: the others are in sync, or left alone."""
+    quiet = {TargetStatus.IN_SYNC, TargetStatus.ORPHANED}
+    return frozenset(target.name for target in plan.targets if target.status not in quiet)
 
 
 def _longest_retrain(plan: Plan) -> float | None:
     """How long the retrains will take together, in seconds, if earlier ones tell of all of them."""
     estimate = plan.preflight.estimate
     return estimate.seconds if estimate is not None and estimate.timed == estimate.retrains else None
-
-
-def _summary(report: Report) -> str:
-    lines = [
-        f"{outcome.name}: {outcome.result.value}: {outcome.text}"
-        for outcome in report.outcomes
-        if outcome.result is not Result.IN_SYNC
-    ]
-    counts = [f"{report.count(result)} {result.value}" for result in Result if report.count(result)]
-    return "\n".join([*lines, f"{report.verdict.value}: {', '.join(counts) or 'no targets'}"])
 
 
 def _dry_run_code(plan: Plan, *, detailed: bool) -> ExitCode:
@@ -204,21 +203,22 @@ def _dry_run_code(plan: Plan, *, detailed: bool) -> ExitCode:
     return ExitCode.HELD if plan.held else ExitCode.OK
 
 
-def _rendered(plan: Plan, output: Format) -> str:
+def _rendered(plan: Plan, output: Format, unfolded: frozenset[str]) -> str:
     match output:
         case Format.JSON:
             return render.json_text(plan)
         case Format.MARKDOWN:
-            return render.markdown(plan)
+            return render.markdown(plan, unfolded=unfolded)
         case Format.TEXT:
-            return render.text(plan, color=sys.stdout.isatty() and "NO_COLOR" not in os.environ)
+            color = sys.stdout.isatty() and "NO_COLOR" not in os.environ
+            return render.text(plan, color=color, unfolded=unfolded)
 
 
-def _write(plan: Plan, out: Path | None, output: Format) -> None:
+def _write(plan: Plan, out: Path | None, output: Format, unfolded: frozenset[str]) -> None:
     if out is None:
         return
     kind = {".json": Format.JSON, ".md": Format.MARKDOWN}.get(out.suffix.lower(), output)
-    text = render.text(plan) if kind is Format.TEXT else _rendered(plan, kind)
+    text = render.text(plan, unfolded=unfolded) if kind is Format.TEXT else _rendered(plan, kind, unfolded)
     try:
         out.write_text(text.rstrip("\n") + "\n", encoding="utf-8")
     except OSError as error:

@@ -77,7 +77,11 @@ Out = Annotated[
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Carry the plan out without asking.")]
 Force = Annotated[
     list[str] | None,
-    typer.Option("--force", metavar="RULE", help="Override a rule: gate, or gate:TARGET; may be repeated."),
+    typer.Option("--force", metavar="RULE", help="Override a rule: gate, gate:TARGET or prune:SET; may be repeated."),
+]
+Unfold = Annotated[
+    list[str] | None,
+    typer.Option("--unfold", metavar="SET", help="Show this set endpoint by endpoint; may be repeated."),
 ]
 Probes = Annotated[
     int,

@@ -10,6 +10,7 @@ from azure.storage.blob import BlobServiceClient
 
 from reconciler.emulator.blob_client import BlobReference
 from reconciler.emulator.errors import bad_argument, invalid_operation
+from reconciler.emulator.predictive_experiments import PredictiveExperiment
 from reconciler.emulator.programs import Program
 from reconciler.emulator.studio_file import ParameterInput, TrainingExperiment
 from reconciler.emulator.trained_models import MODEL_EXTENSION, sas_expired
@@ -45,6 +46,8 @@ class JobRequest:
 
 def signature_of(program: Program) -> Signature:
     """The signature of the services that run an experiment or published code."""
+    if isinstance(program, PredictiveExperiment):
+        return Signature((program.input,), (), {model.output: DATA_EXTENSIONS for model in program.scored})
     if not isinstance(program, TrainingExperiment):
         return Signature((program.input,), (), {program.output: DATA_EXTENSIONS})
     experiment = program

@@ -13,9 +13,11 @@ from reconciler.emulator.data_formats import from_csv, to_csv, write_csv
 from reconciler.emulator.execution_services import ExecutionService
 from reconciler.emulator.experiments import ExperimentError
 from reconciler.emulator.faults.job_faults import JobFate
+from reconciler.emulator.predictive_experiments import PredictiveExperiment
 from reconciler.emulator.programs import Program
+from reconciler.emulator.scored_columns import known_columns
 from reconciler.emulator.serving import CannotLoad, load
-from reconciler.emulator.studio_file import ParameterInput, PredictiveExperiment, TrainingExperiment
+from reconciler.emulator.studio_file import ParameterInput, TrainingExperiment
 from reconciler.emulator.workers import WorkerDied
 
 
@@ -102,16 +104,22 @@ async def _train(
 async def _score(
     context: Context, service: ExecutionService, experiment: PredictiveExperiment, request: JobRequest, *, dies: bool
 ) -> dict[str, bytes]:
-    bound = context.execution.model(service.path, experiment.trained_model)
-    if bound is None:
-        raise JobFailed(f"ModelPackageNotFound: the service has no {experiment.trained_model!r}")
     reference = request.inputs[experiment.input]
     data = await context.blobs.read(reference)
     columns, rows = await asyncio.to_thread(_table, data, reference.relative_location)
-    ilearner, digest = await load(context, bound)
-    scored = await context.workers.score(ilearner, digest, columns, rows, dies=dies)
-    target = request.outputs[experiment.output].relative_location
-    return {experiment.output: await asyncio.to_thread(_written, scored, target)}
+    results: dict[str, bytes] = {}
+    for model in experiment.scored:
+        bound = context.execution.model(service.path, model.trained_model)
+        if bound is None:
+            raise JobFailed(f"ModelPackageNotFound: the service has no {model.trained_model!r}")
+        ilearner, digest = await load(context, bound)
+        given = (columns, rows)
+        if len(experiment.scored) > 1:
+            given = known_columns(columns, rows, await context.workers.describe(ilearner, digest))
+        scored = await context.workers.score(ilearner, digest, *given, dies=dies)
+        target = request.outputs[model.output].relative_location
+        results[model.output] = await asyncio.to_thread(_written, scored, target)
+    return results
 
 
 async def _run_code(context: Context, bundle: CodeBundle, request: JobRequest) -> dict[str, bytes]:

@@ -82,6 +82,11 @@ class Behaviour(Settings):
         "Whether the blob is copied is unknown; that it is follows from tokens of 24 h.",
         hostile="readAtEachLoad",
     )
+    patched_resources: Literal["merged", "replaced"] = setting(
+        "merged",
+        "Every sample patches the only resource; whether others that a PATCH leaves out are kept is unknown.",
+        hostile="replaced",
+    )
     default_calls: Literal["byThrottleLevel", "byTier"] = setting(
         "byThrottleLevel",
         "Without a number, level Low gives 4 by one source, a paid tier 20 by another.",

@@ -41,14 +41,12 @@ class Refreshing:
             raise refused("InvalidOperation", "The default endpoint follows its experiment; it cannot be refreshed.")
         check_may_change(endpoint, self._context.studio.behaviour)
         graph = self._classic.graph_of(service)
-        resource, model = self._classic.resource_of(service), self._classic.initial_model(service)
         path = self._classic.path_of(workspace.id, endpoint)
-        replaced = (
-            overwrite
-            and resource is not None
-            and model is not None
-            and self._context.execution.latest_model(path, resource) != model
-        )
+        replaced = {
+            resource: model
+            for resource, model in self._classic.initial_models(service).items()
+            if overwrite and self._context.execution.latest_model(path, resource) != model
+        }
         if not replaced and self._classic.version_of(service, endpoint) == graph:
             return False
         with self._context.documents.transaction():
@@ -56,8 +54,8 @@ class Refreshing:
             self._classic.store_endpoint(workspace, service, {**refreshed, "Version": graph})
             if service["Experiment"] is None:
                 self._classic.rebind_code(workspace, service, endpoint)
-            if replaced and resource is not None and model is not None:
-                delay = self._context.studio.timings.patch_takes_effect
+            delay = self._context.studio.timings.patch_takes_effect
+            for resource, model in replaced.items():
                 self._context.execution.bind(path, resource, model, takes_effect_in=delay)
         return True
 

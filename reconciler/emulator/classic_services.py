@@ -14,7 +14,9 @@ from reconciler.emulator.classic_wording import location, with_optional
 from reconciler.emulator.context import Context, new_key
 from reconciler.emulator.documents import Collection, Document
 from reconciler.emulator.execution_services import CODE, BoundModel, ExecutionService, execution_path
-from reconciler.emulator.studio_file import ClassicService, PredictiveExperiment, Workspace, derived_id
+from reconciler.emulator.initial_models import initial_models
+from reconciler.emulator.predictive_experiments import PredictiveExperiment
+from reconciler.emulator.studio_file import ClassicService, Workspace, derived_id
 
 DEFAULT_ENDPOINT = "default"
 DESCRIPTION_OF_DEFAULT = "Default endpoint, tied to the experiment"
@@ -41,10 +43,10 @@ class ClassicServices:
         name = service["Experiment"]
         return None if name is None else self._context.studio.experiment(name)
 
-    def resource_of(self, service: Document) -> str | None:
-        """The name of the one updatable resource; None for training (classic-protocol 5.2) and for code."""
+    def resources_of(self, service: Document) -> tuple[str, ...]:
+        """The names of the updatable resources; none for training (classic-protocol 5.2) and for code."""
         experiment = self.experiment_of(service)
-        return experiment.trained_model if isinstance(experiment, PredictiveExperiment) else None
+        return experiment.resources if isinstance(experiment, PredictiveExperiment) else ()
 
     def add_endpoint(
         self,
@@ -55,10 +57,9 @@ class ClassicServices:
         description: str,
         throttle_level: str,
         max_concurrent_calls: int,
-        model: BoundModel | None,
         endpoint_id: str | None = None,
     ) -> Document:
-        """Makes an endpoint with fresh keys; ``model`` is what it scores with at first, None for training."""
+        """Makes an endpoint with fresh keys, which scores with the experiment's own models at first."""
         document: Document = {
             "Name": name,
             "Description": description,
@@ -74,16 +75,15 @@ class ClassicServices:
         }
         with self._context.documents.transaction():
             self.store_endpoint(workspace, service, document)
-            resource = CODE if service["Experiment"] is None else self.resource_of(service)
-            if resource is not None and model is not None:
+            if service["Experiment"] is None:
+                self.rebind_code(workspace, service, document)
+            for resource, model in self.initial_models(service).items():
                 self._bind(workspace, document, resource, model)
         return document
 
     def rebind_code(self, workspace: Workspace, service: Document, endpoint: Document) -> None:
         """Gives an endpoint of a code service the code that was published last."""
-        code = self.initial_model(service)
-        if code is not None:
-            self._bind(workspace, endpoint, CODE, code)
+        self._bind(workspace, endpoint, CODE, BoundModel(service["Code"]))
 
     def _bind(self, workspace: Workspace, endpoint: Document, resource: str, model: BoundModel) -> None:
         delay = self._context.studio.timings.patch_takes_effect
@@ -118,12 +118,10 @@ class ClassicServices:
             return self.graph_of(service)
         return str(endpoint.get("Version") or endpoint["CreationTime"])
 
-    def initial_model(self, service: Document) -> BoundModel | None:
-        """The trained model of the experiment, whatever endpoints were patched to, or the code; None for training."""
-        if service["Experiment"] is None:
-            return BoundModel(service["Code"])
-        found = self._context.documents.collection("initial-models").get(service["Experiment"])
-        return None if found is None else BoundModel(**found)
+    def initial_models(self, service: Document) -> dict[str, BoundModel]:
+        """The trained models of the experiment by name, whatever endpoints were patched to; none for the others."""
+        experiment = self.experiment_of(service)
+        return initial_models(self._context, experiment) if isinstance(experiment, PredictiveExperiment) else {}
 
     def remove_endpoint(self, workspace: Workspace, service: Document, name: str) -> None:
         """Deletes an endpoint, which stops to answer at once."""
@@ -180,7 +178,8 @@ class ClassicServices:
         versions = {
             "absent": None,
             "fixed": self.version_of(service, endpoint),
-            "moves": endpoint.get("PatchedAt") or self.version_of(service, endpoint),
+            # The later of the two: a refresh moves it as well.
+            "moves": max(endpoint.get("PatchedAt") or "", self.version_of(service, endpoint)),
         }
         optional = {
             "ExperimentLocation": None,
@@ -219,18 +218,21 @@ class ClassicServices:
     def _resources_on_wire(
         self, workspace: Workspace, service: Document, endpoint: Document
     ) -> list[dict[str, Any]] | None:
-        resource = self.resource_of(service)
-        if resource is None:
+        resources = self.resources_of(service)
+        if not resources:
             braces = [{"Name": "{}", "Kind": "TrainedModel"}]
             ways: dict[str, list[dict[str, Any]] | None] = {"absent": None, "empty": [], "braces": braces}
             return ways[self._context.studio.behaviour.training_resources]
+        return [self._resource_on_wire(workspace, endpoint, resource) for resource in resources]
+
+    def _resource_on_wire(self, workspace: Workspace, endpoint: Document, resource: str) -> dict[str, Any]:
         shown: dict[str, Any] = {"Name": resource, "Kind": "TrainedModel"}
         bound_location = self._context.studio.behaviour.bound_location
         if bound_location == "null":
             shown["Location"] = None
         elif bound_location != "absent" and (found := self._location(workspace, endpoint, resource)):
             shown["Location"] = found
-        return [shown]
+        return shown
 
     def _location(self, workspace: Workspace, endpoint: Document, resource: str) -> dict[str, Any] | None:
         """Where the bound model lies: the blob that was patched in, or the service's own copy of it."""
@@ -262,23 +264,17 @@ class ClassicServices:
         return self._context.storage.sign(account, container, permissions="rl", valid_for=timedelta(hours=1))
 
 
-def seed(context: Context, initial_models: dict[str, BoundModel]) -> ClassicServices:
-    """Makes the web services of the studio file that the state does not hold yet.
-
-    Args:
-        context: the emulator's parts.
-        initial_models: what the services of each predictive experiment score with at first.
-    """
+def seed(context: Context) -> ClassicServices:
+    """Makes the web services of the studio file that the state does not hold yet; their first models are there."""
     classic = ClassicServices(context)
     seeded = context.documents.collection("seeded")
     with context.documents.transaction():
         for workspace in context.studio.workspaces:
             for service_id, service in _services_of(workspace):
-                model = initial_models.get(service.experiment)
                 # A service that a user deleted does not come back at the next start.
                 if f"service/{service_id}" in seeded:
                     continue
-                _seed_service(context, classic, workspace, service, service_id=service_id, model=model)
+                _seed_service(context, classic, workspace, service, service_id=service_id)
                 seeded[f"service/{service_id}"] = {}
     return classic
 
@@ -295,7 +291,6 @@ def _seed_service(
     service: ClassicService,
     *,
     service_id: str,
-    model: BoundModel | None,
 ) -> None:
     document = {
         "Id": service_id,
@@ -313,7 +308,6 @@ def _seed_service(
         description=DESCRIPTION_OF_DEFAULT,
         throttle_level="Low",
         max_concurrent_calls=limits.low_throttle_calls,
-        model=model,
         endpoint_id=derived_id(service_id, DEFAULT_ENDPOINT),
     )
     for endpoint in service.endpoints:
@@ -327,7 +321,6 @@ def _seed_service(
             max_concurrent_calls=(
                 endpoint.max_concurrent_calls or limits.default_high_calls if high else limits.low_throttle_calls
             ),
-            model=model,
             endpoint_id=derived_id(service_id, endpoint.name),
         )
 

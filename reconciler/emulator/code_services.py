@@ -95,7 +95,6 @@ class CodeServices:
             description=DESCRIPTION_OF_DEFAULT,
             throttle_level="Low",
             max_concurrent_calls=self._context.studio.limits.low_throttle_calls,
-            model=self._classic.initial_model(service),
         )
         return service
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+from collections import ChainMap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -20,18 +21,12 @@ from reconciler.emulator.context import Context
 from reconciler.emulator.csv_table import read_table
 from reconciler.emulator.definition_shape import Json
 from reconciler.emulator.experiments import Column, ColumnType, Scalar
+from reconciler.emulator.predictive_experiments import BlobAddress, PredictiveExperiment
 from reconciler.emulator.proposals import REGIONS, Proposal, new_key, region_code
 from reconciler.emulator.provisioning import Provisioning
 from reconciler.emulator.resource_groups import ResourceGroups
-from reconciler.emulator.studio_file import (
-    BlobAddress,
-    NewService,
-    ParameterInput,
-    PredictiveExperiment,
-    ResourceGroup,
-    TrainingExperiment,
-    derived_id,
-)
+from reconciler.emulator.scored_columns import input_columns
+from reconciler.emulator.studio_file import NewService, ParameterInput, ResourceGroup, TrainingExperiment, derived_id
 from reconciler.emulator.web_services import CachedModel, WebService, timestamp
 
 _FAMILY = "506153734175476c4f62416c57734963"
@@ -47,7 +42,7 @@ class Schema:
     """What goes through a service: its columns in, its columns out, and rows to try it with."""
 
     inputs: Sequence[Column]
-    outputs: Sequence[Column]
+    outputs: Mapping[str, Sequence[Column]]
     example: Sequence[Sequence[Scalar]]
 
 
@@ -147,64 +142,68 @@ async def _proposal(
     if isinstance(experiment, TrainingExperiment):
         schema = await _training_schema(context, experiment)
         return replace(proposal, properties={**properties, **training_payload(experiment, schema)}), {}
-    uri = _uri(context, experiment.initial_model.blob)
-    # The payload's schema is the model's own, so the model comes first; fetching it also checks that it can be read.
-    resource = {"assets": {"asset1": _resource_asset(experiment, uri)}}
-    fetched = await provisioning.fetch(replace(proposal, properties={**properties, **resource}), {})
-    model = fetched["asset1"]
-    schema = await _predictive_schema(context, model.digest)
-    payload = predictive_payload(experiment, schema, uri)
-    (key,) = (key for key, asset in payload["assets"].items() if asset["type"] == "Resource")
-    return replace(proposal, properties={**properties, **payload}), {key: model}
+    uris = {model.trained_model: _uri(context, model.initial_model.blob) for model in experiment.scored}
+    # The payload's schema is the models' own, so they come first; fetching them also checks that they can be read.
+    resources = {"assets": {name: _resource_asset(name, uri) for name, uri in uris.items()}}
+    fetched = await provisioning.fetch(replace(proposal, properties={**properties, **resources}), {})
+    schema = await _predictive_schema(context, {each.output: fetched[each.trained_model] for each in experiment.scored})
+    payload = predictive_payload(experiment, schema, uris)
+    models = {key: fetched[each["name"]] for key, each in payload["assets"].items() if each["type"] == "Resource"}
+    return replace(proposal, properties={**properties, **payload}), models
 
 
-async def _predictive_schema(context: Context, digest: str) -> Schema:
-    about = await context.workers.describe(context.models.read(digest), digest)
-    rows = [[row.get(column.name) for column in about.columns] for row in about.example_rows[:_EXAMPLE_ROWS]]
-    return Schema(about.columns, [*about.columns, *about.outputs], rows)
+async def _predictive_schema(context: Context, models: Mapping[str, CachedModel]) -> Schema:
+    """The schema of a service with these models, by the name of the output of each."""
+    about = {
+        output: await context.workers.describe(context.models.read(model.digest), model.digest)
+        for output, model in models.items()
+    }
+    columns = input_columns(about.values())
+    examples = zip(*(each.example_rows[:_EXAMPLE_ROWS] for each in about.values()), strict=False)
+    rows = [[ChainMap(*map(dict, each)).get(column.name) for column in columns] for each in examples]
+    return Schema(columns, {output: [*each.columns, *each.outputs] for output, each in about.items()}, rows)
 
 
 async def _training_schema(context: Context, experiment: TrainingExperiment) -> Schema:
     """The columns of the example data; a training service has none to show if the studio file names no such data."""
     if experiment.example_data is None:
-        return Schema((), (), ())
+        return Schema((), {}, ())
     address = context.studio.dataset(experiment.example_data).blob
     connection_string = context.storage.connection_string(address.account, context.server_url)
     place = BlobReference(f"{address.container}/{address.blob}", connection_string=connection_string)
     table = read_table(await context.blobs.read(place))
     columns = [Column(name, kind, _FORMATS[kind]) for name, kind in zip(table.names, table.types, strict=True)]
     values = [table.typed(index)[:_EXAMPLE_ROWS] for index in range(len(columns))]
-    return Schema(columns, (), [list(row) for row in zip(*values, strict=True)])
+    return Schema(columns, {}, [list(row) for row in zip(*values, strict=True)])
 
 
-def predictive_payload(experiment: PredictiveExperiment, schema: Schema, model_uri: str) -> Json:
-    """The payload of a scoring service: input, Select Columns, Score Model with the trained model, output."""
-    assets = {
-        "asset1": _module_asset("Select Columns in Dataset"),
-        "asset2": _module_asset("Score Model"),
-        "asset3": _resource_asset(experiment, model_uri),
-    }
-    everything = {"Select columns": "AllColumns"}
-    nodes = {
+def predictive_payload(experiment: PredictiveExperiment, schema: Schema, model_uris: Mapping[str, str]) -> Json:
+    """The payload of a scoring service: input, Select Columns, and for each trained model Score Model and output."""
+    assets = {"asset1": _module_asset("Select Columns in Dataset"), "asset2": _module_asset("Score Model")}
+    nodes: Json = {
         "node1": {"inputId": experiment.input},
-        "node2": {"assetId": "asset1", "parameters": _node_parameters(everything)},
-        "node3": {"assetId": "asset3"},
-        "node4": {
-            "assetId": "asset2",
-            "parameters": _node_parameters({"Append score columns to output": "True"}),
-        },
-        "node5": {"outputId": experiment.output},
+        "node2": {"assetId": "asset1", "parameters": _node_parameters({"Select columns": "AllColumns"})},
     }
-    edges = [
-        _edge("node1", "node2", target_port="Dataset"),
-        _edge("node3", "node4", source_port=_RESULTS, target_port="Trained model"),
-        _edge("node2", "node4", source_port=_RESULTS, target_port="Dataset"),
-        _edge("node4", "node5", source_port="Scored dataset"),
-    ]
+    edges = [_edge("node1", "node2", target_port="Dataset")]
+    scoring = _node_parameters({"Append score columns to output": "True"})
+    for model in experiment.scored:
+        asset = f"asset{len(assets) + 1}"
+        assets[asset] = _resource_asset(model.trained_model, model_uris[model.trained_model])
+        trained, score, output = (f"node{len(nodes) + place}" for place in (1, 2, 3))
+        nodes |= {
+            trained: {"assetId": asset},
+            score: {"assetId": "asset2", "parameters": scoring},
+            output: {"outputId": model.output},
+        }
+        edges += [
+            _edge(trained, score, source_port=_RESULTS, target_port="Trained model"),
+            _edge("node2", score, source_port=_RESULTS, target_port="Dataset"),
+            _edge(score, output, source_port="Scored dataset"),
+        ]
     return {
         "assets": assets,
         "input": _tables({experiment.input: schema.inputs}),
-        "output": _tables({experiment.output: schema.outputs}),
+        "output": _tables(schema.outputs),
         "exampleRequest": {"inputs": {experiment.input: schema.example}, "globalParameters": {}},
         "package": {"nodes": nodes, "edges": edges, "graphParameters": {}},
     }
@@ -264,9 +263,9 @@ def _module_asset(name: str) -> Json:
     return {"name": name, "type": "Module", "locationInfo": {"uri": uri, "credentials": ""}}
 
 
-def _resource_asset(experiment: PredictiveExperiment, uri: str) -> Json:
+def _resource_asset(name: str, uri: str) -> Json:
     return {
-        "name": experiment.trained_model,
+        "name": name,
         "type": "Resource",
         "locationInfo": {"uri": uri},
         "outputPorts": {_RESULTS: {"type": "Dataset"}},

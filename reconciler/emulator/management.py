@@ -25,9 +25,12 @@ from reconciler.emulator.errors import (
     refused,
 )
 from reconciler.emulator.execution_services import BoundModel
+from reconciler.emulator.proposals import region_code
 from reconciler.emulator.studio_file import Workspace
 from reconciler.emulator.trained_models import ModelRefused
 
+REGION_ROUTE = "/regions/{region}"
+"""Below it only the workspaces of one region are known, as on that region's management host (classic-protocol 1.1)."""
 _WORKSPACE_ID = re.compile(r"[0-9a-fA-F]{32}")
 
 
@@ -42,8 +45,11 @@ class Management:
         self._code = CodeServices(context, classic)
 
     def routes(self) -> list[web.RouteDef]:
-        """The routes of the management host."""
-        services = "/workspaces/{workspace}/webservices"
+        """The routes of the management host, which answers for all regions, and those of each region's own."""
+        return [route for host in ("", REGION_ROUTE) for route in self._routes(host)]
+
+    def _routes(self, host: str) -> list[web.RouteDef]:
+        services = host + "/workspaces/{workspace}/webservices"
         endpoints = services + "/{service}/endpoints"
         return [
             web.get(services, self.list_services),
@@ -162,7 +168,7 @@ class Management:
         if name == DEFAULT_ENDPOINT:
             raise refused("InvalidOperation", "The default endpoint is tied to its experiment; it cannot be patched.")
         self._check_patchable(self._classic.endpoints(service["Id"])[name])
-        models = [await self._fetch(service, update) for update in patch.resources]
+        models = dict([await self._fetch(service, update) for update in patch.resources])
         # The endpoint may have been deleted or changed while the blobs were fetched.
         endpoint = self._classic.endpoints(service["Id"]).get(name)
         if endpoint is None:
@@ -229,7 +235,8 @@ class Management:
         if self._behaviour.management_api_version == "refused" and "api-version" in request.query:
             raise refused("InvalidQueryParameter", "The management API has no api-version.")
         workspace = self._context.studio.workspace(given.lower())
-        if workspace is None:
+        region = request.match_info.get("region")
+        if workspace is None or (region is not None and region.lower() != region_code(workspace.region)):
             if self._behaviour.unknown_workspace == "getWorkspaceFailed":
                 raise ServiceError(500, "GetWorkspaceFailed", f"The workspace {given} could not be read.")
             raise management_not_found("WorkspaceNotFound", f"There is no workspace {given} in this region.")
@@ -275,19 +282,24 @@ class Management:
                 description=settings.get("Description", ""),
                 throttle_level=settings["ThrottleLevel"],
                 max_concurrent_calls=settings["MaxConcurrentCalls"],
-                model=self._classic.initial_model(service),
             )
             endpoint |= settings
             self._classic.store_endpoint(workspace, service, endpoint)
         return endpoint
 
-    async def _fetch(self, service: Document, update: ResourceUpdate) -> BoundModel:
-        offered = self._classic.resource_of(service)
-        if offered is None:
+    async def _fetch(self, service: Document, update: ResourceUpdate) -> tuple[str, BoundModel]:
+        """The name of the resource that an update is for, and its new model."""
+        offered = self._classic.resources_of(service)
+        if not offered:
             raise refused("InvalidOperation", "This Web Service has no updatable resources.")
         any_case = self._behaviour.resource_names == "anyCase"
-        if update.name != offered and not (any_case and update.name.lower() == offered.lower()):
-            raise refused("InvalidOperation", f"There is no updatable resource {update.name!r}; there is {offered!r}.")
+        resource = next(
+            (name for name in offered if name == update.name or (any_case and name.lower() == update.name.lower())),
+            None,
+        )
+        if resource is None:
+            known = ", ".join(map(repr, offered))
+            raise refused("InvalidOperation", f"There is no updatable resource {update.name!r}; there is {known}.")
         reference = BlobReference(
             relative_location=update.relative_location,
             base_location=update.base_location,
@@ -298,17 +310,20 @@ class Management:
         except ModelRefused as error:
             raise refused(error.code, f"The URL of the trained model is invalid: {error.message}") from error
         kept = update.sas_blob_token if self._behaviour.patched_model == "readAtEachLoad" else None
-        return replace(bound, sas_blob_token=kept, copy_id=self._context.new_id())
+        return resource, replace(bound, sas_blob_token=kept, copy_id=self._context.new_id())
 
-    def _apply(self, workspace: Workspace, service: Document, endpoint: Document, models: list[BoundModel]) -> None:
+    def _apply(
+        self, workspace: Workspace, service: Document, endpoint: Document, models: dict[str, BoundModel]
+    ) -> None:
         path = self._classic.path_of(workspace.id, endpoint)
         delay = self._context.studio.timings.patch_takes_effect
         with self._context.documents.transaction():
             self._classic.store_endpoint(workspace, service, endpoint)
-            resource = self._classic.resource_of(service)
-            for model in models:
-                if resource is not None:
-                    self._context.execution.bind(path, resource, model, takes_effect_in=delay)
+            if models and self._behaviour.patched_resources == "replaced":
+                # What a PATCH leaves out goes back to the experiment's own model.
+                models = {**self._classic.initial_models(service), **models}
+            for resource, model in models.items():
+                self._context.execution.bind(path, resource, model, takes_effect_in=delay)
 
 
 def _no_endpoint(name: str) -> ServiceError:

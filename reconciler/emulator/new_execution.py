@@ -8,7 +8,8 @@ from reconciler.emulator.context import Context
 from reconciler.emulator.definition_shape import member
 from reconciler.emulator.execution_services import BoundModel, ExecutionService, execution_path
 from reconciler.emulator.model_source import blob_place
-from reconciler.emulator.studio_file import PredictiveExperiment, StudioFile
+from reconciler.emulator.predictive_experiments import PredictiveExperiment
+from reconciler.emulator.studio_file import StudioFile
 from reconciler.emulator.web_services import CachedModel, WebService
 
 
@@ -57,14 +58,15 @@ class NewExecution:
 
     def _resource(self, model: CachedModel) -> str:
         # Scoring asks for the trained model by the experiment's spelling; a definition may have another.
-        known = (each.trained_model for each in self._studio.experiments if isinstance(each, PredictiveExperiment))
+        experiments = (each for each in self._studio.experiments if isinstance(each, PredictiveExperiment))
+        known = (name for experiment in experiments for name in experiment.resources)
         return next((name for name in known if name.lower() == model.name.lower()), model.name)
 
 
 def experiment_of(studio: StudioFile, service: WebService) -> str | None:
     """The experiment of the studio file that stands behind a service; None if none does.
 
-    That is a predictive experiment whose trained model the definition has, by name, and the one that the service was
+    That is a predictive experiment whose trained models the definition has, by name, and the one that the service was
     deployed from before others; or the training experiment that it was deployed from.
     """
     names = {model.name.lower() for model in service.models.values()}
@@ -72,7 +74,7 @@ def experiment_of(studio: StudioFile, service: WebService) -> str | None:
         experiment.name
         for experiment in studio.experiments
         if (
-            experiment.trained_model.lower() in names
+            {name.lower() for name in experiment.resources} <= names
             if isinstance(experiment, PredictiveExperiment)
             else experiment.name == service.experiment
         )

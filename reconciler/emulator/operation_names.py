@@ -173,7 +173,8 @@ def operation_of(request: web.Request, accounts: Collection[str]) -> str:
             return f"signIn.{name}"
     if first == "secrets":
         return f"keyVault.{_VAULT.get(request.method, OTHER)}"
-    return _studio_name(request.method, route_of(path)[1:].lower())
+    # A region's management host stands below a path of its own.
+    return _studio_name(request.method, route_of(path)[1:].lower().removeprefix("regions/*/"))
 
 
 def _studio_name(method: str, route: str) -> str:

@@ -27,11 +27,11 @@ _T = TypeVar("_T")
 
 
 class _Service(NamedTuple):
-    """A Classic web service, its updatable resource if it has one, and how many endpoints it has."""
+    """A Classic web service, its updatable resources if it has any, and how many endpoints it has."""
 
     workspace: Workspace
     document: Document
-    resource: str | None
+    resources: tuple[str, ...]
     endpoints: int
 
 
@@ -107,7 +107,7 @@ class PageState:
         for workspace in self._context.studio.workspaces:
             for service in self._classic.services(workspace.id).values():
                 endpoints = len(self._classic.endpoints(service["Id"]))
-                yield _Service(workspace, service, self._classic.resource_of(service), endpoints)
+                yield _Service(workspace, service, self._classic.resources_of(service), endpoints)
 
     def _endpoints(self) -> list[tuple[_Service, Document]]:
         """Those that were given another model come first, the latest at the top: that is what people look for."""
@@ -123,10 +123,8 @@ class PageState:
 
     def _rebound_at(self, found: tuple[_Service, Document]) -> str:
         service, endpoint = found
-        if service.resource is None:
-            return ""
         path = self._classic.path_of(service.workspace.id, endpoint)
-        return self._context.execution.rebound_at(path, service.resource)
+        return max((self._context.execution.rebound_at(path, name) for name in service.resources), default="")
 
     def _endpoint(self, found: tuple[_Service, Document]) -> _Row:
         service, endpoint = found
@@ -138,23 +136,29 @@ class PageState:
             "throttleLevel": endpoint["ThrottleLevel"],
             "maxConcurrentCalls": endpoint["MaxConcurrentCalls"],
             "code": service.document["Experiment"] is None,
-            "model": self._model(service.workspace, endpoint, service.resource),
+            **self._models(service, endpoint),
         }
 
     def _endpoint_text(self, found: tuple[_Service, Document]) -> str:
         service, endpoint = found
         text = f"{endpoint['Name']}\n{endpoint['Description']}\n{service.document['Name']}\n{service.workspace.name}"
-        if service.resource is None:
-            return text
         path = self._classic.path_of(service.workspace.id, endpoint)
-        model = self._context.execution.latest_model(path, service.resource)
-        # Of the place only what is shown: a search must not tell, letter by letter, what a signature is.
-        return text if model is None else f"{text}\n{model.digest}\n{_place(model) or ''}"
+        models = [self._context.execution.latest_model(path, name) for name in service.resources]
+        # Of a place only what is shown: a search must not tell, letter by letter, what a signature is.
+        return "\n".join([text, *(f"{model.digest}\n{_place(model) or ''}" for model in models if model is not None)])
 
-    def _model(self, workspace: Workspace, endpoint: Document, resource: str | None) -> _Row | None:
-        if resource is None:
-            return None
-        binding = self._context.execution.binding(self._classic.path_of(workspace.id, endpoint), resource)
+    def _models(self, service: _Service, endpoint: Document) -> _Row:
+        """``model``: the one that was changed last; ``models``: each with its name, where there are several."""
+        path = self._classic.path_of(service.workspace.id, endpoint)
+        latest_first = sorted(
+            service.resources, key=lambda name: self._context.execution.rebound_at(path, name), reverse=True
+        )
+        shown = {name: self._model(path, name) for name in latest_first}
+        several = [{"name": name, **(model or {})} for name, model in shown.items()] if len(shown) > 1 else []
+        return {"model": next(iter(shown.values()), None), "models": several}
+
+    def _model(self, path: str, resource: str) -> _Row | None:
+        binding = self._context.execution.binding(path, resource)
         if binding is None:
             return None
         shown = {**_bound(binding.model), "since": binding.since}
@@ -188,7 +192,7 @@ def _service(service: _Service) -> _Row:
         "id": service.document["Id"],
         "name": service.document["Name"],
         "workspace": service.workspace.name,
-        "resource": service.resource,
+        "resource": ", ".join(service.resources) or None,
         "code": service.document["Experiment"] is None,
         "endpoints": service.endpoints,
     }
@@ -196,7 +200,7 @@ def _service(service: _Service) -> _Row:
 
 def _service_text(service: _Service) -> str:
     document = service.document
-    return f"{document['Name']}\n{document['Id']}\n{service.workspace.name}\n{service.resource or ''}"
+    return f"{document['Name']}\n{document['Id']}\n{service.workspace.name}\n{', '.join(service.resources)}"
 
 
 def _web_service(document: Document) -> _Row:

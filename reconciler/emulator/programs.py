@@ -3,7 +3,8 @@
 from reconciler.emulator.code_bundle import BUNDLES, CodeBundle
 from reconciler.emulator.context import Context
 from reconciler.emulator.execution_services import CODE, ExecutionService
-from reconciler.emulator.studio_file import PredictiveExperiment, TrainingExperiment
+from reconciler.emulator.predictive_experiments import PredictiveExperiment
+from reconciler.emulator.studio_file import TrainingExperiment
 
 Program = TrainingExperiment | PredictiveExperiment | CodeBundle
 

@@ -27,11 +27,13 @@ from reconciler.emulator.errors import (
 )
 from reconciler.emulator.execution_access import EXECUTION_ROUTE, check_api_version, find_service
 from reconciler.emulator.execution_services import BoundModel, ExecutionService
-from reconciler.emulator.experiments import ModelDescription, Scalar, Scored, ScoringError, TrainingError
-from reconciler.emulator.initial_models import initial_model
+from reconciler.emulator.experiments import Scalar, Scored, ScoringError, TrainingError
+from reconciler.emulator.initial_models import initial_models
+from reconciler.emulator.predictive_experiments import PredictiveExperiment
 from reconciler.emulator.programs import program_of
+from reconciler.emulator.scored_columns import check_columns, known_columns
 from reconciler.emulator.serving import CannotLoad, Loaded, load
-from reconciler.emulator.studio_file import PredictiveExperiment, TrainingExperiment
+from reconciler.emulator.studio_file import TrainingExperiment
 from reconciler.emulator.swagger import code_swagger, predictive_swagger, training_swagger
 from reconciler.emulator.training_data import TrainingData
 from reconciler.emulator.workers import WorkerDied
@@ -78,7 +80,11 @@ class Scoring:
             scored = await self._scored(service, program, rows)
         detailed = request.query.get("details", "").lower() == "true"
         return web.json_response(
-            {"Results": {program.output: results(scored, as_objects=as_objects, detailed=detailed)}}
+            {
+                "Results": {
+                    output: results(table, as_objects=as_objects, detailed=detailed) for output, table in scored.items()
+                }
+            }
         )
 
     async def swagger(self, request: web.Request) -> web.Response:
@@ -93,9 +99,11 @@ class Scoring:
             return web.json_response(code_swagger(service, program, here))
         if isinstance(program, PredictiveExperiment):
             # The interface is fixed when the experiment is deployed [I]: a PATCH changes the model, not the columns.
-            digest = initial_model(self._context, program).digest
-            description = await self._context.workers.describe(self._context.models.read(digest), digest)
-            return web.json_response(predictive_swagger(service, program, description, here))
+            made = initial_models(self._context, program)
+            digests = [made[model.trained_model].digest for model in program.scored]
+            workers, models = self._context.workers, self._context.models
+            descriptions = [await workers.describe(models.read(digest), digest) for digest in digests]
+            return web.json_response(predictive_swagger(service, program, descriptions, here))
         example = await self._training_data.example(program)
         return web.json_response(training_swagger(service, program, example, here))
 
@@ -117,11 +125,12 @@ class Scoring:
 
     async def _scored(
         self, service: ExecutionService, program: PredictiveExperiment | CodeBundle, rows: Rows
-    ) -> Scored:
+    ) -> dict[str, Scored]:
+        """The scores of each model, or what the code gives, by the name of its output."""
         try:
             if isinstance(program, CodeBundle):
                 self._check_initialized(service, program.digest)
-                return await self._context.code.run(program, rows.columns, rows.values)
+                return {program.output: await self._context.code.run(program, rows.columns, rows.values)}
             return await self._score(service, program, rows)
         except CodeFailed as error:
             status = 413 if error.code == "MemoryQuotaViolation" else 400
@@ -139,13 +148,19 @@ class Scoring:
             dead = Detail("ContainerProcessTerminatedWithSystemError", "The process that scores has ended.")
             raise ServiceError(500, "InternalError", "Scoring failed.", dead) from error
 
-    async def _score(self, service: ExecutionService, experiment: PredictiveExperiment, rows: Rows) -> Scored:
-        workers, (ilearner, digest) = self._context.workers, await self._load(service, experiment)
-        self._check_initialized(service, digest)
+    async def _score(
+        self, service: ExecutionService, experiment: PredictiveExperiment, rows: Rows
+    ) -> dict[str, Scored]:
+        workers = self._context.workers
+        loaded = {model.output: await self._load(service, model.trained_model) for model in experiment.scored}
+        self._check_initialized(service, " ".join(digest for _, digest in loaded.values()))
         async with asyncio.timeout(self._context.studio.timings.score_timeout.total_seconds()):
-            description = await workers.describe(ilearner, digest)
-            check_columns(rows.columns, description)
-            return await workers.score(ilearner, digest, rows.columns, rows.values)
+            about = {output: await workers.describe(*model) for output, model in loaded.items()}
+            check_columns(rows.columns, list(about.values()))
+            return {
+                output: await workers.score(*model, *known_columns(rows.columns, rows.values, about[output]))
+                for output, model in loaded.items()
+            }
 
     def _check_initialized(self, service: ExecutionService, digest: str) -> None:
         """Answers the first call after a start or an update with 503, where that is the setting."""
@@ -156,17 +171,17 @@ class Scoring:
             self._warm.add((service.path, digest))
             raise ServiceError(503, "InitializingContainers", "The containers of the service are being initialized.")
 
-    async def _load(self, service: ExecutionService, experiment: PredictiveExperiment) -> Loaded:
+    async def _load(self, service: ExecutionService, resource: str) -> Loaded:
         try:
-            return await load(self._context, self._bound(service, experiment))
+            return await load(self._context, self._bound(service, resource))
         except CannotLoad as error:
             lost = Detail("ResourceDownload", f"The trained model cannot be read any more: {error}")
             raise ServiceError(500, "InternalError", "Scoring failed.", lost) from error
 
-    def _bound(self, service: ExecutionService, experiment: PredictiveExperiment) -> BoundModel:
-        bound = self._context.execution.model(service.path, experiment.trained_model)
+    def _bound(self, service: ExecutionService, resource: str) -> BoundModel:
+        bound = self._context.execution.model(service.path, resource)
         if bound is None:
-            missing = Detail("ModelPackageNotFound", f"The service has no {experiment.trained_model!r}.")
+            missing = Detail("ModelPackageNotFound", f"The service has no {resource!r}.")
             raise ServiceError(404, "NotFound", "Not found.", missing)
         return bound
 
@@ -222,21 +237,6 @@ def _rows_of_table(content: Any) -> Rows:
                 "InputParseError", f"Row {position} has {len(row)} values for {len(columns)} columns."
             )
     return Rows(columns, values)
-
-
-def check_columns(given: Sequence[str], model: ModelDescription) -> None:
-    """Every input column of the model, no others; the label's column may be there or not.
-
-    Raises:
-        ScoringError: InputMismatchError.
-    """
-    wanted = [column.name for column in model.columns]
-    missing = [name for name in wanted if name not in given]
-    unknown = [name for name in given if name not in wanted and name != model.label]
-    if missing:
-        raise ScoringError("InputMismatchError", f"The input lacks the column {', '.join(map(repr, missing))}.")
-    if unknown:
-        raise ScoringError("InputMismatchError", f"The model has no column {', '.join(map(repr, unknown))}.")
 
 
 def results(scored: Scored, *, as_objects: bool, detailed: bool) -> Any:

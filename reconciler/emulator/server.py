@@ -212,7 +212,8 @@ class Studio:
         self._open.push_async_callback(jobs.close)
         self._open.push_async_callback(arm.close, context)
         await data.write_blobs()
-        classic_services.seed(context, await make_initial_models(context, data))
+        await make_initial_models(context, data)
+        classic_services.seed(context)
         # From here on it answers; what the rooms still have to do, they do by calls to it.
         await listening.add(listener)
         await listening.add(secure, tls.context)

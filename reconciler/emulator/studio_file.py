@@ -12,6 +12,12 @@ from pydantic import Field, StringConstraints, ValidationError, model_validator
 
 from reconciler.emulator import vaults
 from reconciler.emulator.behaviour import Behaviour
+from reconciler.emulator.predictive_experiments import (
+    BlobAddress,
+    ContainerName,
+    Name,
+    PredictiveExperiment,
+)
 from reconciler.emulator.principals import Principal
 from reconciler.emulator.profiles import DOCUMENTED, values_of
 from reconciler.emulator.studio_settings import CodeSettings, Limits, Timings
@@ -25,8 +31,6 @@ class StudioFileError(ValueError):
     """The studio file cannot be used; the message lists everything that is wrong with it."""
 
 
-Name = Annotated[str, StringConstraints(min_length=1, max_length=260)]
-ContainerName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9](-?[a-z0-9]){2,62}$")]
 EndpointName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9-]{0,22}[a-z0-9])?$")]
 
 Learner = Literal[
@@ -51,14 +55,6 @@ class StorageAccount(_Section):
     connection_string: FromEnvironment | None = None
     containers: tuple[ContainerName, ...] = ()
     connection_string_env: EnvironmentName | None = None
-
-
-class BlobAddress(_Section):
-    """Where a blob lies in one of the storage accounts."""
-
-    account: AccountName
-    container: ContainerName
-    blob: Annotated[str, StringConstraints(min_length=1, max_length=1024)]
 
 
 class DatasetSource(_Section):
@@ -120,25 +116,6 @@ class TrainingExperiment(_Section):
     input: WebServiceInput | ParameterInput
     outputs: TrainingOutputs = TrainingOutputs()
     example_data: Name | None = None
-
-
-class InitialModel(_Section):
-    """How the model that a predictive experiment starts with is made, and the blob that it lies in."""
-
-    trained_by: Name
-    dataset: Name
-    blob: BlobAddress
-
-
-class PredictiveExperiment(_Section):
-    """An experiment that scores rows with its trained model."""
-
-    kind: Literal["predictive"]
-    name: Name
-    trained_model: Name
-    initial_model: InitialModel
-    input: Name = "input1"
-    output: Name = "output1"
 
 
 Experiment = Annotated[TrainingExperiment | PredictiveExperiment, Field(discriminator="kind")]
@@ -332,12 +309,12 @@ class StudioFile(_Section):
             )
         for experiment in self.experiments:
             if isinstance(experiment, PredictiveExperiment):
-                initial = experiment.initial_model
-                places.append(initial.blob.account)
-                if not isinstance(experiments.get(initial.trained_by), TrainingExperiment):
-                    yield f"experiment {experiment.name!r}: no training experiment {initial.trained_by!r}"
-                if initial.dataset not in datasets:
-                    yield f"experiment {experiment.name!r}: no data set {initial.dataset!r}"
+                for initial in (model.initial_model for model in experiment.scored):
+                    places.append(initial.blob.account)
+                    if not isinstance(experiments.get(initial.trained_by), TrainingExperiment):
+                        yield f"experiment {experiment.name!r}: no training experiment {initial.trained_by!r}"
+                    if initial.dataset not in datasets:
+                        yield f"experiment {experiment.name!r}: no data set {initial.dataset!r}"
             elif experiment.example_data is not None and experiment.example_data not in datasets:
                 yield f"experiment {experiment.name!r}: no data set {experiment.example_data!r}"
         yield from (f"no storage account {place!r}" for place in sorted(set(places) - accounts))

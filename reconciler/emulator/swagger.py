@@ -3,13 +3,16 @@
 Names of inputs, outputs, parameters and columns, with example rows in ``example``.
 """
 
+from collections import ChainMap
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from reconciler.emulator.code_bundle import CodeBundle
 from reconciler.emulator.execution_services import ExecutionService
 from reconciler.emulator.experiments import Column, ColumnType, ModelDescription
-from reconciler.emulator.studio_file import ParameterInput, PredictiveExperiment, TrainingExperiment
+from reconciler.emulator.predictive_experiments import PredictiveExperiment
+from reconciler.emulator.scored_columns import input_columns, label_columns
+from reconciler.emulator.studio_file import ParameterInput, TrainingExperiment
 from reconciler.emulator.training_data import Example
 
 Json = dict[str, Any]
@@ -20,16 +23,18 @@ _JOB_ID = {"name": "jobId", "in": "path", "required": True, "type": "string", "d
 
 
 def predictive_swagger(
-    service: ExecutionService, experiment: PredictiveExperiment, model: ModelDescription, origin: str
+    service: ExecutionService, experiment: PredictiveExperiment, models: Sequence[ModelDescription], origin: str
 ) -> Json:
-    """The document of a service that scores, made from the model that it was deployed with."""
-    label = Column(model.label, model.label_type, "")
-    outputs = [*model.columns, *model.outputs]
+    """The document of a service that scores, made from the models that it was deployed with."""
+    outputs = {
+        scored.output: [*model.columns, *model.outputs] for scored, model in zip(experiment.scored, models, strict=True)
+    }
+    examples = zip(*(model.example_rows for model in models), strict=False)
     definitions = {
-        **_rows("Input", experiment.input, model.columns, required=True, extra=[label]),
-        **_rows("Output", experiment.output, outputs, required=False),
-        **_execution_definitions({experiment.input: [dict(row) for row in model.example_rows]}),
-        **_batch_definitions([experiment.input], {experiment.output: ".csv, .tsv or .arff"}, []),
+        **_rows("Input", experiment.input, input_columns(models), required=True, extra=label_columns(models)),
+        **_tables("Output", outputs),
+        **_execution_definitions({experiment.input: [dict(ChainMap(*map(dict, rows))) for rows in examples]}),
+        **_batch_definitions([experiment.input], dict.fromkeys(outputs, ".csv, .tsv or .arff"), []),
     }
     paths = {"/execute": {"post": _execute()}, **_batch_paths()}
     return _document(service, origin, paths, definitions)
@@ -166,17 +171,21 @@ def _body(name: str, definition: str) -> Json:
 
 def _rows(side: str, name: str, columns: Sequence[Column], *, required: bool, extra: Iterable[Column] = ()) -> Json:
     """``Execution{side}s`` with one table, and the schema of its rows; ``extra`` columns may be left out."""
-    item: Json = {
-        "type": "object",
-        "properties": {column.name: _column(column) for column in [*columns, *extra]},
-    }
+    definitions = _tables(side, {name: [*columns, *extra]})
     if required:
-        item["required"] = [column.name for column in columns]
-    table = {"type": "array", "items": {"$ref": f"#/definitions/Execution{side}sItem"}}
-    return {
-        f"Execution{side}s": {"type": "object", "properties": {name: table}},
-        f"Execution{side}sItem": item,
-    }
+        definitions[f"Execution{side}sItem"]["required"] = [column.name for column in columns]
+    return definitions
+
+
+def _tables(side: str, tables: Mapping[str, Sequence[Column]]) -> Json:
+    """``Execution{side}s`` with tables by name, and the schema of the rows of each."""
+    properties: Json = {}
+    items: Json = {}
+    for number, (name, columns) in enumerate(tables.items(), start=1):
+        item = f"Execution{side}sItem{number if number > 1 else ''}"
+        properties[name] = {"type": "array", "items": {"$ref": f"#/definitions/{item}"}}
+        items[item] = {"type": "object", "properties": {column.name: _column(column) for column in columns}}
+    return {f"Execution{side}s": {"type": "object", "properties": properties}, **items}
 
 
 def _column(column: Column) -> Json:

@@ -58,7 +58,8 @@ def _not_ours(live: LiveTarget) -> Problem | None:
         return None
     return Problem(
         "not-ours",
-        "it is to be deleted, but does not carry our note: it was not made, nor ever pointed anywhere, by us",
+        "it is to be deleted, but does not carry our note, which all have that we pointed to a model: it may be"
+        " somebody else's",
         "delete it by hand if it is meant, or take state: absent out of the spec",
         unsafe=True,
     )

@@ -4,6 +4,7 @@ A target is decided on in this order, and the first that applies gives its statu
 
 1. *blocked*: it can't be planned (unobservable, its version can't be had, it has no such resource, …), or *refused*: it
    could be done and must not be (to be deleted, and not ours);
+   what a set made and has no item for any more is *orphaned*, see `reconciler.plan.orphans`;
 2. *in sync*: it serves the wanted versions and all that is managed has the wanted value;
 3. *held*: the versions are there, and a gate does not let one of them pass;
 4. *drift*: it had been converged to what the spec still wants, and the live side moved;
@@ -34,6 +35,7 @@ from reconciler.plan.document import (
 from reconciler.plan.gates import find_incumbent, judge_gates, overall, rule_text
 from reconciler.plan.guards import check_forced, gate_forced
 from reconciler.plan.notes import gate_reason, not_asked_again, refresh_notes
+from reconciler.plan.orphans import decide_orphan, too_many_orphans
 from reconciler.plan.states import (
     DesiredTarget,
     DesiredVersion,
@@ -45,6 +47,7 @@ from reconciler.plan.states import (
 )
 from reconciler.plan.understanding import Understanding, live_words, places, understand, wanted_version, weakest
 from reconciler.plan.versions import estimates, plan_version, with_training
+from reconciler.plan.wording import wanted_words
 
 _Given = TypeVar("_Given")
 _Key = TypeVar("_Key", bound=Hashable)
@@ -61,6 +64,7 @@ def make_plan(
     ledger: Ledger,
     now: datetime,
     forced: frozenset[str] = frozenset(),
+    groups: frozenset[str] = frozenset(),
 ) -> Plan:
     """Make the plan that brings every target home, as far as it can be brought.
 
@@ -74,12 +78,13 @@ def make_plan(
         ledger: What the store remembers.
         now: The time of the plan.
         forced: The rules that are overridden, as in `reconciler.plan.guards`.
+        groups: The names of the sets.
 
     Raises:
         UnknownRuleError: ``forced`` names a rule that there is not.
         ValueError: a version or a target's name was given twice; the caller is at fault.
     """
-    check_forced(forced, {target.name for target in targets})
+    check_forced(forced, {target.name for target in targets}, groups)
     desired = _unique(versions, lambda version: version.key)
     ordered = _unique(targets, lambda target: (target.name, target.kind))
     world = _World(
@@ -89,6 +94,7 @@ def make_plan(
         known_at=places(versions, ledger),
         claims=Counter(target.identity for target in targets),
         forced=forced,
+        too_many=too_many_orphans(targets, live, forced),
     )
     decided = [_decide_target(target, world) for target in ordered.values()]
     awaited = {after for target in decided for step in target.steps for after in step.after}
@@ -113,6 +119,7 @@ def make_plan(
         refused=grouped[TargetStatus.REFUSED],
         blocked=grouped[TargetStatus.BLOCKED],
         in_sync=grouped[TargetStatus.IN_SYNC],
+        orphaned=grouped[TargetStatus.ORPHANED],
     ).sealed()
 
 
@@ -137,6 +144,8 @@ class _World:
     known_at: Mapping[str, VersionKey]
     claims: Mapping[str, int]
     forced: frozenset[str]
+    too_many: Mapping[str, Problem]
+    """Why the orphans of a set are not deleted, by set."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,25 +219,24 @@ class _Case:
             observed_fingerprint=self.live.fingerprint,
             reasons=tuple(reasons),
             gates=gates,
+            group=self.target.group,
         )
-
-
-def wanted_words(target: DesiredTarget) -> str:
-    """What a target is to serve, as people read it."""
-    if target.absent:
-        return "absent"
-    return ", ".join(str(use.version) for use in target.uses) or "no model managed"
 
 
 def _decide_target(target: DesiredTarget, world: _World) -> TargetPlan:
     live = world.live.get(target.identity)
+    if target.orphan and live is not None:
+        return decide_orphan(target, live, world.too_many.get(target.group))
     plans = {use.version: world.versions[use.version].plan for use in target.uses if use.version in world.versions}
     problem = blocker(target, live, plans, world.claims)
     if problem is not None or live is None:
         # It can't be planned, or must not be carried out: it is left as it is, and the others go on.
         return _stopped(target, live, problem)
-    if target.absent:
-        return _decide_deletion(target, live)
+    return _decide_deletion(target, live) if target.absent else _decide_state(target, live, world)
+
+
+def _decide_state(target: DesiredTarget, live: LiveTarget, world: _World) -> TargetPlan:
+    """Decide on a target that can be planned and is to be there."""
     versions = tuple(world.versions[use.version] for use in target.uses)
     converged = world.ledger.converged.get(target.identity)
     not_taken = converged.not_taken if converged is not None else {}
@@ -371,6 +379,7 @@ def _stopped(target: DesiredTarget, live: LiveTarget | None, problem: Problem | 
         observed_fingerprint=live.fingerprint if live is not None else "",
         reasons=() if problem is None else (Reason(code=problem.code, text=problem.message),),
         remedy="" if problem is None else problem.remedy,
+        group=target.group,
     )
 
 

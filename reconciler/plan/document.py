@@ -51,7 +51,7 @@ class TargetStatus(StrEnum):
     """Where a target stands.
 
     ``change``: the spec moved; ``drift``: only the live side did. ``held`` waits for a gate, ``refused`` could be done
-    and must not be, ``blocked`` can't be planned.
+    and must not be, ``blocked`` can't be planned. ``orphaned``: its set has no item for it any more, and leaves it.
     """
 
     IN_SYNC = "in-sync"
@@ -60,6 +60,7 @@ class TargetStatus(StrEnum):
     HELD = "held"
     REFUSED = "refused"
     BLOCKED = "blocked"
+    ORPHANED = "orphaned"
 
 
 class GateOutcome(StrEnum):
@@ -192,6 +193,8 @@ class TargetPlan(_Frozen):
     gates: tuple[GateResult, ...] = ()
     remedy: str = ""
     steps: tuple[Step, ...] = ()
+    group: str = Field(default="", exclude_if=lambda group: not group)
+    """The set that it is of; left out for a target of its own."""
 
 
 class Plan(_Frozen):
@@ -211,13 +214,18 @@ class Plan(_Frozen):
     refused: tuple[TargetPlan, ...] = ()
     blocked: tuple[TargetPlan, ...] = ()
     in_sync: tuple[TargetPlan, ...] = ()
+    orphaned: tuple[TargetPlan, ...] = Field(default=(), exclude_if=lambda orphans: not orphans)
+    """What sets made and have no item for any more; left out if there is none."""
     preflight: Preflight = Preflight()
     digest: Annotated[str, Field(pattern=r"^(sha256:[0-9a-f]{64})?$")] = ""
 
     @property
     def targets(self) -> tuple[TargetPlan, ...]:
         """All targets, in the order in which people want to read them."""
-        return (*self.blocked, *self.refused, *self.held, *self.drift, *self.changes, *self.in_sync)
+        return (
+            *(*self.blocked, *self.refused, *self.held, *self.drift),
+            *(*self.changes, *self.orphaned, *self.in_sync),
+        )
 
     @property
     def pending(self) -> bool:
@@ -241,7 +249,7 @@ class Plan(_Frozen):
         return self.model_copy(update={"digest": self.computed_digest()})
 
 
-_TARGET_GROUPS = ("changes", "drift", "held", "refused", "blocked", "in_sync")
+_TARGET_GROUPS = ("changes", "drift", "held", "refused", "blocked", "in_sync", "orphaned")
 
 
 def digest_of(content: Mapping[str, Any]) -> str:
@@ -251,8 +259,8 @@ def digest_of(content: Mapping[str, Any]) -> str:
     will be done. What the preflight stopped is stopped in the targets.
     """
     covered = {name: value for name, value in content.items() if name not in {"digest", "created_at", "preflight"}}
-    for group in ("versions", *_TARGET_GROUPS):
-        covered[group] = [_without_estimates(owner) for owner in covered.get(group, ())]
+    for group in {"versions", *_TARGET_GROUPS} & covered.keys():
+        covered[group] = [_without_estimates(owner) for owner in covered[group]]
     # ASCII: a name from the wire may hold a lone surrogate, which no encoding but JSON's escape can carry.
     canonical = json.dumps(covered, sort_keys=True, separators=(",", ":"))
     return "sha256:" + hashlib.sha256(canonical.encode()).hexdigest()

@@ -9,6 +9,8 @@ from reconciler.plan.errors import UnknownRuleError
 
 GATE = "gate"
 """Promote a version although a gate failed or is inconclusive. ``gate:<target>`` does so for one target."""
+PRUNE = "prune"
+"""``prune:<set>``: delete the set's orphans, however many there are."""
 
 
 def gate_forced(forced: Collection[str], target: str) -> bool:
@@ -16,21 +18,29 @@ def gate_forced(forced: Collection[str], target: str) -> bool:
     return GATE in forced or f"{GATE}:{target}" in forced
 
 
-def check_forced(forced: Iterable[str], targets: Collection[str]) -> None:
+def prune_forced(forced: Collection[str], group: str) -> bool:
+    """Whether a set may lose as many endpoints as it has orphans."""
+    return f"{PRUNE}:{group}" in forced
+
+
+def check_forced(forced: Iterable[str], targets: Collection[str], groups: Collection[str] = ()) -> None:
     """Refuse a rule that does not exist: a misspelt one would otherwise be forced in silence nowhere.
 
     Args:
         forced: The values of ``--force``.
         targets: The names of the targets that the plan is about.
+        groups: The names of the sets.
 
     Raises:
         UnknownRuleError: naming the first such rule, what is allowed and the nearest.
     """
     for rule in sorted(forced):
         name, separator, target = rule.partition(":")
-        if name != GATE:
-            raise UnknownRuleError(f'"{rule}" is no rule that can be forced; there is "gate" and "gate:<target>"')
-        if separator and target not in targets:
-            near = get_close_matches(target, targets, n=1)
-            hint = f'; did you mean "gate:{near[0]}"?' if near else ""
-            raise UnknownRuleError(f'--force {rule}: no target of this plan has the name "{target}"{hint}')
+        if name not in {GATE, PRUNE} or (name == PRUNE and not separator):
+            allowed = 'there is "gate", "gate:<target>" and "prune:<set>"'
+            raise UnknownRuleError(f'"{rule}" is no rule that can be forced; {allowed}')
+        known, what = (targets, "target of this plan") if name == GATE else (groups, "set of these specs")
+        if separator and target not in known:
+            near = get_close_matches(target, known, n=1)
+            hint = f'; did you mean "{name}:{near[0]}"?' if near else ""
+            raise UnknownRuleError(f'--force {rule}: no {what} has the name "{target}"{hint}')

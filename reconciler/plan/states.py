@@ -149,6 +149,12 @@ class DesiredTarget:
     """Whether it is to be deleted."""
     refresh: bool = False
     """Whether it follows what its service's default endpoint is made of (classic-protocol 1.8)."""
+    group: str = ""
+    """The set that it is of; empty for a target of its own."""
+    orphan: bool = False
+    """Whether its set made it and has no item for it any more: no document names it."""
+    prune: bool = False
+    """Of an orphan: whether its set wants it deleted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,3 +280,5 @@ class Ledger:
     """By target identity."""
     unsettled: frozenset[str] = frozenset()
     """The identities of targets whose last try did not bring them home."""
+    names: Mapping[str, str] = field(default_factory=dict)
+    """What each target was called when it was last recorded, by identity."""

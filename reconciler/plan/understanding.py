@@ -102,11 +102,22 @@ def understand(
         converged: What it was last brought to, if ever.
         known_at: Versions by the uri of their artefact (`places`).
     """
+    markers = _markers_of(target, live)
+    records = [_Record.of(converged, use.resource) for use in target.uses]
+    # The answers are those of all its models together. Where our note on one of them names another version than the
+    # record, a run of ours moved that one and did not live to record it: the answers then tell nothing of the others.
+    moved = [
+        record is not None and marker is not None and not _is_of(marker, record)
+        for marker, record in zip(markers, records, strict=True)
+    ]
     return tuple(
         _understand_one(
-            wanted[use.version], _Seen.of(target, index, live), _Record.of(converged, use.resource), known_at
+            wanted[use.version],
+            _Seen.of(live, use.resource, marker, moved_beside=any(moved[:index] + moved[index + 1 :])),
+            record,
+            known_at,
         )
-        for index, use in enumerate(target.uses)
+        for index, (use, marker, record) in enumerate(zip(target.uses, markers, records, strict=True))
     )
 
 
@@ -133,11 +144,13 @@ class _Seen:
     uri: str | None
     marker: Marker | None
     answers: str | None
+    moved_beside: bool
+    """Whether another of its resources was moved without a record, so that its answers say nothing of this one."""
 
     @classmethod
-    def of(cls, target: DesiredTarget, index: int, live: LiveTarget) -> Self:
-        bound = live.bound.get(target.uses[index].resource, Bound())
-        return cls(live.exists, bound.location, bound.uri, _marker_of(target, index, live), live.answers)
+    def of(cls, live: LiveTarget, resource: str, marker: Marker | None, *, moved_beside: bool) -> Self:
+        bound = live.bound.get(resource, Bound())
+        return cls(live.exists, bound.location, bound.uri, marker, live.answers, moved_beside)
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,16 +174,31 @@ class _Record:
         )
 
 
-def _marker_of(target: DesiredTarget, index: int, live: LiveTarget) -> Marker | None:
-    """The part of our note that is about one use: that of its place, else the only one that names its model.
+def _markers_of(target: DesiredTarget, live: LiveTarget) -> list[Marker | None]:
+    """The part of our note that is about each use: at its place if that names its model, else the only one that does.
 
-    The note was written for the uses that the spec had then, in the order of their resources.
+    The note was written for the uses that the spec had then, in the order of their resources. A place that names
+    another model is taken for its use only if no other use has a claim to it: then the use had another model before.
     """
-    if len(live.markers) == len(target.uses):
-        return live.markers[index]
-    model = target.uses[index].version.model
-    named = [marker for marker in live.markers if marker.version.model == model]
-    return named[0] if len(named) == 1 else None
+    models = [use.version.model for use in target.uses]
+    left = list(live.markers)
+    same_uses = len(left) == len(models)
+    found: list[Marker | None] = [None] * len(models)
+    for index, model in enumerate(models):
+        if same_uses and live.markers[index].version.model == model:
+            found[index] = live.markers[index]
+            left.remove(live.markers[index])
+    for index, model in enumerate(models):
+        named = [marker for marker in left if marker.version.model == model]
+        if found[index] is None and len(named) == 1:
+            found[index] = named[0]
+            left.remove(named[0])
+    if same_uses:
+        for index, marker in enumerate(live.markers):
+            if found[index] is None and marker in left:
+                found[index] = marker
+                left.remove(marker)
+    return found
 
 
 def _understand_one(
@@ -184,6 +212,8 @@ def _understand_one(
         found = Understanding(None, None, Evidence.UNKNOWN, reasons=(Reason(code="absent", text=f"it {word}"),))
     elif live.location is not None or live.uri is not None:
         found = _by_location(wanted, live, converged, known_at)
+        if live.marker is None and converged is None:
+            found = replace(found, reasons=(*found.reasons, _taken_over(in_sync=found.in_sync)))
     else:
         found = _by_traces(wanted, live, converged)
     found = replace(found, drifted=expected and not found.in_sync)
@@ -197,6 +227,19 @@ def _understand_one(
         return replace(found, reasons=(*found.reasons, Reason(code="moved", text=text)))
     text = f"the spec wants {wanted.key}"
     return replace(found, reasons=(Reason(code="version", text=text), *found.reasons))
+
+
+def _taken_over(*, in_sync: bool) -> Reason:
+    """What is said of a target that serves a known place and was never ours.
+
+    It becomes ours when we write to it, and the plan says so first. What serves the wanted version already is not
+    written to for the note alone: whoever imported a fleet expects that nothing is left to do, and its evidence, the
+    place that the service shows, is better than our note. Only what the note permits (deleting it) has to wait.
+    """
+    if in_sync:
+        text = "it does not carry our note yet: it is taken over when it is next pointed at a version"
+        return Reason(code="unmarked", text=text)
+    return Reason(code="adopt", text="it does not carry our note yet: it is taken over")
 
 
 def _same_recipe(version: VersionKey, fingerprint: str, wanted: Wanted) -> bool:
@@ -245,7 +288,7 @@ def _by_traces(wanted: Wanted, live: _Seen, converged: _Record | None) -> Unders
     match _probe_verdict(live, converged):
         case True:
             return _by_equal_answers(wanted, live.marker, converged, agrees=agrees)
-        case False if live.marker is None or agrees:
+        case False if not live.moved_beside and (live.marker is None or agrees):
             # The marker survives a patch of the model alone, so it can't speak for what answers differently
             # now.
             text = (

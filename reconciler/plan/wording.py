@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Sequence
 from unicodedata import category
 
-from reconciler.plan.states import Scalar
+from reconciler.plan.states import DesiredTarget, Scalar
 
 # Control characters would move the cursor or recolour a terminal, format characters show a name in another order than
 # it has, the two Unicode separators break a line in two, and a lone surrogate can't be encoded at all.
@@ -75,3 +75,10 @@ def listing(names: Sequence[str], limit: int = 20) -> str:
 def quoted(names: Iterable[str]) -> str:
     """Names in quotation marks with commas, or *nothing*."""
     return ", ".join(f'"{name}"' for name in names) or "nothing"
+
+
+def wanted_words(target: DesiredTarget) -> str:
+    """What a target is to serve, as people read it."""
+    if target.absent:
+        return "absent"
+    return ", ".join(str(use.version) for use in target.uses) or "no model managed"

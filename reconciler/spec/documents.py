@@ -8,7 +8,7 @@ rules between documents in `reconciler.spec.references`.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
@@ -49,11 +49,11 @@ from reconciler.spec.recipes import (
     Training,
     UrlInput,
 )
+from reconciler.spec.set_parts import EndpointSetSpec
 
 __all__ = [
     "API_VERSION",
     "KINDS",
-    "LATER_KINDS",
     "AnyDocument",
     "BlobInput",
     "ClassicEndpoint",
@@ -62,6 +62,8 @@ __all__ = [
     "DataSource",
     "DefinitionFile",
     "Document",
+    "EndpointSet",
+    "EndpointSetSpec",
     "FileInput",
     "Gate",
     "Metadata",
@@ -96,6 +98,9 @@ __all__ = [
 API_VERSION: Literal["reconciler/v1"] = "reconciler/v1"
 LOW_THROTTLE_CALLS = 4
 """What ``ThrottleLevel`` Low caps ``MaxConcurrentCalls`` at (classic-protocol 1.5)."""
+
+SET_LABEL = "set"
+"""The label under which an endpoint of a set carries the set's name, for ``--select set=NAME``."""
 
 TraceLevel: TypeAlias = Literal["None", "Error", "All"]
 ThrottleLevel: TypeAlias = Literal["Low", "High"]
@@ -196,6 +201,7 @@ class Serving(Part):
     models: Annotated[tuple[ModelUse, ...], shape(minItems=1)] = Field(
         default=(), description="Instead of model, where the service has several trained models."
     )
+    probe: Probe | None = None
 
     @field_validator("models")
     @classmethod
@@ -215,6 +221,10 @@ class Serving(Part):
         if self.state == "absent":
             return ()
         return tuple(sorted(self.models or filter(None, (self.model,)), key=lambda use: use.resource))
+
+
+def _versions(uses: Sequence[ModelUse]) -> list[str]:
+    return [f"{use.name}@{use.version}" for use in uses]
 
 
 class ClassicEndpointSpec(Serving):
@@ -244,7 +254,29 @@ class ClassicEndpointSpec(Serving):
         default=False,
         description="Refresh it when the default endpoint was republished since; its trained models are kept.",
     )
-    probe: Probe | None = None
+
+    @field_validator("models")
+    @classmethod
+    def _markers_fit(cls, value: tuple[ModelUse, ...]) -> tuple[ModelUse, ...]:
+        if rules.room_beside(_versions(value)) < 0:
+            raise rules.broken(
+                f"names {len(value)} models, and their markers don't fit into the endpoint's description",
+                allowed=f"markers of together {rules.DESCRIPTION_LIMIT} characters",
+                remedy="manage fewer models of it, or give them shorter names and labels",
+            )
+        return value
+
+    @field_validator("description")
+    @classmethod
+    def _beside_its_markers(cls, value: str | None, info: ValidationInfo) -> str | None:
+        room = rules.room_beside(_versions(info.data.get("models", ())))
+        if value is not None and len(value) > room:
+            raise rules.broken(
+                f"is too long: {len(value)} characters",
+                allowed=f"at most {room} characters beside the markers of its models",
+                remedy="shorten it, or the names of the models and their labels",
+            )
+        return value
 
     @field_validator("max_concurrent_calls")
     @classmethod
@@ -310,7 +342,17 @@ class NewWebServiceSpec(Serving):
     arm_version: Literal["2017-01-01", "2016-05-01-preview"] = Field(
         default="2017-01-01", description="The api-version that Resource Manager is spoken to in."
     )
-    probe: Probe | None = None
+
+    @field_validator("models")
+    @classmethod
+    def _markers_fit(cls, value: tuple[ModelUse, ...]) -> tuple[ModelUse, ...]:
+        if len(", ".join(_versions(value))) > rules.TAG_LIMIT:
+            raise rules.broken(
+                f"names {len(value)} models, and their markers don't fit into a tag of the service",
+                allowed=f"names of models with their labels of together {rules.TAG_LIMIT} characters",
+                remedy="manage fewer models of it, or give them shorter names and labels",
+            )
+        return value
 
     @field_validator("copy_of")
     @classmethod
@@ -352,14 +394,32 @@ class NewWebService(Document):
     spec: NewWebServiceSpec
 
 
+class SetMetadata(Metadata):
+    """The metadata of a set, whose name begins the names of what it makes."""
+
+    @field_validator("labels")
+    @classmethod
+    def _own_label(cls, value: dict[str, str]) -> dict[str, str]:
+        if SET_LABEL in value:
+            raise rules.broken("has the label 'set', which names the set an endpoint is of", allowed="other labels")
+        return value
+
+
+class EndpointSet(Document):
+    """Many models and endpoints from one experiment; expanded into ordinary documents when it is loaded."""
+
+    kind: Literal["EndpointSet"] = "EndpointSet"
+    metadata: SetMetadata
+    spec: EndpointSetSpec
+
+
 Target: TypeAlias = ClassicEndpoint | NewWebService
-AnyDocument: TypeAlias = Workspace | Model | ClassicEndpoint | NewWebService
+AnyDocument: TypeAlias = Workspace | Model | ClassicEndpoint | NewWebService | EndpointSet
 
 KINDS: Mapping[str, type[AnyDocument]] = {
     "Workspace": Workspace,
     "Model": Model,
     "ClassicEndpoint": ClassicEndpoint,
     "NewWebService": NewWebService,
+    "EndpointSet": EndpointSet,
 }
-LATER_KINDS = frozenset({"EndpointSet"})
-"""Kinds that the design has and this version does not."""

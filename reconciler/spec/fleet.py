@@ -13,9 +13,10 @@ from types import MappingProxyType
 from typing import TypeVar
 
 from reconciler.spec.diagnostics import Diagnostic, Position, SpecError, SpecErrors, did_you_mean, listed
-from reconciler.spec.documents import AnyDocument, ClassicEndpoint, Model, NewWebService, Target, Workspace
+from reconciler.spec.documents import AnyDocument, ClassicEndpoint, EndpointSet, Model, NewWebService, Target, Workspace
 from reconciler.spec.loader import Tree, read_tree
 from reconciler.spec.references import check
+from reconciler.spec.sets import ExpandedSet, expand_sets
 
 _D = TypeVar("_D", bound=AnyDocument)
 _REVISION_LENGTH = 16
@@ -36,7 +37,13 @@ class Fleet:
     new_web_services: Mapping[str, NewWebService]
     revision: str
     positions: Mapping[tuple[str, str], Position] = field(repr=False, compare=False)
-    """Where each document's name stands, by kind and name."""
+    """Where each document's name stands, by kind and name; of what a set made, where its item stands."""
+    sets: Mapping[str, ExpandedSet] = field(default_factory=dict)
+    """The sets by name. What they were expanded into is among the models and Classic endpoints."""
+    whole: bool = True
+    """Whether it has all targets of its tree; a selection does not tell which of the others there are."""
+    homes: Mapping[tuple[str, str], Path] = field(default_factory=dict, repr=False, compare=False)
+    """The file that a document's paths are relative to, where that is not the one that its name stands in."""
     resource_ids: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
     """Of every New web service by name, those that `select` leaves out too: others may be copies of them."""
 
@@ -51,7 +58,12 @@ class Fleet:
 
     def base_dir_of(self, kind: str, name: str) -> Path:
         """The directory of a document's file, to which its ``file`` paths are relative."""
-        return self.positions[kind, name].file.parent
+        return (self.homes.get((kind, name)) or self.positions[kind, name].file).parent
+
+    @cached_property
+    def set_of(self) -> Mapping[str, str]:
+        """The name of the set that made a target, by the target's name; none for a target of its own."""
+        return {endpoint: one.name for one in self.sets.values() for endpoint in one.endpoints}
 
     @cached_property
     def targets(self) -> tuple[Target, ...]:
@@ -89,6 +101,7 @@ class Fleet:
             raise SpecError("\n".join(unmatched))
         return replace(
             self,
+            whole=False,
             classic_endpoints=_only(self.classic_endpoints, chosen.__contains__),
             new_web_services=_only(self.new_web_services, chosen.__contains__),
         )
@@ -119,10 +132,12 @@ def load_fleet(paths: Sequence[Path]) -> Fleet:
         SpecErrors: there are mistakes; it holds all of them.
     """
     tree = read_tree(paths)
-    diagnostics = [*tree.diagnostics, *check(tree)]
+    sets = expand_sets(tree)
+    # What is wrong with a set's template is found once for each of its items.
+    diagnostics = dict.fromkeys([*tree.diagnostics, *check(tree)])
     if diagnostics:
         raise SpecErrors(diagnostics)
-    return _fleet(tree, [found.document for found in tree.found if found.document is not None])
+    return _fleet(tree, [found.document for found in tree.found if found.document is not None], sets)
 
 
 def load_sound(paths: Sequence[Path]) -> tuple[Fleet, tuple[Diagnostic, ...]]:
@@ -131,7 +146,8 @@ def load_sound(paths: Sequence[Path]) -> tuple[Fleet, tuple[Diagnostic, ...]]:
     Left out are documents with mistakes of their own, and those that refer to one that is not there.
     """
     tree = read_tree(paths)
-    mistakes = SpecErrors([*tree.diagnostics, *check(tree)]).diagnostics
+    sets = expand_sets(tree)
+    mistakes = SpecErrors(dict.fromkeys([*tree.diagnostics, *check(tree)])).diagnostics
     documents = [found.document for found in tree.found if found.document is not None]
     workspaces = {each.name for each in documents if isinstance(each, Workspace)}
     models = {each.name for each in documents if isinstance(each, Model) and each.spec.workspace in workspaces}
@@ -147,10 +163,10 @@ def load_sound(paths: Sequence[Path]) -> tuple[Fleet, tuple[Diagnostic, ...]]:
         or (isinstance(each, ClassicEndpoint) and each.spec.workspace in workspaces and has_its_models(each))
         or (isinstance(each, NewWebService) and has_its_models(each))
     ]
-    return _fleet(tree, sound), mistakes
+    return replace(_fleet(tree, sound, sets), whole=not mistakes), mistakes
 
 
-def _fleet(tree: Tree, documents: Sequence[AnyDocument]) -> Fleet:
+def _fleet(tree: Tree, documents: Sequence[AnyDocument], sets: Mapping[str, ExpandedSet]) -> Fleet:
     return Fleet(
         workspaces=_of(Workspace, documents),
         models=_of(Model, documents),
@@ -158,6 +174,8 @@ def _fleet(tree: Tree, documents: Sequence[AnyDocument]) -> Fleet:
         new_web_services=_of(NewWebService, documents),
         revision=_revision(documents),
         positions=_positions(tree),
+        sets=MappingProxyType(dict(sorted(sets.items()))),
+        homes=MappingProxyType({(each.kind, each.name): each.home for each in tree.found if each.name and each.home}),
         resource_ids={each.name: each.spec.resource_id for each in documents if isinstance(each, NewWebService)},
     )
 
@@ -178,9 +196,17 @@ def _positions(tree: Tree) -> Mapping[tuple[str, str], Position]:
 
 
 def _revision(documents: Iterable[AnyDocument]) -> str:
-    """A digest of what documents say. What is left out and what is null say the same."""
+    """A digest of what documents say. What is left out and what is null say the same.
+
+    A set says what the documents say that it was expanded into, and whether it prunes.
+    """
     ordered = sorted(documents, key=lambda each: (each.kind, each.name))
-    content = [each.model_dump(mode="json", by_alias=True, exclude_none=True) for each in ordered]
+    content = [
+        [each.kind, each.name, each.spec.prune]
+        if isinstance(each, EndpointSet)
+        else each.model_dump(mode="json", by_alias=True, exclude_none=True)
+        for each in ordered
+    ]
     canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return hashlib.sha256(canonical.encode("utf-8", "surrogatepass")).hexdigest()[:_REVISION_LENGTH]
 

@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from reconciler.spec.diagnostics import Diagnostic, Position, did_you_mean, field_path, listed, nearest
-from reconciler.spec.documents import API_VERSION, KINDS, LATER_KINDS, AnyDocument
+from reconciler.spec.documents import API_VERSION, KINDS, AnyDocument
 from reconciler.spec.json_reader import JsonReader
 from reconciler.spec.mistakes import describe, explain
 from reconciler.spec.nodes import Node, TreeBuilder
@@ -40,6 +40,7 @@ _REFERENCES: Mapping[str, tuple[tuple[str, ...], ...]] = {
         ("spec", "resourceId"),
         ("spec", "copyOf"),
     ),
+    "EndpointSet": (("metadata", "name"),),
 }
 
 
@@ -81,6 +82,10 @@ class Found:
     """A model: whether it says how it is trained."""
     ready: frozenset[str] = frozenset()
     """A model: the labels of its ready-made versions."""
+    root: Node | None = None
+    """A set: the document as it stands, for expanding it."""
+    home: Path | None = None
+    """What a set made: the file of the set, to which its paths are relative. Its position is the item's."""
 
     @property
     def name(self) -> str | None:
@@ -106,7 +111,7 @@ def read_tree(paths: Sequence[Path]) -> Tree:
     files = 0
     for file in spec_files(paths, tree.diagnostics):
         files += 1
-        documents += _read_file(file, tree)
+        documents += read_file(file, tree)
     if not paths:
         tree.diagnostics.append(Diagnostic("no spec files were named", Position(Path())))
     elif files and not documents and not tree.diagnostics:
@@ -115,7 +120,7 @@ def read_tree(paths: Sequence[Path]) -> Tree:
     return tree
 
 
-def _read_file(file: Path, tree: Tree) -> int:
+def read_file(file: Path, tree: Tree) -> int:
     """Read one file into the tree; gives the number of documents that are not empty."""
     source = read(file, tree.diagnostics)
     if source.text is None:
@@ -170,15 +175,6 @@ def _kind(root: Node, builder: TreeBuilder) -> str | None:
     node = entries["kind"].node
     if isinstance(node.value, str) and node.value in KINDS:
         return node.value
-    if isinstance(node.value, str) and node.value in LATER_KINDS:
-        builder.report(
-            node.line,
-            node.column,
-            f"the kind {node.value} is not supported yet by this version",
-            f"allowed: {listed(KINDS)}",
-            "write its models and endpoints out as documents of their own",
-        )
-        return None
     meant = nearest(node.value, KINDS) if isinstance(node.value, str) else None
     builder.report(
         node.line,
@@ -203,6 +199,8 @@ def _validated(root: Node, kind: str, builder: TreeBuilder) -> AnyDocument | Non
 def _found(root: Node, kind: str, file: Path, document: AnyDocument | None) -> Found:
     position = Position(file, root.line, root.column)
     mentions = dict(_mentions(root, kind, file))
+    if kind == "EndpointSet":
+        return Found(kind, file, position, mentions, document, root=root)
     if kind != "Model":
         return Found(kind, file, position, mentions, document, tuple(_uses(root, file)))
     versions = root.at(("spec", "versions"))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Sequence
 from datetime import timedelta
 from urllib.parse import urlsplit
 
@@ -48,6 +49,8 @@ LABEL_LIMIT = 40
 DESCRIPTION_LIMIT = 2000
 MARKER_ROOM = 120
 OUR_NOTE = "[reconciler:"
+TAG_LIMIT = 256
+"""Characters of a tag's value in Azure Resource Manager, in which a New web service carries its markers."""
 LONGEST_TIMEOUT = timedelta(days=30)
 REFERENCE_FORMS = "{env: VARIABLE}, {file: path} or {keyVault: {vault: NAME, secret: NAME}}"
 """How a spec refers to a secret."""
@@ -147,6 +150,14 @@ def description(value: str) -> str:
             remedy="leave the marker out; the reconciler adds it by itself",
         )
     return value
+
+
+def room_beside(versions: Sequence[str]) -> int:
+    """How long a Classic description may be beside the markers of these versions (``model@label``); too many: below 0.
+
+    With 12 digits of the fingerprint and what separates them, each marker takes 15 characters more than its version.
+    """
+    return DESCRIPTION_LIMIT - sum(len(version) + 15 for version in versions) - len(OUR_NOTE) - 1
 
 
 def workspace_id(value: str) -> str:
@@ -265,6 +276,13 @@ def file_path(value: str) -> str:
     if "\0" in value:
         raise broken("is not a path", allowed="a path relative to the directory of this file")
     return placeholders(present(value))
+
+
+def table_path(value: str) -> str:
+    """The path of a CSV, relative to the directory of the document's file."""
+    if "\0" in value:
+        raise broken("is not a path", allowed="a path relative to the directory of this file")
+    return value
 
 
 def url(value: str) -> str:

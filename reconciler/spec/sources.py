@@ -1,4 +1,4 @@
-"""The files of a spec tree, and their text."""
+"""The files of a spec tree: finding, reading and replacing them."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import codecs
 import json
 import os
 import re
+import shutil
+import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -128,6 +130,31 @@ def read(file: Path, diagnostics: list[Diagnostic]) -> Source:
         )
         return Source(file, None, text.replace("\0", ""))
     return Source(file, text)
+
+
+def replace_file(file: Path, text: str) -> None:
+    """Give a file this text, at once or not at all: a reader finds the old one or the new one, also after a crash.
+
+    The file keeps its mode, and a symbolic link stays one: what it leads to is replaced. A file that is not there is
+    made.
+
+    Raises:
+        OSError: it can't be written; it is as it was.
+    """
+    target = file.resolve()
+    # Another suffix than a spec file's, so that no run takes the half-written one for a part of the tree.
+    temporary = target.with_name(f".reconcile-{uuid.uuid4().hex}.tmp")
+    try:
+        with temporary.open("xb") as stream:
+            stream.write(text.encode())
+            stream.flush()
+            os.fsync(stream.fileno())
+        if target.exists():
+            shutil.copymode(target, temporary)
+        temporary.replace(target)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
 
 
 def is_definition(text: str) -> bool:

@@ -22,7 +22,7 @@ from reconciler.spec.nodes import Abandoned, Misread, Node, TreeBuilder
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 _MARKER = re.compile(r"^---(?=\s|$)", re.MULTILINE)
-_LINE_END = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
+LINE_END = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
 _STRING_TAGS = frozenset({"!", "tag:yaml.org,2002:str"})
 _RESOLVER: Any = yaml.resolver.Resolver()
 _CONSTRUCTOR = yaml.constructor.SafeConstructor()
@@ -163,7 +163,7 @@ class YamlReader:
     def _scalar(self, event: events.ScalarEvent, line: int, column: int) -> Node:
         text: str = event.value
         if event.tag is None and event.implicit[0]:
-            return self._builder.scalar(_plain(text), line, column, text)
+            return self._builder.scalar(meaning_of_plain(text), line, column, text)
         self._check_tag(event, line, column)
         return self._builder.scalar(text, line, column, text)
 
@@ -208,7 +208,7 @@ class YamlReader:
         if event.tag is not None or not event.implicit[0]:
             self._check_tag(event, line, column)
             return text
-        value = _plain(text)
+        value = meaning_of_plain(text)
         if text == "<<":
             self._builder.report(
                 line,
@@ -246,8 +246,8 @@ class YamlReader:
 
 
 @lru_cache(maxsize=8192)
-def _plain(text: str) -> Any:
-    """What YAML 1.1 takes an unquoted scalar for."""
+def meaning_of_plain(text: str) -> Any:
+    """What YAML 1.1 takes an unquoted scalar for: a text, number, boolean, None, or something to `Misread`."""
     tag = _RESOLVER.resolve(nodes.ScalarNode, text, (True, False))
     what = tag.rpartition(":")[2]
     if what == "null":
@@ -288,8 +288,8 @@ def _line(text: str, number: int) -> str:
 
 def _within(text: str, line: int, column: int) -> tuple[int, int]:
     """A place, moved to the end of the text if it lies beyond, where the C parser sees the end of an open bracket."""
-    last = len(_LINE_END.findall(text))
-    return (line, column) if line <= last else (last, len(_LINE_END.split(text)[-1]))
+    last = len(LINE_END.findall(text))
+    return (line, column) if line <= last else (last, len(LINE_END.split(text)[-1]))
 
 
 def _line_numbers(text: str, offsets: list[int]) -> list[int]:

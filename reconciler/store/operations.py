@@ -32,6 +32,12 @@ def find_open(connection: Connection, model: str, label: str) -> Operation | Non
     return None if row is None else _operation(row)
 
 
+def last_attempt(connection: Connection, model: str, label: str) -> int:
+    """The number of the version's last attempt; 0 if it has none."""
+    key = (_TABLE.c.model == model, _TABLE.c.label == label)
+    return connection.execute(select(func.max(_TABLE.c.attempt)).where(*key)).scalar_one() or 0
+
+
 def put(connection: Connection, operation: Operation) -> Operation:
     """Writes an operation down; see `reconciler.store.Transaction.put_operation`."""
     if operation.id is None:
@@ -56,9 +62,8 @@ def _begin(connection: Connection, operation: Operation) -> Operation:
             f"{version} has an open operation already: attempt {standing.attempt}, {standing.phase}, {job};"
             " take that one up, or close it first"
         )
-    key = (_TABLE.c.model == operation.model, _TABLE.c.label == operation.label)
-    last = connection.execute(select(func.max(_TABLE.c.attempt)).where(*key)).scalar_one()
-    if last is not None and operation.attempt <= last:
+    last = last_attempt(connection, operation.model, operation.label)
+    if operation.attempt <= last:
         raise OperationConflict(
             f"{version} has had attempt {last} already, so attempt {operation.attempt} cannot begin"
         )

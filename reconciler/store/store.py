@@ -192,6 +192,11 @@ class Store:
         with self._database.reading() as connection:
             return operations.find_open(connection, model, label)
 
+    def last_attempt(self, model: str, label: str) -> int:
+        """The number of the version's last attempt that was begun; 0 if none ever was."""
+        with self._database.reading() as connection:
+            return operations.last_attempt(connection, model, label)
+
     def targets(self) -> tuple[TargetRecord, ...]:
         """All targets that were ever tried, by identity."""
         with self._database.reading() as connection:

@@ -17,7 +17,7 @@ from reconciler.plan.preflight.quotas import FREE_ENDPOINTS, endpoint_quota
 from reconciler.plan.states import DesiredTarget, LiveTarget, Location, Problem
 from reconciler.spec.documents import ClassicEndpoint, ClassicEndpointSpec
 from reconciler.spec.secrets import MissingSecret
-from reconciler.targets import classic_state, probing
+from reconciler.targets import classic_orphans, classic_state, probing
 from reconciler.targets.classic_proof import Proving
 from reconciler.targets.classic_state import DEFAULT_ENDPOINT, Service
 from reconciler.targets.connections import Connections
@@ -42,6 +42,7 @@ class ClassicEndpoints(Driver):
         self._documents = tuple(connections.fleet.classic_endpoints.values())
         self._specs: dict[str, ClassicEndpoint] = {}
         self._services: dict[tuple[str, str], Service] = {}
+        self._orphans: dict[str, classic_orphans.Orphan] = {}
         self._standard: dict[str, bool] = {}
         self._repointed: set[str] = set()
         self._replaced: dict[str, dict[str, Location]] = {}
@@ -49,9 +50,8 @@ class ClassicEndpoints(Driver):
 
     async def prepare(self) -> None:
         """See `Driver.prepare`. One list of web services a workspace: two specs may mean one by its name and its id."""
-        await self._find_services(
-            {(document.spec.workspace, document.spec.web_service) for document in self._documents}
-        )
+        named = {(document.spec.workspace, document.spec.web_service) for document in self._documents}
+        await self._find_services(named | classic_orphans.places(self._connections.fleet))
         self._specs = {self._identity(document): document for document in self._documents}
 
     def _identity(self, document: ClassicEndpoint) -> str:
@@ -62,7 +62,17 @@ class ClassicEndpoints(Driver):
 
     def desired(self) -> tuple[DesiredTarget, ...]:
         """See `Driver.desired`."""
-        return tuple(classic_state.desired(self._identity(document), document) for document in self._documents)
+        group = self._connections.fleet.set_of
+        return tuple(
+            classic_state.desired(self._identity(document), document, group.get(document.name, ""))
+            for document in self._documents
+        )
+
+    def orphans(self, names: Mapping[str, str]) -> tuple[tuple[DesiredTarget, LiveTarget], ...]:
+        """See `Driver.orphans`."""
+        found = classic_orphans.find(self._connections.fleet, self._services, self._specs.keys(), names)
+        self._orphans = {orphan.target.identity: orphan for orphan in found}
+        return tuple((orphan.target, orphan.live) for orphan in found)
 
     # -- observe
 
@@ -72,7 +82,9 @@ class ClassicEndpoints(Driver):
         The names of updatable resources, which the listing may leave out, cost one ``GET`` for each service in which
         a target does not carry the marker that it should.
         """
-        wanted: dict[tuple[str, str], list[str]] = {}
+        wanted: dict[tuple[str, str], list[str]] = {
+            place: [] for place in classic_orphans.places(self._connections.fleet)
+        }
         for identity, spec in self._specs.items():
             wanted.setdefault((spec.spec.workspace, spec.spec.web_service), []).append(identity)
         gate = asyncio.Semaphore(_SERVICES_AT_ONCE)
@@ -224,7 +236,10 @@ class ClassicEndpoints(Driver):
                 case Action.REFRESH:
                     await self._refresh(management, service, spec.spec.endpoint)
                 case Action.REPOINT:
-                    await self._repoint(management, service, target, artefacts)
+                    moving = frozenset(
+                        moved.resource for moved in step.differences if moved.old != moved.new and moved.resource
+                    )
+                    await self._repoint(management, service, target, artefacts, moving)
                     self._repointed.add(target.identity)
                 case Action.SETTINGS:
                     await self._settings(management, service, spec, step, artefacts)
@@ -267,7 +282,12 @@ class ClassicEndpoints(Driver):
                     raise
 
     async def _repoint(
-        self, management: ClassicManagement, service: Service, target: DesiredTarget, artefacts: Artefacts
+        self,
+        management: ClassicManagement,
+        service: Service,
+        target: DesiredTarget,
+        artefacts: Artefacts,
+        moving: frozenset[str],
     ) -> None:
         wanted = self._specs[target.identity].spec
         markers = markers_for(artefacts)
@@ -279,7 +299,8 @@ class ClassicEndpoints(Driver):
                 classic_state.check_resource(endpoint, resource, service.name)
             classic_state.check_unmoved(endpoint, planned_on, markers)
             shown = classic_state.live_endpoint(target.identity, endpoint, service).bound
-            bound = {resource: found.location for resource, found in shown.items() if found.location is not None}
+            # What is only written once more may well be shown where it was.
+            bound = {name: found.location for name, found in shown.items() if found.location and name in moving}
             self._replaced.setdefault(target.identity, bound)
             # Read, compare, write: a text that someone else wrote meanwhile stays, unless the spec manages it.
             text = split_description(endpoint.description)[0] if wanted.description is None else wanted.description
@@ -338,25 +359,26 @@ class ClassicEndpoints(Driver):
 
     async def delete(self, target: DesiredTarget) -> None:
         """See `Driver.delete`."""
-        name = self._specs[target.identity].spec.endpoint
-        service = self._service(target.identity)
-        management = self._connections.management(service.workspace)
+        orphan = self._orphans.get(target.identity)
+        name = self._specs[target.identity].spec.endpoint if orphan is None else orphan.endpoint
+        service = self._service(target.identity) if orphan is None else orphan.service
+        planned_on = service.endpoints.get(name)
         patience = self._patience()
         try:
-            while True:
-                endpoint = await management.get_endpoint(service.id, name)
-                if endpoint is None:
-                    return
+            management = self._connections.management(service.workspace)
+            endpoint = await management.get_endpoint(service.id, name)
+            while endpoint is not None:
                 if not split_description(endpoint.description)[1]:
                     raise PlanMoved(f"endpoint {name} does not carry our note any more; nothing was deleted")
+                classic_state.check_unmoved(endpoint, planned_on, ours=())
                 with suppress(LostReply, ServiceUnavailable):  # The next look tells whether it was done.
                     await management.delete_endpoint(service.id, name)
-                if not await patience.again():
-                    break
-            if await management.get_endpoint(service.id, name) is not None:
-                raise TargetError(f"endpoint {name} is still there, though the service did not refuse to delete it")
+                endpoint = await management.get_endpoint(service.id, name)
+                if endpoint is not None and not await patience.again():
+                    raise TargetError(f"endpoint {name} is still there, though the service did not refuse to delete it")
         except ServiceError as error:
             raise TargetError(str(error)) from error
+        service.endpoints.pop(name, None)
 
     async def verify(self, target: DesiredTarget, artefacts: Artefacts, before: str | None, notify: Notify) -> Verified:
         """See `Driver.verify`."""

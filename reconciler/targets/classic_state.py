@@ -54,7 +54,7 @@ def resolve(workspace: str, name: str, listed: list[WebService], problem: Proble
     return Service(workspace, name, id=found.id)
 
 
-def desired(identity: str, document: ClassicEndpoint) -> DesiredTarget:
+def desired(identity: str, document: ClassicEndpoint, group: str = "") -> DesiredTarget:
     """A document in the plan's words."""
     spec = document.spec
     managed: dict[str, Scalar] = {
@@ -71,6 +71,7 @@ def desired(identity: str, document: ClassicEndpoint) -> DesiredTarget:
         settings={name: value for name, value in managed.items() if value is not None},
         absent=spec.state == "absent",
         refresh=spec.refresh,
+        group=group,
     )
 
 

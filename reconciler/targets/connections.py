@@ -48,10 +48,10 @@ class Connections:
         self.fleet = fleet
         self.cloud = cloud
         self._secrets = secrets
+        self._resource_manager = resource_manager or _knows_resource_manager(fleet)
         self._sign_in = SignIn(cloud, self._sign_in_secret)
         self._vaults = KeyVaults(cloud, self._sign_in)
         self._references = References(secrets, self._vaults)
-        self._resource_manager = resource_manager
         self._stack = AsyncExitStack()
         self._http: Http | None = None
         self._management: dict[str, ClassicManagement] = {}
@@ -63,7 +63,7 @@ class Connections:
         self._http = await self._stack.enter_async_context(Http.for_cloud(self.cloud))
         credential = await self._stack.enter_async_context(self._sign_in)
         await self._stack.enter_async_context(self._vaults)
-        if self._resource_manager or _knows_resource_manager(self.fleet):
+        if self._resource_manager:
             self._definitions = await self._stack.enter_async_context(Definitions(self.cloud, credential))
         return self
 

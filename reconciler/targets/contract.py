@@ -100,6 +100,15 @@ class Driver(ABC):
         one target or one service answers.
         """
 
+    def orphans(self, names: Mapping[str, str]) -> tuple[tuple[DesiredTarget, LiveTarget], ...]:
+        """What a set made and no document names any more, as far as `observe` has listed it. Pure.
+
+        ``names`` is what the store called each target, by identity. Must be empty for a selection of the fleet, which
+        does not say what all the documents name. A kind that sets don't make has none.
+        """
+        del names
+        return ()
+
     def quota(self, identity: str) -> Quota | None:
         """What a target that has to be created draws on; None if nothing limits it. Pure: asks nobody.
 

@@ -17,7 +17,8 @@ def find_web_service(workspace: str, name: str, listed: Sequence[WebService]) ->
         name: What the spec says.
         listed: The workspace's web services.
     """
-    found = [service for service in listed if service.id == name] or [each for each in listed if each.name == name]
+    wanted = _bare(name)
+    found = [each for each in listed if _bare(each.id) == wanted] or [each for each in listed if each.name == name]
     if len(found) == 1:
         return found[0]
     if found:
@@ -29,6 +30,11 @@ def find_web_service(workspace: str, name: str, listed: Sequence[WebService]) ->
         f"workspace {workspace} has no web service {name}",
         nearest(name, [service.name for service in listed]),
     )
+
+
+def _bare(identifier: str) -> str:
+    """An id as it compares: a guid is written with hyphens or without, in either case (classic-protocol 1.3)."""
+    return identifier.replace("-", "").lower()
 
 
 def nearest(name: str, known: Sequence[str]) -> str:

@@ -66,7 +66,7 @@ async def _regions_that_know(connections: Connections, workspace: str) -> list[s
 
     async def known(url: str) -> bool:
         try:
-            await connections.management_at(url, workspace).list_services()
+            await connections.management_at(url, workspace).list_services(once=True)
         except (ServiceError, MissingSecret):
             return False
         return True

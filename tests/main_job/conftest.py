@@ -202,7 +202,7 @@ class Desk:
 
     def arguments(self, *arguments: str) -> list[str]:
         """A command line with the Studio's cloud file where the command takes one."""
-        offline = {"status", "history", "validate", "schema"}
+        offline = {"status", "history", "validate", "fmt", "schema"}
         cloud = [] if offline & set(arguments[:1]) else ["--cloud", str(self.cloud_file or self.studio.cloud_file)]
         return [*COMMAND, *arguments, *cloud]
 

@@ -135,3 +135,43 @@ def test_a_resource_that_is_not_offered_blocks_whichever_of_the_two_it_is(a, res
     (blocked,) = a.plan([target], [a.live(target, resources=(resource,))]).blocked
     other = {"ears": "eyes", "eyes": "ears"}[resource]
     assert f'no resource "{other}"' in blocked.reasons[0].text
+
+
+# -- what a note and the answers say of each of several models
+
+
+def test_a_killed_run_that_moved_one_model_does_not_make_the_other_look_like_drift(a):
+    """The answers are those of both together: they differ because of the move that was never recorded."""
+    target = pair(a)
+    was = a.converged(serves=served(a, OLD, NEW), answers="rows:old")
+    ledger = a.ledger(a.known(NEW, "ears"), a.known(NEW, "eyes"), converged={target.identity: was})
+    plan = a.plan([target], [a.live(target, markers=marked(a, NEW, NEW), answers="rows:new")], ledger)
+    assert [(model.live, model.in_sync) for model in only(plan).models] == [
+        ("ears@2026-11", False),
+        ("eyes@2026-11", True),
+    ]
+    assert [reason.code for reason in only(plan).reasons] == ["unconfirmed"]
+
+
+def test_answers_that_differ_are_asked_of_all_models_when_every_note_is_as_recorded(a):
+    target = pair(a)
+    was = a.converged(serves=served(a, NEW, NEW), answers="rows:old")
+    ledger = a.ledger(a.known(NEW, "ears"), a.known(NEW, "eyes"), converged={target.identity: was})
+    plan = a.plan([target], [a.live(target, markers=marked(a, NEW, NEW), answers="rows:new")], ledger)
+    assert only(plan).status is TargetStatus.DRIFT
+    assert [model.live for model in only(plan).models] == [None, None]
+
+
+def test_a_note_is_read_by_the_names_of_models_when_the_resources_changed_their_places(a):
+    """Resource ears is not managed any more and nose is: the order of the notes is another, their models are not."""
+    target = a.endpoint(uses=(Use("eyes", a.key(NEW, "eyes")), Use("nose", a.key(NEW, "nose"))))
+    ledger = a.ledger(a.known(NEW, "eyes"), a.known(NEW, "nose"))
+    plan = a.plan([target], [a.live(target, markers=marked(a, OLD, OLD))], ledger)
+    assert [model.live for model in only(plan).models] == ["eyes@2026-09", None]
+
+
+def test_a_resource_that_is_given_another_model_is_known_to_serve_the_one_before(a):
+    target = pair(a)
+    ledger = a.ledger(a.known(NEW, "ears"), a.known(NEW, "eyes"))
+    plan = a.plan([target], [a.live(target, markers=(a.marker(OLD, "tails"), a.marker(NEW, "eyes")))], ledger)
+    assert [model.live for model in only(plan).models] == ["tails@2026-09", "eyes@2026-11"]

@@ -51,7 +51,21 @@ def test_a_foreign_location_is_shown_without_its_signature(a):
     found = understood(a, {"uri": "https://elsewhere/x.ilearner?sig=secret"})
     assert found.version is None
     assert found.text == "https://elsewhere/x.ilearner"
-    assert {"foreign-location"} == codes(found)
+    assert {"foreign-location", "adopt"} == codes(found)
+
+
+def test_what_serves_the_wanted_place_and_was_never_ours_is_in_sync_and_says_so(a):
+    """Nothing is written for our note alone: a fleet that was imported has nothing left to do."""
+    found = understood(a, {"location": a.location(a.key(WANTED))}, known=(WANTED,))
+    assert found.in_sync
+    assert {"unmarked"} == codes(found)
+    marked = understood(a, {"location": a.location(a.key(WANTED)), "marker": a.marker(WANTED)}, known=(WANTED,))
+    assert set() == codes(marked)
+
+
+def test_what_serves_another_place_and_was_never_ours_is_taken_over(a):
+    found = understood(a, {"location": a.location(a.key(OLD))}, known=(OLD, WANTED))
+    assert {"version", "adopt"} == codes(found)
 
 
 COPY = Location("https://internal/", "azuremlassetscontainer/1.ilearner")

@@ -4,8 +4,6 @@ from dataclasses import dataclass
 
 import pytest
 
-from reconciler.spec.diagnostics import Position
-
 
 @dataclass(frozen=True)
 class Case:
@@ -441,13 +439,6 @@ def test_an_alias_stands_for_a_whole_value(valid, load):
 
     assert spec.token == spec.storage.connection_string
     assert spec.token.env == "BOTH"
-
-
-def test_a_kind_to_come_is_named_as_such(mistakes):
-    (found,) = mistakes({"a.yaml": "apiVersion: reconciler/v1\nkind: EndpointSet\nmetadata: {name: bikes}\nspec: {}\n"})
-
-    assert found.summary == "the kind EndpointSet is not supported yet by this version"
-    assert found.position == Position(found.position.file, 2, 7)
 
 
 def test_all_six_mistakes_of_a_tree_are_reported_at_once(valid, mistakes):

@@ -48,16 +48,17 @@ def summary(plan: Plan) -> str:
         for group, word in ((plan.held, "held"), (plan.refused, "refused"), (plan.blocked, "blocked"))
         if group
     ]
+    left = f", {len(plan.orphaned):,} orphaned" if plan.orphaned else ""
     if plan.pending:
         actions = Counter(step.action for step in plan.steps)
         todo = [f"{actions[action]:,} {words}" for action, words in _IN_SUMMARY if actions[action]]
-        return ", ".join((*todo, *stopped, in_sync) if plan.in_sync else (*todo, *stopped))
+        return ", ".join((*todo, *stopped, in_sync) if plan.in_sync else (*todo, *stopped)) + left
     if stopped:
-        return f"nothing to carry out: {', '.join((*stopped, in_sync))}"
+        return f"nothing to carry out: {', '.join((*stopped, in_sync))}{left}"
     scope = "selected target" if plan.partial else "target"
     if not plan.in_sync:
-        return f"in sync: there is no {scope}"
-    return f"in sync: {count(len(plan.in_sync), scope)} as the specs say"
+        return f"in sync: there is no {scope}{left}"
+    return f"in sync: {count(len(plan.in_sync), scope)} as the specs say{left}"
 
 
 def header_counts(plan: Plan) -> str:
@@ -69,6 +70,7 @@ def header_counts(plan: Plan) -> str:
         (plan.refused, "refused"),
         (plan.blocked, "blocked"),
         (plan.in_sync, "in sync"),
+        (plan.orphaned, "orphaned"),
     )
     total = sum(len(group) for group, _ in groups)
     parts = ", ".join(f"{len(group):,} {word}" for group, word in groups if group)

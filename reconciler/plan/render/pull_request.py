@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from reconciler.plan.checks import Preflight
 from reconciler.plan.document import Action, ModelPlan, Plan, TargetPlan, TargetStatus
 from reconciler.plan.render import phrases
+from reconciler.plan.render.folding import FoldedSet, fold
 from reconciler.plan.render.preflight import estimate_words, told_checks
 from reconciler.plan.wording import count, listing, plain, scalar
 
@@ -23,6 +24,7 @@ _STATUS = {
     TargetStatus.DRIFT: "drift",
     TargetStatus.CHANGE: "change",
     TargetStatus.IN_SYNC: "in sync",
+    TargetStatus.ORPHANED: "orphaned",
 }
 _MARKUP = re.compile(r"([\\`*_\[\]<>|~&])")
 # Forges link these wherever they stand, escaped or not; a character of no width between keeps them as they
@@ -31,19 +33,21 @@ _LINKED = re.compile(r"(?<!\w)([@#!])(?=\w)")
 _NEEDS_ENTITIES = frozenset("`|\\")
 
 
-def markdown(plan: Plan) -> str:
-    """The plan as GitHub-flavoured Markdown."""
-    return "\n".join(_plan(plan)) + "\n"
+def markdown(plan: Plan, *, unfolded: Collection[str] = frozenset()) -> str:
+    """The plan as GitHub-flavoured Markdown; ``unfolded`` names the sets that are shown target by target."""
+    return "\n".join(_plan(plan, unfolded)) + "\n"
 
 
-def _plan(plan: Plan) -> Iterator[str]:
+def _plan(whole: Plan, unfolded: Collection[str]) -> Iterator[str]:
+    plan, sets = fold(whole, unfolded)
     yield f"## Plan for {_code(plan.cloud)}"
     yield ""
-    yield f"**{phrases.summary(plan)}.** Specs at {_code(plan.spec_revision)}."
+    yield f"**{phrases.summary(whole)}.** Specs at {_code(plan.spec_revision)}."
     if plan.partial:
         yield from ("", "> Targets were selected: this plan says nothing of the others.")
     if plan.forced:
         yield from ("", f"> Forced: {', '.join(map(_code, plan.forced))}")
+    yield from _sets(sets)
     yield from _versions(plan)
     pending = [target for target in plan.targets if target.status is not TargetStatus.IN_SYNC]
     if pending:
@@ -53,6 +57,18 @@ def _plan(plan: Plan) -> Iterator[str]:
         yield from _folded(f"In sync: {count(len(plan.in_sync), 'target')}", _in_sync(plan.in_sync))
     yield from _preflight(plan.preflight)
     yield from ("", f"Digest {_code(plan.digest)}")
+
+
+def _sets(sets: Sequence[FoldedSet]) -> Iterator[str]:
+    if not sets:
+        return
+    yield from ("", "### Sets", "", "| Set | Where it stands | To train |", "|---|---|---|")
+    for one in sets:
+        yield f"| {_code(one.name)} | {_prose(one.line)} | {_prose(one.jobs) or 'nothing'} |"
+    for one in sets:
+        told = [f"- **{status}**: {_prose(sentence)}" for status, sentence in one.told]
+        if told:
+            yield from ("", f"{_code(one.name)}:", "", *told)
 
 
 def _versions(plan: Plan) -> Iterator[str]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from reconciler.plan.checks import Preflight
 from reconciler.plan.document import Action, Difference, GateOutcome, Plan, Step, TargetPlan, TargetStatus, VersionPlan
 from reconciler.plan.render import phrases
+from reconciler.plan.render.folding import FoldedSet, fold
 from reconciler.plan.render.preflight import estimate_words, told_checks
 from reconciler.plan.wording import count, listing, plain, scalar
 
@@ -23,6 +24,7 @@ _COLOURS = {
     TargetStatus.DRIFT: _YELLOW,
     TargetStatus.CHANGE: _CYAN,
     TargetStatus.IN_SYNC: _GREEN,
+    TargetStatus.ORPHANED: _YELLOW,
 }
 _SYMBOLS = {
     TargetStatus.BLOCKED: "x",
@@ -31,11 +33,19 @@ _SYMBOLS = {
     TargetStatus.DRIFT: "!",
     TargetStatus.CHANGE: "~",
     TargetStatus.IN_SYNC: "=",
+    TargetStatus.ORPHANED: "?",
 }
 _ASCII = str.maketrans({"‖": "#", "→": "->", "…": "..."})
 
 
-def text(plan: Plan, *, width: int = 100, color: bool = False, ascii_only: bool = False) -> str:
+def text(
+    plan: Plan,
+    *,
+    width: int = 100,
+    color: bool = False,
+    ascii_only: bool = False,
+    unfolded: Collection[str] = frozenset(),
+) -> str:
     """The plan for a person at a terminal.
 
     Args:
@@ -43,8 +53,9 @@ def text(plan: Plan, *, width: int = 100, color: bool = False, ascii_only: bool 
         width: Columns that prose is wrapped to. Names and uris are never cut.
         color: Whether to use ANSI colours.
         ascii_only: Whether the terminal shows nothing beyond ASCII; other characters become escapes.
+        unfolded: The sets that are shown target by target.
     """
-    lines = "\n".join(_Terminal(max(width, _NARROWEST), color=color).plan(plan)) + "\n"
+    lines = "\n".join(_Terminal(max(width, _NARROWEST), color=color).plan(plan, unfolded)) + "\n"
     if ascii_only:
         lines = lines.translate(_ASCII).encode("ascii", "backslashreplace").decode("ascii")
     return lines
@@ -57,13 +68,15 @@ class _Terminal:
     width: int
     color: bool = False
 
-    def plan(self, plan: Plan) -> Iterator[str]:
+    def plan(self, whole: Plan, unfolded: Collection[str]) -> Iterator[str]:
+        plan, sets = fold(whole, unfolded)
         yield self._painted(f"Plan for cloud {plain(plan.cloud)}, specs at {plain(plan.spec_revision)}", _BOLD)
-        yield phrases.header_counts(plan)
+        yield phrases.header_counts(whole)
         if plan.partial:
             yield "Targets were selected: this plan says nothing of the others."
         if plan.forced:
             yield self._painted(f"Forced: {plain(', '.join(plan.forced))}", _YELLOW)
+        yield from self._sets(sets)
         yield from self._versions(plan)
         for title, targets in (
             ("Blocked", plan.blocked),
@@ -71,6 +84,7 @@ class _Terminal:
             ("Held", plan.held),
             ("Drift: moved outside, the specs did not change", plan.drift),
             ("Changes", plan.changes),
+            ("Orphaned: their sets have no item for them any more", plan.orphaned),
         ):
             if targets:
                 yield from ("", self._painted(title, _BOLD))
@@ -79,8 +93,22 @@ class _Terminal:
         yield from self._in_sync(plan.in_sync)
         yield from self._preflight(plan.preflight)
         yield ""
-        told = f"{phrases.summary(plan)}."
+        told = f"{phrases.summary(whole)}."
         yield f"{self._painted(told, _BOLD)} Digest {plan.digest}"
+
+    def _sets(self, sets: Sequence[FoldedSet]) -> Iterator[str]:
+        if sets:
+            yield from ("", self._painted("Sets", _BOLD))
+        for one in sets:
+            symbol = _SYMBOLS[one.worst]
+            prefix = f"{self._painted(f'{symbol} {plain(one.name)}', _COLOURS[one.worst])}: "
+            yield from self._wrapped(prefix, one.line, 4)
+            if one.jobs:
+                yield from self._detail("train", f"SLOW, COSTLY: {one.jobs}")
+            for status, sentence in one.told:
+                yield from self._detail(status, sentence)
+            if one.worst is not TargetStatus.IN_SYNC:
+                yield from self._detail("each", f"--unfold {one.name}")
 
     def _versions(self, plan: Plan) -> Iterator[str]:
         training = [version for version in plan.versions if version.steps]

@@ -1,0 +1,42 @@
+"""The end of a run in lines: one for each target of its own, and for a set one for each thing that happened to many."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from reconciler.apply.report import Outcome, Report, Result
+from reconciler.plan.alike import grouped
+from reconciler.plan.document import Plan, TargetPlan
+from reconciler.plan.wording import listing
+
+_FIRST_NAMES = 5
+_FAILED_FIRST = (Result.FAILED, Result.REFUSED, Result.HELD, Result.ORPHANED, Result.CONVERGED)
+
+
+def summary(plan: Plan, report: Report) -> str:
+    """What happened, in lines, and the verdict with its counts as the last."""
+    targets = {(target.name, target.kind): target for target in plan.targets}
+    lines: list[str] = []
+    of_sets: dict[str, list[tuple[TargetPlan, Outcome]]] = {}
+    for outcome in report.outcomes:
+        target = targets.get((outcome.name, outcome.kind))
+        if target is not None and target.group:
+            of_sets.setdefault(target.group, []).append((target, outcome))
+        elif outcome.result is not Result.IN_SYNC:
+            lines.append(f"{outcome.name}: {outcome.result.value}: {outcome.text}")
+    for name, ended in sorted(of_sets.items()):
+        lines.extend(_of_set(name, ended))
+    counts = [f"{report.count(result)} {result.value}" for result in Result if report.count(result)]
+    return "\n".join([*lines, f"{report.verdict.value}: {', '.join(counts) or 'no targets'}"])
+
+
+def _of_set(name: str, ended: list[tuple[TargetPlan, Outcome]]) -> Iterator[str]:
+    """A set's lines: what failed comes first, and the same reason of many items is one line."""
+    for result in _FAILED_FIRST:
+        told = [(target, outcome.text) for target, outcome in ended if outcome.result is result]
+        for alike in grouped(told):
+            number = len(alike.names)
+            if number == 1:
+                yield f"{alike.names[0]}: {result.value}: {alike.text}"
+            else:
+                yield f"{name}: {number:,} {result.value}: {alike.text} ({listing(alike.names, _FIRST_NAMES)})"

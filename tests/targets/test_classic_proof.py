@@ -1,0 +1,65 @@
+"""What is taken for a proof that a Classic endpoint serves what was written to it."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+
+from reconciler.azure.clouds import Cloud
+from reconciler.plan.states import Bound, DesiredTarget, LiveTarget, Location, Proof, VersionKey
+from reconciler.targets.classic_proof import Proving
+from reconciler.targets.contract import Artefact, TargetError, Verified
+from reconciler.targets.marker import markers_for
+
+_CLOUD = Cloud("test", "https://arm.example", "https://arm.example/", settle=timedelta(0), poll=timedelta(0))
+_TARGET = DesiredTarget("pair", "ClassicEndpoint", "w/s/pair")
+_OURS, _COPIES = "https://contoso.blob.example/", "https://studio.blob.example/"
+
+
+def _artefact(model: str) -> Artefact:
+    key = VersionKey(model, "one")
+    return Artefact(key, "f" * 64, Location(_OURS, f"models/{model}/one.ilearner"), SecretStr("?sig"))
+
+
+_ARTEFACTS = {"ears": _artefact("ears"), "eyes": _artefact("eyes")}
+
+
+def _copy(name: str) -> Location:
+    return Location(_COPIES, f"copies/{name}.ilearner")
+
+
+def _verified(shown: dict[str, Location], replaced: dict[str, Location]) -> Verified:
+    """The proof of an endpoint that shows copies of its models."""
+    live = LiveTarget(
+        _TARGET.identity,
+        exists=True,
+        bound={resource: Bound(location) for resource, location in shown.items()},
+        markers=markers_for(_ARTEFACTS),
+    )
+
+    async def read() -> LiveTarget:
+        return live
+
+    async def score() -> str:
+        return "rows:after"
+
+    given: Any = {"cloud": _CLOUD, "target": _TARGET, "artefacts": _ARTEFACTS, "replaced": replaced}
+    proving = Proving(**given, repointed=True, read=read, score=score, notify=lambda _: None)
+    return asyncio.run(proving.verified("rows:before"))
+
+
+def test_a_model_that_is_written_once_more_may_be_shown_where_it_was() -> None:
+    """A service may name its copy by the content, which is the same."""
+    verified = _verified({"ears": _copy("new"), "eyes": _copy("same")}, replaced={"ears": _copy("old")})
+
+    assert Proof.PROVEN is verified.proof
+    assert {"ears": _copy("new"), "eyes": _copy("same")} == verified.shown
+
+
+def test_a_model_that_should_have_moved_and_is_shown_where_it_was_has_not_moved() -> None:
+    with pytest.raises(TargetError, match=r"shows https://studio\.blob\.example/copies/old\.ilearner as its model"):
+        _verified({"ears": _copy("old"), "eyes": _copy("same")}, replaced={"ears": _copy("old")})
