@@ -15,7 +15,7 @@ from reconciler.azure.commitments import CommitmentPlan, Quantity, list_plans, s
 from reconciler.azure.definitions import Definitions
 from reconciler.azure.errors import ServiceError
 from reconciler.plan.checks import Check, CheckOutcome
-from reconciler.plan.preflight.facts import Payer
+from reconciler.plan.preflight.facts import Payer, Standing
 from reconciler.plan.preflight.headroom import NEARLY_USED_UP
 from reconciler.spec.secrets import MissingSecret
 
@@ -66,6 +66,36 @@ async def _of_subscription(definitions: Definitions, subscription: str, wanted: 
             for service in services & wanted
         }
     )
+
+
+async def ask_standings(
+    definitions: Definitions, plans: frozenset[str]
+) -> tuple[dict[str, Standing | None], list[Check]]:
+    """The commitment plans of these ids, None for one that there is not; and what could not be asked.
+
+    One list of plans a subscription, and one of services a plan.
+    """
+    standings: dict[str, Standing | None] = {}
+    checks: list[Check] = []
+
+    async def one(subscription: str) -> None:
+        wanted = {plan for plan in plans if plan.split("/")[2].lower() == subscription}
+        try:
+            listed = {plan.id.lower(): plan for plan in await list_plans(definitions, subscription)}
+            found = {plan_id: listed.get(plan_id.lower()) for plan_id in wanted}
+            there = {plan_id: plan for plan_id, plan in found.items() if plan is not None}
+            counts = await asyncio.gather(*(services_of(definitions, plan) for plan in there.values()))
+        except (ServiceError, MissingSecret) as error:
+            text = f"whether its commitment plans can pay for more can't be told: {error}"
+            subject = f"subscription {subscription}"
+            checks.append(Check(name="commitment-plan", subject=subject, outcome=CheckOutcome.UNKNOWN, text=text))
+            return
+        standings.update(dict.fromkeys(wanted))
+        for (plan_id, plan), services in zip(there.items(), counts, strict=True):
+            standings[plan_id] = Standing(_payer(plan), plan.location, len(services), plan.most_services)
+
+    await asyncio.gather(*(one(each) for each in sorted({plan.split("/")[2].lower() for plan in plans})))
+    return standings, checks
 
 
 def _is_low(plan: CommitmentPlan) -> bool:

@@ -9,12 +9,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator, Mapping
 
-from reconciler.checks.payers import Payers, ask_payers
+from reconciler.checks.payers import Payers, ask_payers, ask_standings
 from reconciler.checks.permissions import ask_permissions
 from reconciler.checks.signatures import look_at_signature
 from reconciler.checks.storage import ask_storage
+from reconciler.plan.checks import Check
 from reconciler.plan.document import Action, Plan, Step, TargetPlan
-from reconciler.plan.preflight.facts import Access, Facts, Need, Quota, Signature, Storage
+from reconciler.plan.preflight.facts import Access, Claim, Facts, Need, Quota, Signature, Standing, Storage
 from reconciler.spec.documents import Model
 from reconciler.spec.secrets import MissingSecret
 from reconciler.targets.connections import Connections
@@ -37,10 +38,12 @@ async def facts_for(plan: Plan, connections: Connections, drivers: Mapping[str, 
     needs = dict(_needs(pending, drivers))
     trained_by = dict(_trained_by(plan, connections))
     paid = {**trained_by, **{step_id: needed[0].resource for step_id, needed in needs.items()}}
-    storage, (settled, access), payers = await asyncio.gather(
+    claims = dict(_claims(pending, drivers))
+    storage, (settled, access), payers, (standings, more) = await asyncio.gather(
         _ask_storage(await _workspaces(plan, pending, connections), connections),
         _ask_permissions(needs, connections),
         _ask_payers(paid, connections, for_jobs=bool(trained_by)),
+        _ask_standings(claims, connections),
     )
     return Facts(
         quotas=dict(_quotas(pending, drivers)),
@@ -51,7 +54,9 @@ async def facts_for(plan: Plan, connections: Connections, drivers: Mapping[str, 
         payers={
             step_id: payers.of[resource.lower()] for step_id, resource in paid.items() if resource.lower() in payers.of
         },
-        more=payers.checks,
+        claims=claims,
+        standings=standings,
+        more=(*payers.checks, *more),
     )
 
 
@@ -76,6 +81,13 @@ def _quotas(pending: tuple[TargetPlan, ...], drivers: Mapping[str, Driver]) -> I
         quota = drivers[target.kind].quota(target.identity)
         if quota is not None:
             yield step.id, quota
+
+
+def _claims(pending: tuple[TargetPlan, ...], drivers: Mapping[str, Driver]) -> Iterator[tuple[str, Claim]]:
+    for target, step in _steps(pending, Action.CREATE):
+        claim = drivers[target.kind].claim(target.identity)
+        if claim is not None:
+            yield step.id, claim
 
 
 def _needs(pending: tuple[TargetPlan, ...], drivers: Mapping[str, Driver]) -> Iterator[tuple[str, tuple[Need, ...]]]:
@@ -143,3 +155,11 @@ async def _ask_payers(paid: Mapping[str, str], connections: Connections, *, for_
     if not paid:
         return Payers({})
     return await ask_payers(connections.definitions, frozenset(paid.values()), for_jobs=for_jobs)
+
+
+async def _ask_standings(
+    claims: Mapping[str, Claim], connections: Connections
+) -> tuple[dict[str, Standing | None], list[Check]]:
+    if not claims:
+        return {}, []
+    return await ask_standings(connections.definitions, frozenset(claim.plan for claim in claims.values()))

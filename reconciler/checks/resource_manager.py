@@ -123,8 +123,9 @@ async def _provider(connections: Connections, subscription_id: str) -> Check:
 async def _permissions(connections: Connections) -> list[Check]:
     driver = NewWebServices(connections)
     needs = {
-        target.identity: driver.needs(target.identity, Action.DELETE if target.absent else Action.REPOINT)
-        for target in driver.desired()
+        identity: driver.needs(identity, Action.DELETE if document.spec.state == "absent" else Action.REPOINT)
+        for document in connections.fleet.new_web_services.values()
+        for identity in (document.spec.resource_id.lower(),)
     }
     settled, access = await ask_permissions(connections.definitions, needs)
     scopes = sorted({need.scope for needed in settled.values() for need in needed})

@@ -34,6 +34,11 @@ def _references(fleet: Fleet) -> Iterator[SecretReference]:
     for workspace in fleet.workspaces.values():
         yield workspace.spec.token
         yield workspace.spec.storage.connection_string
+    for service in fleet.new_web_services.values():
+        if service.spec.storage is not None:
+            yield service.spec.storage.key
+        if service.spec.keys is not None:
+            yield from (each for each in (service.spec.keys.primary, service.spec.keys.secondary) if each is not None)
     for model, label in fleet.wanted_versions():
         ready = fleet.models[model].spec.versions.get(label)
         if ready is not None and ready.location.sas_token is not None:

@@ -23,7 +23,7 @@ from typing import TypeAlias
 from pydantic import SecretStr
 
 from reconciler.plan.document import Action, Step
-from reconciler.plan.preflight.facts import Need, Quota
+from reconciler.plan.preflight.facts import Claim, Need, Quota
 from reconciler.plan.states import DesiredTarget, LiveTarget, Location, Proof, Scalar, VersionKey
 
 
@@ -114,6 +114,11 @@ class Driver(ABC):
 
         May be called after `observe`, with whose answers it speaks.
         """
+        del identity
+        return None
+
+    def claim(self, identity: str) -> Claim | None:
+        """The commitment plan that is to pay for a target which has to be created; None if none is. Pure."""
         del identity
         return None
 

@@ -14,7 +14,7 @@ from reconciler.azure.definitions import api_location
 from reconciler.azure.errors import DefinitionError, NotFound, ServiceError
 from reconciler.azure.service_writes import ServiceWrites
 from reconciler.plan.document import Action, Step
-from reconciler.plan.preflight.facts import Need
+from reconciler.plan.preflight.facts import Claim, Need
 from reconciler.plan.states import DefinitionDifference, DesiredTarget, LiveTarget, Problem, Proof
 from reconciler.spec.documents import NewWebService
 from reconciler.spec.secrets import MissingSecret
@@ -45,6 +45,7 @@ __all__ = ["NewWebServices", "live_definition"]
 _AT_ONCE = 16
 _TRIES = 3
 _ACTIONS = "Microsoft.MachineLearning/webServices"
+_JOIN = "Microsoft.MachineLearning/commitmentPlans/join/action"
 _NEEDED: Mapping[Action, tuple[str, ...]] = {
     Action.CREATE: ("read", "write"),
     Action.REPOINT: ("read", "write"),
@@ -183,8 +184,17 @@ class NewWebServices(Driver):
 
     def needs(self, identity: str, action: Action) -> tuple[Need, ...]:
         """See `Driver.needs`: the actions of Microsoft.MachineLearning, asked for on the resource group."""
-        resource_id = self._specs[identity].spec.resource_id
-        return tuple(Need(action=f"{_ACTIONS}/{verb}", resource=resource_id) for verb in _NEEDED.get(action, ()))
+        spec = self._specs[identity].spec
+        needed = [Need(f"{_ACTIONS}/{verb}", spec.resource_id) for verb in _NEEDED.get(action, ())]
+        if action is Action.CREATE and spec.commitment_plan is not None:
+            needed.append(Need(_JOIN, spec.commitment_plan))
+        return tuple(needed)
+
+    def claim(self, identity: str) -> Claim | None:
+        """See `Driver.claim`."""
+        spec, file = self._specs[identity].spec, self._given[identity].file
+        location = spec.location or (None if file is None else file.location)
+        return None if spec.commitment_plan is None or not location else Claim(spec.commitment_plan, str(location))
 
     async def answers(self, target: DesiredTarget) -> str | None:
         """See `Driver.answers`."""

@@ -22,6 +22,18 @@ _DEV_TEST = """
         commitmentPlans: [{name: dev, sku: DevTest, used: 0.95}]
         webServices: [{name: Trainer, experiment: "Breast Cancer [training exp.]", commitmentPlan: dev}]
 """
+_COPY = f"""
+apiVersion: reconciler/v1
+kind: NewWebService
+metadata: {{{{name: abroad}}}}
+spec:
+  resourceId: {_TRAINER.replace("/dev/", "/contoso-ml/").replace("Trainer", "Abroad")}
+  model: {{{{resource: "Breast Cancer [trained model]", name: breast-cancer, version: "2026-10"}}}}
+  copyOf: breast-cancer-new
+  location: West Europe
+  storage: {{{{account: contosostore, key: {{{{file: ../storage.key}}}}}}}}
+  commitmentPlan: {_TRAINER.replace("/dev/", "/contoso-ml/").replace("webServices/Trainer", "commitmentPlans/{plan}")}
+"""
 READER = "4e2f6a18-90b3-4f0d-9d57-6c8a1b2e3f40"
 _MORE = """
 ---
@@ -187,6 +199,26 @@ def test_jobs_that_a_nearly_spent_dev_test_plan_would_pay_for_are_refused(
         checks = json.loads(bystander.run("doctor", "--output", "json").stdout)["checks"]
         (spent,) = [check for check in checks if check["name"] == "commitment-plan"]
         assert (spent["outcome"], spent["subject"]) == ("warning", "dev (DevTest)")
+
+
+@pytest.mark.parametrize(
+    ("plan", "words"),
+    [
+        ("contoso-plan", "it is in southcentralus, and pays for no web service in West Europe"),
+        ("nowhere", "there is no such commitment plan"),
+    ],
+)
+def test_a_service_is_not_created_for_a_plan_that_cannot_pay_for_it(bystander: Any, plan: str, words: str) -> None:
+    string = bystander.studio.secrets()["CONTOSO_STORAGE"]
+    parts = dict(part.split("=", 1) for part in string.split(";") if part)
+    (bystander.home / "storage.key").write_text(parts["AccountKey"])
+    (bystander.home / "specs" / "abroad.yaml").write_text(_COPY.format(plan=plan))
+
+    (blocked,) = bystander.plan("--select", "abroad", code=1)["blocked"]
+
+    assert words in _told(blocked)
+    assert f"commitmentPlans/{plan}: " in _told(blocked)
+    assert "commitment plan in West Europe" in blocked["remedy"] or "correct commitmentPlan" in blocked["remedy"]
 
 
 def test_a_fleet_in_sync_is_not_asked_about(converged: Any) -> None:

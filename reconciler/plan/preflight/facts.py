@@ -119,6 +119,31 @@ class Payer:
 
 
 @dataclass(frozen=True, slots=True)
+class Claim:
+    """What a service that has to be created asks of a commitment plan: which one, and the region that it is made in."""
+
+    plan: str
+    location: str
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A commitment plan that is claimed.
+
+    Attributes:
+        payer: What is left of it.
+        location: Its region; it pays for services of that region alone.
+        services: How many web services it pays for; None if that could not be asked.
+        most: How many it may pay for; None if it does not tell.
+    """
+
+    payer: Payer
+    location: str
+    services: int | None = None
+    most: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Facts:
     """All of it. What nothing planned needs was not asked, and is not in it.
 
@@ -129,6 +154,8 @@ class Facts:
         storage: Each with the steps that write to it, or sign with its key.
         signatures: Each with the steps that hand it on.
         payers: By the id of a step that a commitment plan pays for.
+        claims: By the id of a step that creates a service which a commitment plan is to pay for.
+        standings: Those plans, by `Claim.plan`; None for one that there is not. Which could not be asked is left out.
         more: Checks that were judged where they were asked.
     """
 
@@ -138,6 +165,8 @@ class Facts:
     storage: Mapping[Storage, frozenset[str]] = field(default_factory=dict)
     signatures: Mapping[Signature, frozenset[str]] = field(default_factory=dict)
     payers: Mapping[str, Payer] = field(default_factory=dict)
+    claims: Mapping[str, Claim] = field(default_factory=dict)
+    standings: Mapping[str, Standing | None] = field(default_factory=dict)
     more: tuple[Check, ...] = ()
 
 

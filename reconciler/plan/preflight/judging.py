@@ -7,6 +7,7 @@ from datetime import datetime
 
 from reconciler.plan.checks import Preflight, worst_first
 from reconciler.plan.document import Plan, Reason, TargetPlan, TargetStatus
+from reconciler.plan.preflight.claims import judge_claims
 from reconciler.plan.preflight.estimates import Retrain, estimate, jobs_by_endpoint, retrains_of
 from reconciler.plan.preflight.facts import Facts, Finding
 from reconciler.plan.preflight.headroom import Spending, judge_headroom
@@ -50,6 +51,7 @@ def _judged(facts: Facts, retrains: tuple[Retrain, ...], now: datetime) -> Itera
         retrain.step: Spending(1, None if retrain.seconds is None else retrain.seconds / 3600) for retrain in retrains
     }
     yield from judge_headroom(facts.payers, spending, now)
+    yield from judge_claims(facts.claims, facts.standings, now)
 
 
 def _stopped(plan: Plan, findings: Iterable[Finding]) -> Plan:

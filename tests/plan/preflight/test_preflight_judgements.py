@@ -10,8 +10,9 @@ from reconciler.emulator.principals import Principal, RoleAssignment
 from reconciler.emulator.roles import Need as Asked
 from reconciler.emulator.roles import allows, permissions
 from reconciler.plan.checks import CheckOutcome
+from reconciler.plan.preflight.claims import judge_claims
 from reconciler.plan.preflight.clocks import check_clock
-from reconciler.plan.preflight.facts import Access, Grant, Need, Payer, Quota, Storage
+from reconciler.plan.preflight.facts import Access, Claim, Grant, Need, Payer, Quota, Standing, Storage
 from reconciler.plan.preflight.headroom import Spending, check_headroom, judge_headroom
 from reconciler.plan.preflight.permissions import allowed, judge_permissions
 from reconciler.plan.preflight.quotas import check_quota, endpoint_quota, judge_jobs, judge_quotas
@@ -206,6 +207,42 @@ def test_what_is_left_of_a_commitment_plan_has_to_do(payer, spending, outcome, w
     check = check_headroom(payer, spending, NOW)
     assert (check.outcome, check.subject) == (outcome, f"contoso-plan ({payer.sku})")
     assert words in check.text
+
+
+PLAN = "/subscriptions/0f/resourceGroups/ml/providers/Microsoft.MachineLearning/commitmentPlans/p"
+
+
+def claimed(*locations, services=0, most=10_000, location="southcentralus", payer=None):
+    claims = {f"create:{number}": Claim(PLAN, each) for number, each in enumerate(locations)}
+    return list(judge_claims(claims, {PLAN: Standing(payer or plan(), location, services, most)}, NOW))
+
+
+def test_a_commitment_plan_pays_in_its_own_region_however_that_is_spelt():
+    (fine,) = claimed("South Central US", "southcentralus")
+    assert (fine.check.outcome, fine.steps) == (OK, frozenset())
+    wrong, _ = claimed("South Central US", "West Europe")
+    assert (wrong.check.outcome, wrong.steps) == (FAILED, {"create:1"})
+    assert wrong.check.text == "it is in southcentralus, and pays for no web service in West Europe"
+
+
+def test_a_commitment_plan_pays_for_so_many_services_and_no_more():
+    over, _ = claimed("southcentralus", "southcentralus", services=9_999)
+    assert (over.check.outcome, over.steps) == (FAILED, {"create:1"})
+    assert "9,999 web services of at most 10,000, and this plan makes 2 more: 1 of them does not fit" in over.check.text
+    (unknown,) = claimed("southcentralus", services=None)
+    assert unknown.steps == frozenset()
+
+
+def test_a_commitment_plan_that_there_is_not_pays_for_nothing_and_one_that_was_not_asked_is_let_be():
+    claims = {"create:0": Claim(PLAN, "x")}
+    (missing,) = judge_claims(claims, {PLAN: None}, NOW)
+    assert (missing.check.outcome, missing.steps) == (FAILED, {"create:0"})
+    assert list(judge_claims(claims, {}, NOW)) == []
+
+
+def test_a_new_service_of_a_nearly_spent_plan_is_warned_of():
+    (low,) = claimed("southcentralus", payer=plan((0.1, 2.0), (900.0, 1e3), stops=True))
+    assert (low.check.outcome, low.steps) == (WARNING, frozenset())
 
 
 def test_only_jobs_are_refused_for_a_plan_that_is_nearly_used_up():
