@@ -32,7 +32,7 @@ class ResourceManagerSignIn(AsyncBearerTokenCredentialPolicy[HttpRequest, AsyncH
         """The tokens that were sent, which an error that repeats its request must not bring into a message."""
 
     async def on_request(self, request: PipelineRequest[HttpRequest]) -> None:
-        """Add the token, unless the request leads elsewhere: InvalidReply, or SignInError where it would go in clear."""
+        """Add the token; raises InvalidReply where the request leads elsewhere, SignInError where it goes in clear."""
         parts = urlsplit(request.http_request.url)
         if parts.netloc != self._host and not parts.netloc.endswith(f".{self._host}"):
             message = f"the service leads to {parts.netloc}, which is not {self._host}; no token is sent there"
