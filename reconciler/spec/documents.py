@@ -7,9 +7,8 @@ rules between documents in `reconciler.spec.references`.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Literal, TypeAlias
+from collections.abc import Mapping
+from typing import Annotated, Literal, TypeAlias
 
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
 
@@ -27,7 +26,6 @@ from reconciler.spec.parts import (
     Metadata,
     ModelMetadata,
     Part,
-    ProbeValue,
     ResourceId,
     SecretReference,
     Text,
@@ -49,6 +47,7 @@ from reconciler.spec.recipes import (
     Training,
     UrlInput,
 )
+from reconciler.spec.serving import ModelUse, Probe, Serving, versions_of
 from reconciler.spec.set_parts import EndpointSetSpec
 
 __all__ = [
@@ -169,64 +168,6 @@ class Model(Document):
     spec: ModelSpec
 
 
-class ModelUse(Part):
-    """Which version a target serves, and under which name the service knows its trained model."""
-
-    resource: Text = Field(description="Name of the trained model in the predictive experiment.")
-    name: str = Field(description="Name of the Model.")
-    version: VersionLabel = Field(description="Label of the version to serve; quote it.")
-
-
-class Probe(Part):
-    """Rows to score before and after a change; left out, they are made from the service's swagger."""
-
-    rows: Annotated[tuple[dict[Text, ProbeValue], ...], shape(minItems=1)] = Field(description="Rows by column name.")
-    input: Text | None = Field(default=None, description="The web service input's name; the first one if left out.")
-
-    @field_validator("rows")
-    @classmethod
-    def _some_row(cls, value: tuple[dict[str, Any], ...]) -> tuple[dict[str, Any], ...]:
-        if not value:
-            raise rules.broken("has no rows", allowed="at least one row")
-        return value
-
-
-class Serving(Part):
-    """What the specs of all targets say: which versions they serve, and whether they are to be there at all."""
-
-    state: Literal["present", "absent"] = Field(
-        default="present", description="absent deletes it, if it carries the reconciler's note."
-    )
-    model: ModelUse | None = Field(default=None, description="What its one trained model serves.")
-    models: Annotated[tuple[ModelUse, ...], shape(minItems=1)] = Field(
-        default=(), description="Instead of model, where the service has several trained models."
-    )
-    probe: Probe | None = None
-
-    @field_validator("models")
-    @classmethod
-    def _each_resource_once(cls, value: tuple[ModelUse, ...], info: ValidationInfo) -> tuple[ModelUse, ...]:
-        if not value:
-            raise rules.broken("has no models", allowed="at least one; leave it out to manage none")
-        if info.data.get("model") is not None:
-            raise rules.broken("stands beside model", allowed="model or models, not both")
-        twice = next((name for name, times in Counter(use.resource for use in value).items() if times > 1), None)
-        if twice is not None:
-            raise rules.broken(f"names the resource {twice!r} twice", allowed="each resource once")
-        return value
-
-    @property
-    def uses(self) -> tuple[ModelUse, ...]:
-        """What it serves, by resource; none if no model of it is managed, or it is to be absent."""
-        if self.state == "absent":
-            return ()
-        return tuple(sorted(self.models or filter(None, (self.model,)), key=lambda use: use.resource))
-
-
-def _versions(uses: Sequence[ModelUse]) -> list[str]:
-    return [f"{use.name}@{use.version}" for use in uses]
-
-
 class ClassicEndpointSpec(Serving):
     """An added endpoint of a Classic predictive web service."""
 
@@ -258,7 +199,7 @@ class ClassicEndpointSpec(Serving):
     @field_validator("models")
     @classmethod
     def _markers_fit(cls, value: tuple[ModelUse, ...]) -> tuple[ModelUse, ...]:
-        if rules.room_beside(_versions(value)) < 0:
+        if rules.room_beside(versions_of(value)) < 0:
             raise rules.broken(
                 f"names {len(value)} models, and their markers don't fit into the endpoint's description",
                 allowed=f"markers of together {rules.DESCRIPTION_LIMIT} characters",
@@ -269,7 +210,7 @@ class ClassicEndpointSpec(Serving):
     @field_validator("description")
     @classmethod
     def _beside_its_markers(cls, value: str | None, info: ValidationInfo) -> str | None:
-        room = rules.room_beside(_versions(info.data.get("models", ())))
+        room = rules.room_beside(versions_of(info.data.get("models", ())))
         if value is not None and len(value) > room:
             raise rules.broken(
                 f"is too long: {len(value)} characters",
@@ -346,7 +287,7 @@ class NewWebServiceSpec(Serving):
     @field_validator("models")
     @classmethod
     def _markers_fit(cls, value: tuple[ModelUse, ...]) -> tuple[ModelUse, ...]:
-        if len(", ".join(_versions(value))) > rules.TAG_LIMIT:
+        if len(", ".join(versions_of(value))) > rules.TAG_LIMIT:
             raise rules.broken(
                 f"names {len(value)} models, and their markers don't fit into a tag of the service",
                 allowed=f"names of models with their labels of together {rules.TAG_LIMIT} characters",
