@@ -6,7 +6,7 @@ import asyncio
 import difflib
 import json
 import ssl
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Mapping
 from copy import copy
 from dataclasses import dataclass
@@ -17,8 +17,7 @@ from urllib.parse import quote, urlencode, urlsplit
 import aiohttp
 from azure.core.credentials_async import AsyncTokenCredential
 from azure.core.exceptions import AzureError, HttpResponseError
-from azure.core.pipeline import PipelineRequest
-from azure.core.pipeline.policies import AsyncBearerTokenCredentialPolicy, RequestIdPolicy, UserAgentPolicy
+from azure.core.pipeline.policies import RequestIdPolicy, UserAgentPolicy
 from azure.core.pipeline.transport import AioHttpTransport
 from azure.core.rest import AsyncHttpResponse, HttpRequest
 from pydantic import SecretStr
@@ -29,10 +28,10 @@ from reconciler.azure.errors import (
     InvalidReply,
     ServiceError,
     ServiceUnavailable,
-    SignInError,
     redact,
 )
 from reconciler.azure.failures import Call, body_of, error_of, read_error_body, request_id_of, translated
+from reconciler.azure.resource_manager_sign_in import ResourceManagerSignIn
 from reconciler.azure.retries import Retries
 
 if TYPE_CHECKING:
@@ -41,7 +40,6 @@ if TYPE_CHECKING:
 API_VERSION = "2017-01-01"
 
 # A PATCH takes 10 to 15 s (new-protocol 3); one that is not through after this long is stuck.
-_TOKENS_IN_USE = 4
 _PATIENCE = timedelta(minutes=15)
 
 
@@ -62,43 +60,13 @@ class TrainedModelAsset:
     name: str
 
 
-class _ResourceManagerSignIn(AsyncBearerTokenCredentialPolicy[HttpRequest, AsyncHttpResponse]):
-    """Adds the token, to calls of the cloud's own Resource Manager alone.
-
-    Operations and next pages are followed by the absolute URLs that the service gives (new-protocol 3),
-    regional hosts among them; a token must not follow one that leads elsewhere.
-    """
-
-    def __init__(self, cloud: Cloud, credential: AsyncTokenCredential) -> None:
-        super().__init__(credential, cloud.scope)
-        # A Resource Manager that is reached with TLS does not lead anywhere without it.
-        self._allow_http = urlsplit(cloud.resource_manager_url).scheme == "http"
-        self._host = urlsplit(cloud.resource_manager_url).netloc
-        self.tokens: deque[str] = deque(maxlen=_TOKENS_IN_USE)
-        """The tokens that were sent, which an error that repeats its request must not bring into a message."""
-
-    async def on_request(self, request: PipelineRequest[HttpRequest]) -> None:
-        parts = urlsplit(request.http_request.url)
-        if parts.netloc != self._host and not parts.netloc.endswith(f".{self._host}"):
-            message = f"the service leads to {parts.netloc}, which is not {self._host}; no token is sent there"
-            raise InvalidReply(message, operation="follow a link")
-        if parts.scheme != "https":
-            if not self._allow_http or not is_loopback(parts.hostname or ""):
-                raise SignInError(f"no token is sent to {parts.netloc} without TLS")
-            request.context.options["enforce_https"] = False
-        await super().on_request(request)
-        token = request.http_request.headers.get("Authorization", "").removeprefix("Bearer ")
-        if token not in self.tokens:
-            self.tokens.append(token)
-
-
 class Definitions:
     """The New web services of one cloud. An async context manager; safe to use from many tasks."""
 
     def __init__(self, cloud: Cloud, credential: AsyncTokenCredential, *, retries: Retries | None = None) -> None:
         """Make a client; nothing is sent. The credential is the caller's to close."""
         self._cloud = cloud
-        self._sign_in = _ResourceManagerSignIn(cloud, credential)
+        self._sign_in = ResourceManagerSignIn(cloud, credential)
         self._credential = credential
         self._retries = retries or Retries()
         self._client: ResourceManagementClient | None = None

@@ -122,6 +122,7 @@ async def _provider(connections: Connections, subscription_id: str) -> Check:
 
 async def _permissions(connections: Connections) -> list[Check]:
     driver = NewWebServices(connections)
+    await driver.prepare()
     needs = {
         identity: driver.needs(identity, Action.DELETE if document.spec.state == "absent" else Action.REPOINT)
         for document in connections.fleet.new_web_services.values()

@@ -239,9 +239,9 @@ def _decide_state(target: DesiredTarget, live: LiveTarget, world: _World) -> Tar
     """Decide on a target that can be planned and is to be there."""
     versions = tuple(world.versions[use.version] for use in target.uses)
     converged = world.ledger.converged.get(target.identity)
-    not_taken = converged.not_taken if converged is not None else {}
+    not_taken, written = (converged.not_taken, converged.written) if converged is not None else ({}, {})
     differing, refused = steps.setting_differences(target, live, not_taken)
-    differing += steps.write_only_differences(target, converged.written if converged is not None else {})
+    differing += steps.write_only_differences(target, written)
     wanted = {version.desired.key: version.wanted for version in versions}
     notes = dict.fromkeys(note for version in versions for note in version.plan.reasons)
     case = _Case(
@@ -333,8 +333,7 @@ def _with_steps(case: _Case, planned: TargetPlan) -> TargetPlan:
         names = ", ".join(difference.field for difference in case.settings)
         reasons = (*reasons, Reason(code="settings", text=f"the spec wants another {names}"))
     if case.live.definition.changes:
-        text = "its definition differs from the file"
-        reasons = (*reasons, Reason(code="definition", text=text))
+        reasons = (*reasons, Reason(code="definition", text="its definition differs from the file"))
     return planned.model_copy(update={"reasons": reasons, "steps": steps.target_steps(todo)})
 
 
@@ -366,12 +365,11 @@ def _incumbent(case: _Case, index: int) -> VersionKey | None:
 
 
 def _stopped(target: DesiredTarget, live: LiveTarget | None, problem: Problem | None) -> TargetPlan:
-    refused = problem is not None and problem.unsafe
     return TargetPlan(
         name=target.name,
         kind=target.kind,
         identity=target.identity,
-        status=TargetStatus.REFUSED if refused else TargetStatus.BLOCKED,
+        status=TargetStatus.REFUSED if problem is not None and problem.unsafe else TargetStatus.BLOCKED,
         models=tuple(ModelPlan(resource=use.resource, desired=str(use.version)) for use in target.uses),
         desired=wanted_words(target),
         live=None,

@@ -51,13 +51,13 @@ def test_a_service_exported_deleted_and_created_again_answers_as_before_and_its_
     exported = (desk.home / "breast-cancer.json").read_text()
     assert not any(secret in exported for secret in desk.studio.secrets().values())
 
-    desk.edit(MODEL + SETTINGS, "  state: absent\n", "services.yaml")
+    desk.edit(SETTINGS + MODEL, "  state: absent\n", "services.yaml")
     assert "- breast-cancer-new" in desk.run("--dry-run").stdout
     desk.run("--yes")
     with pytest.raises(HTTPError, match="404"):
         predictions(desk, "BreastCancer")
 
-    desk.edit("  state: absent\n", MODEL + SETTINGS + ORIGIN, "services.yaml")
+    desk.edit("  state: absent\n", SETTINGS + MODEL + ORIGIN, "services.yaml")
     assert "+ breast-cancer-new" in desk.run("--dry-run").stdout
     desk.run("--yes")
     assert before == predictions(desk, "BreastCancer")
@@ -95,8 +95,8 @@ spec:
     assert predictions(desk, "BreastCancer") == predictions(desk, "BreastCancerAbroad")
 
     desk.run("export", f"{SERVICES}/BreastCancer", "--out", "breast-cancer.json")
-    ignored = f"{MODEL}{SETTINGS}  definition: {{file: ../breast-cancer.json}}\n  ignore: [/properties/title]\n"
-    desk.edit(MODEL + SETTINGS, ignored, "services.yaml")
+    ignored = f"{SETTINGS}{MODEL}  definition: {{file: ../breast-cancer.json}}\n  ignore: [/properties/title]\n"
+    desk.edit(SETTINGS + MODEL, ignored, "services.yaml")
     assert "in sync: 5 targets" in desk.run("--dry-run").stdout
     content = json.loads((desk.home / "breast-cancer.json").read_text())
     content["properties"] |= {"title": "Another title", "description": "Another description"}
