@@ -35,6 +35,7 @@ from reconciler.takeover.evidence import ReadyMade, Seen, make_out, seen_resourc
 from reconciler.takeover.known import Known
 from reconciler.takeover.naming import in_full, slug, unique
 from reconciler.targets.inventory import FoundEndpoint, FoundService, FoundWebService, Inventory
+from reconciler.targets.new_state import TAGS
 
 _P = TypeVar("_P", bound=Part)
 
@@ -251,16 +252,33 @@ class _Drafter:
         said, comments = _said({name: live.settings.get(alias) for alias, name in wire.items()}, NewSettings)
         if found.problem:
             comments.append(f"No model is managed: {found.problem}.")
+        tags = _tags(live, found.resource_id, comments)
         spec = _made(
             NewWebServiceSpec,
             resource_id=found.resource_id,
             settings=NewSettings(**said),
+            tags=tags,
             **self._serving(live, found.resources, comments),
         )
         if spec is None:
             return None
         metadata = Metadata(name=self._names[found.resource_id.lower()])
         return Draft(NewWebService(metadata=metadata, spec=spec), tuple(comments))
+
+
+def _tags(live: LiveTarget, resource_id: str, comments: list[str]) -> dict[str, str]:
+    """The tags of a New web service that a spec can say."""
+    said: dict[str, str] = {}
+    for name, value in live.settings.items():
+        tag = name.removeprefix(TAGS)
+        if tag == name or not isinstance(value, str):
+            continue
+        allowed = _made(NewWebServiceSpec, resource_id=resource_id, tags={tag: value}) is not None
+        if allowed and not looks_secret(tag) and not looks_secret(value):
+            said[tag] = value
+        else:
+            comments.append(f"The tag {in_full(tag)} is left out, so it is not managed: a spec can't say it.")
+    return said
 
 
 def _models(ready: Sequence[ReadyMade]) -> Iterator[Draft]:

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from reconciler.azure.classic import ClassicManagement, Endpoint, WebService
 from reconciler.azure.definitions import studio_of, trained_models
@@ -19,7 +20,8 @@ from reconciler.plan.states import LiveTarget
 from reconciler.targets import classic_state
 from reconciler.targets.classic_state import DEFAULT_ENDPOINT, Service
 from reconciler.targets.connections import Connections
-from reconciler.targets.new_web_service import live_definition
+from reconciler.targets.new_payloads import with_payload
+from reconciler.targets.new_state import live_definition
 
 _AT_ONCE = 16
 
@@ -191,13 +193,14 @@ async def _web_services_of(connections: Connections, scope: Scope) -> list[Found
 
 async def _web_service(connections: Connections, resource_id: str) -> FoundWebService:
     try:
-        definition = await connections.definitions.get(resource_id)
+        definition: Mapping[str, Any] = await connections.definitions.get(resource_id)
     except ServiceError as error:
         return FoundWebService(resource_id, problem=str(error))
     problem = ""
     try:
+        definition = await with_payload(connections.http, definition)
         resources = tuple(sorted(trained_models(definition)))
-    except DefinitionError as error:
+    except (DefinitionError, ServiceError) as error:
         resources, problem = (), str(error)
     live = live_definition(resource_id.lower(), resources, definition)
     return FoundWebService(resource_id, studio_of(definition), live, resources, problem)

@@ -136,6 +136,21 @@ def test_a_new_web_service_is_written_with_its_model_and_settings(a, written):
     assert 1 == len(service.spec.uses)
 
 
+def test_its_tags_and_texts_are_written_but_for_what_looks_secret(a, written):
+    live = {
+        "tags.team": "oncology",
+        "tags.key": "AccountKey=abcdefgh12345678",
+        "title": "Cancer",
+        "exposeSampleData": True,
+    }
+    files, fleet = written(a.inventory(web_services=[a.web_service(**live)]))
+    (service,) = fleet.new_web_services.values()
+    assert {"team": "oncology"} == service.spec.tags
+    assert ("Cancer", True) == (service.spec.settings.title, service.spec.settings.expose_sample_data)
+    assert "# The tag 'key' is left out" in files["new-contoso-ml.yaml"]
+    assert "abcdefgh12345678" not in "".join(files.values())
+
+
 def test_a_new_web_service_and_an_endpoint_share_a_version(a, written):
     files, fleet = written(
         a.inventory(
