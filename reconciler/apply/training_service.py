@@ -14,9 +14,9 @@ from typing import TypeVar
 from pydantic import SecretStr
 
 from reconciler.azure.batch import BatchExecution, BatchRequest, JobStatus
-from reconciler.azure.definitions import api_location
 from reconciler.azure.errors import NotFound, ServiceError, SignInError, SwaggerError
 from reconciler.azure.job_signature import JobSignature, job_signature
+from reconciler.azure.trained_models import api_location
 from reconciler.plan.states import Problem
 from reconciler.spec.documents import ClassicTraining, Model, NewTraining, Training
 from reconciler.targets.connections import Connections

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import difflib
 import json
 import ssl
-from collections import Counter
 from collections.abc import Mapping
 from copy import copy
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import quote, urlencode, urlsplit
@@ -23,8 +20,8 @@ from azure.core.rest import AsyncHttpResponse, HttpRequest
 from pydantic import SecretStr
 
 from reconciler.azure.clouds import Cloud, is_loopback
+from reconciler.azure.definition_members import member
 from reconciler.azure.errors import (
-    DefinitionError,
     InvalidReply,
     ServiceError,
     ServiceUnavailable,
@@ -41,23 +38,6 @@ API_VERSION = "2017-01-01"
 
 # A PATCH takes 10 to 15 s (new-protocol 3); one that is not through after this long is stuck.
 _PATIENCE = timedelta(minutes=15)
-
-
-@dataclass(frozen=True, slots=True)
-class TrainedModelAsset:
-    """The one asset of a definition that is the trained model.
-
-    Attributes:
-        pointer: JSON Pointer (RFC 6901) of its uri, in the definition's own letter case.
-        uri: The uri as it stands.
-        key: The asset's key, a positional label such as ``asset3``.
-        name: The asset's name, in its own letter case.
-    """
-
-    pointer: str
-    uri: str
-    key: str
-    name: str
 
 
 class Definitions:
@@ -173,7 +153,7 @@ class Definitions:
             ServiceError: as `get`.
         """
         shown = await self.read(f"{resource_id}/listKeys", version, f"list keys of {_name(resource_id)}")
-        keys = {name: _lookup(shown, name) for name in ("primary", "secondary")}
+        keys = {name: member(shown, name) for name in ("primary", "secondary")}
         return {name: SecretStr(key) for name, key in keys.items() if isinstance(key, str) and key}
 
     async def list_group(self, subscription: str, group: str) -> list[dict[str, Any]]:
@@ -284,114 +264,3 @@ def _path(resource_id: str) -> str:
 
 def _name(resource_id: str) -> str:
     return resource_id.rstrip("/").rpartition("/")[2] or resource_id
-
-
-def trained_models(definition: Mapping[str, Any]) -> list[str]:
-    """The names by which `find_trained_model` finds a trained model in a definition.
-
-    A definition has other assets of type ``Resource``, such as data sets; a trained model's uri ends in ``.ilearner``
-    (new-protocol 2).
-
-    Raises:
-        DefinitionError: the definition shows no assets.
-    """
-    resources = _resources(definition)
-    names = Counter(name.casefold() for _, _, name in resources)
-    return [
-        name
-        for _, asset, name in resources
-        if names[name.casefold()] == 1
-        and str(_lookup(_lookup(asset, "locationInfo"), "uri") or "").partition("?")[0].lower().endswith(".ilearner")
-    ]
-
-
-def studio_of(definition: Mapping[str, Any]) -> str | None:
-    """The id of the Studio workspace that a service was deployed from, if it is shown (new-protocol 1)."""
-    found = _lookup(_lookup(_lookup(definition, "properties"), "machineLearningWorkspace"), "id")
-    return found if isinstance(found, str) and found else None
-
-
-def find_trained_model(definition: Mapping[str, Any], name: str) -> TrainedModelAsset:
-    """The one asset of type ``Resource`` that is called ``name`` (new-protocol 2).
-
-    Members are found whatever their letter case (new-protocol 1); the name too, if that leaves only one.
-
-    Raises:
-        DefinitionError: there is none, or more than one; the message names the resources that are there.
-    """
-    properties_key, properties = _member(definition, "properties")
-    assets_key, _ = _member(properties, "assets")
-    resources = _resources(definition)
-    found = [entry for entry in resources if entry[2] == name]
-    found = found or [entry for entry in resources if entry[2].casefold() == name.casefold()]
-    if len(found) != 1:
-        raise DefinitionError(_not_one(name, found, [entry[2] for entry in resources]))
-    key, asset, own_name = found[0]
-    location_key, location = _member(asset, "locationInfo")
-    uri_key, uri = _member(location, "uri")
-    if not isinstance(uri, str) or not uri:
-        raise DefinitionError(f"the asset {own_name!r} has no locationInfo.uri")
-    path = (properties_key, assets_key, key, location_key, uri_key)
-    pointer = "".join("/" + part.replace("~", "~0").replace("/", "~1") for part in path)
-    return TrainedModelAsset(pointer, uri, key, own_name)
-
-
-def _resources(definition: Mapping[str, Any]) -> list[tuple[str, Any, str]]:
-    """The assets of type ``Resource``: key, asset, name."""
-    properties = _lookup(definition, "properties")
-    assets = _lookup(properties, "assets")
-    if not isinstance(assets, Mapping):
-        in_blob = _lookup(properties, "payloadsInBlobStorage") is True
-        reason = "keeps its assets in a blob (payloadsInBlobStorage), where" if in_blob else "shows no assets, so"
-        raise DefinitionError(f"the definition {reason} no trained model can be found")
-    return [
-        (str(key), asset, str(_lookup(asset, "name") or ""))
-        for key, asset in assets.items()
-        if str(_lookup(asset, "type") or "").lower() == "resource"
-    ]
-
-
-def _not_one(name: str, found: list[tuple[str, Any, str]], there: list[str]) -> str:
-    if found:
-        keys = ", ".join(entry[0] for entry in found)
-        return f"the definition has {len(found)} resources called {name!r} ({keys}); which one is meant is unclear"
-    if not there:
-        return f"the definition has no trained model {name!r}, nor any other resource"
-    near = difflib.get_close_matches(name, there, n=1)
-    hint = f", did you mean {near[0]!r}?" if near else ";"
-    return f"the definition has no trained model {name!r}{hint} it has {', '.join(map(repr, sorted(there)))}"
-
-
-def api_location(definition: Mapping[str, Any]) -> str | None:
-    """The base URL for jobs and scoring, from ``swaggerLocation`` (new-protocol 4); None if it is not shown."""
-    location = _lookup(_lookup(definition, "properties"), "swaggerLocation")
-    if not isinstance(location, str) or not location:
-        return None
-    return location.split("?")[0].rstrip("/").removesuffix("/swagger.json")
-
-
-def update_body(definition: Mapping[str, Any]) -> dict[str, Any]:
-    """The PATCH body that makes the service's assets those of ``definition`` (new-protocol 2).
-
-    It holds the complete assets map, which is right whether the service merges or replaces inside it, and no
-    more: a definition as read lacks keys and must not be sent back whole (new-protocol 6).
-    """
-    properties_key, properties = _member(definition, "properties")
-    assets_key, assets = _member(properties, "assets")
-    package = _lookup(properties, "packageType") or "Graph"
-    return {properties_key: {"packageType": package, assets_key: assets}}
-
-
-def _member(value: object, name: str) -> tuple[str, Any]:
-    """A member's own spelling and its value, letter case aside; (``name``, None) if there is none."""
-    if isinstance(value, Mapping):
-        if name in value:
-            return name, value[name]
-        for key, item in value.items():
-            if str(key).lower() == name.lower():
-                return str(key), item
-    return name, None
-
-
-def _lookup(value: object, name: str) -> Any:
-    return _member(value, name)[1]

@@ -10,8 +10,8 @@ from typing import Any
 from pydantic import SecretStr
 
 from reconciler.azure.access import PROVIDER, Caller, caller_of, provider_state, subscription
-from reconciler.azure.definitions import api_location
 from reconciler.azure.errors import Retired, ServiceError, SignInError
+from reconciler.azure.trained_models import api_location
 from reconciler.checks.hosts import Host, Hosts
 from reconciler.checks.payers import ask_payers
 from reconciler.checks.permissions import ask_permissions

@@ -8,10 +8,10 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+from reconciler.azure.definition_members import member
 from reconciler.azure.definitions import Definitions
 from reconciler.azure.errors import NotFound
 from reconciler.azure.service_writes import PLANS_VERSION, ServiceWrites
-from reconciler.targets.definition_form import member
 
 
 class Commitments:

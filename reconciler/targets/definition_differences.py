@@ -9,18 +9,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from reconciler.azure.definitions import find_trained_model
+from reconciler.azure.definition_members import member, spelling
 from reconciler.azure.errors import DefinitionError
+from reconciler.azure.trained_models import find_trained_model
 from reconciler.plan.explain import explain_difference
 from reconciler.plan.states import DefinitionChange, DefinitionDifference
 from reconciler.targets.definition_form import (
     Definition,
     is_credential,
     is_placeholder,
-    member,
     path_of,
     pointer,
-    spelling,
     without_query,
 )
 

@@ -15,6 +15,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from reconciler.azure.definition_members import member, spelling
 from reconciler.spec.documents import SecretReference
 from reconciler.spec.literals import looks_secret
 from reconciler.targets.definition_differences import HANDED_OVER, SERVER_SET
@@ -25,9 +26,7 @@ from reconciler.targets.definition_form import (
     is_credential,
     is_envelope,
     is_placeholder,
-    member,
     pointer,
-    spelling,
     walk,
     without_query,
 )

@@ -11,6 +11,8 @@ import binascii
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeAlias
 
+from reconciler.azure.definition_members import member, spelling
+
 Definition: TypeAlias = Mapping[str, Any]
 
 PREVIEW = "2016-05-01-preview"
@@ -23,23 +25,6 @@ SECRET = "$secret"  # noqa: S105 - the name of a member
 
 _ENVELOPED_DATA = bytes.fromhex("06092a864886f70d010703")
 _SHORTEST_ENVELOPE = 200
-
-
-def spelling(members: object, name: str) -> str | None:
-    """How a mapping spells a member; an exact match wins; None if it has none."""
-    if not isinstance(members, Mapping):
-        return None
-    if name in members:
-        return name
-    return next((str(key) for key in members if str(key).casefold() == name.casefold()), None)
-
-
-def member(value: Any, *path: str) -> Any:
-    """What lies at these member names, whatever their casing; None where there is nothing."""
-    for name in path:
-        key = spelling(value, name)
-        value = None if key is None else value[key]
-    return value
 
 
 def without_query(uri: str) -> str:

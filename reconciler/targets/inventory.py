@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from reconciler.azure.classic import ClassicManagement, Endpoint, WebService
-from reconciler.azure.definitions import studio_of, trained_models
 from reconciler.azure.errors import DefinitionError, ServiceError
+from reconciler.azure.trained_models import studio_of, trained_models
 from reconciler.plan.states import LiveTarget
 from reconciler.targets import classic_state
 from reconciler.targets.classic_state import DEFAULT_ENDPOINT, Service

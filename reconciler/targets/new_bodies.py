@@ -9,12 +9,13 @@ from typing import Any
 
 import jsonpatch
 
-from reconciler.azure.definitions import TrainedModelAsset, find_trained_model
+from reconciler.azure.definition_members import member, spelling
+from reconciler.azure.trained_models import TrainedModelAsset, find_trained_model
 from reconciler.plan.document import PatchOperation, Step
 from reconciler.plan.states import Scalar
 from reconciler.targets.contract import Artefact, Artefacts, PlanMoved
 from reconciler.targets.definition_file import set_member
-from reconciler.targets.definition_form import Definition, member, path_of, spelling, without_query
+from reconciler.targets.definition_form import Definition, path_of, without_query
 from reconciler.targets.marker import made_tags, marked_tags, markers_for
 from reconciler.targets.new_state import SETTING_PLACES, TAGS, account_of
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from pydantic import SecretStr
 
+from reconciler.azure.definition_members import member
 from reconciler.azure.definitions import Definitions
 from reconciler.azure.service_writes import ServiceWrites
 from reconciler.plan.states import Problem, Scalar
@@ -25,7 +26,7 @@ from reconciler.targets.definition_file import (
     reference_of,
     resolved,
 )
-from reconciler.targets.definition_form import Definition, is_placeholder, member, pointer, walk, without_query
+from reconciler.targets.definition_form import Definition, is_placeholder, pointer, walk, without_query
 from reconciler.targets.new_bodies import Creation, creation_body
 from reconciler.targets.new_payloads import with_payload
 from reconciler.targets.new_state import KIND, account_of, is_storage_key, uri_parts, wanted_settings

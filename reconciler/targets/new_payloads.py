@@ -15,9 +15,10 @@ from urllib.parse import parse_qsl
 from pydantic import SecretStr
 
 from reconciler.azure.blobs import Blobs
+from reconciler.azure.definition_members import member, spelling
 from reconciler.azure.errors import DefinitionError
 from reconciler.azure.http import Http
-from reconciler.targets.definition_form import INLINE_LIMIT, PAYLOAD, Definition, member, spelling
+from reconciler.targets.definition_form import INLINE_LIMIT, PAYLOAD, Definition
 from reconciler.targets.new_state import account_of, uri_parts
 
 _CONTAINER = "reconciler"

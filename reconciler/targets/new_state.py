@@ -15,8 +15,9 @@ from dataclasses import replace
 
 from pydantic import SecretStr
 
-from reconciler.azure.definitions import find_trained_model
+from reconciler.azure.definition_members import member
 from reconciler.azure.errors import DefinitionError
+from reconciler.azure.trained_models import find_trained_model
 from reconciler.plan.states import (
     Bound,
     DefinitionDifference,
@@ -30,7 +31,7 @@ from reconciler.plan.states import (
 )
 from reconciler.plan.steps import ANOTHER, AS_REFERENCED
 from reconciler.spec.documents import NewWebService, NewWebServiceSpec
-from reconciler.targets.definition_form import Definition, member, without_query
+from reconciler.targets.definition_form import Definition, without_query
 from reconciler.targets.marker import is_ours, markers_of_tags
 
 KIND = "NewWebService"

@@ -10,9 +10,10 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from reconciler.azure.definitions import api_location
+from reconciler.azure.definition_members import member, spelling
 from reconciler.azure.errors import DefinitionError, NotFound, ServiceError
 from reconciler.azure.service_writes import ServiceWrites
+from reconciler.azure.trained_models import api_location
 from reconciler.plan.document import Action, Step
 from reconciler.plan.preflight.facts import Claim, Need
 from reconciler.plan.states import DefinitionDifference, DesiredTarget, LiveTarget, Problem, Proof
@@ -23,7 +24,7 @@ from reconciler.targets.commitment import Commitments
 from reconciler.targets.connections import Connections
 from reconciler.targets.contract import Artefacts, Driver, Notify, TargetError, Verified
 from reconciler.targets.definition_differences import definition_difference
-from reconciler.targets.definition_form import PREVIEW, Definition, current_form, member, same_place, spelling
+from reconciler.targets.definition_form import PREVIEW, Definition, current_form, same_place
 from reconciler.targets.new_origin import Given, Origins, RandomBytes
 from reconciler.targets.new_payloads import with_payload
 from reconciler.targets.new_state import (

@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import SecretStr
 
+from reconciler.azure.definition_members import member
 from reconciler.azure.errors import Conflict, LostReply, NotFound
 from reconciler.azure.service_writes import ServiceWrites
 from reconciler.plan.document import PatchOperation, Step
@@ -20,14 +21,7 @@ from reconciler.targets.connections import Connections
 from reconciler.targets.contract import Artefacts, PlanMoved, TargetError
 from reconciler.targets.definition_differences import HANDED_OVER, SERVER_SET
 from reconciler.targets.definition_file import set_member, with_placeholders
-from reconciler.targets.definition_form import (
-    PREVIEW,
-    Definition,
-    current_form,
-    member,
-    preview_form,
-    walk,
-)
+from reconciler.targets.definition_form import PREVIEW, Definition, current_form, preview_form, walk
 from reconciler.targets.marker import is_ours, markers_of_tags
 from reconciler.targets.new_bodies import (
     is_repointed,

@@ -17,11 +17,12 @@ from reconciler.azure.batch import BatchExecution, BatchRequest, JobState, Store
 from reconciler.azure.blobs import Blobs
 from reconciler.azure.classic import ClassicManagement, EndpointPatch, ResourceUpdate
 from reconciler.azure.clouds import load_cloud
-from reconciler.azure.definitions import Definitions, api_location, find_trained_model, update_body
+from reconciler.azure.definitions import Definitions
 from reconciler.azure.errors import NotFound, Retired, ServiceError, SignInError
 from reconciler.azure.http import Http
 from reconciler.azure.scoring import Scoring, answers_digest, probe_rows
 from reconciler.azure.sign_in import SignIn
+from reconciler.azure.trained_models import api_location, find_trained_model
 
 WORKSPACE = "3ad1c2b4e5f60718293a4b5c6d7e8f90"
 GROUP = "/subscriptions/6f1d7c1e-8a53-4c56-9a0e-2f6f6f0d4b11/resourceGroups/contoso-ml"
@@ -58,6 +59,11 @@ async def definitions(local_studio):
         Definitions(local_studio.cloud, credential) as opened,
     ):
         yield opened
+
+
+def update_body(definition):
+    """A PATCH of the complete assets map, right whether the service merges or replaces inside it (new-protocol 2)."""
+    return {"properties": {"packageType": "Graph", "assets": definition["properties"]["assets"]}}
 
 
 async def service_id(management, name):

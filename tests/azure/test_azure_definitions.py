@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from dataclasses import replace
 from datetime import timedelta
 
@@ -11,7 +10,7 @@ import jsonpatch
 import pytest
 from azure.core.credentials import AccessToken
 
-from reconciler.azure.definitions import Definitions, api_location, find_trained_model, update_body
+from reconciler.azure.definitions import Definitions
 from reconciler.azure.errors import (
     Conflict,
     DefinitionError,
@@ -25,6 +24,7 @@ from reconciler.azure.errors import (
     Unreachable,
 )
 from reconciler.azure.retries import Retries
+from reconciler.azure.trained_models import api_location, find_trained_model
 
 SUBSCRIPTION = "d128f140-94e6-4175-87a7-954b9d27db16"
 SERVICES = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/rg/providers/Microsoft.MachineLearning/webServices"
@@ -403,14 +403,6 @@ def test_a_name_that_differs_in_letter_case_will_do_if_it_is_the_only_one():
 def test_no_trained_model_or_more_than_one_is_an_error_that_says_what_is_there(content, words):
     with pytest.raises(DefinitionError, match=words):
         find_trained_model(content, "Model A")
-
-
-def test_the_patch_body_is_the_whole_assets_map_and_no_more():
-    """new-protocol 2 and 6"""
-    content = {"Properties": {"PackageType": "Graph", "title": "x", "Assets": {"a": {"b": 1}}}}
-
-    assert update_body(content) == {"Properties": {"packageType": "Graph", "Assets": {"a": {"b": 1}}}}
-    assert json.dumps(update_body(definition()))
 
 
 @pytest.mark.parametrize(

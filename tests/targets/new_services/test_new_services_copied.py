@@ -7,9 +7,10 @@ import asyncio
 import pytest
 from azure.storage.blob import ContainerClient
 
-from reconciler.azure.definitions import find_trained_model
+from reconciler.azure.definition_members import member, spelling
+from reconciler.azure.trained_models import find_trained_model
 from reconciler.plan.document import Action
-from reconciler.targets.definition_form import member, path_of, spelling
+from reconciler.targets.definition_form import path_of
 from tests.targets.new_services.conftest import EXAMPLE, MODEL, PROVIDER
 
 STUDIO = {"limits": {"inlinePayloadBytes": 2000}}

@@ -7,8 +7,8 @@ import json
 
 import pytest
 
+from reconciler.azure.definition_members import member, spelling
 from reconciler.plan.document import Action
-from reconciler.targets.definition_form import member, spelling
 from tests.targets.new_services.conftest import PLAN, PROVIDER
 
 OTHER_PLAN = f"{PROVIDER}/commitmentPlans/other-plan"
