@@ -139,8 +139,11 @@ class Rows:
                 f"[{colour}]{_SYMBOL[note.mark]}[/] {note.subject}  {_plain(note.text)} [dim]({seconds:.0f} s)[/]",
                 highlight=False,
             )
-        else:
-            self._running[note.subject] = (started, note)
+            return
+        begun = note.subject not in self._running
+        self._running[note.subject] = (started, note)
+        if begun and not self._tally.many:
+            self._live.refresh()  # What is over before the next redraw was there, too.
 
     def _table(self) -> Table:
         from rich.table import Table
