@@ -47,6 +47,8 @@ class ClassicEndpoints(Driver):
         self._repointed: set[str] = set()
         self._replaced: dict[str, dict[str, Location]] = {}
         """What targets showed as their models before this pass repointed them, by identity and resource."""
+        self._rewritten: dict[str, dict[str, Location]] = {}
+        """The same of models that were in sync, and were written once more with the others or after a refresh."""
 
     async def prepare(self) -> None:
         """See `Driver.prepare`. One list of web services a workspace: two specs may mean one by its name and its id."""
@@ -299,9 +301,12 @@ class ClassicEndpoints(Driver):
                 classic_state.check_resource(endpoint, resource, service.name)
             classic_state.check_unmoved(endpoint, planned_on, markers)
             shown = classic_state.live_endpoint(target.identity, endpoint, service).bound
+            places = {name: found.location for name, found in shown.items() if found.location is not None}
+            moved = {name: place for name, place in places.items() if name in moving}
+            self._replaced.setdefault(target.identity, moved)
             # What is only written once more may well be shown where it was.
-            bound = {name: found.location for name, found in shown.items() if found.location and name in moving}
-            self._replaced.setdefault(target.identity, bound)
+            again = {name: place for name, place in places.items() if name in artefacts and name not in moving}
+            self._rewritten.setdefault(target.identity, again)
             # Read, compare, write: a text that someone else wrote meanwhile stays, unless the spec manages it.
             text = split_description(endpoint.description)[0] if wanted.description is None else wanted.description
             patch = EndpointPatch(
@@ -395,6 +400,7 @@ class ClassicEndpoints(Driver):
             target=target,
             artefacts=artefacts,
             replaced=self._replaced.get(target.identity, {}),
+            rewritten=self._rewritten.get(target.identity, {}),
             repointed=target.identity in self._repointed,
             read=read,
             score=lambda: self._answers(target.identity),

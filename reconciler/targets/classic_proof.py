@@ -29,6 +29,8 @@ class Proving:
         target: The target.
         artefacts: What it is to serve; none when only its settings are managed.
         replaced: What it showed as its models before they were replaced in this pass, by resource.
+        rewritten: The same of those that were in sync and were written once more. They may be shown where they were, or
+            as another copy when the write has taken effect.
         repointed: Whether this pass wrote its models.
         read: Reads it again.
         score: Its answers to the probe, or None.
@@ -39,6 +41,7 @@ class Proving:
     target: DesiredTarget
     artefacts: Artefacts
     replaced: Mapping[str, Location]
+    rewritten: Mapping[str, Location]
     repointed: bool
     read: Callable[[], Awaitable[LiveTarget]]
     score: Callable[[], Awaitable[str | None]]
@@ -88,7 +91,7 @@ class Proving:
         return all(
             shown[resource] is None
             or shown[resource] == artefact.location
-            or shown[resource] != self.replaced.get(resource)
+            or shown[resource] not in (self.replaced.get(resource), self.rewritten.get(resource))
             for resource, artefact in self.artefacts.items()
         )
 

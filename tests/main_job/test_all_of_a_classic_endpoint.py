@@ -252,7 +252,7 @@ def test_an_endpoint_is_deleted_and_made_again_and_what_is_not_ours_is_refused(c
 
 @pytest.mark.parametrize("drop", ["before", "after"])
 def test_a_deletion_whose_reply_was_lost_is_looked_at_again(clinic: Any, drop: str) -> None:
-    name = f"lost-{drop}"
+    name = f"lost{drop}"
     _write(clinic, {"name": name, "model": _use("one")})
     clinic.run("--yes")
     _write(clinic, {"name": name, "state": "absent"})

@@ -94,6 +94,9 @@ class Franchise(Desk):
         """Rewrite an endpoint's description behind our back."""
         path = f"{self._service()}/endpoints/{self.prefix}{location}"
         self.studio.send("PATCH", path, self.studio.token(), {"Description": text})
+        # A patch may take its time to be seen, and nobody else is to look before that.
+        seen = (self.studio.send("GET", path, self.studio.token()).get("Description") == text for _ in range(2000))
+        assert any(seen)
 
     def predictions(self) -> dict[str, float]:
         """What each endpoint predicts for one and the same hour, by location."""

@@ -32,22 +32,22 @@ def _copy(name: str) -> Location:
     return Location(_COPIES, f"copies/{name}.ilearner")
 
 
-def _verified(shown: dict[str, Location], replaced: dict[str, Location]) -> Verified:
-    """The proof of an endpoint that shows copies of its models."""
-    live = LiveTarget(
-        _TARGET.identity,
-        exists=True,
-        bound={resource: Bound(location) for resource, location in shown.items()},
-        markers=markers_for(_ARTEFACTS),
-    )
+def _verified(
+    *shown: dict[str, Location], replaced: dict[str, Location], rewritten: dict[str, Location] | None = None
+) -> Verified:
+    """The proof of an endpoint that shows copies of its models: these at each look, and the last ones from then on."""
+    looks = list(shown)
 
     async def read() -> LiveTarget:
-        return live
+        now = looks.pop(0) if len(looks) > 1 else looks[0]
+        bound = {resource: Bound(location) for resource, location in now.items()}
+        return LiveTarget(_TARGET.identity, exists=True, bound=bound, markers=markers_for(_ARTEFACTS))
 
     async def score() -> str:
         return "rows:after"
 
     given: Any = {"cloud": _CLOUD, "target": _TARGET, "artefacts": _ARTEFACTS, "replaced": replaced}
+    given["rewritten"] = rewritten or {}
     proving = Proving(**given, repointed=True, read=read, score=score, notify=lambda _: None)
     return asyncio.run(proving.verified("rows:before"))
 
@@ -63,3 +63,13 @@ def test_a_model_that_is_written_once_more_may_be_shown_where_it_was() -> None:
 def test_a_model_that_should_have_moved_and_is_shown_where_it_was_has_not_moved() -> None:
     with pytest.raises(TargetError, match=r"shows https://studio\.blob\.example/copies/old\.ilearner as its model"):
         _verified({"ears": _copy("old"), "eyes": _copy("same")}, replaced={"ears": _copy("old")})
+
+
+def test_of_a_model_that_is_written_once_more_the_copy_that_comes_of_it_is_remembered() -> None:
+    """Else the new copy would look foreign as soon as the write has taken effect."""
+    before, after = _copy("before"), _copy("after")
+    verified = _verified(
+        {"ears": before, "eyes": before}, {"ears": after, "eyes": after}, replaced={}, rewritten={"ears": before}
+    )
+
+    assert {"ears": after, "eyes": after} == verified.shown

@@ -41,6 +41,7 @@ def test_a_job_that_the_service_has_forgotten_is_abandoned_and_the_version_train
     shutil.copytree(prepared_state, state, ignore=shutil.ignore_patterns("lock", "cloud.json", "emulator.env"))
     with running(state, "--studio", str(quick_studio)) as studio:
         desk = Desk(rig.home, studio)
+        studio.tell("faults", rules=[{"operation": "batch.start", "job": {"hang": True}}])
         process = desk.start("--yes")
         for line in process.stderr:
             if "is running" in line:

@@ -82,7 +82,7 @@ def secrets_in_use(rig: Any) -> set[str]:
     for one in rig.proxy.exchanges:
         found.add(one.headers.get("Authorization", "Bearer ").removeprefix("Bearer "))
         for text in (one.query, one.body.decode(), one.reply.decode(errors="replace")):
-            found |= set(re.findall(r"sig=([^&\"\\]+)", text))
+            found |= set(re.findall(r"(?:^|[?&;])sig=([^&\"\\]+)", text))
             found |= set(re.findall(r"\"access_token\": ?\"([^\"]+)", text))
     return found - {""}
 
