@@ -18,12 +18,12 @@ from reconciler.spec.documents import NewWebService, NewWebServiceSpec, SecretRe
 from reconciler.spec.secrets import MissingSecret
 from reconciler.targets.connections import Connections
 from reconciler.targets.contract import Artefacts
+from reconciler.targets.definition_check import reference_of
 from reconciler.targets.definition_file import (
     DefinitionFileError,
     Written,
     export_definition,
     read_definition,
-    reference_of,
     resolved,
 )
 from reconciler.targets.definition_form import Definition, is_placeholder, pointer, walk, without_query
