@@ -20,6 +20,7 @@ from reconciler.spec.documents import Model
 from reconciler.spec.secrets import MissingSecret
 from reconciler.targets.connections import Connections
 from reconciler.targets.contract import Driver
+from reconciler.targets.new_needs import training_needs
 
 _Needs = dict[str, tuple[Need, ...]]
 
@@ -35,9 +36,10 @@ async def facts_for(plan: Plan, connections: Connections, drivers: Mapping[str, 
     pending = (*plan.drift, *plan.changes)
     if not pending:
         return Facts()
-    needs = dict(_needs(pending, drivers))
     trained_by = dict(_trained_by(plan, connections))
+    needs = dict(_needs(pending, drivers))
     paid = {**trained_by, **{step_id: needed[0].resource for step_id, needed in needs.items()}}
+    needs |= {step_id: training_needs(resource_id) for step_id, resource_id in trained_by.items()}
     claims = dict(_claims(pending, drivers))
     storage, (settled, access), payers, (standings, more) = await asyncio.gather(
         _ask_storage(await _workspaces(plan, pending, connections), connections),
@@ -93,7 +95,7 @@ def _claims(pending: tuple[TargetPlan, ...], drivers: Mapping[str, Driver]) -> I
 def _needs(pending: tuple[TargetPlan, ...], drivers: Mapping[str, Driver]) -> Iterator[tuple[str, tuple[Need, ...]]]:
     for target in pending:
         for step in target.steps:
-            needed = drivers[target.kind].needs(target.identity, step.action)
+            needed = drivers[target.kind].needs(target.identity, step)
             if needed:
                 yield step.id, needed
 

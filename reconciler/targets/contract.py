@@ -122,9 +122,12 @@ class Driver(ABC):
         del identity
         return None
 
-    def needs(self, identity: str, action: Action) -> tuple[Need, ...]:
-        """What we have to be allowed for a step; empty where no service tells what we are. Pure: asks nobody."""
-        del identity, action
+    def needs(self, identity: str, step: Step) -> tuple[Need, ...]:
+        """What we have to be allowed for a step; empty where no service tells what we are. Pure: asks nobody.
+
+        The first is of the target itself.
+        """
+        del identity, step
         return ()
 
     @abstractmethod

@@ -109,7 +109,7 @@ class Origins:
         """
         if given.file is not None:
             return given.file.properties
-        source = await self._definitions.get(self._source(document.spec))
+        source = await self._definitions.get(self._copied_from(document.spec))
         found = await with_payload(self._connections.http, source)
         return dict(member(found, "properties") or {})
 
@@ -170,14 +170,17 @@ class Origins:
             )
         return None
 
-    def _source(self, spec: NewWebServiceSpec) -> str:
-        """The resource id of what a service is to be a copy of."""
+    def source(self, spec: NewWebServiceSpec) -> str | None:
+        """The resource id of what a service is to be a copy of; None if it is to be no copy."""
+        return None if spec.copy_of is None else self._copied_from(spec)
+
+    def _copied_from(self, spec: NewWebServiceSpec) -> str:
         named = str(spec.copy_of)
         return self._connections.fleet.resource_ids.get(named, named)
 
     async def _copied(self, spec: NewWebServiceSpec) -> dict[str, Any]:
         """A service's definition with its secrets encrypted for another region (new-protocol 1, 3)."""
-        source, region = self._source(spec), str(spec.location).replace(" ", "").lower()
+        source, region = self._copied_from(spec), str(spec.location).replace(" ", "").lower()
         await self._writes.prepare_region(source, region)
         shown = await with_payload(self._connections.http, await self._definitions.get(source, region=region))
         exported = export_definition(shown).content["properties"]

@@ -25,6 +25,7 @@ from reconciler.targets.connections import Connections
 from reconciler.targets.contract import Artefacts, Driver, Notify, TargetError, Verified
 from reconciler.targets.definition_differences import definition_difference
 from reconciler.targets.definition_form import PREVIEW, Definition, current_form, same_place
+from reconciler.targets.new_needs import refusal, step_needs
 from reconciler.targets.new_origin import Given, Origins, RandomBytes
 from reconciler.targets.new_payloads import with_payload
 from reconciler.targets.new_state import (
@@ -45,15 +46,6 @@ __all__ = ["NewWebServices", "live_definition"]
 
 _AT_ONCE = 16
 _TRIES = 3
-_ACTIONS = "Microsoft.MachineLearning/webServices"
-_JOIN = "Microsoft.MachineLearning/commitmentPlans/join/action"
-_NEEDED: Mapping[Action, tuple[str, ...]] = {
-    Action.CREATE: ("read", "write"),
-    Action.REPOINT: ("read", "write"),
-    Action.SETTINGS: ("read", "write"),
-    Action.DELETE: ("read", "delete"),
-}
-"""What a step does, in the words of Azure's roles (new-protocol 6.8)."""
 
 
 class NewWebServices(Driver):
@@ -114,7 +106,8 @@ class NewWebServices(Driver):
                 return await self._absent(identity)
             return await self._whole(identity, definition)
         except (ServiceError, MissingSecret, DefinitionError) as error:
-            problem = Problem("service-unreadable", f"{document.spec.resource_id}: {error}")
+            problem = refusal(error, document.spec.resource_id)
+            problem = problem or Problem("service-unreadable", f"{document.spec.resource_id}: {error}")
             return LiveTarget(identity, exists=False, problem=problem, fingerprint=digest(problem.code))
 
     async def _provisioned(self, identity: str) -> Definition:
@@ -183,13 +176,19 @@ class NewWebServices(Driver):
         self._seen[identity] = definition
         return definition
 
-    def needs(self, identity: str, action: Action) -> tuple[Need, ...]:
-        """See `Driver.needs`: the actions of Microsoft.MachineLearning, asked for on the resource group."""
+    def needs(self, identity: str, step: Step) -> tuple[Need, ...]:
+        """See `Driver.needs`."""
+        return step_needs(self._specs[identity].spec, step, self._origins.source(self._specs[identity].spec))
+
+    async def payer(self, identity: str) -> str | None:
+        """The commitment plan that pays for a service, if that is managed and can be told."""
         spec = self._specs[identity].spec
-        needed = [Need(f"{_ACTIONS}/{verb}", spec.resource_id) for verb in _NEEDED.get(action, ())]
-        if action is Action.CREATE and spec.commitment_plan is not None:
-            needed.append(Need(_JOIN, spec.commitment_plan))
-        return tuple(needed)
+        if spec.commitment_plan is None:
+            return None
+        try:
+            return await self._plans.plan_of(spec.resource_id, spec.commitment_plan)
+        except (ServiceError, MissingSecret):
+            return None
 
     def claim(self, identity: str) -> Claim | None:
         """See `Driver.claim`."""
