@@ -31,6 +31,8 @@ from reconciler.targets.new_bodies import Creation, creation_body
 from reconciler.targets.new_payloads import with_payload
 from reconciler.targets.new_state import KIND, account_of, is_storage_key, uri_parts, wanted_settings
 
+UNUSABLE = "definition-unusable"
+"""The code of the problem with a definition file."""
 _KEY_BYTES = 64
 _SIGNATURE_LASTS = timedelta(hours=24)
 _NOT_COPIED = frozenset({"keys", "commitmentplan", "storageaccount", "machinelearningworkspace"})
@@ -98,7 +100,7 @@ class Origins:
         except MissingSecret as error:
             return Given(problem=Problem("secret-missing", str(error)))
         except DefinitionFileError as error:
-            return Given(problem=Problem("definition-unusable", str(error)))
+            return Given(problem=Problem(UNUSABLE, str(error)))
         return Given(file, storage_key, keys)
 
     async def properties(self, document: NewWebService, given: Given) -> Definition:

@@ -22,15 +22,17 @@ from reconciler.spec.secrets import MissingSecret
 from reconciler.targets import probing
 from reconciler.targets.commitment import Commitments
 from reconciler.targets.connections import Connections
-from reconciler.targets.contract import Artefacts, Driver, Notify, TargetError, Verified
+from reconciler.targets.contract import AccountKey, Artefacts, Driver, Notify, TargetError, Verified
 from reconciler.targets.definition_differences import definition_difference
 from reconciler.targets.definition_form import PREVIEW, Definition, current_form, same_place
+from reconciler.targets.new_bodies import removes_something
 from reconciler.targets.new_needs import refusal, step_needs
 from reconciler.targets.new_origin import Given, Origins, RandomBytes
 from reconciler.targets.new_payloads import with_payload
 from reconciler.targets.new_state import (
     KIND,
     SETTING_PLACES,
+    STORAGE_KEY,
     desired,
     digest,
     is_being_provisioned,
@@ -195,6 +197,27 @@ class NewWebServices(Driver):
         spec, file = self._specs[identity].spec, self._given[identity].file
         location = spec.location or (None if file is None else file.location)
         return None if spec.commitment_plan is None or not location else Claim(spec.commitment_plan, str(location))
+
+    def storage(self, identity: str, step: Step) -> AccountKey | None:
+        """See `Driver.storage`. A ``PUT`` has the key in it, also where it is to take something out."""
+        changed = any(each.field == STORAGE_KEY for each in step.differences) or removes_something(step.patch)
+        return self._account_key(identity) if step.action is Action.CREATE or changed else None
+
+    def account_keys(self) -> tuple[AccountKey, ...]:
+        """The storage keys that specs give to services, as far as they could be looked up."""
+        return tuple(key for key in map(self._account_key, self._specs) if key is not None)
+
+    def not_looked_up(self) -> dict[str, Problem]:
+        """What stands in the way of what specs refer to, by the name of the document."""
+        found = {self._specs[identity].name: given.problem for identity, given in self._given.items()}
+        return {name: problem for name, problem in found.items() if problem is not None}
+
+    def _account_key(self, identity: str) -> AccountKey | None:
+        document, key = self._specs[identity], self._given[identity].storage_key
+        storage = document.spec.storage
+        if storage is None or key is None:
+            return None
+        return AccountKey(storage.account, key, f"spec.storage.key of {KIND} {document.name}", str(storage.key))
 
     async def answers(self, target: DesiredTarget) -> str | None:
         """See `Driver.answers`."""
