@@ -273,7 +273,7 @@ class _Rollout:
         if not blobs.holds(location.base):
             return _NO_SIGNATURE  # A ready-made artefact of somebody else's, readable for everybody or not at all.
         container, _, blob = location.uri.removeprefix(blobs.base).partition("/")
-        return blobs.sign(container, blob, _SIGNATURE_LASTS)
+        return await blobs.sign(container, blob, _SIGNATURE_LASTS)
 
     def _end(self, result: Result, text: str) -> Outcome:
         return ended(self._run, self._lease, self._plan, result, text)

@@ -233,7 +233,7 @@ async def job_parameters(
         blob = _blob_of(found, connections, workspace)
         if blob is not None and blobs is not None:
             container, _, path = blob.partition("/")
-            signature = blobs.sign(container, path, valid_for).get_secret_value()
+            signature = (await blobs.sign(container, path, valid_for)).get_secret_value()
             parameters[name] = SecretStr(f"{blobs.base}{quote(blob)}{signature}")
         elif isinstance(found.source, UrlInput):
             parameters[name] = found.source.url

@@ -1,46 +1,41 @@
 """Blob storage: where inputs go and where trained models lie.
 
-An account's key may be exchanged while a run goes on; where the connection string's place is known, it is looked up
-again when storage does not accept a signature any more, and the call is made once more with the new key.
+What is done with an account's key is done with one that the account accepts (`reconciler.azure.storage_account`).
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self, TypeVar
-from urllib.parse import quote, urlsplit
+from typing import TYPE_CHECKING, Any, Self
+from urllib.parse import quote
 
 from pydantic import SecretStr
 
 from reconciler.azure.clocks import ahead_by
-from reconciler.azure.clouds import is_loopback
 from reconciler.azure.errors import (
     Conflict,
-    ConnectionStringError,
-    InvalidReply,
     NotFound,
     ServiceError,
     SignInError,
 )
-from reconciler.azure.renewal import ANOTHER_ONE, Renewable, refused
-from reconciler.azure.uploads import BLOCK, Content, Progress, send
+from reconciler.azure.renewal import Renewable
+from reconciler.azure.storage_account import StorageAccount, client_options
+from reconciler.azure.uploads import Content, Progress, send
 
 if TYPE_CHECKING:
     from azure.core.pipeline import PipelineResponse
-    from azure.storage.blob.aio import BlobClient, BlobServiceClient
+    from azure.storage.blob.aio import BlobClient
 
 # A signature is valid from a little before now, because clocks differ.
 _BACKDATED = timedelta(minutes=5)
 
-# What storage calls a signature that was not made with the account's key, with status 403.
-_REFUSED = "AuthenticationFailed"
-
-_T = TypeVar("_T")
+# Asked for to see whether a key is accepted: it need not be there.
+_ANY_CONTAINER = "reconciler"
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,45 +98,48 @@ class Blobs:
         Raises:
             ConnectionStringError: it is not a connection string with an account and a key.
         """
-        parts = _parts(connection_string.get_secret_value())
-        self._account = parts["accountname"]
-        self._key = SecretStr(parts["accountkey"])
+        self._account = StorageAccount(connection_string, source, retry_pause)
         self._clock = clock
         self._retry_pause = retry_pause
-        self._connection_string = connection_string
-        self._source = source
         self.ahead: timedelta | None = None
         """By how much the account's clock was ahead of ours at the last `look`, if it told."""
-        self._service = _service(connection_string, retry_pause)
-        self._base = f"{self._service.url.split('?')[0].rstrip('/')}/"
-        self._replaced: list[BlobServiceClient] = []
-        place = urlsplit(self._base)
-        # The service is handed the string as it is, whatever our own library makes of it.
-        in_clear = "http" in {place.scheme, parts.get("defaultendpointsprotocol", "").lower()}
-        if in_clear and not is_loopback(place.hostname or ""):
-            raise ConnectionStringError(
-                f"the storage connection string leads to {place.netloc} without TLS, where data would go in clear; "
-                "write DefaultEndpointsProtocol=https, or an https BlobEndpoint"
-            )
 
     async def __aenter__(self) -> Self:
-        await self._service.__aenter__()
+        await self._account.service.__aenter__()
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        # Those that were replaced too, and not before: calls may have been under way with them.
-        for service in (*self._replaced, self._service):
-            await service.close()
+        await self._account.close()
+
+    def also(self, connection_string: SecretStr, source: Renewable | None = None) -> None:
+        """Give the account's other key, which is taken when the one in use is refused.
+
+        Raises:
+            ConnectionStringError: it is no connection string with a key, or of another account.
+        """
+        self._account.also(connection_string, source)
 
     @property
     def account(self) -> str:
         """The account's name."""
-        return self._account
+        return self._account.name
 
     @property
     def base(self) -> str:
         """The account's blob endpoint with a trailing slash, as a location's base has it."""
-        return self._base
+        return self._account.base
+
+    async def connection_string(self) -> SecretStr:
+        """The account's connection string with a key that it accepts, as far as one is known to be.
+
+        Where there are two, the account is asked once, unless it was used before.
+        """
+        await self._choose()
+        return self._account.connection_string
+
+    async def _choose(self) -> None:
+        with suppress(ServiceError):  # What needs the key says it, and more of it.
+            await self._account.accepted(lambda: self.look(_ANY_CONTAINER))
 
     async def look(self, container: str) -> bool:
         """Ask with the account's key whether a container is there; sets `ahead`, whatever is answered.
@@ -156,10 +154,10 @@ class Blobs:
             self.ahead = ahead_by(response.http_response.headers.get("Date"), self._clock().timestamp())
 
         async def ask() -> None:
-            await self._service.get_container_client(container).get_container_properties(raw_response_hook=note)
+            await self._account.service.get_container_client(container).get_container_properties(raw_response_hook=note)
 
         try:
-            await self._ask(f"look at container {container}", ask)
+            await self._account.ask(f"look at container {container}", ask)
         except NotFound as error:
             if not error.has_code("ContainerNotFound"):
                 raise
@@ -168,7 +166,7 @@ class Blobs:
 
     def holds(self, base: str) -> bool:
         """Whether ``base``, of some location, is this account; letter case, slashes and http or https aside."""
-        return _identity(base) == _identity(self._base)
+        return self._account.holds(base)
 
     async def upload_once(
         self, container: str, name: str, content: Content | Path, progress: Progress | None = None
@@ -190,7 +188,7 @@ class Blobs:
             return False
         await self._make(container)
         try:
-            await self._ask(
+            await self._account.ask(
                 f"upload blob {container}/{name}", lambda: send(self._blob(container, name), content, progress)
             )
         except ServiceError as error:
@@ -209,7 +207,7 @@ class Blobs:
             ServiceError: storage refuses, or can't be reached.
         """
         try:
-            found = await self._ask(
+            found = await self._account.ask(
                 f"look for blob {container}/{name}", lambda: self._blob(container, name).get_blob_properties()
             )
         except NotFound:
@@ -224,7 +222,7 @@ class Blobs:
             NotFound: there is none.
             ServiceError: storage refuses, or can't be reached.
         """
-        return await self._ask(f"read blob {container}/{name}", lambda: _content(self._blob(container, name)))
+        return await self._account.ask(f"read blob {container}/{name}", lambda: _content(self._blob(container, name)))
 
     async def put(self, container: str, name: str, content: bytes) -> None:
         """Write a blob, over the one that may be there. Makes the container if it is missing.
@@ -233,7 +231,7 @@ class Blobs:
             ServiceError: storage refuses, or can't be reached.
         """
         await self._make(container)
-        async with self._asking(f"write blob {container}/{name}"):
+        async with self._account.asking(f"write blob {container}/{name}"):
             await self._blob(container, name).upload_blob(content, overwrite=True)
 
     async def remove(self, container: str, name: str) -> None:
@@ -243,14 +241,14 @@ class Blobs:
             ServiceError: storage refuses, or can't be reached.
         """
         with suppress(NotFound):
-            async with self._asking(f"delete blob {container}/{name}"):
+            async with self._account.asking(f"delete blob {container}/{name}"):
                 await self._blob(container, name).delete_blob()
 
     async def read_reference(self, reference: BlobReference) -> bytes:
         """A whole blob, of whatever account, by the reference's own signature.
 
-        One of this account is read by its key if that was exchanged meanwhile: a service signs with the key that it
-        was told.
+        One of this account is read by its key if that was exchanged meanwhile, or is one of two: a service signs with
+        the key that it was told.
 
         Raises:
             NotFound: there is none.
@@ -260,7 +258,7 @@ class Blobs:
         try:
             return await self._read_by_signature(reference)
         except SignInError:
-            if not self._replaced or not self.holds(reference.base):
+            if not self._account.has_another or not self.holds(reference.base):
                 raise
             container, _, name = reference.relative.partition("/")
             return await self.read(container, name)
@@ -269,21 +267,25 @@ class Blobs:
         from azure.storage.blob.aio import BlobClient  # noqa: PLC0415 - late: takes 0.3 s
 
         url = reference.base + quote(reference.relative) + reference.sas.get_secret_value()
-        async with self._asking(f"read blob {reference.relative}", reference.base):
-            client = BlobClient.from_blob_url(url, **_options(reference.base, self._retry_pause))
+        async with self._account.asking(f"read blob {reference.relative}", reference.base):
+            client = BlobClient.from_blob_url(url, **client_options(reference.base, self._retry_pause))
             async with client:
                 return await _content(client)
 
-    def sign(self, container: str, name: str, valid_for: timedelta) -> SecretStr:
-        """A signature, ``?sv=…``, that lets its holder read this one blob for so long. Nothing is sent."""
+    async def sign(self, container: str, name: str, valid_for: timedelta) -> SecretStr:
+        """A signature, ``?sv=…``, that lets its holder read this one blob for so long.
+
+        Nothing is sent, unless there are two keys of which neither was used yet.
+        """
         from azure.storage.blob import BlobSasPermissions, generate_blob_sas  # noqa: PLC0415 - late: takes 0.3 s
 
+        await self._choose()
         now = self._clock()
         token = generate_blob_sas(
-            self._account,
+            self._account.name,
             container,
             name,
-            account_key=self._key.get_secret_value(),
+            account_key=self._account.key.get_secret_value(),
             permission=BlobSasPermissions(read=True),
             start=now - _BACKDATED,
             expiry=now + valid_for,
@@ -301,113 +303,15 @@ class Blobs:
 
     async def _make(self, container: str) -> None:
         try:
-            await self._ask(f"make container {container}", lambda: self._service.create_container(container))
+            await self._account.ask(
+                f"make container {container}", lambda: self._account.service.create_container(container)
+            )
         except Conflict:
             return
 
     def _blob(self, container: str, name: str) -> BlobClient:
-        return self._service.get_blob_client(container, name)
-
-    async def _ask(self, operation: str, call: Callable[[], Awaitable[_T]]) -> _T:
-        """Make a call with the account's key; ``call`` makes it anew each time, with the key as it then is."""
-        used = self._connection_string
-        try:
-            async with self._asking(operation):
-                return await call()
-        except SignInError as error:
-            if self._source is None or not error.has_code(_REFUSED):
-                raise
-            reason = await self._renew(self._source, used)
-            if reason:
-                raise refused(error, self._source, reason) from None
-        try:
-            async with self._asking(operation):
-                return await call()
-        except SignInError as error:
-            if not error.has_code(_REFUSED):
-                raise
-            raise refused(error, self._source, ANOTHER_ONE) from None
-
-    async def _renew(self, source: Renewable, used: SecretStr) -> str:
-        """Take up the key of a connection string that is another one by now; else why there is none."""
-        if used is not self._connection_string:
-            return ""  # Another call has done it.
-        renewal = await source.renewed(used)
-        if renewal.value is None:
-            return renewal.reason
-        if used is not self._connection_string:
-            return ""
-        try:
-            parts, service = _parts(renewal.value.get_secret_value()), _service(renewal.value, self._retry_pause)
-        except ConnectionStringError as error:
-            return f"looked up again it is no good: {error}"
-        if not self.holds(service.url.split("?")[0]):
-            # What is known of blobs, in the store and in plans, is known of the account that the run began with.
-            await service.close()
-            return f"looked up again it is of another account, {service.url.split('?')[0]}; run again to go on there"
-        self._replaced.append(self._service)
-        self._service, self._key = service, SecretStr(parts["accountkey"])
-        self._connection_string = renewal.value
-        return ""
-
-    @asynccontextmanager
-    async def _asking(self, operation: str, url: str | None = None) -> AsyncIterator[None]:
-        from azure.core.exceptions import AzureError  # noqa: PLC0415 - as late as the client itself
-
-        from reconciler.azure.failures import Call, translated  # noqa: PLC0415
-
-        try:
-            yield
-        except AzureError as error:
-            raise translated(Call(operation, url or self._base), error) from None
-        except ValueError as error:
-            # The library's word for an answer that lacks a header, or for a URL that is none.
-            raise InvalidReply(str(error), operation=operation) from None
+        return self._account.service.get_blob_client(container, name)
 
 
 async def _content(client: BlobClient) -> bytes:
     return await (await client.download_blob()).readall()
-
-
-def _parts(connection_string: str) -> dict[str, str]:
-    parts = {
-        name.strip().lower(): value.strip()
-        for name, sign, value in (part.partition("=") for part in connection_string.split(";"))
-        if sign
-    }
-    missing = [name for name in ("AccountName", "AccountKey") if not parts.get(name.lower())]
-    if missing:
-        raise ConnectionStringError(
-            f"the storage connection string has no {' and no '.join(missing)}; "
-            "it should read like DefaultEndpointsProtocol=https;AccountName=…;AccountKey=…"
-        )
-    return parts
-
-
-def _service(connection_string: SecretStr, retry_pause: int) -> BlobServiceClient:
-    from azure.storage.blob.aio import BlobServiceClient  # noqa: PLC0415 - late: takes 0.3 s
-
-    secret = connection_string.get_secret_value()
-    endpoint = _parts(secret).get("blobendpoint", "")
-    try:
-        return BlobServiceClient.from_connection_string(secret, **_options(endpoint, retry_pause))
-    except ValueError as error:
-        raise ConnectionStringError(f"the storage connection string can't be used: {error}") from None
-
-
-def _options(endpoint: str, retry_pause: int) -> dict[str, Any]:
-    """Few tries, short waits; and no proxy between us and a loopback account."""
-    from azure.storage.blob.aio import LinearRetry  # noqa: PLC0415 - late: takes 0.3 s
-
-    return {
-        "retry_policy": LinearRetry(backoff=retry_pause, retry_total=3, random_jitter_range=retry_pause),
-        "max_single_put_size": BLOCK,
-        "connection_timeout": 10,
-        "read_timeout": 60,
-        "use_env_settings": not is_loopback(urlsplit(endpoint).hostname or ""),
-    }
-
-
-def _identity(base: str) -> tuple[str, str]:
-    parts = urlsplit(base.lower())
-    return parts.netloc, parts.path.strip("/")

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
 from reconciler.azure.blobs import Blobs
 from reconciler.azure.errors import CloudError, ConnectionStringError, ServiceError, SignInError
+from reconciler.azure.renewal import Renewable
 from reconciler.plan.preflight.facts import Storage
 from reconciler.spec.secrets import MissingSecret
 from reconciler.targets.connections import Connections
@@ -15,29 +21,69 @@ _ANY_CONTAINER = "reconciler"
 """Asked for to see whether the key is accepted: it need not be there."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Tried:
+    """What an account said to one key.
+
+    Attributes:
+        field: The field that refers to it.
+        refusal: Status and code of its refusal; empty if it was not refused.
+        unreached: Why nothing was said to it; empty if something was.
+        ahead: By how much the account's clock is ahead of ours, if it told.
+    """
+
+    field: str
+    refusal: str = ""
+    unreached: str = ""
+    ahead: timedelta | None = None
+
+
 async def ask_storage(connections: Connections, workspace: str) -> Storage:
-    """One call with the key of a workspace document's account: does it accept it, and what time is it there?"""
+    """One call with each key of a workspace document's account: does it accept it, and what time is it there?"""
     subject = f"workspace {workspace}"
-    reference = f"spec.storage.connectionString of Workspace {workspace}"
     try:
-        blobs = await connections.blobs(workspace)
+        base = (await connections.blobs(workspace)).base  # That both are of one account is seen by it.
     except MissingSecret as error:
         return Storage(subject, problem=f"its connection string can't be used: {error}")
-    base = blobs.base
+    keys = connections.storage_keys(workspace)
+    tried = await asyncio.gather(*(_try(connections, workspace, field, source) for field, source in keys.items()))
+    ahead = next((each.ahead for each in tried if each.ahead is not None), None)
+    refused = [each for each in tried if each.refusal]
+    unreached = next((each.unreached for each in tried if each.unreached), "")
+    # Without the requests' ids, so that two plans of one world are the same.
+    told = " and ".join(f"that of {each.field} ({each.refusal})" for each in refused)
+    if len(refused) == len(tried):
+        problem = f"{base} refuses the key that we have ({refused[0].refusal})"
+        if len(refused) > 1:
+            problem = f"{base} refuses both keys that we have: {told}"
+        return Storage(subject, base, problem, _remedy(workspace, refused), ahead=ahead)
+    if unreached:
+        return Storage(subject, base, unreached=unreached, ahead=ahead)
+    warning = (
+        f"{base} refuses one of the two keys that we have, {told}; the other is accepted, and used" if told else ""
+    )
+    remedy = _remedy(workspace, refused) if refused else ""
+    return Storage(subject, base, remedy=remedy, warning=warning, keys=len(tried), ahead=ahead)
+
+
+async def _try(connections: Connections, workspace: str, field: str, source: Renewable) -> _Tried:
     container = connections.fleet.workspaces[workspace].spec.storage.container
-    try:
-        await blobs.look(container)
-    except SignInError as error:
-        remedy = (
-            f"if the account's key was rotated, put the new one into {reference}; the services that hold the old one "
-            "need it too (resync the workspace's storage keys, update the New web services')"
-        )
-        # Without the request's id, so that two plans of one world are the same.
-        problem = f"{base} refuses the key that we have ({error.status} {error.code})"
-        return Storage(subject, base, problem, remedy, ahead=blobs.ahead)
-    except ServiceError as error:
-        return Storage(subject, base, unreached=str(error), ahead=blobs.ahead)
-    return Storage(subject, base, ahead=blobs.ahead)
+    async with Blobs(await source.current(), source=source) as blobs:
+        try:
+            await blobs.look(container)
+        except SignInError as error:
+            return _Tried(field, refusal=f"{error.status} {error.code}", ahead=blobs.ahead)
+        except ServiceError as error:
+            return _Tried(field, unreached=str(error), ahead=blobs.ahead)
+        return _Tried(field, ahead=blobs.ahead)
+
+
+def _remedy(workspace: str, refused: Sequence[_Tried]) -> str:
+    fields = " and ".join(f"{each.field} of Workspace {workspace}" for each in refused)
+    return (
+        f"if the account's key was rotated, put the new one into {fields}; the services that hold the old one "
+        "need it too (resync the workspace's storage keys, update the New web services)"
+    )
 
 
 async def ask_account(connections: Connections, handed_over: AccountKey) -> Storage:

@@ -33,7 +33,10 @@ def uses_vaults(fleet: Fleet) -> bool:
 def _references(fleet: Fleet) -> Iterator[SecretReference]:
     for workspace in fleet.workspaces.values():
         yield workspace.spec.token
-        yield workspace.spec.storage.connection_string
+        storage = workspace.spec.storage
+        yield from (
+            each for each in (storage.connection_string, storage.secondary_connection_string) if each is not None
+        )
     for service in fleet.new_web_services.values():
         if service.spec.storage is not None:
             yield service.spec.storage.key

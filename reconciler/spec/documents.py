@@ -121,6 +121,11 @@ class Storage(Part):
     """The storage account that inputs are uploaded to and trained models are written to."""
 
     connection_string: SecretReference = Field(description="Reference to the account's connection string.")
+    secondary_connection_string: SecretReference | None = Field(
+        default=None,
+        description="Reference to the connection string with the account's other key, which is used when the first "
+        "is refused.",
+    )
     container: Container = Field(description="Container for inputs and trained models.")
 
 

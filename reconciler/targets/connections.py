@@ -30,6 +30,9 @@ from reconciler.spec.fleet import Fleet
 from reconciler.spec.secrets import MissingSecret, SecretResolver, read_env_file
 from reconciler.targets.references import References
 
+CONNECTION_STRING = "spec.storage.connectionString"
+SECOND_STRING = "spec.storage.secondaryConnectionString"
+
 _T = TypeVar("_T")
 
 
@@ -124,8 +127,8 @@ class Connections:
         return await self.once(("web services", workspace), self.management(workspace).list_services)
 
     async def connection_string(self, workspace: str) -> SecretStr:
-        """The connection string of a workspace's storage account, as it is now."""
-        return await self._storage(workspace).current()
+        """The connection string of a workspace's storage account, with a key that the account accepts."""
+        return await (await self.blobs(workspace)).connection_string()
 
     async def blobs(self, workspace: str) -> Blobs:
         """The storage account of a workspace document.
@@ -134,14 +137,20 @@ class Connections:
             MissingSecret: its connection string can't be had, or is none.
         """
         if workspace not in self._blobs:
-            source = self._storage(workspace)
-            connection_string = await source.current()
+            sources = self.storage_keys(workspace)
+            strings = {field: await source.current() for field, source in sources.items()}
             if workspace in self._blobs:  # Made by somebody else meanwhile.
                 return self._blobs[workspace]
-            try:
-                client = Blobs(connection_string, source=source)
-            except ConnectionStringError as error:
-                raise MissingSecret(f"Workspace {workspace}, spec.storage.connectionString: {error}") from None
+            client = None
+            for field, source in sources.items():
+                try:
+                    if client is None:
+                        client = Blobs(strings[field], source=source)
+                    else:
+                        client.also(strings[field], source)
+                except ConnectionStringError as error:
+                    raise MissingSecret(f"Workspace {workspace}, {field}: {error}") from None
+            assert client is not None  # noqa: S101 - a workspace has a connection string
             self._stack.push_async_exit(client)
             self._blobs[workspace] = client
         return self._blobs[workspace]
@@ -161,9 +170,15 @@ class Connections:
                 return blobs.base
         return self.cloud.storage_url(account)
 
-    def _storage(self, workspace: str) -> Renewable:
-        reference = self.fleet.workspaces[workspace].spec.storage.connection_string
-        return self._credential(reference, workspace, "spec.storage.connectionString")
+    def storage_keys(self, workspace: str) -> dict[str, Renewable]:
+        """The connection strings of a workspace's storage account, one with each of its keys, by their field."""
+        storage = self.fleet.workspaces[workspace].spec.storage
+        given = {CONNECTION_STRING: storage.connection_string, SECOND_STRING: storage.secondary_connection_string}
+        return {
+            field: self._credential(reference, workspace, field)
+            for field, reference in given.items()
+            if reference is not None
+        }
 
     @property
     def definitions(self) -> Definitions:

@@ -208,7 +208,7 @@ class Origins:
             blobs = await self._connections.blobs(workspace)
             if blobs.holds(base):
                 container, _, name = relative.partition("/")
-                return place + blobs.sign(container, name, _SIGNATURE_LASTS).get_secret_value()
+                return place + (await blobs.sign(container, name, _SIGNATURE_LASTS)).get_secret_value()
         return uri
 
     def _key(self, given: Given, name: str) -> str:

@@ -94,7 +94,7 @@ class HandedOver:
     async def __aenter__(self) -> dict[str, Any]:
         await self._blobs.__aenter__()
         await self._blobs.put(_CONTAINER, self._name, self._content)
-        signature = self._blobs.sign(_CONTAINER, self._name, timedelta(hours=1)).get_secret_value()
+        signature = (await self._blobs.sign(_CONTAINER, self._name, timedelta(hours=1))).get_secret_value()
         uri = f"{self._blobs.base}{_CONTAINER}/{self._name}{signature}"
         payload = payload_of(self._properties)
         rest = {name: value for name, value in self._properties.items() if name not in payload}

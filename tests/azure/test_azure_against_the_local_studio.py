@@ -113,7 +113,7 @@ async def test_a_model_is_trained_and_served_by_both_kinds_of_target(
     scoring = Scoring(http, made.api_location, made.primary_key)
     input_name, rows = probe_rows(await scoring.swagger())
     before = await scoring.execute(input_name, rows)
-    sas = blobs.sign("models", "e2e/2026-11.ilearner", timedelta(hours=1))
+    sas = await blobs.sign("models", "e2e/2026-11.ilearner", timedelta(hours=1))
     await management.patch_endpoint(
         predictive,
         "e2e",
@@ -158,7 +158,7 @@ async def test_a_file_goes_up_once(blobs, tmp_path):
 
 async def test_what_is_refused_is_refused_in_the_services_words(local_studio, http, management, blobs):
     predictive = await service_id(management, PREDICTIVE)
-    sas = blobs.sign("models", "missing.ilearner", timedelta(hours=1))
+    sas = await blobs.sign("models", "missing.ilearner", timedelta(hours=1))
     update = ResourceUpdate(MODEL, blobs.base, "models/missing.ilearner", sas)
 
     with pytest.raises(ServiceError) as default:

@@ -200,7 +200,7 @@ async def test_reading_what_is_not_there_is_not_found(blobs, file):
 async def test_a_signature_lets_its_holder_read_that_blob_alone(blobs, file):
     await blobs.upload_once("models", "a b/1.csv", file)
     await blobs.upload_once("models", "2.csv", file)
-    signature = blobs.sign("models", "a b/1.csv", timedelta(hours=1))
+    signature = await blobs.sign("models", "a b/1.csv", timedelta(hours=1))
 
     assert await blobs.read_reference(BlobReference(blobs.base, "models/a b/1.csv", signature)) == file.read_bytes()
     with pytest.raises(SignInError, match=r"read blob models/2\.csv: 403") as raised:
@@ -211,18 +211,18 @@ async def test_a_signature_lets_its_holder_read_that_blob_alone(blobs, file):
 async def test_an_expired_signature_is_a_sign_in_error(account, blobs, file):
     await blobs.upload_once("models", "1.csv", file)
     async with Blobs(connection_to(account), clock=lambda: datetime.now(UTC) - timedelta(hours=2)) as earlier:
-        signature = earlier.sign("models", "1.csv", timedelta(hours=1))
+        signature = await earlier.sign("models", "1.csv", timedelta(hours=1))
 
     with pytest.raises(SignInError, match="AuthenticationFailed"):
         await blobs.read_reference(BlobReference(blobs.base, "models/1.csv", signature))
 
 
-def test_a_signature_is_read_only_and_valid_from_a_little_before_now():
+async def test_a_signature_is_read_only_and_valid_from_a_little_before_now():
     """Clocks differ."""
     now = datetime(2026, 11, 1, 12, 0, tzinfo=UTC)
     blobs = Blobs(connection_to("http://127.0.0.1:1"), clock=lambda: now)
 
-    signature = blobs.sign("models", "1.csv", timedelta(hours=24))
+    signature = await blobs.sign("models", "1.csv", timedelta(hours=24))
 
     assert signature.get_secret_value().startswith("?")
     fields = parse_qs(signature.get_secret_value()[1:])

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import base64
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from pydantic import SecretStr
 
 from reconciler.azure.blobs import Blobs
 from reconciler.azure.classic import ClassicManagement, EndpointPatch
-from reconciler.azure.errors import SignInError
+from reconciler.azure.errors import ConnectionStringError, SignInError
 from reconciler.azure.renewal import Renewal
 
+NOW = datetime(2026, 11, 24, 9, 30, tzinfo=UTC)
 SERVICES = "/workspaces/w/webservices"
 NAME = "Workspace contoso, spec.token (env CONTOSO_WORKSPACE_TOKEN)"
 
@@ -21,9 +22,8 @@ NAME = "Workspace contoso, spec.token (env CONTOSO_WORKSPACE_TOKEN)"
 class Place:
     """A secret whose place has some values, one after the other."""
 
-    name = NAME
-
-    def __init__(self, *values):
+    def __init__(self, *values, name=NAME):
+        self.name = name
         self.values = [SecretStr(value) for value in values]
         self.asked: list[str] = []
 
@@ -140,7 +140,7 @@ def content(peer):
 
 def blobs(*values):
     place = Place(*values)
-    return place, Blobs(SecretStr(values[0]), source=place, retry_pause=0)
+    return place, Blobs(SecretStr(values[0]), source=place, retry_pause=0, clock=lambda: NOW)
 
 
 async def test_an_account_key_that_was_exchanged_signs_a_second_call_and_all_later_ones(peer):
@@ -148,10 +148,10 @@ async def test_an_account_key_that_was_exchanged_signs_a_second_call_and_all_lat
     peer.on("GET", "/contoso/models/a", denied(peer), content(peer))
 
     async with client:
-        before = client.sign("models", "a", timedelta(hours=1))
+        before = await client.sign("models", "a", timedelta(hours=1))
         assert await client.read("models", "a") == b"content"
         assert await client.read("models", "a") == b"content"
-        after = client.sign("models", "a", timedelta(hours=1))
+        after = await client.sign("models", "a", timedelta(hours=1))
 
     first, second, third = sent(peer)
     assert first != second
@@ -238,3 +238,127 @@ async def test_another_refusal_of_storage_is_no_reason_to_look_again(peer, code)
             await client.read("models", "a")
 
     assert place.asked == []
+
+
+# -- the account's other key
+
+OTHER = "Workspace contoso, spec.storage.secondaryConnectionString (env CONTOSO_STORAGE_2)"
+
+
+def with_two(first, second):
+    """An account with two keys, each in a place with some values."""
+    places = Place(*first), Place(*second, name=OTHER)
+    client = Blobs(SecretStr(first[0]), source=places[0], retry_pause=0, clock=lambda: NOW)
+    client.also(SecretStr(second[0]), places[1])
+    return places, client
+
+
+def keys_in(string):
+    return string.get_secret_value().partition("AccountKey=")[2].partition(";")[0]
+
+
+def encoded(key):
+    return base64.b64encode(key.encode()).decode()
+
+
+async def test_the_other_key_is_taken_when_the_first_is_refused_and_nowhere_newer(peer):
+    (first, _), client = with_two([account(peer, "one")], [account(peer, "two")])
+    peer.on("GET", "/contoso/models/a", denied(peer), content(peer))
+
+    async with client:
+        assert await client.read("models", "a") == b"content"
+        assert await client.read("models", "a") == b"content"
+        signed = await client.sign("models", "a", timedelta(hours=1))
+        string = await client.connection_string()
+
+    assert (len(peer.seen), len(first.asked)) == (3, 1)
+    assert keys_in(string) == encoded("two")
+    _, alone = blobs(account(peer, "two"))
+    assert signed == await alone.sign("models", "a", timedelta(hours=1))
+
+
+async def test_the_first_is_looked_up_again_before_the_other_is_taken(peer):
+    _, client = with_two([account(peer, "one"), account(peer, "newer")], [account(peer, "two")])
+    peer.on("GET", "/contoso/models/a", denied(peer), content(peer))
+
+    async with client:
+        await client.read("models", "a")
+        assert keys_in(await client.connection_string()) == encoded("newer")
+
+
+async def test_a_newer_first_key_that_is_refused_too_gives_way_to_the_other(peer):
+    _, client = with_two([account(peer, "one"), account(peer, "newer")], [account(peer, "two")])
+    peer.on("GET", "/contoso/models/a", denied(peer), denied(peer), content(peer))
+
+    async with client:
+        await client.read("models", "a")
+        assert keys_in(await client.connection_string()) == encoded("two")
+
+    assert len(peer.seen) == 3
+
+
+async def test_two_refused_keys_are_named_both_and_tried_once_each(peer):
+    _, client = with_two([account(peer, "one")], [account(peer, "two")])
+    peer.on_everything(denied(peer))
+
+    async with client:
+        with pytest.raises(SignInError) as raised:
+            await client.read("models", "a")
+
+    assert len(peer.seen) == 2
+    assert f"what is refused is {NAME}: looked up again it is the same" in str(raised.value)
+    assert f"what is refused is {OTHER}: looked up again it is the same" in str(raised.value)
+
+
+async def test_calls_that_are_refused_at_one_time_take_up_the_other_key_together(peer):
+    (_, second), client = with_two([account(peer, "one")], [account(peer, "two")])
+    all_here = asyncio.Event()
+
+    async def denied_together(request):
+        if len(peer.seen) == 4:
+            all_here.set()
+        await all_here.wait()
+        return await denied(peer)(request)
+
+    peer.on("GET", "/contoso/models/a", *[denied_together] * 4, content(peer))
+
+    async with client:
+        assert await asyncio.gather(*(client.read("models", "a") for _ in range(4))) == [b"content"] * 4
+
+    assert len(peer.seen) == 8
+    assert second.asked == []
+
+
+async def test_a_signature_of_an_unused_account_is_made_with_the_key_that_it_accepts(peer):
+    _, client = with_two([account(peer, "one")], [account(peer, "two")])
+    peer.on("GET", "/contoso/reconciler", denied(peer), peer.nothing(404))
+
+    async with client:
+        first = await client.connection_string()
+        await client.sign("models", "a", timedelta(hours=1))
+
+    assert keys_in(first) == encoded("two")
+    assert len(peer.seen) == 2
+
+
+async def test_an_account_with_one_key_is_not_asked_before_something_is_signed(peer):
+    _, client = blobs(account(peer, "one"))
+    async with client:
+        await client.sign("models", "a", timedelta(hours=1))
+        assert keys_in(await client.connection_string()) == encoded("one")
+    assert peer.seen == []
+
+
+@pytest.mark.parametrize(
+    ("second", "said"),
+    [
+        ("hush hush hush", "no AccountName"),
+        (None, r"of the account http.*/fabrikam/, and the other one of http.*contoso/"),
+    ],
+)
+async def test_what_is_no_other_key_of_the_account_is_refused(peer, second, said):
+    _, client = blobs(account(peer, "one"))
+    async with client:
+        with pytest.raises(ConnectionStringError, match=said) as raised:
+            client.also(SecretStr(second or account(peer, "two", "fabrikam", "/fabrikam")))
+    assert "hush" not in str(raised.value)

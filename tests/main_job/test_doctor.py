@@ -99,6 +99,64 @@ def test_a_rotated_storage_key_is_named_by_its_403_with_a_remedy(
     assert "spec.storage.connectionString of Workspace contoso" in storage["remedy"]
 
 
+def _with_both_keys(desk: Any) -> None:
+    desk.edit(
+        "container: models",
+        "secondaryConnectionString: {env: CONTOSO_STORAGE_2}\n    container: models",
+        "contoso.yaml",
+    )
+
+
+@pytest.mark.parametrize(
+    ("spoilt", "field"),
+    [
+        ("CONTOSO_STORAGE", "spec.storage.connectionString"),
+        ("CONTOSO_STORAGE_2", "spec.storage.secondaryConnectionString"),
+    ],
+)
+def test_one_key_of_two_that_is_refused_is_a_warning_that_names_it_and_stops_nothing(
+    bystander: Any, monkeypatch: pytest.MonkeyPatch, spoilt: str, field: str
+) -> None:
+    _with_both_keys(bystander)
+    string = bystander.studio.secrets()[spoilt]
+    monkeypatch.setenv(spoilt, string.replace("AccountKey=", "AccountKey=AAAA"))
+
+    storage = _only(_checks(bystander), "storage")
+
+    assert storage["outcome"] == "warning"
+    assert f"that of {field} (403 AuthenticationFailed); the other is accepted, and used" in storage["text"]
+    assert f"put the new one into {field} of Workspace contoso" in storage["remedy"]
+    plan = bystander.plan("--select", "clinic-a")
+    assert ["clinic-a"] == [target["name"] for target in plan["changes"]]
+    assert "warning" in {check["outcome"] for check in plan["preflight"]["checks"] if check["name"] == "storage"}
+
+
+def test_both_keys_of_an_account_are_tried(bystander: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    _with_both_keys(bystander)
+    assert _only(_checks(bystander), "storage")["text"].endswith("accepts both keys")
+
+    for name in ("CONTOSO_STORAGE", "CONTOSO_STORAGE_2"):
+        monkeypatch.setenv(name, bystander.studio.secrets()[name].replace("AccountKey=", "AccountKey=AAAA"))
+
+    storage = _only(_checks(bystander, code=1), "storage")
+    assert "refuses both keys that we have" in storage["text"]
+    assert "connectionString of Workspace contoso and spec.storage.secondaryConnectionString of" in storage["remedy"]
+    (blocked,) = bystander.plan("--select", "clinic-a", code=1)["blocked"]
+    assert "refuses both keys that we have" in blocked["reasons"][0]["text"]
+
+
+def test_keys_of_two_accounts_are_no_two_keys(bystander: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    _with_both_keys(bystander)
+    monkeypatch.setenv(
+        "CONTOSO_STORAGE_2", bystander.studio.secrets()["CONTOSO_STORAGE"].replace("contosostore", "fabrikam")
+    )
+
+    storage = _only(_checks(bystander, code=1), "storage")
+
+    assert "spec.storage.secondaryConnectionString: it is of the account " in storage["text"]
+    assert "give the two keys of one account" in storage["text"]
+
+
 def test_a_service_that_is_down_is_told_once_and_what_rests_on_it_is_skipped(bystander: Any, tmp_path: Path) -> None:
     cloud = json.loads(bystander.studio.cloud_file.read_text())
     bystander.cloud_file = bystander.studio.cloud_file.parent / f"down-{tmp_path.name}.json"

@@ -70,6 +70,8 @@ class Storage:
         problem: Why it can't be used; empty if it can, or was not reached.
         remedy: What to do about that.
         unreached: Why it could not be asked; empty if it could.
+        warning: Why one of its two keys is of no use while the other is accepted; ``remedy`` says what to do.
+        keys: How many of its two keys we have.
         ahead: By how much its clock is ahead of ours, if it told.
     """
 
@@ -78,6 +80,8 @@ class Storage:
     problem: str = ""
     remedy: str = ""
     unreached: str = ""
+    warning: str = ""
+    keys: int = 1
     ahead: timedelta | None = None
 
 

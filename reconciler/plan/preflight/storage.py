@@ -30,7 +30,10 @@ def check_storage(account: Storage) -> Check:
         return _check(account, CheckOutcome.FAILED, account.problem, account.remedy)
     if account.unreached:
         return _check(account, CheckOutcome.WARNING, f"it can't be reached from here now: {account.unreached}")
-    return _check(account, CheckOutcome.OK, f"{account.base} accepts the key that we have, one of its two")
+    if account.warning:
+        return _check(account, CheckOutcome.WARNING, account.warning, account.remedy)
+    which = "both keys" if account.keys == 2 else "the key that we have, one of its two"
+    return _check(account, CheckOutcome.OK, f"{account.base} accepts {which}")
 
 
 def _clock_of(account: Storage) -> str:

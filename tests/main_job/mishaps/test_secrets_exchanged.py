@@ -93,6 +93,24 @@ def test_a_run_goes_on_when_its_account_key_is_exchanged(own_rig: Any) -> None:
     assert {"/workspaces", "/contosostore"} == refused(rig.studio.requests()[sent:])
 
 
+def test_a_run_is_done_with_the_accounts_other_key_while_the_first_is_regenerated(own_rig: Any) -> None:
+    """Uploads, the job's own reads and writes, the signature that the endpoint gets: all with the second key."""
+    rig = own_rig
+    rig.write("a")
+    field = "secondaryConnectionString: {env: CONTOSO_STORAGE_2}"
+    rig.edit(
+        "connectionString: {env: CONTOSO_STORAGE}",
+        f"connectionString: {{env: CONTOSO_STORAGE}}\n    {field}",
+        "contoso.yaml",
+    )
+    rig.studio.exchange(storageKey="contosostore", publish=False)
+
+    rig.run("--yes")
+
+    rig.assert_home()
+    assert ["Finished"] == [job["state"] for job in rig.started()]
+
+
 def refused(requests: list[dict[str, Any]]) -> set[str]:
     """What did not take a secret that was sent to it; a vault's challenge is no refusal."""
     return {f"/{each['path'].split('/')[1]}" for each in requests if each["status"] in {401, 403}} - {"/secrets"}
