@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TypeVar
 
@@ -34,7 +34,7 @@ from reconciler.plan.document import (
 )
 from reconciler.plan.gates import find_incumbent, judge_gates, overall, rule_text
 from reconciler.plan.guards import check_forced, gate_forced
-from reconciler.plan.notes import gate_reason, not_asked_again, refresh_notes
+from reconciler.plan.notes import NO_ROOM, gate_reason, missing_note, not_asked_again, refresh_notes
 from reconciler.plan.orphans import decide_orphan, too_many_orphans
 from reconciler.plan.states import (
     DesiredTarget,
@@ -256,10 +256,17 @@ def _decide_state(target: DesiredTarget, live: LiveTarget, world: _World) -> Tar
         return _stopped(target, live, READ_ONLY)
     if case.moving:
         return _decide_move(case, world)
+    lacking = missing_note(target, live, wanted, known=converged is not None)
+    if lacking is not None:
+        case = replace(case, notes=(*case.notes, lacking))
     if case.refreshed or case.differs or not live.exists:
         # The right versions, in other circumstances: nothing is promoted, so no gate has a say.
         return _with_steps(case, case.concluded(TargetStatus.CHANGE, case.reasons))
-    return case.concluded(TargetStatus.IN_SYNC, case.reasons)
+    planned = case.concluded(TargetStatus.IN_SYNC, case.reasons)
+    if lacking is None or lacking.code == NO_ROOM:
+        return planned
+    todo = steps.Todo(target=target, evidence=planned.evidence, adopt=lacking)
+    return planned.model_copy(update={"steps": steps.target_steps(todo)})
 
 
 def _decide_deletion(target: DesiredTarget, live: LiveTarget) -> TargetPlan:

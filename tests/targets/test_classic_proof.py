@@ -12,6 +12,7 @@ from pydantic import SecretStr
 from reconciler.azure.clouds import Cloud
 from reconciler.plan.states import Bound, DesiredTarget, LiveTarget, Location, Proof, VersionKey
 from reconciler.targets.classic_proof import Proving
+from reconciler.targets.classic_writing import Before
 from reconciler.targets.contract import Artefact, TargetError, Verified
 from reconciler.targets.marker import markers_for
 
@@ -46,9 +47,9 @@ def _verified(
     async def score() -> str:
         return "rows:after"
 
-    given: Any = {"cloud": _CLOUD, "target": _TARGET, "artefacts": _ARTEFACTS, "replaced": replaced}
-    given["rewritten"] = rewritten or {}
-    proving = Proving(**given, repointed=True, read=read, score=score, notify=lambda _: None)
+    before = Before(replaced, rewritten or {})
+    given: Any = {"cloud": _CLOUD, "target": _TARGET, "artefacts": _ARTEFACTS, "before": before}
+    proving = Proving(**given, written=True, read=read, score=score, notify=lambda _: None)
     return asyncio.run(proving.verified("rows:before"))
 
 
