@@ -34,7 +34,7 @@ from reconciler.plan.document import (
 )
 from reconciler.plan.gates import find_incumbent, judge_gates, overall, rule_text
 from reconciler.plan.guards import check_forced, gate_forced
-from reconciler.plan.notes import gate_reason, not_asked_again, refresh_notes
+from reconciler.plan.notes import gate_reason, not_asked_again, refresh_notes, refreshed_in_vain
 from reconciler.plan.orphans import decide_orphan, too_many_orphans
 from reconciler.plan.states import (
     DesiredTarget,
@@ -158,6 +158,8 @@ class _Case:
     found: tuple[Understanding, ...]
     settings: tuple[Difference, ...]
     notes: tuple[Reason, ...]
+    in_vain: bool = False
+    """Whether it was refreshed from what its default endpoint is now made of, and does not show it."""
 
     @property
     def moving(self) -> tuple[int, ...]:
@@ -167,7 +169,7 @@ class _Case:
     @property
     def refreshed(self) -> bool:
         """Whether it has to be made of what its default endpoint is made of by now."""
-        return self.target.refresh and self.live.exists and self.live.stale is True
+        return self.target.refresh and self.live.exists and self.live.stale is True and not self.in_vain
 
     @property
     def differs(self) -> bool:
@@ -244,13 +246,15 @@ def _decide_state(target: DesiredTarget, live: LiveTarget, world: _World) -> Tar
     differing += steps.write_only_differences(target, written)
     wanted = {version.desired.key: version.wanted for version in versions}
     notes = dict.fromkeys(note for version in versions for note in version.plan.reasons)
+    in_vain = refreshed_in_vain(live, not_taken)
     case = _Case(
         target=target,
         live=live,
         versions=versions,
         found=understand(target, wanted, live, converged, world.known_at),
         settings=differing,
-        notes=(*map(not_asked_again, refused), *notes, *refresh_notes(target, live)),
+        notes=(*map(not_asked_again, refused), *notes, *refresh_notes(target, live, in_vain=in_vain)),
+        in_vain=in_vain,
     )
     if live.read_only and (case.moving or case.differs):
         return _stopped(target, live, READ_ONLY)

@@ -104,6 +104,7 @@ def live_endpoint(identity: str, endpoint: Endpoint, service: Service) -> LiveTa
         "DiagnosticsTraceLevel": endpoint.diagnostics,
     }
     places = {resource: shown.location.uri for resource, shown in bound.items() if shown.location is not None}
+    stale = _stale(endpoint, service)
     return LiveTarget(
         identity,
         exists=True,
@@ -111,7 +112,8 @@ def live_endpoint(identity: str, endpoint: Endpoint, service: Service) -> LiveTa
         bound=bound,
         markers=markers,
         settings=settings,
-        stale=_stale(endpoint, service),
+        stale=stale,
+        published=_published(service) if stale else "",
         fingerprint=_fingerprint(service.id, endpoint.description, settings, places),
     )
 
@@ -133,6 +135,11 @@ def _stale(endpoint: Endpoint, service: Service) -> bool | None:
     if default is None or default.version is None or endpoint.version is None:
         return None
     return default.version > endpoint.version
+
+
+def _published(service: Service) -> str:
+    default = service.endpoints.get(DEFAULT_ENDPOINT)
+    return "" if default is None or default.version is None else default.version.isoformat()
 
 
 def is_copy(shown: Location, artefact: Artefact) -> bool:
