@@ -8,8 +8,9 @@ from contextlib import suppress
 from reconciler.apply.ledger import converged
 from reconciler.apply.progress import Mark
 from reconciler.apply.report import Outcome, Result
-from reconciler.apply.rollout import ended, served_words
+from reconciler.apply.rollout import ended
 from reconciler.apply.run import Run, leased
+from reconciler.apply.target_records import served_words
 from reconciler.azure.errors import StudioError
 from reconciler.plan.document import TargetPlan
 from reconciler.spec.secrets import MissingSecret

@@ -32,7 +32,7 @@ async def facts_for(plan: Plan, connections: Connections, drivers: Mapping[str, 
         connections: The pass's clients.
         drivers: By kind, after they have observed.
     """
-    pending = (*plan.drift, *plan.changes)
+    pending = (*plan.drift, *plan.changes, *plan.adopted)
     if not pending:
         return Facts()
     needs = dict(_needs(pending, drivers))

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TypeVar
 
@@ -34,7 +34,7 @@ from reconciler.plan.document import (
 )
 from reconciler.plan.gates import find_incumbent, judge_gates, overall, rule_text
 from reconciler.plan.guards import check_forced, gate_forced
-from reconciler.plan.notes import gate_reason, not_asked_again, refresh_notes, refreshed_in_vain
+from reconciler.plan.notes import NO_ROOM, gate_reason, missing_note, needs_refresh, not_asked_again
 from reconciler.plan.orphans import decide_orphan, too_many_orphans
 from reconciler.plan.states import (
     DesiredTarget,
@@ -158,18 +158,13 @@ class _Case:
     found: tuple[Understanding, ...]
     settings: tuple[Difference, ...]
     notes: tuple[Reason, ...]
-    in_vain: bool = False
-    """Whether it was refreshed from what its default endpoint is now made of, and does not show it."""
+    refreshed: bool = False
+    """Whether it has to be made of what its default endpoint is made of by now."""
 
     @property
     def moving(self) -> tuple[int, ...]:
         """Which of the uses are not in sync."""
         return tuple(index for index, found in enumerate(self.found) if not found.in_sync)
-
-    @property
-    def refreshed(self) -> bool:
-        """Whether it has to be made of what its default endpoint is made of by now."""
-        return self.target.refresh and self.live.exists and self.live.stale is True and not self.in_vain
 
     @property
     def differs(self) -> bool:
@@ -246,24 +241,31 @@ def _decide_state(target: DesiredTarget, live: LiveTarget, world: _World) -> Tar
     differing += steps.write_only_differences(target, written)
     wanted = {version.desired.key: version.wanted for version in versions}
     notes = dict.fromkeys(note for version in versions for note in version.plan.reasons)
-    in_vain = refreshed_in_vain(live, not_taken)
+    refreshed, told = needs_refresh(target, live, not_taken)
     case = _Case(
         target=target,
         live=live,
         versions=versions,
         found=understand(target, wanted, live, converged, world.known_at),
         settings=differing,
-        notes=(*map(not_asked_again, refused), *notes, *refresh_notes(target, live, in_vain=in_vain)),
-        in_vain=in_vain,
+        notes=(*map(not_asked_again, refused), *notes, *told),
+        refreshed=refreshed,
     )
     if live.read_only and (case.moving or case.differs):
         return _stopped(target, live, READ_ONLY)
     if case.moving:
         return _decide_move(case, world)
+    lacking = missing_note(target, live, wanted, known=converged is not None)
+    if lacking is not None:
+        case = replace(case, notes=(*case.notes, lacking))
     if case.refreshed or case.differs or not live.exists:
         # The right versions, in other circumstances: nothing is promoted, so no gate has a say.
         return _with_steps(case, case.concluded(TargetStatus.CHANGE, case.reasons))
-    return case.concluded(TargetStatus.IN_SYNC, case.reasons)
+    planned = case.concluded(TargetStatus.IN_SYNC, case.reasons)
+    if lacking is None or lacking.code == NO_ROOM:
+        return planned
+    todo = steps.Todo(target=target, evidence=planned.evidence, adopt=lacking)
+    return planned.model_copy(update={"steps": steps.target_steps(todo)})
 
 
 def _decide_deletion(target: DesiredTarget, live: LiveTarget) -> TargetPlan:

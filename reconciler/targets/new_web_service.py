@@ -25,6 +25,7 @@ from reconciler.targets.connections import Connections
 from reconciler.targets.contract import Artefacts, Driver, Notify, TargetError, Verified
 from reconciler.targets.definition_differences import definition_difference
 from reconciler.targets.definition_form import PREVIEW, Definition, current_form, same_place
+from reconciler.targets.marker import markers_for
 from reconciler.targets.new_origin import Given, Origins, RandomBytes
 from reconciler.targets.new_payloads import with_payload
 from reconciler.targets.new_state import (
@@ -51,6 +52,7 @@ _NEEDED: Mapping[Action, tuple[str, ...]] = {
     Action.CREATE: ("read", "write"),
     Action.REPOINT: ("read", "write"),
     Action.SETTINGS: ("read", "write"),
+    Action.ADOPT: ("read", "write"),
     Action.DELETE: ("read", "delete"),
 }
 """What a step does, in the words of Azure's roles (new-protocol 6.8)."""
@@ -225,7 +227,10 @@ class NewWebServices(Driver):
                 case Action.REPOINT:
                     await self._writer.repoint(step, target, document, given, artefacts)
                 case Action.SETTINGS:
-                    await self._writer.settings(step, target, document, given, self._fresh)
+                    markers = markers_for(artefacts)
+                    await self._writer.settings(step, target, document, given, self._fresh, markers=markers)
+                case Action.ADOPT:
+                    await self._writer.adopt(target, document, given, artefacts)
                 case _:
                     raise TargetError(f"a New web service has no step {step.action}")
         except (ServiceError, DefinitionError) as error:

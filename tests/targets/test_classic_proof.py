@@ -13,6 +13,7 @@ from pydantic import SecretStr
 from reconciler.azure.clouds import Cloud
 from reconciler.plan.states import Bound, DesiredTarget, LiveTarget, Location, Proof, VersionKey
 from reconciler.targets.classic_proof import Proving
+from reconciler.targets.classic_writing import Before
 from reconciler.targets.contract import Artefact, TargetError, Verified
 from reconciler.targets.marker import markers_for
 
@@ -47,9 +48,9 @@ def _verified(
     async def score() -> str:
         return "rows:after"
 
-    given: Any = {"cloud": _CLOUD, "target": _TARGET, "artefacts": _ARTEFACTS, "replaced": replaced}
-    given["rewritten"] = rewritten or {}
-    proving = Proving(**given, repointed=True, read=read, score=score, notify=lambda _: None)
+    before = Before(replaced, rewritten or {})
+    given: Any = {"cloud": _CLOUD, "target": _TARGET, "artefacts": _ARTEFACTS, "before": before}
+    proving = Proving(**given, written=True, read=read, score=score, notify=lambda _: None)
     return asyncio.run(proving.verified("rows:before"))
 
 
@@ -87,8 +88,8 @@ def test_an_endpoint_that_still_seems_stale_after_its_refresh_is_remembered_as_s
         return None
 
     def not_taken(target: DesiredTarget) -> Any:
-        given: Any = {"cloud": _CLOUD, "target": target, "artefacts": {}, "replaced": {}, "rewritten": {}}
-        proving = Proving(**given, repointed=False, read=read, score=score, notify=lambda _: None)
+        given: Any = {"cloud": _CLOUD, "target": target, "artefacts": {}, "before": None}
+        proving = Proving(**given, written=False, read=read, score=score, notify=lambda _: None)
         return asyncio.run(proving.verified(None)).not_taken
 
     assert {"Version": published} == not_taken(replace(_TARGET, refresh=True))

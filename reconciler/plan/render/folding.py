@@ -116,6 +116,8 @@ def _wanted(targets: Collection[TargetPlan]) -> Iterator[str]:
 
 
 def _stands(target: TargetPlan) -> str:
+    if target.status is TargetStatus.IN_SYNC and target.steps:
+        return "in sync and to adopt"
     if target.status in _STANDS:
         return _STANDS[target.status]
     deeds = [_DEEDS[action] for action in way(target) if action in _DEEDS]
