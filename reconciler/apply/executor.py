@@ -10,7 +10,7 @@ from reconciler.apply.in_sync import adopt, confirm
 from reconciler.apply.ledger import known_version
 from reconciler.apply.local_data import RecipeError
 from reconciler.apply.progress import Mark
-from reconciler.apply.removal import forget_gone, remove
+from reconciler.apply.removal import forget_gone, leave_orphan, remove
 from reconciler.apply.report import Outcome, Report, Result
 from reconciler.apply.rollout import roll_out, settle
 from reconciler.apply.run import Run
@@ -69,7 +69,7 @@ async def execute(run: Run, plan: Plan) -> Report:
             return await (forget_gone if gone else confirm)(run, target)
 
     async def pass_by(target: TargetPlan) -> Outcome:
-        return Outcome(target.name, target.kind, Result.ORPHANED, _why(target))
+        return await leave_orphan(run, target, _why(target))
 
     work: list[Coroutine[None, None, Outcome]] = [
         *(bounded(target, partial(stay, target, Result.FAILED)) for target in plan.blocked),

@@ -33,16 +33,13 @@ class Case:
     found: tuple[Understanding, ...]
     settings: tuple[Difference, ...]
     notes: tuple[Reason, ...]
+    refreshed: bool = False
+    """Whether it has to be made of what its default endpoint is made of by now."""
 
     @property
     def moving(self) -> tuple[int, ...]:
         """Which of the uses are not in sync."""
         return tuple(index for index, found in enumerate(self.found) if not found.in_sync)
-
-    @property
-    def refreshed(self) -> bool:
-        """Whether it has to be made of what its default endpoint is made of by now."""
-        return self.target.refresh and self.live.exists and self.live.stale is True
 
     @property
     def differs(self) -> bool:

@@ -34,7 +34,7 @@ from reconciler.plan.document import (
 )
 from reconciler.plan.gates import find_incumbent, judge_gates, overall, rule_text
 from reconciler.plan.guards import check_forced, gate_forced
-from reconciler.plan.notes import NO_ROOM, gate_reason, missing_note, not_asked_again, refresh_notes
+from reconciler.plan.notes import NO_ROOM, gate_reason, missing_note, needs_refresh, not_asked_again
 from reconciler.plan.orphans import decide_orphan, too_many_orphans
 from reconciler.plan.states import (
     DesiredTarget,
@@ -158,13 +158,15 @@ def _decide_state(target: DesiredTarget, live: LiveTarget, world: _World) -> Tar
     differing += steps.write_only_differences(target, written)
     wanted = {version.desired.key: version.wanted for version in versions}
     notes = dict.fromkeys(note for version in versions for note in version.plan.reasons)
+    refreshed, told = needs_refresh(target, live, not_taken)
     case = Case(
         target=target,
         live=live,
         versions=versions,
         found=understand(target, wanted, live, converged, world.known_at),
         settings=differing,
-        notes=(*map(not_asked_again, refused), *notes, *refresh_notes(target, live)),
+        notes=(*map(not_asked_again, refused), *notes, *told),
+        refreshed=refreshed,
     )
     if live.read_only and (case.moving or case.differs):
         return _stopped(target, live, READ_ONLY)

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from reconciler.plan.document import Difference, GateResult, Reason
-from reconciler.plan.states import DesiredTarget, LiveTarget, Marker, VersionKey
+from reconciler.plan.states import DesiredTarget, LiveTarget, Marker, Scalar, VersionKey
 from reconciler.plan.understanding import Wanted
 from reconciler.plan.wording import scalar
 from reconciler.spec.rules import note_length
 
 NO_ROOM = "no-room-for-note"
+VERSION = "Version"
+"""What a Classic endpoint says of when it was made of its experiment (classic-protocol 1.5)."""
 
 
 def missing_note(
@@ -39,12 +41,23 @@ def missing_note(
     return Reason(code="adopt", text="it does not carry our note yet: it is taken over")
 
 
-def refresh_notes(target: DesiredTarget, live: LiveTarget) -> tuple[Reason, ...]:
-    """That a target is not refreshed, because nobody can tell whether it is stale."""
-    if not target.refresh or not live.exists or live.stale is not None:
-        return ()
-    text = "the service does not show what it and its default endpoint were made of, so it is not refreshed"
-    return (Reason(code="refresh-unknown", text=text),)
+def needs_refresh(
+    target: DesiredTarget, live: LiveTarget, not_taken: Mapping[str, Scalar]
+) -> tuple[bool, tuple[Reason, ...]]:
+    """Whether a target has to be made of what its default endpoint is made of by now, and what to say if it is not.
+
+    A service that answers 304, or never moves ``Version`` (classic-protocol 1.8), would be asked in each pass: what was
+    asked for in vain is asked for again after the next republish alone.
+    """
+    if not target.refresh or not live.exists or live.stale is False:
+        return False, ()
+    if live.stale is None:
+        text = "the service does not show what it and its default endpoint were made of, so it is not refreshed"
+        return False, (Reason(code="refresh-unknown", text=text),)
+    if live.published and not_taken.get(VERSION) == live.published:
+        text = f"it was refreshed and still shows an older {VERSION} than its default endpoint: not refreshed again"
+        return False, (Reason(code="refresh-in-vain", text=text),)
+    return True, ()
 
 
 def gate_reason(gate: GateResult) -> Reason:

@@ -214,6 +214,8 @@ class LiveTarget:
     settings: Mapping[str, Scalar] = field(default_factory=dict)
     stale: bool | None = None
     """Whether its service's default endpoint is made of something newer; None when that can't be told."""
+    published: str = ""
+    """Of a stale one: the ``Version`` of that default endpoint, by which a refresh in vain is remembered."""
     definition: DefinitionDifference = field(default_factory=DefinitionDifference)
     """Of a New web service whose definition is managed."""
     ours: bool = False

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 
 from reconciler.azure.clouds import Cloud
+from reconciler.plan.notes import VERSION
 from reconciler.plan.states import Bound, DesiredTarget, LiveTarget, Proof, Scalar
 from reconciler.spec.rules import note_length
 from reconciler.targets import probing
@@ -65,6 +66,9 @@ class Proving:
         if not self._is_noted(live):
             raise TargetError("the service answered with success, but the endpoint does not carry our marker")
         not_taken = {name: value for name, value in self.target.settings.items() if live.settings.get(name) != value}
+        if self.target.refresh and live.stale:
+            # It was asked for before this, or no pass asks for it any more.
+            not_taken[VERSION] = live.published
         if not self.artefacts:
             return Verified(Proof.PROVEN, "the endpoint shows its settings", None, not_taken)
         if all(shown.get(resource) == artefact.location for resource, artefact in self.artefacts.items()):

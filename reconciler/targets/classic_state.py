@@ -100,6 +100,7 @@ def live_endpoint(identity: str, endpoint: Endpoint, service: Service) -> LiveTa
         "MaxConcurrentCalls": endpoint.max_concurrent_calls,
         "DiagnosticsTraceLevel": endpoint.diagnostics,
     }
+    stale = _stale(endpoint, service)
     return LiveTarget(
         identity,
         exists=True,
@@ -109,7 +110,8 @@ def live_endpoint(identity: str, endpoint: Endpoint, service: Service) -> LiveTa
         ours=ours,
         note_room=DESCRIPTION_LIMIT - len(text.strip()) - 1,
         settings=settings,
-        stale=_stale(endpoint, service),
+        stale=stale,
+        published=_published(service) if stale else "",
         fingerprint=_fingerprint(
             service.id, endpoint.description, settings, {resource: place.uri for resource, place in shown.items()}
         ),
@@ -138,6 +140,11 @@ def _stale(endpoint: Endpoint, service: Service) -> bool | None:
     if default is None or default.version is None or endpoint.version is None:
         return None
     return default.version > endpoint.version
+
+
+def _published(service: Service) -> str:
+    default = service.endpoints.get(DEFAULT_ENDPOINT)
+    return "" if default is None or default.version is None else default.version.isoformat()
 
 
 def is_copy(shown: Location, artefact: Artefact) -> bool:

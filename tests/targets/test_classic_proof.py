@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -74,3 +75,22 @@ def test_of_a_model_that_is_written_once_more_the_copy_that_comes_of_it_is_remem
     )
 
     assert {"ears": after, "eyes": after} == verified.shown
+
+
+def test_an_endpoint_that_still_seems_stale_after_its_refresh_is_remembered_as_such() -> None:
+    """A service whose ``Version`` never moves would be refreshed in every pass (classic-protocol 1.8)."""
+    published = "2026-11-24T09:00:00+00:00"
+
+    async def read() -> LiveTarget:
+        return LiveTarget(_TARGET.identity, exists=True, stale=True, published=published)
+
+    async def score() -> None:
+        return None
+
+    def not_taken(target: DesiredTarget) -> Any:
+        given: Any = {"cloud": _CLOUD, "target": target, "artefacts": {}, "before": None}
+        proving = Proving(**given, written=False, read=read, score=score, notify=lambda _: None)
+        return asyncio.run(proving.verified(None)).not_taken
+
+    assert {"Version": published} == not_taken(replace(_TARGET, refresh=True))
+    assert {} == not_taken(_TARGET)
