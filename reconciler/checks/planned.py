@@ -33,7 +33,7 @@ async def facts_for(plan: Plan, connections: Connections, drivers: Mapping[str, 
         connections: The pass's clients.
         drivers: By kind, after they have observed.
     """
-    pending = (*plan.drift, *plan.changes)
+    pending = (*plan.drift, *plan.changes, *plan.adopted)
     if not pending:
         return Facts()
     trained_by = dict(_trained_by(plan, connections))

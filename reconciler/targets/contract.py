@@ -194,5 +194,5 @@ class Driver(ABC):
         """
 
 
-WRITES = frozenset({Action.CREATE, Action.REFRESH, Action.REPOINT, Action.SETTINGS})
+WRITES = frozenset({Action.CREATE, Action.REFRESH, Action.REPOINT, Action.SETTINGS, Action.ADOPT})
 """The actions that `Driver.carry_out` takes."""

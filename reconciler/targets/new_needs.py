@@ -26,7 +26,7 @@ JOIN = f"{_PLANS}/join/action"
 ASSOCIATIONS = f"{_PLANS}/commitmentAssociations/read"
 MOVE = f"{_PLANS}/commitmentAssociations/move/action"
 
-_WRITES = {Action.CREATE: "write", Action.REPOINT: "write", Action.DELETE: "delete"}
+_WRITES = {Action.CREATE: "write", Action.REPOINT: "write", Action.ADOPT: "write", Action.DELETE: "delete"}
 _REFUSAL = re.compile(r"perform action '([^']+)' over scope '([^']+)'")
 
 

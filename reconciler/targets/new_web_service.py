@@ -25,6 +25,7 @@ from reconciler.targets.connections import Connections
 from reconciler.targets.contract import AccountKey, Artefacts, Driver, Notify, TargetError, Verified
 from reconciler.targets.definition_differences import definition_difference
 from reconciler.targets.definition_form import PREVIEW, Definition, current_form, same_place
+from reconciler.targets.marker import markers_for
 from reconciler.targets.new_bodies import removes_something
 from reconciler.targets.new_needs import refusal, step_needs
 from reconciler.targets.new_origin import Given, Origins, RandomBytes
@@ -247,7 +248,10 @@ class NewWebServices(Driver):
                 case Action.REPOINT:
                     await self._writer.repoint(step, target, document, given, artefacts)
                 case Action.SETTINGS:
-                    await self._writer.settings(step, target, document, given, self._fresh)
+                    markers = markers_for(artefacts)
+                    await self._writer.settings(step, target, document, given, self._fresh, markers=markers)
+                case Action.ADOPT:
+                    await self._writer.adopt(target, document, given, artefacts)
                 case _:
                     raise TargetError(f"a New web service has no step {step.action}")
         except (ServiceError, DefinitionError) as error:
