@@ -58,6 +58,10 @@ def test_a_service_that_no_plan_pays_for_yet_is_given_one_by_a_write():
     }
 
 
+def test_our_note_is_put_on_by_a_write():
+    assert needs(Action.ADOPT, spec()) == {READ, WRITE}
+
+
 def test_other_settings_are_a_write_and_the_plan_is_read_where_it_is_managed():
     assert needs(Action.SETTINGS, spec(), ("title", "a", "b")) == {READ, WRITE}
     found = needs(Action.SETTINGS, spec(commitmentPlan=NEW), ("title", "a", "b"))
