@@ -16,6 +16,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from reconciler.azure.definition_members import member, spelling
+from reconciler.json_text import NestedTooDeep, read_json
 from reconciler.spec.documents import SecretReference
 from reconciler.spec.literals import looks_secret
 from reconciler.targets.definition_differences import HANDED_OVER, SERVER_SET
@@ -78,12 +79,14 @@ def read_definition(path: Path) -> Written:
         DefinitionFileError: it can't be read, is no definition, or holds a secret.
     """
     try:
-        content = json.loads(path.read_text("utf-8-sig"))
+        content = read_json(path.read_text("utf-8-sig"))
     except json.JSONDecodeError as error:
         raise DefinitionFileError(f"{path}:{error.lineno}:{error.colno}: is not JSON: {error.msg}") from None
     except FileNotFoundError:
         raise DefinitionFileError(f"{path}: there is no such file; `reconcile export` writes one") from None
-    except (OSError, ValueError, RecursionError) as error:
+    except NestedTooDeep as error:
+        raise DefinitionFileError(f"{path}: can't be read: {error}") from None
+    except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not JSON in UTF-8"
         raise DefinitionFileError(f"{path}: can't be read: {reason}") from None
     if not isinstance(member(content, "properties"), Mapping):
