@@ -131,7 +131,7 @@ async def serve(directory: Path, world: World) -> None:
     (directory / "ca.pem").write_text(tls.authority, "ascii")
     (directory / "secrets.env").write_text(
         "RENTALS_TOKEN=made-up\nRENTALS_SAS=?sv=2026&sr=b&sig=made-up&se=2036-01-01&sp=r\n"
-        f"RENTALS_CLIENT=made-up\nRENTALS_SECRET=made-up\nRENTALS_STORAGE=UseDevelopmentStorage=true\n",
+        "RENTALS_CLIENT=made-up\nRENTALS_SECRET=made-up\nRENTALS_STORAGE=UseDevelopmentStorage=true\n",
         "utf-8",
     )
     cloud = {
