@@ -18,6 +18,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from reconciler.azure.errors import CloudError
+from reconciler.json_text import read_json
 
 FORMAT_MAJOR = "1"
 
@@ -189,9 +190,11 @@ def load_cloud(name_or_path: str | Path) -> Cloud:
     except (OSError, UnicodeDecodeError) as error:
         raise CloudError(f"cloud file {path} can't be read: {error}") from error
     try:
-        content = json.loads(text)
+        content = read_json(text)
     except json.JSONDecodeError as error:
         raise CloudError(f"cloud file {path} is not JSON: line {error.lineno}: {error.msg}") from error
+    except ValueError as error:  # nested too deep, or a number with too many digits
+        raise CloudError(f"cloud file {path} can't be read: {error}") from error
     if not isinstance(content, dict):
         raise CloudError(f"cloud file {path} must hold a JSON object")
     return _CloudFile(path, content).cloud()

@@ -305,18 +305,23 @@ def run(
     Returns:
         The exit code: 0 when it was told to end, 1 if it could not start.
     """
-    logging.basicConfig(
-        stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", force=True
-    )
-    # These two write a line for each request that the emulator itself sends.
-    for chatty in ("azure", "aiohttp"):
-        logging.getLogger(chatty).setLevel(logging.WARNING)
+    log_to_standard_error()
     try:
         studio_file = load_studio(studio, profile)
         return asyncio.run(_serve(studio_file, state, port, cloud_file, env_file, faults=faults))
     except (BlobAccessError, FaultsFileError, StudioFileError, StateInUse, StateUnreadable, PortTaken) as error:
         sys.stderr.write(f"{error}\n")
         return 1
+
+
+def log_to_standard_error() -> None:
+    """Has the log of this process written to standard error: a line for each request that it answers."""
+    logging.basicConfig(
+        stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", force=True
+    )
+    # These two write a line for each request that the emulator itself sends.
+    for chatty in ("azure", "aiohttp"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
 
 
 async def _serve(

@@ -16,6 +16,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from reconciler.azure.definition_members import member, spelling
+from reconciler.json_text import NestedTooDeep, read_json
 from reconciler.spec.diagnostics import Diagnostic, Position
 from reconciler.spec.json_reader import JsonReader
 from reconciler.spec.literals import looks_secret
@@ -101,11 +102,11 @@ def _text(file: Path, mistakes: list[Diagnostic]) -> str | None:
 
 def _parsed(text: str, file: Path, mistakes: list[Diagnostic]) -> Any:
     try:
-        return json.loads(text)
+        return read_json(text)
     except json.JSONDecodeError as error:
         summary, position = f"not valid JSON: {error.msg}", Position(file, error.lineno, error.colno)
-    except RecursionError:
-        summary, position = "the document is nested too deep", Position(file, 1, 1)
+    except NestedTooDeep as error:
+        summary, position = error.summary, Position(file, error.line, error.column)
     except ValueError:  # the interpreter's limit on the digits of a whole number
         summary, position = "a number in the document has too many digits", Position(file, 1, 1)
     mistakes.append(Diagnostic(summary, position))
