@@ -22,10 +22,12 @@ class NestedTooDeep(ValueError):
     Attributes:
         line: where the first value stands that is too deep, from 1.
         column: likewise.
+        summary: what is wrong, without the place.
     """
 
     def __init__(self, deepest: int, line: int, column: int) -> None:
-        super().__init__(f"line {line}, column {column}: nested more than {deepest} deep")
+        self.summary = f"nested more than {deepest} deep"
+        super().__init__(f"line {line}, column {column}: {self.summary}")
         self.line = line
         self.column = column
 

@@ -227,8 +227,10 @@ class Studio:
         secrets = Secrets(documents)
         accounts = self._studio_file.storage_accounts
         real = real_accounts(accounts)
-        own_keys = {each.name: secrets.storage_key(each.name) for each in accounts if each.connection_string is None}
-        own = BlobService(documents, directory / "blobs", own_keys, clock=self._clock)
+        names = [each.name for each in accounts if each.connection_string is None]
+        own_keys = {name: secrets.storage_key(name) for name in names}
+        second_keys = {name: secrets.storage_key(name, second=True) for name in names}
+        own = BlobService(documents, directory / "blobs", own_keys, second_keys=second_keys, clock=self._clock)
         blobs = await self._open.enter_async_context(BlobClient())
         storage = StorageAccounts(own, real, blobs, clock=self._clock)
         seeded = documents.collection("seeded")

@@ -56,6 +56,7 @@ class StorageAccount(_Section):
     connection_string: FromEnvironment | None = None
     containers: tuple[ContainerName, ...] = ()
     connection_string_env: EnvironmentName | None = None
+    second_connection_string_env: EnvironmentName | None = None
 
 
 class DatasetSource(_Section):
