@@ -324,7 +324,7 @@ def test_it_says_where_it_is_in_one_line_and_ends_when_it_is_told(
         "READER_CLIENT_SECRET",
     }
     emulator.process.send_signal(number)
-    assert emulator.process.wait(10) == 0
+    assert emulator.process.wait(60) == 0
     assert emulator.process.stdout is not None
     assert emulator.process.stdout.read() == ""
     log = emulator.log.read_text()
