@@ -58,7 +58,8 @@ def test_a_file_that_is_nested_too_deep_is_refused_with_the_limit(name, depth, n
     path = tmp_path / name
     path.write_text(around % nested(depth))
 
-    with pytest.raises(refused, match=r"nested more than (64|128) deep"):
+    # A libyaml with a limit of its own, 1000, reads ahead and says so first.
+    with pytest.raises(refused, match=r"nested more than (64|128) deep|exceeded maximum nesting depth"):
         read(path)
 
 

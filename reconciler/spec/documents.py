@@ -205,11 +205,8 @@ class ClassicEndpointSpec(Serving):
     @classmethod
     def _markers_fit(cls, value: tuple[ModelUse, ...]) -> tuple[ModelUse, ...]:
         if rules.room_beside(versions_of(value)) < 0:
-            raise rules.broken(
-                f"names {len(value)} models, and their markers don't fit into the endpoint's description",
-                allowed=f"markers of together {rules.DESCRIPTION_LIMIT} characters",
-                remedy="manage fewer models of it, or give them shorter names and labels",
-            )
+            allowed = f"markers of together {rules.DESCRIPTION_LIMIT} characters"
+            raise rules.too_many_markers(len(value), "the endpoint's description", allowed)
         return value
 
     @field_validator("description")
@@ -293,11 +290,8 @@ class NewWebServiceSpec(Serving):
     @classmethod
     def _markers_fit(cls, value: tuple[ModelUse, ...]) -> tuple[ModelUse, ...]:
         if len(", ".join(versions_of(value))) > rules.TAG_LIMIT:
-            raise rules.broken(
-                f"names {len(value)} models, and their markers don't fit into a tag of the service",
-                allowed=f"names of models with their labels of together {rules.TAG_LIMIT} characters",
-                remedy="manage fewer models of it, or give them shorter names and labels",
-            )
+            allowed = f"names of models with their labels of together {rules.TAG_LIMIT} characters"
+            raise rules.too_many_markers(len(value), "a tag of the service", allowed)
         return value
 
     @field_validator("copy_of")

@@ -165,6 +165,15 @@ def note_length(versions: Sequence[str]) -> int:
     return len(OUR_NOTE) + (sum(len(version) + 15 for version in versions) or len(" managed]"))
 
 
+def too_many_markers(models: int, place: str, allowed: str) -> PydanticCustomError:
+    """The models of one target whose markers don't fit into the place where they are kept."""
+    return broken(
+        f"names {models} models, and their markers don't fit into {place}",
+        allowed=allowed,
+        remedy="manage fewer models of it, or give them shorter names and labels",
+    )
+
+
 def workspace_id(value: str) -> str:
     """A workspace id (classic-protocol 1.3: 32 hex digits)."""
     if not _WORKSPACE_ID.match(value) or value.endswith("\n"):

@@ -8,7 +8,6 @@ from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
 import pytest
-from azure.core.credentials import AccessToken
 from pydantic import SecretStr
 
 from reconciler.azure.access import Permission, caller_of, permissions, provider_state, subscription
@@ -17,26 +16,13 @@ from reconciler.azure.commitments import Quantity, list_plans, services_of
 from reconciler.azure.definitions import Definitions
 from reconciler.azure.errors import Retired, ServiceError, SignInError
 from reconciler.azure.retries import Retries
+from tests.azure.credentials import Credential
 
 SUBSCRIPTION = "d128f140-94e6-4175-87a7-954b9d27db16"
 GROUP = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/rg"
 ASKED = f"{GROUP}/providers/Microsoft.Authorization/permissions"
 PLANS = f"/subscriptions/{SUBSCRIPTION}/providers/Microsoft.MachineLearning/commitmentPlans"
 PLAN = f"{GROUP}/providers/Microsoft.MachineLearning/commitmentPlans/dev"
-
-
-class Credential:
-    async def get_token(self, *_, **__):
-        return AccessToken("arm-t0ken", 4_000_000_000)
-
-    async def close(self):
-        pass
-
-    async def __aenter__(self):
-        return self
-
-    async def __aexit__(self, *_):
-        pass
 
 
 @pytest.fixture

@@ -8,7 +8,6 @@ from datetime import timedelta
 
 import jsonpatch
 import pytest
-from azure.core.credentials import AccessToken
 
 from reconciler.azure.definitions import Definitions
 from reconciler.azure.errors import (
@@ -25,6 +24,7 @@ from reconciler.azure.errors import (
 )
 from reconciler.azure.retries import Retries
 from reconciler.azure.trained_models import api_location, find_trained_model
+from tests.azure.credentials import Credential
 
 SUBSCRIPTION = "d128f140-94e6-4175-87a7-954b9d27db16"
 SERVICES = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/rg/providers/Microsoft.MachineLearning/webServices"
@@ -51,27 +51,6 @@ def definition(**assets):
             },
         },
     }
-
-
-class Credential:
-    def __init__(self) -> None:
-        self.scopes: list[tuple[str, ...]] = []
-        self.error: Exception | None = None
-
-    async def get_token(self, *scopes, **_):
-        self.scopes.append(scopes)
-        if self.error is not None:
-            raise self.error
-        return AccessToken("arm-t0ken", 4_000_000_000)
-
-    async def close(self):
-        pass
-
-    async def __aenter__(self):
-        return self
-
-    async def __aexit__(self, *_):
-        pass
 
 
 @pytest.fixture

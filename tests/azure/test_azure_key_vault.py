@@ -8,7 +8,6 @@ from dataclasses import replace
 from urllib.parse import urlsplit
 
 import pytest
-from azure.core.credentials import AccessToken
 
 from reconciler.azure.errors import (
     CloudError,
@@ -21,29 +20,16 @@ from reconciler.azure.errors import (
 )
 from reconciler.azure.key_vault import KeyVaults
 from reconciler.azure.retries import Retries
+from tests.azure.credentials import Credential
 
 TOKEN = "eyJ0eXAi.a-token-of-a-vault.c2lnbmF0dXJl"
 VALUE = "the-secret-value-that-nobody-sees"
 PATH = "/secrets/token/"
 
 
-class Credential:
-    """Whoever signs in; notes for whom."""
-
-    def __init__(self):
-        self.asked: list[tuple[str, ...]] = []
-
-    async def get_token(self, *scopes, **_):
-        self.asked.append(scopes)
-        return AccessToken(TOKEN, 2**40)
-
-    async def close(self):
-        pass
-
-
 @pytest.fixture
 def credential():
-    return Credential()
+    return Credential(TOKEN)
 
 
 @pytest.fixture
@@ -84,7 +70,7 @@ async def test_a_secret_is_had_after_the_challenge_with_a_token_for_its_resource
     assert found.value.get_secret_value() == VALUE
     assert (found.version, found.expires.year) == ("a" * 32, 2020)
     assert VALUE not in repr(found)
-    assert credential.asked == [(f"https://vault.localhost:{_port(secure_peer.url)}/.default",)]
+    assert credential.scopes == [(f"https://vault.localhost:{_port(secure_peer.url)}/.default",)]
     first, second = secure_peer.seen
     assert "authorization" not in first.headers
     assert second.headers["authorization"] == f"Bearer {TOKEN}"
@@ -110,7 +96,7 @@ async def test_a_host_that_wants_a_token_for_somebody_else_gets_none(secure_peer
     with pytest.raises(InvalidReply, match="does not answer as a Key Vault does"):
         await vaults.secret("contoso", "token")
 
-    assert credential.asked == []
+    assert credential.scopes == []
 
 
 async def test_a_host_that_is_no_vault_of_the_cloud_is_not_asked(secure_peer, vaults):
@@ -215,7 +201,7 @@ async def test_a_vault_whose_certificate_nobody_vouches_for_gets_no_token(secure
         with pytest.raises(Unreachable, match="certificate verify failed"):
             await vaults.secret("contoso", "token")
 
-    assert (secure_peer.seen, credential.asked) == ([], [])
+    assert (secure_peer.seen, credential.scopes) == ([], [])
 
 
 async def test_a_local_vault_is_not_reached_through_a_proxy(secure_peer, vaults, monkeypatch, closed_url):

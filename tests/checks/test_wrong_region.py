@@ -18,18 +18,9 @@ from reconciler.convergence import Pass
 from reconciler.spec.fleet import Fleet, load_fleet
 from reconciler.spec.secrets import SecretResolver
 from reconciler.store import Store
+from tests.training.conftest import HOME
 
-WORKSPACE = "3ad1c2b4e5f60718293a4b5c6d7e8f90"
-SPECS = f"""
-apiVersion: reconciler/v1
-kind: Workspace
-metadata: {{name: contoso}}
-spec:
-  id: {WORKSPACE}
-  region: South Central US
-  token: {{env: TOKEN}}
-  storage: {{connectionString: {{env: STORAGE}}, container: models}}
----
+SPECS = f"""{HOME}---
 apiVersion: reconciler/v1
 kind: Model
 metadata: {{name: m}}

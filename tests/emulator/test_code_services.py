@@ -355,8 +355,9 @@ class TestRunning:
         self, start_studio: Any, connect: Any, tmp_path: Path
     ) -> None:
         mark = tmp_path / "pids"
+        # The time limit leaves a loaded machine enough to start a shell.
         slow = {"interpreters": {"python-2.7-64": ["sh", "-c", f"sleep 600 & echo $$ $! > {mark}; wait"]}}
-        client = connect(start_studio(codeServices=slow, timings={"scoreTimeout": "0.5s"}))
+        client = connect(start_studio(codeServices=slow, timings={"scoreTimeout": "2s"}))
         endpoint = await publish(client, published())
         reply = await client.call(endpoint, "POST", "/execute", table(["a", "b"], ["1", "2"]))
         assert (reply.status, reply.code) == (408, "ScoreRequestTimeout")

@@ -67,19 +67,19 @@ class Studio:
         return self.control("requests")
 
     def control(self, name: str) -> Any:
-        with build_opener(ProxyHandler({})).open(f"{self.url}/_studio/{name}", timeout=10) as reply:
+        with build_opener(ProxyHandler({})).open(f"{self.url}/_studio/{name}", timeout=LONGEST) as reply:
             body = json.load(reply)
         return body[name] if isinstance(body, dict) and name in body else body
 
     def tell(self, name: str, **content: Any) -> None:
         """Say something to the control API."""
         request = Request(f"{self.url}/_studio/{name}", data=json.dumps(content).encode(), method="POST")
-        build_opener(ProxyHandler({})).open(request, timeout=10).close()
+        build_opener(ProxyHandler({})).open(request, timeout=LONGEST).close()
 
     def clear_faults(self) -> None:
         """End every fault rule."""
         request = Request(f"{self.url}/_studio/faults", method="DELETE")
-        build_opener(ProxyHandler({})).open(request, timeout=10).close()
+        build_opener(ProxyHandler({})).open(request, timeout=LONGEST).close()
 
     def exchange(self, *, publish: bool = True, **what: str) -> None:
         """Give the workspace another token (``workspaceToken=ID``), or an account another key (``storageKey=NAME``)."""
@@ -102,7 +102,7 @@ class Studio:
         request = Request(self.url + path, data=data, headers=headers, method=method)
         for last in (False, True):
             try:
-                with build_opener(ProxyHandler({})).open(request, timeout=30) as reply:
+                with build_opener(ProxyHandler({})).open(request, timeout=LONGEST) as reply:
                     text = reply.read()
                 break
             except HTTPError as error:
@@ -137,7 +137,7 @@ class Studio:
         if SETTINGS.limits_patch == "ignored":
             expected = {name: value for name, value in expected.items() if name not in LIMITS}
         moves = "Resources" in members and SHOWS_LOCATION
-        end = time.monotonic() + 10
+        end = time.monotonic() + LONGEST
         while time.monotonic() < end:
             now = self.endpoint(name)
             if expected.items() <= now.items() and not (moves and now["Resources"] == before["Resources"]):
@@ -184,7 +184,7 @@ class Studio:
         }
         # The same endpoint as that of the authority, without TLS.
         url = f"{self.url}/{cloud['signIn']['tenantId']}/oauth2/v2.0/token"
-        with build_opener(ProxyHandler({})).open(Request(url, data=urlencode(form).encode()), timeout=30) as reply:
+        with build_opener(ProxyHandler({})).open(Request(url, data=urlencode(form).encode()), timeout=LONGEST) as reply:
             token: str = json.load(reply)["access_token"]
         return token
 

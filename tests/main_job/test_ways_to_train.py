@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 from azure.storage.blob import BlobServiceClient
 
+from tests.main_job.conftest import LONGEST
+
 GROUP = "/subscriptions/6f1d7c1e-8a53-4c56-9a0e-2f6f6f0d4b11/resourceGroups/contoso-ml"
 TRAINER = f"{GROUP}/providers/Microsoft.MachineLearning/webServices/BreastCancerTraining"
 
@@ -196,7 +198,7 @@ def test_data_that_change_while_a_job_runs_are_noticed(fresh: Any, data: Path, s
         assert run.poll() is None
     data.write_bytes(data.read_bytes()[:-40])
     fresh.studio.send("DELETE", "/_studio/faults", "")
-    out, err = run.communicate(timeout=60)
+    out, err = run.communicate(timeout=LONGEST)
 
     assert run.returncode == 1, out + err
     assert "changed while job" in out

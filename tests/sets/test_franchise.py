@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import Any
 
+from tests.main_job.conftest import LONGEST
 from tests.sets.franchise import numbers
 from tests.sets.killing import assert_each_trained_once_and_all_repointed, kill_at_random
 
@@ -61,7 +62,7 @@ def test_a_location_taken_out_leaves_an_orphan_that_is_pruned_only_when_asked(fr
     # Two runs at once delete it once, and neither fails.
     franchise.write(locations[:5], prune=True)
     both = [franchise.start("--yes") for _ in range(2)]
-    told = [one.communicate(timeout=60) for one in both]
+    told = [one.communicate(timeout=LONGEST) for one in both]
     assert {one.returncode for one in both} <= {0, 4}, told
     gone = f"{franchise.name}-006: converged: deleted; it served {franchise.name}-006@2026-11"
     assert any(gone in out for out, _ in told)

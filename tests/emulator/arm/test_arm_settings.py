@@ -115,7 +115,9 @@ async def test_what_waits_is_done_after_a_restart_as_well(start_arm: Any, tmp_pa
 
 
 async def test_the_last_of_two_writes_may_win(start_arm: Any, tmp_path: Path) -> None:
-    with start_arm(tmp_path / "state", timings=SLOW, behaviour={"writeWhileProvisioning": "lastWins"}) as local:
+    # The second has to come while the first is under way, on a loaded machine too.
+    timings = {"provisioning": "1s"}
+    with start_arm(tmp_path / "state", timings=timings, behaviour={"writeWhileProvisioning": "lastWins"}) as local:
         for reply in [await local.patch({"title": "first"}), await local.patch({"description": "second"})]:
             await local.finished(reply)
         properties = (await local.get())["properties"]

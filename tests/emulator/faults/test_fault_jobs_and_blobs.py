@@ -18,6 +18,8 @@ WORKSPACE = "3ad1c2b4e5f60718293a4b5c6d7e8f90"
 SERVICES = f"/workspaces/{WORKSPACE}/webservices"
 MODEL_PATH = "/contosostore/models/initial/breast-cancer.ilearner"
 HOUR = timedelta(hours=1)
+# Long enough that a loaded machine sees the rule in force.
+BRIEF = timedelta(seconds=1)
 DETAIL_CODES = [str(code) for code in EXECUTION_CODES]
 
 
@@ -154,7 +156,7 @@ class TestTheEndOfTheService:
         assert dict(jobs_before) == {}
 
     async def test_refusing_ends_when_its_time_is_over(self, faulty: Any) -> None:
-        faulty.faults.add(Rule(retired="refused", lasts=timedelta(milliseconds=50)))
+        faulty.faults.add(Rule(retired="refused", lasts=BRIEF))
         with pytest.raises(ConnectionRefusedError):
             await faulty.raw("GET", SERVICES)
         # The rule's end, as the Studio's own timer brings it about.
@@ -211,7 +213,7 @@ class TestTheEndOfTheService:
 
     async def test_a_name_comes_back_when_the_time_is_over_and_no_request_comes(self, faulty: Any) -> None:
         there = faulty.studio.cloud_file.read_text()
-        faulty.faults.add(Rule(retired="name-not-found", lasts=timedelta(milliseconds=50)))
+        faulty.faults.add(Rule(retired="name-not-found", lasts=BRIEF))
         assert faulty.studio.cloud_file.read_text() != there
         while faulty.studio.cloud_file.read_text() != there:  # noqa: ASYNC110 - another loop's timer has no event
             await asyncio.sleep(0.005)

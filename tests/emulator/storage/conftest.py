@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
 from aiohttp import web
+from azure.core.exceptions import HttpResponseError
 from azure.storage.blob.aio import BlobServiceClient, ContainerClient
 
 from reconciler.emulator.documents import Documents
@@ -18,6 +20,13 @@ from reconciler.emulator.storage import BlobService
 from tests.emulator.storage.azurite import Azurite, running_azurite
 
 KEY = base64.b64encode(b"k" * 64).decode()
+
+
+async def refusal(work: Awaitable[Any]) -> tuple[int | None, str]:
+    """Status and code of what must be refused."""
+    with pytest.raises(HttpResponseError) as raised:
+        await work
+    return raised.value.status_code, str(getattr(raised.value.error_code, "value", raised.value.error_code))
 
 
 @dataclass

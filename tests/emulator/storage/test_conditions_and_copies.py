@@ -6,22 +6,16 @@ from uuid import uuid4
 import aiohttp
 import pytest
 from azure.core import MatchConditions
-from azure.core.exceptions import HttpResponseError
 from azure.storage.blob import BlobSasPermissions, ContentSettings, generate_blob_sas
 from azure.storage.blob.aio import BlobClient, BlobLeaseClient, ContainerClient
+
+from tests.emulator.storage.conftest import refusal
 
 HOUR = timedelta(hours=1)
 OURS_ALONE = pytest.mark.parametrize("any_service", ["ours"], indirect=True)
 """Where Azurite does otherwise than documented: copies from other servers, Put Blob From URL, source conditions."""
 
 OTHER_ETAG = '"0x8D4BCC2E4835CD0"'
-
-
-async def refusal(work):
-    """Status and code of what must be refused."""
-    with pytest.raises(HttpResponseError) as raised:
-        await work
-    return raised.value.status_code, str(getattr(raised.value.error_code, "value", raised.value.error_code))
 
 
 @pytest.fixture

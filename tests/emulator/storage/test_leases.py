@@ -5,21 +5,14 @@ from uuid import uuid4
 
 import aiohttp
 import pytest
-from azure.core.exceptions import HttpResponseError
 from azure.storage.blob.aio import BlobLeaseClient, BlobServiceClient
 
 from reconciler.emulator import leases
 from reconciler.emulator.blob_store import BlobStore
 from reconciler.emulator.documents import Documents
+from tests.emulator.storage.conftest import refusal
 
 OTHER = str(uuid4())
-
-
-async def refusal(work):
-    """Status and code of what must be refused."""
-    with pytest.raises(HttpResponseError) as raised:
-        await work
-    return raised.value.status_code, str(getattr(raised.value.error_code, "value", raised.value.error_code))
 
 
 @pytest.fixture

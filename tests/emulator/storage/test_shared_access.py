@@ -21,6 +21,7 @@ from azure.storage.blob.aio import BlobClient, BlobServiceClient, ContainerClien
 
 from reconciler.emulator.shared_access import account_string, service_string
 from reconciler.emulator.storage_errors import StorageError
+from tests.emulator.storage.conftest import refusal as refused
 
 HOUR = timedelta(hours=1)
 BLOB = "runs/a b.csv"
@@ -47,11 +48,11 @@ async def names(account, token):
         return [blob.name async for blob in client.list_blobs()]
 
 
-async def refusal(awaitable):
-    with pytest.raises(HttpResponseError) as raised:
-        await awaitable
-    assert raised.value.status_code == 403
-    return str(getattr(raised.value.error_code, "value", raised.value.error_code))
+async def refusal(work):
+    """The code of what must be refused with 403."""
+    status, code = await refused(work)
+    assert status == 403
+    return code
 
 
 def blob_token(account, **options):
