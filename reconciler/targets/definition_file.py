@@ -6,7 +6,6 @@ belongs, ``{"$secret": {"env": "NAME"}}`` stands: a reference as in a spec.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -30,16 +29,22 @@ from reconciler.targets.definition_form import (
     walk,
     without_query,
 )
+from reconciler.targets.definition_text import PROPERTIES, DefinitionFileError, check_shape, parsed
+from reconciler.targets.marker import without_ours
 
 _NOT_EXPORTED = SERVER_SET | HANDED_OVER | {"keys", "commitmentplan"}
-_PROPERTIES = (
-    "title", "description", "readOnly", "realtimeConfiguration", "diagnostics", "exposeSampleData", "storageAccount",
-    "machineLearningWorkspace", "packageType", "assets", "input", "output", "exampleRequest", "parameters", "package",
-)  # fmt: skip
-
-
-class DefinitionFileError(Exception):
-    """A definition file can't be used. The message names the file and the place, and no secret."""
+__all__ = [
+    "DefinitionFileError",
+    "Exported",
+    "Written",
+    "export_definition",
+    "read_definition",
+    "reference_of",
+    "resolved",
+    "set_member",
+    "variable_for",
+    "with_placeholders",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +72,8 @@ class Written:
 
     @property
     def tags(self) -> dict[str, str]:
-        """The tags that it names."""
-        return {str(name): str(value) for name, value in (self.content.get("tags") or {}).items()}
+        """The tags that it names, without ours: another program may have exported them with the definition."""
+        return without_ours(self.content.get("tags") or {})
 
 
 def read_definition(path: Path) -> Written:
@@ -78,16 +83,14 @@ def read_definition(path: Path) -> Written:
         DefinitionFileError: it can't be read, is no definition, or holds a secret.
     """
     try:
-        content = json.loads(path.read_text("utf-8-sig"))
-    except json.JSONDecodeError as error:
-        raise DefinitionFileError(f"{path}:{error.lineno}:{error.colno}: is not JSON: {error.msg}") from None
+        text = path.read_text("utf-8-sig")
     except FileNotFoundError:
         raise DefinitionFileError(f"{path}: there is no such file; `reconcile export` writes one") from None
-    except (OSError, ValueError, RecursionError) as error:
+    except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not JSON in UTF-8"
         raise DefinitionFileError(f"{path}: can't be read: {reason}") from None
-    if not isinstance(member(content, "properties"), Mapping):
-        raise DefinitionFileError(f"{path}: is not the definition of a web service: it has no properties")
+    content = parsed(text, path)
+    check_shape(content, path)
     properties = current_form(_named(member(content, "properties")))
     kept = {name: value for name, value in properties.items() if name.casefold() not in SERVER_SET | HANDED_OVER}
     kept["packageType"] = "Graph"
@@ -101,7 +104,7 @@ def read_definition(path: Path) -> Written:
 
 def _named(properties: Mapping[str, Any]) -> dict[str, Any]:
     """The properties in the service's own spelling of their names; what they hold is not touched."""
-    known = {name.casefold(): name for name in _PROPERTIES}
+    known = {name.casefold(): name for name in PROPERTIES}
     return {known.get(name.casefold(), name): value for name, value in properties.items() if value is not None}
 
 
@@ -165,9 +168,7 @@ def export_definition(definition: Definition) -> Exported:
     name = str(member(definition, "name") or "service")
     shown = current_form(_named(member(definition, "properties") or {}))
     properties = {key: value for key, value in shown.items() if key.casefold() not in _NOT_EXPORTED}
-    tags = {
-        tag: value for tag, value in (member(definition, "tags") or {}).items() if not tag.startswith("reconciler-")
-    }
+    tags = without_ours(member(definition, "tags") or {})
     notes: list[str] = []
     content: dict[str, Any] = {"location": member(definition, "location")}
     if tags:

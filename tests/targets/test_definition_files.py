@@ -41,12 +41,33 @@ def test_what_only_the_service_writes_is_not_taken_and_casing_does_not_matter(fi
         ({"properties": {"assets": {"a": {"locationInfo": {"uri": "https://x/y?sv=1&sig=abcdefgh"}}}}}, "literal"),
         ({"properties": {"assets": {"a": {"locationInfo": {"credentials": "AccountKey=k"}}}}}, "literal"),
         ({"properties": {"title": {"$secret": "plain"}}}, "is no reference to a secret"),
+        ('{"properties": {"title": "a",\n "title": "b"}}', r"mine\.json:2:2: duplicate key 'title'; .*mine\.json:1:17"),
+        ('{"properties": {"title": "a", "Title": "b"}}', "/properties/title: is there twice, as Title too"),
+        ('{"properties": {"exampleRequest": NaN}}', r"mine\.json:1:35: NaN is not a JSON value"),
+        ('{"properties": {"title": "\\ud800"}}', r"mine\.json:1:26: .*half of a surrogate pair"),
+        ('{"properties": {"title": ' + "[" * 500 + "]" * 500 + "}}", r"mine\.json:1:88: .*nested more than 64 deep"),
+        ('{"properties": {"title": ' + "[" * 99999 + "]" * 99999 + "}}", "nested too deep"),
+        ('{"properties": {"title": ' + "1" * 5000 + "}}", "too many digits"),
+        ({"properties": {}, "location": 5}, "/location: has to be a text"),
+        ({"properties": {}, "tags": ["a"]}, "/tags: has to be an object of texts"),
+        ({"properties": {}, "tags": {"a": {"$secret": {"env": "A"}}}}, "/tags: has to be an object of texts"),
+        ({"properties": {"assets": []}}, "/properties/assets: has to be an object"),
+        ({"properties": {"assets": {"asset3": "x"}}}, "/properties/assets/asset3: has to be an object"),
+        ({"properties": {"package": {"nodes": ["x"]}}}, "/properties/package/nodes: has to be an object"),
+        ({"properties": {"packageType": "Tree"}}, "no other than Graph"),
+        ({"properties": {"pakage": {}}}, "/properties/pakage: there is no such member; did you mean package?"),
     ],
 )
 def test_what_can_not_be_used_is_refused_with_its_place_and_without_the_secret(file, content, said):
     with pytest.raises(DefinitionFileError, match=said) as raised:
         read_definition(file(content))
     assert "abcdefgh" not in str(raised.value)
+
+
+def test_a_file_of_windows_is_taken_and_so_is_a_member_that_is_not_known(file):
+    path = file("")
+    path.write_bytes(b'\xef\xbb\xbf{"properties": {\r\n"title": "\\ud83d\\ude00", "somethingNew": 1}}\r\n')
+    assert read_definition(path).properties == {"title": "\U0001f600", "somethingNew": 1, "packageType": "Graph"}
 
 
 def test_a_file_that_is_not_there_is_said(tmp_path):
