@@ -273,7 +273,7 @@ def _tags(live: LiveTarget, resource_id: str, comments: list[str]) -> dict[str, 
         tag = name.removeprefix(TAGS)
         if tag == name or not isinstance(value, str):
             continue
-        allowed = _made(NewWebServiceSpec, resource_id=resource_id, tags={tag: value}) is not None
+        allowed = _made(NewWebServiceSpec, resource_id=resource_id, tags={**said, tag: value}) is not None
         if allowed and not looks_secret(tag) and not looks_secret(value):
             said[tag] = value
         else:
