@@ -15,6 +15,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from reconciler.azure.definition_members import member, spelling
+from reconciler.plan.wording import count
 from reconciler.spec.documents import SecretReference
 from reconciler.spec.literals import looks_secret
 from reconciler.targets.definition_differences import HANDED_OVER, SERVER_SET
@@ -168,12 +169,15 @@ def export_definition(definition: Definition) -> Exported:
     name = str(member(definition, "name") or "service")
     shown = current_form(_named(member(definition, "properties") or {}))
     properties = {key: value for key, value in shown.items() if key.casefold() not in _NOT_EXPORTED}
-    tags = without_ours(member(definition, "tags") or {})
+    all_tags = without_ours(member(definition, "tags") or {})
+    tags = {tag: value for tag, value in all_tags.items() if not looks_secret(tag) and not looks_secret(value)}
     notes: list[str] = []
     content: dict[str, Any] = {"location": member(definition, "location")}
     if tags:
         content["tags"] = tags
     content["properties"] = _without_secrets(properties, ("properties",), name, notes)
+    if withheld := len(all_tags) - len(tags):
+        notes.append(f"left out: {count(withheld, 'tag')} that might hold a secret")
     account = member(properties, "storageAccount", "name")
     notes.append(
         f"give storage: {{account: {account or 'NAME'}, key: …}} and commitmentPlan in the spec that creates it: "
@@ -183,6 +187,8 @@ def export_definition(definition: Definition) -> Exported:
 
 
 def _without_secrets(value: Any, path: tuple[str, ...], name: str, notes: list[str]) -> Any:
+    if isinstance(value, str) and looks_secret(value) and path[-1].casefold() != "uri":
+        return _reference(path, name, notes)  # As an example request or a default may hold one.
     if isinstance(value, list):
         return [_without_secrets(inner, (*path, str(index)), name, notes) for index, inner in enumerate(value)]
     if not isinstance(value, Mapping):
@@ -194,15 +200,19 @@ def _without_secrets(value: Any, path: tuple[str, ...], name: str, notes: list[s
         place = (*path, key)
         secret = isinstance(inner, str) and inner != ""
         if secret and ((credential and key.casefold() == "value") or key.casefold() == "credentials"):
-            variable = variable_for(name, place)
-            result[key] = {SECRET: {"env": variable}}
-            notes.append(f"{pointer(place)} is a secret: set the variable {variable}, or write another reference there")
+            result[key] = _reference(place, name, notes)
         elif secret and key.casefold() == "uri" and "?" in inner:
             result[key] = without_query(inner)
             notes.append(f"{pointer(place)} was read with a signature, which is left out")
         else:
             result[key] = _without_secrets(inner, place, name, notes)
     return result
+
+
+def _reference(path: tuple[str, ...], name: str, notes: list[str]) -> dict[str, Any]:
+    variable = variable_for(name, path)
+    notes.append(f"{pointer(path)} is a secret: set the variable {variable}, or write another reference there")
+    return {SECRET: {"env": variable}}
 
 
 def resolved(value: Any, secrets: Mapping[str, str], path: tuple[str, ...] = ()) -> Any:

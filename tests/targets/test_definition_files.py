@@ -91,6 +91,19 @@ def test_an_export_has_no_secret_and_is_taken_again(file):
     read_definition(file(exported.content))
 
 
+def test_a_secret_in_an_example_or_a_tag_is_not_exported_either(file):
+    live = {"name": "Mine", "tags": {"conn": "AccountKey=abcdefgh;"}, **shown(definition())}
+    live["properties"]["exampleRequest"] = {"globalParameters": {"Key": "Password=abcdefgh"}, "inputs": {"i": [["x"]]}}
+
+    exported = export_definition(live)
+
+    assert "abcdefgh" not in json.dumps(exported.content) + " ".join(exported.notes)
+    example = exported.content["properties"]["exampleRequest"]
+    assert example["globalParameters"] == {"Key": {"$secret": {"env": "MINE_EXAMPLEREQUEST_GLOBALPARAMETERS_KEY"}}}
+    assert "left out: 1 tag that might hold a secret" in exported.notes
+    read_definition(file(exported.content))
+
+
 def test_an_older_definition_is_taken_in_the_newer_form(file):
     written = read_definition(file({"properties": {"parameters": {"Query": "SELECT 1"}}}))
     assert written.properties["parameters"] == {"Query": {"value": "SELECT 1"}}
