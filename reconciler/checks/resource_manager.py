@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Callable
+from collections.abc import Set as AbstractSet
 from datetime import datetime
 
 from pydantic import SecretStr
@@ -12,17 +13,16 @@ from pydantic import SecretStr
 from reconciler.azure.access import PROVIDER, Caller, caller_of, provider_state, subscription
 from reconciler.azure.errors import Retired, ServiceError, SignInError
 from reconciler.checks.hosts import Host, Hosts
+from reconciler.checks.needs import fleet_needs
 from reconciler.checks.payers import ask_payers
 from reconciler.checks.permissions import ask_permissions
 from reconciler.checks.vaults import uses_vaults
 from reconciler.checks.web_services import look_at_web_services
 from reconciler.plan.checks import Check, CheckOutcome
-from reconciler.plan.document import Action
 from reconciler.plan.preflight.headroom import check_headroom
 from reconciler.plan.preflight.permissions import check_permissions
 from reconciler.spec.secrets import MissingSecret
 from reconciler.targets.connections import Connections
-from reconciler.targets.new_web_service import NewWebServices
 
 _Found = tuple[list[Check], list[Host]]
 
@@ -53,9 +53,10 @@ async def look_at_resource_manager(connections: Connections, hosts: Hosts, clock
         each for each, found in zip(subscriptions, seen, strict=True) if found[0].outcome is not CheckOutcome.FAILED
     }
     ids = [resource_id for resource_id in ids if resource_id.split("/")[2].lower() in visible]
-    permitted, payers, (listed, execution) = await asyncio.gather(
-        _permissions(connections), _payers(connections, ids, clock()), look_at_web_services(connections, ids)
+    payers, (listed, execution, missing) = await asyncio.gather(
+        _payers(connections, ids, clock()), look_at_web_services(connections, ids)
     )
+    permitted = await _permissions(connections, missing)
     return [*checks, *permitted, *payers, *listed], execution
 
 
@@ -137,14 +138,8 @@ async def _provider(connections: Connections, subscription_id: str) -> Check:
     return Check(name="provider", subject=subject, outcome=CheckOutcome.OK, text="it is registered")
 
 
-async def _permissions(connections: Connections) -> list[Check]:
-    driver = NewWebServices(connections)
-    await driver.prepare()
-    needs = {
-        identity: driver.needs(identity, Action.DELETE if document.spec.state == "absent" else Action.REPOINT)
-        for document in connections.fleet.new_web_services.values()
-        for identity in (document.spec.resource_id.lower(),)
-    }
+async def _permissions(connections: Connections, missing: AbstractSet[str]) -> list[Check]:
+    needs = await fleet_needs(connections, missing)
     settled, access = await ask_permissions(connections.definitions, needs)
     scopes = sorted({need.scope for needed in settled.values() for need in needed})
     return [

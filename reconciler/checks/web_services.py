@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Set as AbstractSet
 from typing import Any
 
 from reconciler.azure.errors import NotFound, ServiceError
@@ -13,8 +14,10 @@ from reconciler.spec.documents import NewWebService
 from reconciler.targets.connections import Connections
 
 
-async def look_at_web_services(connections: Connections, ids: list[str]) -> tuple[list[Check], list[Host]]:
-    """Whether the services are there, by one list a resource group, and the hosts that execute them."""
+async def look_at_web_services(
+    connections: Connections, ids: list[str]
+) -> tuple[list[Check], list[Host], AbstractSet[str]]:
+    """Whether the services are there, by one list a resource group; hosts of execution; the ids of those missing."""
     groups = sorted({tuple(resource_id.split("/")[2:5:2]) for resource_id in ids})
     lists = await asyncio.gather(*(_list(connections, subscription, group) for subscription, group in groups))
     listed = {key: item for one, _ in lists for key, item in one.items()}
@@ -22,11 +25,13 @@ async def look_at_web_services(connections: Connections, ids: list[str]) -> tupl
     checks = [check for _, check in lists if check]
     specs = {document.spec.resource_id.lower(): document for document in connections.fleet.new_web_services.values()}
     hosts: list[Host] = []
+    missing: set[str] = set()
     for resource_id in ids:
         item = listed.get(resource_id.lower())
         name = resource_id.rpartition("/")[2]
         if item is None:
             if tuple(resource_id.split("/")[2:5:2]) not in unread:
+                missing.add(resource_id.lower())
                 checks.append(_absent(name, specs.get(resource_id.lower())))
             continue
         state = str((item.get("properties") or {}).get("provisioningState") or "there")
@@ -35,7 +40,7 @@ async def look_at_web_services(connections: Connections, ids: list[str]) -> tupl
         base = api_location(item)
         if base is not None:
             hosts.append(Host(base, "execution of New web services", studio=True))
-    return checks, hosts
+    return checks, hosts, missing
 
 
 def _absent(name: str, document: NewWebService | None) -> Check:

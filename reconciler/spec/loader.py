@@ -39,6 +39,8 @@ _REFERENCES: Mapping[str, tuple[tuple[str, ...], ...]] = {
         ("metadata", "name"),
         ("spec", "resourceId"),
         ("spec", "copyOf"),
+        ("spec", "definition", "file"),
+        ("spec", "state"),
     ),
     "EndpointSet": (("metadata", "name"),),
 }
@@ -60,11 +62,13 @@ class MentionedUse:
         field: The path of the use, such as ``spec.model``.
         name: The model.
         version: The label.
+        resource: The resource that is to serve it.
     """
 
     field: str
     name: Mention | None
     version: Mention | None
+    resource: Mention | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,5 +239,5 @@ def _uses(root: Node, file: Path) -> Iterator[MentionedUse]:
     places += [("spec", "models", index) for index in range(len(several.items or ()) if several is not None else 0)]
     for place in places:
         if root.at(place) is not None:
-            name, version = (_mention(root, (*place, part), file) for part in ("name", "version"))
-            yield MentionedUse(field_path(place), name, version)
+            parts = (_mention(root, (*place, part), file) for part in ("name", "version", "resource"))
+            yield MentionedUse(field_path(place), *parts)
