@@ -251,7 +251,7 @@ class NewWebServices(Driver):
         if base is None:
             return None
         scoring = self._connections.scoring(base, key)
-        return await probing.score(scoring, document.spec.probe, scoring.swagger)
+        return await probing.score(scoring, document.spec.probe, lambda: probing.made_rows(scoring))
 
     # -- carry out
 
