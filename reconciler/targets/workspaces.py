@@ -26,10 +26,10 @@ async def workspace_problem(connections: Connections, workspace: str, error: Unl
     field = f"Workspace {workspace}"
     if isinstance(error, ServiceError) and error.has_code(*_UNKNOWN_HERE):
         return await _unknown_here(connections, workspace, error)
-    if isinstance(error, Retired):
-        return Problem("retired", f"workspace {workspace}: {error.message}")
-    if isinstance(error, ServiceError) and _is_nobodys(error):
-        return Problem("retired", f"workspace {workspace}: its host answers {error.status} to it: {RETIREMENT}")
+    if isinstance(error, Retired) or (isinstance(error, ServiceError) and _is_nobodys(error)):
+        gone = isinstance(error, Retired)
+        told = error.message if gone else f"its host answers {error.status} to it: {RETIREMENT}"
+        return Problem("retired", f"workspace {workspace}: {told}")
     if isinstance(error, SignInError):
         remedy = (
             f"copy the workspace's authorization token from Studio's settings into what spec.token of {field} names"
