@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable
 from collections.abc import Set as AbstractSet
 from datetime import datetime
-from typing import Any
 
 from pydantic import SecretStr
 
 from reconciler.azure.access import PROVIDER, Caller, caller_of, provider_state, subscription
 from reconciler.azure.errors import Retired, ServiceError, SignInError
-from reconciler.azure.trained_models import api_location
 from reconciler.checks.hosts import Host, Hosts
 from reconciler.checks.needs import fleet_needs
 from reconciler.checks.payers import ask_payers
 from reconciler.checks.permissions import ask_permissions
 from reconciler.checks.vaults import uses_vaults
+from reconciler.checks.web_services import look_at_web_services
 from reconciler.plan.checks import Check, CheckOutcome
 from reconciler.plan.preflight.headroom import check_headroom
 from reconciler.plan.preflight.permissions import check_permissions
@@ -41,7 +41,7 @@ async def look_at_resource_manager(connections: Connections, hosts: Hosts, clock
     try:
         token = await connections.sign_in.get_token(cloud.scope)
     except (ServiceError, MissingSecret) as error:
-        return [_failed("sign-in", subject, str(error))], []
+        return [_failed("sign-in", subject, str(error), _remedy(str(error)))], []
     checks = [_signed_in(connections, caller_of(SecretStr(token.token)))]
     if not connections.needs_resource_manager:
         return checks, []
@@ -54,10 +54,27 @@ async def look_at_resource_manager(connections: Connections, hosts: Hosts, clock
     }
     ids = [resource_id for resource_id in ids if resource_id.split("/")[2].lower() in visible]
     payers, (listed, execution, missing) = await asyncio.gather(
-        _payers(connections, ids, clock()), _services(connections, ids)
+        _payers(connections, ids, clock()), look_at_web_services(connections, ids)
     )
     permitted = await _permissions(connections, missing)
     return [*checks, *permitted, *payers, *listed], execution
+
+
+_REMEDIES = {
+    "AADSTS90002": "correct the tenant: signIn.tenantId of the cloud file, or AZURE_TENANT_ID",
+    "AADSTS900023": "correct the tenant: signIn.tenantId of the cloud file, or AZURE_TENANT_ID",
+    "AADSTS700016": "correct the client id, or the tenant: that tenant has no such application",
+    "AADSTS7000215": "correct the client's secret: its value is wanted, not its id",
+    "AADSTS7000222": "the client's secret has expired: make a new one",
+    "AADSTS700027": "correct the client's certificate: the application does not know it",
+    "AADSTS7000112": "have the application enabled again",
+}
+"""What to do about an answer of the identity platform (its documentation, "Error codes for debugging")."""
+
+
+def _remedy(message: str) -> str:
+    code = re.search(r"AADSTS\d+", message)
+    return _REMEDIES.get(code.group(), "") if code else ""
 
 
 def _resource_ids(connections: Connections) -> list[str]:
@@ -143,45 +160,6 @@ async def _payers(connections: Connections, ids: list[str], now: datetime) -> li
         subject = "commitment plans"
         found = [Check(name="commitment-plan", subject=subject, outcome=CheckOutcome.OK, text=text)]
     return [*payers.checks, *found]
-
-
-async def _services(connections: Connections, ids: list[str]) -> tuple[list[Check], list[Host], AbstractSet[str]]:
-    """Whether the services are there, by one list a resource group; where they are called; the ids of those missing."""
-    groups = sorted({tuple(resource_id.split("/")[2:5:2]) for resource_id in ids})
-    lists = await asyncio.gather(*(_list(connections, subscription, group) for subscription, group in groups))
-    listed = {key: item for one, _ in lists for key, item in one.items()}
-    unread = {group for (_, group), (_, error) in zip(groups, lists, strict=True) if error}
-    checks = [
-        Check(name="web-service", subject=f"resource group {group}", outcome=CheckOutcome.UNKNOWN, text=error)
-        for (_, group), (_, error) in zip(groups, lists, strict=True)
-        if error
-    ]
-    hosts: list[Host] = []
-    missing: set[str] = set()
-    for resource_id in ids:
-        item = listed.get(resource_id.lower())
-        name = resource_id.rpartition("/")[2]
-        if item is None:
-            if resource_id.split("/")[4] not in unread:
-                text = "it does not exist"
-                missing.add(resource_id.lower())
-                checks.append(Check(name="web-service", subject=name, outcome=CheckOutcome.WARNING, text=text))
-            continue
-        state = str((item.get("properties") or {}).get("provisioningState") or "there")
-        outcome = CheckOutcome.WARNING if state.lower() == "failed" else CheckOutcome.OK
-        checks.append(Check(name="web-service", subject=name, outcome=outcome, text=f"it is {state}"))
-        base = api_location(item)
-        if base is not None:
-            hosts.append(Host(base, "execution of New web services", studio=True))
-    return checks, hosts, missing
-
-
-async def _list(connections: Connections, subscription_id: str, group: str) -> tuple[dict[str, dict[str, Any]], str]:
-    try:
-        listed = await connections.definitions.list_group(subscription_id, group)
-    except ServiceError as error:
-        return {}, f"its web services can't be listed: {error}"
-    return {str(item.get("id") or "").lower(): item for item in listed}, ""
 
 
 def _failed(name: str, subject: str, text: str, remedy: str = "") -> Check:

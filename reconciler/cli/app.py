@@ -260,6 +260,8 @@ def import_command(
 
     if resource_group and subscription is None:
         raise typer.BadParameter("--resource-group goes with --subscription")
+    if subscription is not None and not options.is_subscription(subscription):
+        raise typer.BadParameter(f"--subscription {subscription} is not the id of a subscription: a GUID is wanted")
     groups: list[str | None] = [*(resource_group or [])] or [None]
     request = ImportRequest(
         workspaces=tuple(workspace),

@@ -66,7 +66,7 @@ async def _import(request: ImportRequest, of: Meant, cloud: Cloud) -> ExitCode:
         async with Connections(reading, cloud, secrets, resource_manager=bool(request.scopes)) as connections:
             inventory = await take_inventory(connections, sorted(of.workspaces), request.scopes)
         drafts = draft(inventory, known_of(inventory, of, read_ledger(store)))
-        written = _write(files_of(drafts), request)
+        written = _write(files_of(drafts), request, of)
         print(_told(drafts))
         for problem in drafts.problems:
             print(f"could not be read: {problem}", file=sys.stderr)
@@ -88,10 +88,15 @@ def _workspaces_alone(of: Meant, out: Path) -> Fleet:
     )
 
 
-def _write(files: Mapping[str, str], request: ImportRequest) -> list[Path]:
+def _write(files: Mapping[str, str], request: ImportRequest, of: Meant) -> list[Path]:
     """Write the files, none of which may be there already unless that is forced."""
     paths = {request.out / name: text for name, text in files.items()}
     there = [str(path) for path in paths if path.exists()]
+    needed = {} if of.fleet is None else {place.file.resolve(): place.file for place in of.fleet.positions.values()}
+    lost = [str(path) for path in paths if path.resolve() in needed]
+    if lost:
+        text = f"{', '.join(lost)} would lose documents of --specs, which are not written again; give another --out"
+        raise UserError(text)
     if there and not request.force:
         raise UserError(f"already there, and not written over without --force: {', '.join(there)}")
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -92,3 +93,8 @@ Probes = Annotated[
     ),
 ]
 AsListing = Annotated[Listing, typer.Option("--output", help="How to print it.")]
+
+
+def is_subscription(text: str) -> bool:
+    """Whether a text is the id of a subscription."""
+    return re.fullmatch(r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}", text) is not None

@@ -166,7 +166,7 @@ class CommentedReader:
     def _found(self, text: str, mark: str, column: int, *, whole: bool) -> None:
         """Sort in a comment, before which ``mark`` stands in the gap."""
         self.comments.append(text)
-        of_the_next = "-" in mark or "?" in mark
+        of_the_next = "-" in mark or "?" in mark or mark.strip() == "..."
         beside = self._latest is not None and not of_the_next and (not whole or bool(mark.strip()))
         if not beside or self._latest is None:
             self._waiting.append(_Line(text, column))

@@ -19,7 +19,7 @@ from reconciler.spec.new_service_parts import (
     JsonPointer,
     NewKeys,
     NewStorage,
-    TagName,
+    Tags,
 )
 from reconciler.spec.parts import (
     Container,
@@ -278,7 +278,7 @@ class NewWebServiceSpec(Serving):
         default=None, description=f"The plan that pays for it: {rules.COMMITMENT_PLAN_SHAPE}"
     )
     keys: NewKeys | None = None
-    tags: dict[TagName, str] = Field(default_factory=dict, description="Tags that it has; others of its are let be.")
+    tags: Tags = Field(default_factory=dict, description="Tags that it has; others of its are let be.")
     ignore: tuple[JsonPointer, ...] = Field(
         default=(), description="Places of the definition (JSON Pointers) that may differ from the file."
     )

@@ -15,6 +15,8 @@ CommitmentPlanId: TypeAlias = Annotated[
 ]
 JsonPointer: TypeAlias = Annotated[str, AfterValidator(rules.json_pointer), shape(pattern=rules.JSON_POINTER_PATTERN)]
 TagName: TypeAlias = Annotated[str, AfterValidator(rules.tag_name)]
+TagValue: TypeAlias = Annotated[str, AfterValidator(rules.tag_value)]
+Tags: TypeAlias = Annotated[dict[TagName, TagValue], AfterValidator(rules.tags)]
 
 
 class DefinitionFile(Part):

@@ -33,7 +33,7 @@ from reconciler.spec.literals import looks_secret
 from reconciler.spec.rules import NAME_LIMIT
 from reconciler.takeover.evidence import ReadyMade, Seen, make_out, seen_resources
 from reconciler.takeover.known import Known
-from reconciler.takeover.naming import in_full, slug, unique
+from reconciler.takeover.naming import in_full, slug, told_apart, unique
 from reconciler.targets.inventory import FoundEndpoint, FoundService, FoundWebService, Inventory
 from reconciler.targets.new_state import TAGS
 
@@ -125,12 +125,15 @@ class _Drafter:
 
     def _named(self) -> dict[str, str]:
         wanted: dict[str, str] = {}
+        homes: dict[str, str] = {}
         for identity, (service, endpoint) in self._endpoints.items():
             part = slug(service.name, _SERVICE_PART, otherwise="service")
             wanted[identity] = f"{part}-{slug(endpoint.name, 24, otherwise='endpoint')}"
+            homes[identity] = service.workspace
         for identity, found in self._web_services.items():
             wanted[identity] = slug(_name_of(found.resource_id), _SERVICE_PART, otherwise="service")
-        return unique(wanted, {identity: identity for identity in wanted}, self._known.names, NAME_LIMIT)
+        told = told_apart(wanted, homes, NAME_LIMIT)
+        return unique(told, {identity: identity for identity in wanted}, self._known.names, NAME_LIMIT)
 
     def _seen(self) -> list[Seen]:
         ledger = self._known.ledger
@@ -179,6 +182,7 @@ class _Drafter:
         return not (service.problem or service.endpoints or referred)
 
     def _problems(self) -> Iterator[str]:
+        yield from self._inventory.problems
         for service in self._inventory.services:
             if service.problem:
                 yield f"web service {in_full(service.name)} of workspace {service.workspace}: {service.problem}"
@@ -273,7 +277,7 @@ def _tags(live: LiveTarget, resource_id: str, comments: list[str]) -> dict[str, 
         tag = name.removeprefix(TAGS)
         if tag == name or not isinstance(value, str):
             continue
-        allowed = _made(NewWebServiceSpec, resource_id=resource_id, tags={tag: value}) is not None
+        allowed = _made(NewWebServiceSpec, resource_id=resource_id, tags={**said, tag: value}) is not None
         if allowed and not looks_secret(tag) and not looks_secret(value):
             said[tag] = value
         else:

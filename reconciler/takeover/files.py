@@ -16,7 +16,7 @@ from reconciler.spec.documents import ClassicEndpoint, NewWebService
 from reconciler.spec.formatting import formatted
 from reconciler.spec.writer import WIDTH, quoted, written
 from reconciler.takeover.drafts import Draft, Drafts, GroupDrafts, ServiceDrafts
-from reconciler.takeover.naming import in_full, slug, unique
+from reconciler.takeover.naming import in_full, slug, told_apart, unique
 from reconciler.targets.inventory import FoundService
 
 WORKSPACES = "workspaces.yaml"
@@ -40,10 +40,13 @@ def files_of(drafts: Drafts) -> dict[str, str]:
         files[MODELS] = _file(models, drafts.models)
     named: dict[str, ServiceDrafts | GroupDrafts] = {}
     wanted: dict[str, str] = {}
+    homes: dict[str, str] = {}
     for service in drafts.services:
         identity = f"{service.service.workspace}/{service.service.id}"
         named[identity] = service
-        wanted[identity] = f"classic-{slug(service.service.name, _FILE_NAME, otherwise='service')}"
+        wanted[identity] = slug(service.service.name, _FILE_NAME, otherwise="service")
+        homes[identity] = service.service.workspace
+    wanted = {identity: f"classic-{name}" for identity, name in told_apart(wanted, homes, _FILE_NAME).items()}
     for group in drafts.groups:
         named[f"group {group.group}"] = group
         wanted[f"group {group.group}"] = f"new-{slug(group.group, _FILE_NAME, otherwise='group')}"

@@ -27,9 +27,28 @@ def slug(text: str, limit: int, *, otherwise: str) -> str:
         limit: How long it may be.
         otherwise: What to call it when nothing of ``text`` can be kept.
     """
+    if looks_secret(text):
+        return otherwise
     plain = unicodedata.normalize("NFKD", _KIND.sub("", text)).encode("ascii", "ignore").decode()
     words = re.sub(r"[^a-z0-9]+", "-", _HUMP.sub("-", plain).lower()).strip("-")
     return words[:limit].strip("-") or otherwise
+
+
+def told_apart(wanted: Mapping[_K, str], homes: Mapping[_K, str], limit: int) -> dict[_K, str]:
+    """The names, with that of its workspace before each that things of several workspaces want.
+
+    Args:
+        wanted: The names.
+        homes: The names of their workspaces; what has none stays as it is.
+        limit: How long a name may be.
+    """
+    of: dict[str, set[str]] = {}
+    for key, home in homes.items():
+        of.setdefault(wanted[key], set()).add(home)
+    return {
+        key: f"{homes[key]}-{name}"[:limit].strip("-") if len(of.get(name, ())) > 1 and key in homes else name
+        for key, name in wanted.items()
+    }
 
 
 def in_full(text: str) -> str:

@@ -25,6 +25,7 @@ from reconciler.spec.parts import SecretReference
 from reconciler.spec.sources import read
 from reconciler.spec.yaml_reader import kind_of
 from reconciler.targets.definition_form import SECRET, Definition, current_form, is_envelope, pointer, walk
+from reconciler.targets.definition_text import misread, slips
 
 _PROPERTIES = (
     "title", "description", "readOnly", "realtimeConfiguration", "diagnostics", "exposeSampleData", "storageAccount",
@@ -54,6 +55,8 @@ def examine(file: Path) -> tuple[dict[str, Any] | None, tuple[Diagnostic, ...]]:
     mistakes: list[Diagnostic] = []
     text = _text(file, mistakes)
     content = None if text is None else _parsed(text, file, mistakes)
+    if text is not None and not mistakes:
+        mistakes += misread(text, file)
     if text is None or mistakes:
         return None, tuple(mistakes)
     properties = member(content, "properties")
@@ -66,6 +69,10 @@ def examine(file: Path) -> tuple[dict[str, Any] | None, tuple[Diagnostic, ...]]:
         "properties": current_form(named(properties)),
     }
     places = _Places(file, text)
+    mistakes += [
+        Diagnostic(summary, places.of(("properties", name)), pointer(("properties", name)), remedy=remedy)
+        for name, summary, remedy in slips(properties, _PROPERTIES)
+    ]
     mistakes += [*_misshapen(whole, places), *_secrets(whole, places)]
     return (None, tuple(mistakes)) if mistakes else (whole, ())
 
@@ -151,6 +158,14 @@ def _misshapen(content: Definition, places: _Places) -> Iterator[Diagnostic]:
     for path in map(_path, _OF_OBJECTS):
         for name in _names(content, path):
             yield from _unless(Mapping, "an object", content, (*path, name), places)
+    for name in _names(content, ("tags",)):
+        if not isinstance(content["tags"][name], str):
+            summary = f"must be a text, found {kind_of(content['tags'][name])}"
+            yield Diagnostic(summary, places.of(("tags", name)), pointer(("tags", name)))
+    package_type = member(content, "properties", "packageType")
+    if isinstance(package_type, str) and package_type.casefold() != "graph":
+        place = ("properties", "packageType")
+        yield Diagnostic("there is no other than Graph", places.of(place), pointer(place))
     for name in _names(content, _ASSETS):
         asset = (*_ASSETS, name)
         for text in ("name", "type"):

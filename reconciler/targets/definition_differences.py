@@ -150,8 +150,16 @@ def _bare(value: Any, name: str) -> Any:
 
 
 def _changes(live: Any, file: Any, path: tuple[str, ...]) -> Iterable[DefinitionChange]:
-    """The operations that make ``live`` into ``file``; a list is replaced as a whole."""
+    """The operations that make ``live`` into ``file``.
+
+    A list is replaced as a whole, unless objects stand in it one for one: of those something may have been left out of
+    the comparison, which is not to be lost.
+    """
     if live == file:
+        return
+    if _one_for_one(live, file):
+        for index, (one, other) in enumerate(zip(live, file, strict=True)):
+            yield from _changes(one, other, (*path, str(index)))
         return
     if not isinstance(live, Mapping) or not isinstance(file, Mapping):
         yield DefinitionChange("replace", pointer(path), file, live)
@@ -163,6 +171,11 @@ def _changes(live: Any, file: Any, path: tuple[str, ...]) -> Iterable[Definition
             yield DefinitionChange("add", pointer((*path, name)), file[name])
         else:
             yield from _changes(live[name], file[name], (*path, name))
+
+
+def _one_for_one(live: Any, file: Any) -> bool:
+    lists = isinstance(live, list) and isinstance(file, list) and len(live) == len(file)
+    return lists and all(isinstance(value, Mapping) for value in (*live, *file))
 
 
 def _without_envelopes(value: Any) -> Any:

@@ -25,6 +25,7 @@ from reconciler.targets.definition_form import (
     pointer,
     without_query,
 )
+from reconciler.targets.marker import without_ours
 
 _NOT_EXPORTED = SERVER_SET | HANDED_OVER | {"keys", "commitmentplan"}
 
@@ -58,8 +59,8 @@ class Written:
 
     @property
     def tags(self) -> dict[str, str]:
-        """The tags that it names."""
-        return {str(name): str(value) for name, value in (self.content.get("tags") or {}).items()}
+        """The tags that it names, without ours: another program may have exported them with the definition."""
+        return without_ours(self.content.get("tags") or {})
 
 
 def read_definition(path: Path) -> Written:
@@ -104,14 +105,15 @@ def export_definition(definition: Definition) -> Exported:
     name = str(member(definition, "name") or "service")
     shown = current_form(named(member(definition, "properties") or {}))
     properties = {key: value for key, value in shown.items() if key.casefold() not in _NOT_EXPORTED}
-    tags = {
-        tag: value for tag, value in (member(definition, "tags") or {}).items() if not tag.startswith("reconciler-")
-    }
+    all_tags = without_ours(member(definition, "tags") or {})
+    tags = {tag: value for tag, value in all_tags.items() if not looks_secret(tag) and not looks_secret(value)}
     notes: list[str] = []
     content: dict[str, Any] = {"location": member(definition, "location")}
     if tags:
         content["tags"] = tags
     content["properties"] = _without_secrets(properties, ("properties",), name, notes)
+    if withheld := len(all_tags) - len(tags):
+        notes.append(f"left out: {count(withheld, 'tag')} that might hold a secret")
     account = member(properties, "storageAccount", "name")
     notes.append(
         f"give storage: {{account: {account or 'NAME'}, key: …}} and commitmentPlan in the spec that creates it: "
@@ -121,6 +123,8 @@ def export_definition(definition: Definition) -> Exported:
 
 
 def _without_secrets(value: Any, path: tuple[str, ...], name: str, notes: list[str]) -> Any:
+    if isinstance(value, str) and looks_secret(value) and path[-1].casefold() != "uri":
+        return _reference(path, name, notes)  # As an example request or a default may hold one.
     if isinstance(value, list):
         return [_without_secrets(inner, (*path, str(index)), name, notes) for index, inner in enumerate(value)]
     if not isinstance(value, Mapping):
@@ -132,15 +136,19 @@ def _without_secrets(value: Any, path: tuple[str, ...], name: str, notes: list[s
         place = (*path, key)
         secret = isinstance(inner, str) and inner != ""
         if secret and ((credential and key.casefold() == "value") or key.casefold() == "credentials"):
-            variable = variable_for(name, place)
-            result[key] = {SECRET: {"env": variable}}
-            notes.append(f"{pointer(place)} is a secret: set the variable {variable}, or write another reference there")
+            result[key] = _reference(place, name, notes)
         elif secret and key.casefold() == "uri" and "?" in inner:
             result[key] = without_query(inner)
             notes.append(f"{pointer(place)} was read with a signature, which is left out")
         else:
             result[key] = _without_secrets(inner, place, name, notes)
     return result
+
+
+def _reference(path: tuple[str, ...], name: str, notes: list[str]) -> dict[str, Any]:
+    variable = variable_for(name, path)
+    notes.append(f"{pointer(path)} is a secret: set the variable {variable}, or write another reference there")
+    return {SECRET: {"env": variable}}
 
 
 def resolved(value: Any, secrets: Mapping[str, str], path: tuple[str, ...] = ()) -> Any:

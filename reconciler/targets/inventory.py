@@ -9,19 +9,22 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from reconciler.azure.classic import ClassicManagement, Endpoint, WebService
 from reconciler.azure.errors import DefinitionError, ServiceError
 from reconciler.azure.trained_models import studio_of, trained_models
 from reconciler.plan.states import LiveTarget
+from reconciler.spec.secrets import MissingSecret
 from reconciler.targets import classic_state
 from reconciler.targets.classic_state import DEFAULT_ENDPOINT, Service
 from reconciler.targets.connections import Connections
 from reconciler.targets.new_payloads import with_payload
 from reconciler.targets.new_state import live_definition
+
+_F = TypeVar("_F")
 
 _AT_ONCE = 16
 
@@ -84,10 +87,11 @@ class FoundWebService:
 
 @dataclass(frozen=True, slots=True)
 class Inventory:
-    """All that was found."""
+    """All that was found. ``problems``: what of a workspace or a scope could not even be listed, and why."""
 
     services: tuple[FoundService, ...]
     web_services: tuple[FoundWebService, ...]
+    problems: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,20 +105,35 @@ class Scope:
 async def take_inventory(connections: Connections, workspaces: Sequence[str], scopes: Sequence[Scope]) -> Inventory:
     """Everything in these workspaces (names of documents) and scopes. Reads, and changes nothing.
 
-    One service that can't be read is found with its `problem`.
+    One service that can't be read is found with its `problem`; so is a workspace or a scope, unless none can be listed.
 
     Raises:
-        ServiceError, MissingSecret, CloudError: a workspace or a scope can't be listed.
+        ServiceError, MissingSecret: nothing can be listed at all.
+        CloudError: a workspace is in a region that the cloud does not know.
     """
-    services, web_services = await asyncio.gather(
-        asyncio.gather(*(_services_of(connections, workspace) for workspace in workspaces)),
-        asyncio.gather(*(_web_services_of(connections, scope) for scope in scopes)),
+    failed: list[ServiceError | MissingSecret] = []
+
+    async def tried(listing: Awaitable[list[_F]]) -> list[_F] | None:
+        try:
+            return await listing
+        except (ServiceError, MissingSecret) as error:
+            failed.append(error)
+            return None
+
+    classic, new = await asyncio.gather(
+        asyncio.gather(*(tried(_services_of(connections, workspace)) for workspace in workspaces)),
+        asyncio.gather(*(tried(_web_services_of(connections, scope)) for scope in scopes)),
     )
+    services = [part for part in classic if part is not None]
+    web_services = [part for part in new if part is not None]
+    if failed and not services and not web_services:
+        raise failed[0]
     # Scopes may overlap.
     distinct = {found.resource_id.lower(): found for part in web_services for found in part}
     return Inventory(
         tuple(found for part in services for found in part),
         tuple(found for _, found in sorted(distinct.items())),
+        tuple(str(error) for error in failed),
     )
 
 

@@ -11,7 +11,9 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from reconciler.azure.definition_members import member, spelling
 from reconciler.plan.states import Marker, VersionKey
+from reconciler.spec.rules import OUR_TAGS
 from reconciler.targets.contract import Artefact
 
 DESCRIPTION_LIMIT = 2000
@@ -77,9 +79,27 @@ def marked_description(text: str, markers: Sequence[Marker]) -> str:
     return f"{text.strip()} {note}".lstrip()
 
 
+def without_ours(tags: Mapping[str, str]) -> dict[str, str]:
+    """The tags that are not ours."""
+    return {name: value for name, value in tags.items() if not name.casefold().startswith(OUR_TAGS)}
+
+
+def with_tags(tags: Mapping[str, str], wanted: Mapping[str, str]) -> dict[str, str]:
+    """Tags with others among them, each in its own spelling: Azure takes no notice of the casing of their names."""
+    folded = {name.casefold() for name in wanted}
+    return {**{name: value for name, value in tags.items() if name.casefold() not in folded}, **wanted}
+
+
+def tags_with_ours(tags: Mapping[str, str], *, made: bool, marked: bool) -> int:
+    """How many tags a service has once ours are among them."""
+    ours = {_TAG_VERSION, _TAG_FINGERPRINT} if marked else {_TAG_MANAGED}
+    ours |= {_TAG_MADE} if made else set()
+    return len(ours | {name.casefold() for name in tags})
+
+
 def markers_of_tags(tags: Mapping[str, str]) -> tuple[Marker, ...]:
     """The markers that a New web service's tags carry, if they do."""
-    versions, fingerprints = tags.get(_TAG_VERSION, "").split(", "), tags.get(_TAG_FINGERPRINT, "").split(", ")
+    versions, fingerprints = (str(member(tags, name) or "").split(", ") for name in (_TAG_VERSION, _TAG_FINGERPRINT))
     if len(versions) != len(fingerprints):
         return ()
     notes = [f"{version} {fingerprint}" for version, fingerprint in zip(versions, fingerprints, strict=True)]
@@ -88,7 +108,8 @@ def markers_of_tags(tags: Mapping[str, str]) -> tuple[Marker, ...]:
 
 def is_ours(tags: Mapping[str, str]) -> bool:
     """Whether a New web service's tags carry our note; it need not name a version."""
-    return _TAG_MADE in tags or _TAG_MANAGED in tags or bool(markers_of_tags(tags))
+    noted = any(spelling(tags, name) is not None for name in (_TAG_MADE, _TAG_MANAGED))
+    return noted or bool(markers_of_tags(tags))
 
 
 def carries(tags: Mapping[str, str], markers: Sequence[Marker]) -> bool:
@@ -98,7 +119,7 @@ def carries(tags: Mapping[str, str], markers: Sequence[Marker]) -> bool:
 
 def made_tags(tags: Mapping[str, str], target: str, markers: Sequence[Marker]) -> dict[str, str]:
     """The tags of a New web service that we make."""
-    made = {**tags, _TAG_MADE: target}
+    made = with_tags(tags, {_TAG_MADE: target})
     return marked_tags(made, markers) if markers else made
 
 
@@ -108,9 +129,9 @@ def marked_tags(tags: Mapping[str, str], markers: Sequence[Marker]) -> dict[str,
     The whole map is sent, because it is not known whether a ``PATCH`` merges tags (new-protocol 3).
     """
     if not markers:
-        return {**tags, _TAG_MANAGED: "true"}
-    return {
-        **tags,
+        return with_tags(tags, {_TAG_MANAGED: "true"})
+    ours = {
         _TAG_VERSION: ", ".join(str(marker.version) for marker in markers),
         _TAG_FINGERPRINT: ", ".join(marker.fingerprint for marker in markers),
     }
+    return with_tags(tags, ours)

@@ -16,7 +16,7 @@ from reconciler.plan.states import Scalar
 from reconciler.targets.contract import Artefact, Artefacts, PlanMoved
 from reconciler.targets.definition_file import set_member
 from reconciler.targets.definition_form import Definition, path_of, without_query
-from reconciler.targets.marker import made_tags, marked_tags, markers_for
+from reconciler.targets.marker import made_tags, marked_tags, markers_for, with_tags
 from reconciler.targets.new_state import SETTING_PLACES, TAGS, account_of
 
 
@@ -94,7 +94,7 @@ def settings_body(definition: Definition, changed: Mapping[str, Scalar]) -> dict
     tags = {name.removeprefix(TAGS): str(value) for name, value in changed.items() if name.startswith(TAGS)}
     if tags:
         # All of them: it is not known whether a PATCH merges tags (new-protocol 3).
-        body["tags"] = {**(member(definition, "tags") or {}), **tags}
+        body["tags"] = with_tags(member(definition, "tags") or {}, tags)
     return body
 
 

@@ -27,6 +27,7 @@ from reconciler.targets.definition_file import (
     resolved,
 )
 from reconciler.targets.definition_form import Definition, is_placeholder, pointer, walk, without_query
+from reconciler.targets.marker import with_tags
 from reconciler.targets.new_bodies import Creation, creation_body
 from reconciler.targets.new_payloads import with_payload
 from reconciler.targets.new_state import KIND, account_of, is_storage_key, uri_parts, wanted_settings
@@ -136,7 +137,7 @@ class Origins:
             plan=spec.commitment_plan,
             keys={name: self._key(given, name) for name in ("primary", "secondary")},
             settings=_given_settings(spec),
-            tags={**tags, **spec.tags},
+            tags=with_tags(tags, spec.tags),
         )
         return await self.with_secrets(document, creation_body(properties, creation, artefacts))
 
@@ -165,10 +166,11 @@ class Origins:
         needed = {"location": located, "storage": spec.storage, "commitmentPlan": spec.commitment_plan}
         missing = [name for name, value in needed.items() if not value]
         if missing:
+            told = ": no definition carries them" if "location" not in missing else ""
             return Problem(
                 "cannot-create",
                 f"{spec.resource_id} does not exist, and can't be created without {' and '.join(missing)}",
-                f"add {', '.join(f'spec.{name}' for name in missing)}: no definition carries them",
+                f"add {', '.join(f'spec.{name}' for name in missing)}{told}",
             )
         return None
 

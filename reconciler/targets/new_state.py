@@ -10,7 +10,7 @@ import base64
 import binascii
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from pydantic import SecretStr
@@ -31,8 +31,9 @@ from reconciler.plan.states import (
 )
 from reconciler.plan.steps import ANOTHER, AS_REFERENCED
 from reconciler.spec.documents import NewWebService, NewWebServiceSpec
+from reconciler.spec.rules import TAGS_LIMIT
 from reconciler.targets.definition_form import Definition, without_query
-from reconciler.targets.marker import is_ours, markers_of_tags
+from reconciler.targets.marker import is_ours, markers_of_tags, without_ours
 
 KIND = "NewWebService"
 STORAGE_KEY = "storage.key"
@@ -105,7 +106,7 @@ def live_definition(identity: str, resources: Sequence[str], definition: Definit
     properties = member(definition, "properties") or {}
     tags = member(definition, "tags") or {}
     settings: dict[str, Scalar] = {name: member(properties, *path) for name, path in SETTING_PLACES.items()}
-    settings |= {f"{TAGS}{name}": value for name, value in tags.items() if not name.startswith("reconciler-")}
+    settings |= {f"{TAGS}{name}": value for name, value in without_ours(tags).items()}
     markers = markers_of_tags(tags)
     state = str(member(properties, "provisioningState") or "")
     seen = LiveTarget(
@@ -136,6 +137,20 @@ def live_definition(identity: str, resources: Sequence[str], definition: Definit
             [str(marker.version) for marker in markers],
         ),
     )
+
+
+def with_tags_as_wanted(live: LiveTarget, wanted: Iterable[str]) -> LiveTarget:
+    """The same with its tags named in the casing of a spec: to Azure that makes no difference."""
+    spelt = {f"{TAGS}{name}".casefold(): f"{TAGS}{name}" for name in wanted}
+    return replace(live, settings={spelt.get(name.casefold(), name): value for name, value in live.settings.items()})
+
+
+def too_many_tags(count: int) -> Problem | None:
+    """What Azure refuses of a number of tags, ours among them."""
+    if count <= TAGS_LIMIT:
+        return None
+    text = f"with the tags of the spec and ours it would have {count} tags; Azure takes {TAGS_LIMIT} at most"
+    return Problem("too-many-tags", text, "take tags away that are not needed, at the service or in the spec")
 
 
 def with_secrets_and_plan(

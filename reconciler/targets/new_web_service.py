@@ -13,7 +13,7 @@ from typing import Any
 from reconciler.azure.definition_members import member, spelling
 from reconciler.azure.errors import DefinitionError, NotFound, ServiceError
 from reconciler.azure.service_writes import ServiceWrites
-from reconciler.azure.trained_models import api_location
+from reconciler.azure.trained_models import api_location, find_trained_model
 from reconciler.plan.document import Action, Step
 from reconciler.plan.preflight.facts import Claim, Need
 from reconciler.plan.states import DefinitionDifference, DesiredTarget, LiveTarget, Problem, Proof
@@ -25,7 +25,7 @@ from reconciler.targets.connections import Connections
 from reconciler.targets.contract import AccountKey, Artefacts, Driver, Notify, TargetError, Verified
 from reconciler.targets.definition_differences import definition_difference
 from reconciler.targets.definition_form import PREVIEW, Definition, current_form, same_place
-from reconciler.targets.marker import markers_for
+from reconciler.targets.marker import markers_for, tags_with_ours, with_tags
 from reconciler.targets.new_bodies import removes_something
 from reconciler.targets.new_needs import refusal, step_needs
 from reconciler.targets.new_origin import Given, Origins, RandomBytes
@@ -39,8 +39,10 @@ from reconciler.targets.new_state import (
     is_being_provisioned,
     is_never_provisioned,
     live_definition,
+    too_many_tags,
     wanted_settings,
     with_secrets_and_plan,
+    with_tags_as_wanted,
 )
 from reconciler.targets.new_writing import Writer
 from reconciler.targets.patience import Patience
@@ -131,6 +133,17 @@ class NewWebServices(Driver):
         if problem is not None:
             return LiveTarget(identity, exists=False, problem=problem, fingerprint=digest("absent"))
         properties = await self._origins.properties(document, given)
+        try:
+            for use in document.spec.uses:
+                find_trained_model({"properties": properties}, use.resource)  # Else no PUT of it is to be tried.
+        except DefinitionError as error:
+            made_from = document.spec.copy_of or (document.spec.definition and document.spec.definition.file)
+            problem = Problem("no-trained-model", f"{made_from}: {error}", "correct model.resource in the spec")
+            return LiveTarget(identity, exists=False, problem=problem, fingerprint=digest("absent"))
+        tags = with_tags({} if given.file is None else given.file.tags, document.spec.tags)
+        problem = too_many_tags(tags_with_ours(tags, made=True, marked=bool(document.spec.uses)))
+        if problem is not None:
+            return LiveTarget(identity, exists=False, problem=problem, fingerprint=digest("absent"))
         assets = member(properties, "assets") or {}
         resources = [str(member(each, "name")) for each in assets.values() if _is_resource(each)]
         made_of = digest(properties) if given.file is not None else ""
@@ -145,7 +158,11 @@ class NewWebServices(Driver):
         live = live_definition(identity, [use.resource for use in spec.uses], definition)
         if live.problem is not None or spec.state == "absent":
             return live
+        live = with_tags_as_wanted(live, spec.tags)
         problem = _misplaced(document, given, definition)
+        if problem is None:
+            tags = with_tags(member(definition, "tags") or {}, spec.tags)
+            problem = too_many_tags(tags_with_ours(tags, made=False, marked=bool(spec.uses)))
         if problem is not None:
             return LiveTarget(identity, exists=True, problem=problem, fingerprint=live.fingerprint)
         keys: dict[str, bool] = {}

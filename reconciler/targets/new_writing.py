@@ -134,6 +134,9 @@ class Writer:
             if target.identity in self._created:
                 changed.pop(STORAGE_KEY, None)
             operations = definition_changes(live.definition)
+            if operations and not step.patch and target.identity in self._created:
+                differing = "; ".join(live.definition.sentences[:3])
+                raise TargetError(f"it was created, but the service did not take all of its definition: {differing}")
             if operations not in ((), step.patch):
                 raise PlanMoved("its definition changed since the plan was made; plan again")
             if COMMITMENT_PLAN in changed:

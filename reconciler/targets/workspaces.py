@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from reconciler.azure.errors import CloudError, Retired, ServiceError, SignInError
+from reconciler.azure.errors import RETIREMENT, CloudError, Retired, ServiceError, SignInError
 from reconciler.plan.states import Problem
 from reconciler.plan.wording import count
 from reconciler.spec.secrets import MissingSecret
@@ -26,8 +26,10 @@ async def workspace_problem(connections: Connections, workspace: str, error: Unl
     field = f"Workspace {workspace}"
     if isinstance(error, ServiceError) and error.has_code(*_UNKNOWN_HERE):
         return await _unknown_here(connections, workspace, error)
-    if isinstance(error, Retired):
-        return Problem("retired", f"workspace {workspace}: {error.message}")
+    if isinstance(error, Retired) or (isinstance(error, ServiceError) and _is_nobodys(error)):
+        gone = isinstance(error, Retired)
+        told = error.message if gone else f"its host answers {error.status} to it: {RETIREMENT}"
+        return Problem("retired", f"workspace {workspace}: {told}")
     if isinstance(error, SignInError):
         remedy = (
             f"copy the workspace's authorization token from Studio's settings into what spec.token of {field} names"
@@ -38,6 +40,11 @@ async def workspace_problem(connections: Connections, workspace: str, error: Unl
     if isinstance(error, CloudError):
         return Problem("region-unknown", f"workspace {workspace}: {error}", f"correct spec.region of {field}")
     return Problem("workspace-unreadable", f"workspace {workspace}: {error}")
+
+
+def _is_nobodys(error: ServiceError) -> bool:
+    """Whether an answer comes of no management API, though something of its host answers (as Storage, beside it)."""
+    return not error.code and (error.status == 410 or (error.status == 404 and error.message.startswith("a web page")))
 
 
 async def _unknown_here(connections: Connections, workspace: str, error: ServiceError) -> Problem:

@@ -173,6 +173,36 @@ def test_a_service_that_is_down_is_told_once_and_what_rests_on_it_is_skipped(bys
     assert _only(checks, "storage")["outcome"] == "ok"
 
 
+def test_a_tenant_that_is_wrong_is_told_with_its_remedy(bystander: Any, tmp_path: Path) -> None:
+    cloud = json.loads(bystander.studio.cloud_file.read_text())
+    bystander.cloud_file = bystander.studio.cloud_file.parent / f"tenant-{tmp_path.name}.json"
+    cloud["signIn"]["tenantId"] = "0d9a6a44-3c0e-4b0e-9b5c-5a0a4c1f7e22"
+    bystander.cloud_file.write_text(json.dumps(cloud))
+
+    sign_in = _only(_checks(bystander, code=1), "sign-in", "failed")
+
+    assert "AADSTS90002" in sign_in["text"]
+    assert "correct the tenant" in sign_in["remedy"]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "subject", "remedy"),
+    [
+        ("contoso-ml/providers", "resource group contoso-mi", "correct the resource group in resourceId"),
+        ("webServices/BreastCancer", "BreastCancor", "correct its resourceId, or give it a definition"),
+    ],
+)
+def test_what_is_not_there_is_a_failure_unless_it_is_to_be_created(
+    bystander: Any, wrong: str, subject: str, remedy: str
+) -> None:
+    bystander.edit(wrong, wrong.replace("-ml", "-mi").replace("Cancer", "Cancor"))
+
+    check = _only(_checks(bystander, code=1), "web-service", "failed")
+
+    assert subject == check["subject"]
+    assert remedy in check["remedy"]
+
+
 def test_a_host_that_has_gone_is_the_retirement_said_in_one_sentence(bystander: Any, tmp_path: Path) -> None:
     bystander.edit("kind: NewWebService", "kind: NewWebServices")
     cloud = json.loads(bystander.studio.cloud_file.read_text())

@@ -82,6 +82,7 @@ def test_what_the_specs_manage_already_is_left_out(bystander: Desk) -> None:
         (("--workspace", f"my space={WORKSPACE}", "--region", "South Central US"), "name is not a valid name"),
         ((*NEW_WORKSPACE, "--token-env", "NOT_SET_ANYWHERE"), "NOT_SET_ANYWHERE"),
         ((*NEW_WORKSPACE, "--resource-group", "contoso-ml"), "--subscription"),
+        ((*NEW_WORKSPACE, "--subscription", "contoso"), "a GUID is wanted"),
         ((), "--workspace"),
     ],
 )
@@ -90,6 +91,28 @@ def test_a_mistake_on_the_command_line_is_said_with_its_remedy(
 ) -> None:
     assert said in bystander.run("import", *arguments, "--out", "imported", code=1).stderr
     assert not (bystander.home / "imported").exists()
+
+
+def test_what_can_not_be_listed_stops_nothing_of_the_rest(bystander: Desk) -> None:
+    done = bystander.run("import", *NEW_WORKSPACE, "--subscription", SUBSCRIPTION[:-1] + "0", *WHOLE[-3:], code=1)
+    assert "imported 2 Classic endpoints of 2 web services, 0 New web services" in done.stdout
+    assert "verified" in done.stdout
+    assert "could not be read: list New web services of subscription" in done.stderr
+    assert "SubscriptionNotFound" in done.stderr
+
+
+def test_documents_of_the_specs_are_not_written_over_even_by_force(bystander: Desk) -> None:
+    """They are not written again, so that they would be lost."""
+    first = bystander.run("import", *NEW_WORKSPACE, "--out", "imported")
+    assert "imported 2 Classic endpoints" in first.stdout
+    path = bystander.home / "imported" / "classic-breast-cancer.yaml"
+    path.write_text(path.read_text().replace("endpoint: clinica", "endpoint: other"))
+
+    again = ("import", "--specs", "imported", "--workspace", "contoso", "--out", "imported", "--force")
+    done = bystander.run(*again, code=1)
+
+    assert "classic-breast-cancer.yaml would lose documents of --specs" in done.stderr
+    assert "endpoint: other" in path.read_text()
 
 
 def test_a_converged_fleet_is_imported_with_the_versions_that_it_serves(converged: Desk) -> None:

@@ -249,6 +249,14 @@ def test_braces_stay_while_they_fit_and_hold_no_comment():
     assert yaml_form("{kind: X, spec: {a: {b: 1}}}") == "kind: X\nspec:\n  a: {b: 1}\n"
 
 
+def test_a_comment_beside_the_end_of_a_document_stays_at_its_end():
+    """It speaks of no field, so it must not wander off with the last one when the fields are put in order."""
+    text = (
+        "apiVersion: reconciler/v1\nkind: Workspace\nmetadata: {name: a}\nspec:\n  region: x\n  id: y\n... # the end\n"
+    )
+    assert formatted(text, as_json=False).endswith("\n  region: x\n# the end\n")
+
+
 def test_comments_beside_consecutive_lines_stand_below_each_other():
     assert spec_form("a: 1 # one\nlonger: 2 # two\nb: 3\nc: 4    # four") == (
         "a: 1       # one\nlonger: 2  # two\nb: 3\nc: 4  # four"

@@ -3,7 +3,7 @@
 import pytest
 
 from reconciler.spec.rules import document_name, model_name
-from reconciler.takeover.naming import slug, unique
+from reconciler.takeover.naming import slug, told_apart, unique
 
 
 @pytest.mark.parametrize(
@@ -26,6 +26,17 @@ def test_a_name_is_made_of_what_a_service_is_called(name, expected):
 def test_a_name_is_valid_however_long_the_service_s_is():
     assert model_name(slug("Ab " * 100, 48, otherwise="x"))
     assert document_name(slug("é" * 300 + "1.", 100, otherwise="x"))
+
+
+def test_a_name_that_looks_like_a_secret_is_not_made_of_it():
+    assert slug("AccountKey=abcdefgh12345678;", 40, otherwise="service") == "service"
+
+
+def test_services_of_several_workspaces_are_told_apart_by_these():
+    wanted = {"1": "cancer", "2": "cancer", "3": "cancer", "4": "diabetes", "5": "new"}
+    told = told_apart(wanted, {"1": "contoso", "2": "fabrikam", "3": "fabrikam", "4": "contoso"}, 20)
+    assert list(told.values()) == ["contoso-cancer", "fabrikam-cancer", "fabrikam-cancer", "diabetes", "new"]
+    assert told_apart({"1": "a" * 9, "2": "a" * 9}, {"1": "w" * 9 + "-", "2": "v" * 9}, 11)["1"] == "w" * 9
 
 
 def test_two_that_want_one_name_are_told_apart_whatever_their_order():

@@ -136,6 +136,28 @@ def test_a_list_is_replaced_as_a_whole():
     assert (operation.op, operation.path) == ("replace", "/properties/package/edges")
 
 
+def test_what_is_not_compared_stays_in_an_object_of_a_list_that_is_put_right():
+    file, live = definition(), shown(definition())
+    edges = [{"sourceNodeId": "a", "targetNodeId": "b"}, {"sourceNodeId": "c", "targetNodeId": "d"}]
+    file["properties"]["package"]["edges"] = copy.deepcopy(edges)
+    live["properties"]["package"]["edges"] = copy.deepcopy(edges)
+    live["properties"]["package"]["edges"][0]["sourcePortId"] = "by hand"
+    live["properties"]["package"]["edges"][1]["targetNodeId"] = "x"
+    ignore = ["/properties/package/edges/0/sourcePortId"]
+
+    (change,) = definition_difference(file, live, ignore=ignore).changes
+
+    assert (change.op, change.path) == ("replace", "/properties/package/edges/1/targetNodeId")
+
+
+def test_a_pointer_with_escapes_ignores_what_it_names():
+    name = "a/b~c"
+    file, live = definition(), shown(definition())
+    file["properties"]["parameters"], live["properties"]["parameters"] = {name: {"value": "1"}}, {name: {"value": "2"}}
+    assert definition_difference(file, live, ignore=["/properties/parameters/a~1b~0c"]).changes == ()
+    assert definition_difference(file, live, ignore=["/properties/parameters/a~1b~01c"]).changes != ()
+
+
 def test_a_model_that_a_version_stands_for_is_not_the_files():
     file, live = definition(), shown(definition())
     live["properties"]["assets"]["asset3"]["locationInfo"] = {"uri": "https://a/c/new.ilearner", "credentials": "x"}
@@ -156,3 +178,12 @@ def test_no_secret_is_in_what_is_told():
     assert [change.op for change in found.changes] == ["remove"]
     assert ENVELOPE not in str(found.changes)
     assert ENVELOPE[:60] not in str(found.sentences)
+
+
+def test_credentials_of_an_asset_that_comes_or_goes_are_not_told():
+    file, live = definition(), shown(definition())
+    place = {"uri": "https://a/c/x", "credentials": "AccountName=a;AccountKey=plainly"}
+    live["properties"]["assets"]["asset9"] = {"name": "Old", "type": "Resource", "locationInfo": place}
+    found = definition_difference(file, live)
+    assert len(found.sentences) == 1
+    assert "plainly" not in str(found)

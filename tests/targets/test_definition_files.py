@@ -43,6 +43,18 @@ def test_what_only_the_service_writes_is_not_taken_and_casing_does_not_matter(fi
         ({"properties": {"title": {"$secret": "plain"}}}, "is no reference to a secret"),
         ({"properties": {"title": {"$secret": {"env": "A"}, "more": 1}}}, "is no reference to a secret"),
         ({"properties": {"payloadsLocation": {"uri": "https://x/y?sig=abcdefgh"}}}, "payloadsLocation/uri: a literal"),
+        (
+            '{"properties": {"title": "a",\n "title": "b"}}',
+            r"mine\.json:2:2: .*duplicate key .*mine\.json:1:17",
+        ),
+        ('{"properties": {"title": "a", "Title": "b"}}', "/properties/title: is there twice, as Title too"),
+        ('{"properties": {"exampleRequest": NaN}}', r"mine\.json:1:35: .*NaN is not a JSON value"),
+        ('{"properties": {"title": "\\ud800"}}', r"mine\.json:1:26: .*half of a surrogate pair"),
+        ('{"properties": {"title": ' + "1" * 5000 + "}}", "too many digits"),
+        ({"properties": {}, "location": 5}, "/location: must be a text"),
+        ({"properties": {}, "tags": {"a": {"$secret": {"env": "A"}}}}, "/tags/a: must be a text"),
+        ({"properties": {"packageType": "Tree"}}, "no other than Graph"),
+        ({"properties": {"pakage": {}}}, "/properties/pakage: there is no such member; did you mean package?"),
         ({"properties": []}, "its properties are a list"),
         ({"tags": ["a"], "properties": {}}, r"mine\.json:1:\d+: /tags: must be an object, found a list"),
         ({"properties": {"assets": [1]}}, "/properties/assets: must be an object"),
@@ -53,6 +65,12 @@ def test_what_can_not_be_used_is_refused_with_its_place_and_without_the_secret(f
     with pytest.raises(DefinitionFileError, match=said) as raised:
         read_definition(file(content))
     assert "abcdefgh" not in str(raised.value)
+
+
+def test_a_file_of_windows_is_taken_and_so_is_a_member_that_is_not_known(file):
+    path = file("")
+    path.write_bytes(b'\xef\xbb\xbf{"properties": {\r\n"title": "\\ud83d\\ude00", "somethingNew": 1}}\r\n')
+    assert read_definition(path).properties == {"title": "\U0001f600", "somethingNew": 1, "packageType": "Graph"}
 
 
 def test_a_file_that_is_not_there_is_said(tmp_path):
@@ -73,6 +91,19 @@ def test_an_export_has_no_secret_and_is_taken_again(file):
     assert "https://a/c/m.ilearner" in text
     assert any("MINE_NODE1_ACCOUNT_KEY" in note for note in exported.notes)
     assert not {"keys", "commitmentPlan", "modifiedOn", "swaggerLocation"} & set(exported.content["properties"])
+    read_definition(file(exported.content))
+
+
+def test_a_secret_in_an_example_or_a_tag_is_not_exported_either(file):
+    live = {"name": "Mine", "tags": {"conn": "AccountKey=abcdefgh;"}, **shown(definition())}
+    live["properties"]["exampleRequest"] = {"globalParameters": {"Key": "Password=abcdefgh"}, "inputs": {"i": [["x"]]}}
+
+    exported = export_definition(live)
+
+    assert "abcdefgh" not in json.dumps(exported.content) + " ".join(exported.notes)
+    example = exported.content["properties"]["exampleRequest"]
+    assert example["globalParameters"] == {"Key": {"$secret": {"env": "MINE_EXAMPLEREQUEST_GLOBALPARAMETERS_KEY"}}}
+    assert "left out: 1 tag that might hold a secret" in exported.notes
     read_definition(file(exported.content))
 
 

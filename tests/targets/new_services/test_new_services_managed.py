@@ -241,7 +241,40 @@ async def test_a_definition_without_the_trained_model_is_told(desk):
     desk.file(content)
     planned = await desk.plan(bare=desk.service("Bare"))
     assert only(planned).status.value == "blocked"
-    assert "no updatable resource" in only(planned).reasons[0].text
+    assert "definition.json: the definition has no trained model" in only(planned).reasons[0].text
+
+
+async def test_a_definition_that_names_no_region_is_told_where_one_can_be_given(desk):
+    content = await desk.export()
+    del content["location"]
+    desk.file(content)
+    planned = only(await desk.plan(nowhere=desk.service("Nowhere")))
+    assert planned.reasons[0].text.endswith("can't be created without location")
+    assert planned.remedy == "add spec.location"
+
+
+async def test_the_casing_of_a_tags_name_makes_no_difference_and_tags_beyond_the_limit_are_told(desk):
+    """Azure takes names of tags as the same that differ by casing alone, and fifty tags at most."""
+    content = await desk.export()
+    desk.file({**content, "tags": {"TEAM": "a", "Reconciler-Version": "other@1"}})
+    await desk.converge(tagged=(service := desk.service("Tagged")))
+    assert "Reconciler-Version" not in (await desk.live(service["resourceId"]))["tags"]
+    assert not (await desk.plan(tagged={**service, "tags": {"team": "a"}})).pending
+
+    await desk.converge(tagged={**service, "tags": {"team": "b"}})
+    tags = (await desk.live(service["resourceId"]))["tags"]
+    assert {name: value for name, value in tags.items() if name.casefold() == "team"} == {"team": "b"}
+
+    planned = await desk.plan(tagged={**service, "tags": {f"tag{number}": "x" for number in range(48)}})
+    assert [reason.code for reason in only(planned).reasons] == ["too-many-tags"]
+
+
+async def test_a_member_that_the_service_does_not_take_is_told_at_the_creation(desk):
+    """Nobody changed anything since the plan was made, as it was told before."""
+    await desk.export(somethingElse="x")
+    report = await desk.converge(unknown=desk.service("Unknown"))
+    (outcome,) = report.outcomes
+    assert "did not take all of its definition: properties/somethingElse" in outcome.text
 
 
 async def test_the_older_api_version_manages_a_service_too(desk):
