@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 import sys
 from collections.abc import Iterator
@@ -26,7 +27,7 @@ _NO_PLACE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
 @contextmanager
 def explained() -> Iterator[None]:
     """Turn a foreseen failure into its message on stderr and its exit code."""
-    _open_closed_streams()
+    _prepare_streams()
     try:
         try:
             yield
@@ -48,12 +49,17 @@ def explained() -> Iterator[None]:
         _fail(str(error), code)
 
 
-def _open_closed_streams() -> None:
-    """A caller that closed our output (``>&-``, a daemon) does not want it, and it is no reason to fail."""
+def _prepare_streams() -> None:
+    """A caller that closed our output (``>&-``, a daemon) does not want it, and it is no reason to fail.
+
+    Nor is a terminal or a pipe whose encoding lacks a letter of a name.
+    """
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
             nowhere = os.open(os.devnull, os.O_WRONLY)
             setattr(sys, name, os.fdopen(nowhere, "w", encoding="utf-8", closefd=False))
+        if isinstance(stream := getattr(sys, name), io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _throw_away_output() -> None:

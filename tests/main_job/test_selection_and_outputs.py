@@ -160,6 +160,14 @@ def test_output_that_finds_no_place_is_a_message_and_a_failure() -> None:
         )
 
 
+def test_a_letter_that_the_output_has_not_is_written_as_an_escape(tmp_path: Path) -> None:
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    command = [*COMMAND, "history", "épreuve", "--store", str(tmp_path / "store.db")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+
+    assert (0, "nothing is known of \\xe9preuve\n", "") == (done.returncode, done.stdout, done.stderr)
+
+
 def test_closed_output_is_not_wanted_and_no_failure() -> None:
     closed = ["sh", "-c", 'exec "$0" "$@" >&-', *COMMAND, "schema", "Model"]
     done = subprocess.run(closed, stderr=subprocess.PIPE, text=True, check=False)
