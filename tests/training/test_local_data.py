@@ -106,6 +106,10 @@ def test_what_can_not_be_trained_on_is_refused_with_its_place(tmp_path: Path) ->
     assert refusal(tmp_path, "header.csv") == (
         "[input-empty] training input header.csv has a header and no rows (header.csv) -> add rows to it"
     )
+    (tmp_path / "wide.csv").write_bytes("a,b\n1,2\n".encode("utf-16"))
+    assert refusal(tmp_path, "wide.csv").startswith(
+        "[input-format] training input wide.csv is not a text that can be read: it has NUL characters (wide.csv)"
+    )
     assert refusal(tmp_path, "*.json").startswith(
         "[input-unreadable] training input *.json: no file is called like that (*.json)"
     )
