@@ -140,9 +140,10 @@ class Pass:
         }
         await asyncio.gather(*(driver.prepare() for driver in self._drivers.values()))
         targets = tuple(target for driver in self._drivers.values() for target in driver.desired())
+        probed = {kind for kind, driver in self._drivers.items() if driver.probes}
         ledger = read_ledger(self._store)
         recorded = _to_probe(
-            [target.identity for driver in self._drivers.values() if driver.probes for target in driver.desired()],
+            [target.identity for target in targets if target.kind in probed],
             ledger,
             self._options.probes,
             self.run_id,

@@ -147,9 +147,9 @@ class _Rollout:
             for model in self._plan.models
             if not model.in_sync
             for known in (self._known[model.resource],)
-            for result in judge_gates(
-                self._run.versions[known.key].gates, known.metrics, self._incumbent(model.incumbent), known.key
-            )
+            for gates in (self._run.versions[known.key].gates,)
+            if gates  # Without any, nobody has to know the version before.
+            for result in judge_gates(gates, known.metrics, self._incumbent(model.incumbent), known.key)
         ]
         if overall(results) is GateOutcome.PASS:
             return None

@@ -21,27 +21,14 @@ from reconciler.spec.yaml_reader import YamlReader
 # Names in a text that could not be read: a reference to one of them is not called dangling.
 _NAME_IN_TEXT = re.compile(r"""["']?\bname["']?[ \t]*:[ \t]*["']?([A-Za-z0-9._-]+)""")
 
-_REFERENCES: Mapping[str, tuple[tuple[str, ...], ...]] = {
-    "Workspace": (("metadata", "name"), ("spec", "id")),
-    "Model": (
-        ("metadata", "name"),
-        ("spec", "workspace"),
-        ("spec", "training", "classic", "webService"),
-        ("spec", "training", "new", "resourceId"),
-    ),
-    "ClassicEndpoint": (
-        ("metadata", "name"),
-        ("spec", "workspace"),
-        ("spec", "webService"),
-        ("spec", "endpoint"),
-    ),
-    "NewWebService": (
-        ("metadata", "name"),
-        ("spec", "resourceId"),
-        ("spec", "copyOf"),
-    ),
-    "EndpointSet": (("metadata", "name"),),
+_REFERENCES: Mapping[str, tuple[str, ...]] = {
+    "Workspace": ("metadata.name", "spec.id"),
+    "Model": ("metadata.name", "spec.workspace", "spec.training.classic.webService", "spec.training.new.resourceId"),
+    "ClassicEndpoint": ("metadata.name", "spec.workspace", "spec.webService", "spec.endpoint"),
+    "NewWebService": ("metadata.name", "spec.resourceId", "spec.copyOf", "spec.definition.file", "spec.state"),
+    "EndpointSet": ("metadata.name",),
 }
+_PATHS = {kind: {field: tuple(field.split(".")) for field in fields} for kind, fields in _REFERENCES.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +47,13 @@ class MentionedUse:
         field: The path of the use, such as ``spec.model``.
         name: The model.
         version: The label.
+        resource: The resource that is to serve it.
     """
 
     field: str
     name: Mention | None
     version: Mention | None
+    resource: Mention | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,7 +187,9 @@ def _validated(root: Node, kind: str, builder: TreeBuilder) -> AnyDocument | Non
 
 def _found(root: Node, kind: str, file: Path, document: AnyDocument | None) -> Found:
     position = Position(file, root.line, root.column)
-    mentions = dict(_mentions(root, kind, file))
+    mentions = {
+        field: mention for field, path in _PATHS[kind].items() if (mention := _mention(root.at(path), file)) is not None
+    }
     if kind == "EndpointSet":
         return Found(kind, file, position, mentions, document, root=root)
     if kind != "Model":
@@ -215,25 +206,16 @@ def _found(root: Node, kind: str, file: Path, document: AnyDocument | None) -> F
     )
 
 
-def _mentions(root: Node, kind: str, file: Path) -> Iterator[tuple[str, Mention]]:
-    for path in _REFERENCES[kind]:
-        mention = _mention(root, path, file)
-        if mention is not None:
-            yield ".".join(path), mention
-
-
-def _mention(root: Node, path: Sequence[str | int], file: Path) -> Mention | None:
-    node = root.at(path)
+def _mention(node: Node | None, file: Path) -> Mention | None:
     if node is None or not isinstance(node.value, str) or node.secret:
         return None
     return Mention(node.value, Position(file, node.line, node.column))
 
 
 def _uses(root: Node, file: Path) -> Iterator[MentionedUse]:
-    several = root.at(("spec", "models"))
-    places: list[tuple[str | int, ...]] = [("spec", "model")]
-    places += [("spec", "models", index) for index in range(len(several.items or ()) if several is not None else 0)]
-    for place in places:
-        if root.at(place) is not None:
-            name, version = (_mention(root, (*place, part), file) for part in ("name", "version"))
-            yield MentionedUse(field_path(place), name, version)
+    one, several = root.at(("spec", "model")), root.at(("spec", "models"))
+    uses = {} if one is None else {"spec.model": one}
+    if several is not None:
+        uses |= {field_path(("spec", "models", index)): use for index, use in enumerate(several.items or ())}
+    for place, use in uses.items():
+        yield MentionedUse(place, *(_mention(use.child(part), file) for part in ("name", "version", "resource")))

@@ -26,6 +26,9 @@ from reconciler.store.errors import StoreError
 _PATIENCE_SECONDS = 60.0
 """How long a writer waits for the others. They hold the file for milliseconds, so this is many of them."""
 
+_WAITS = "waits for the disk"
+"""Whether a connection's commits do, as it is set at the moment."""
+
 _making = threading.Lock()
 """Held while this process makes a store file: closing a descriptor of a file drops the locks that another
 thread has on it through SQLite."""
@@ -109,19 +112,23 @@ class Database:
             yield connection
 
     @contextmanager
-    def writing(self) -> Iterator[Connection]:
-        """The only write transaction at that time, in all processes; on the disk when the block has ended."""
+    def writing(self, *, durable: bool = True) -> Iterator[Connection]:
+        """The only write transaction at that time, in all processes; on the disk when the block has ended.
+
+        One that is not ``durable`` is there for everybody then, whatever becomes of this process, but for a loss of
+        power; if that takes it away, it takes nothing that came before, and nothing that came after stays.
+        """
         if self._copied_to is not None:
             raise StoreError(f"the store {self._name} was opened read-only")
-        with self._named_errors(), self._transaction(writes=True) as connection:
+        with self._named_errors(), self._transaction(writes=True, durable=durable) as connection:
             yield connection
 
     @contextmanager
-    def _transaction(self, *, writes: bool) -> Iterator[Connection]:
+    def _transaction(self, *, writes: bool, durable: bool = True) -> Iterator[Connection]:
         if self._closed:
             raise StoreError(f"the store {self._name} is closed")
         with self._engine.connect() as connection:
-            connection.execution_options(writes=writes)
+            connection.execution_options(writes=writes, durable=durable)
             with connection.begin():
                 yield connection
 
@@ -219,7 +226,11 @@ def _begin(connection: Connection) -> None:
 
     One that reads first and writes later would fail outright, without waiting, if another wrote in between.
     """
-    writes = connection.get_execution_options().get("writes", False)
+    options = connection.get_execution_options()
+    writes, durable = options.get("writes", False), options.get("durable", True)
+    if writes and connection.info.setdefault(_WAITS, True) != durable:
+        connection.exec_driver_sql(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
+        connection.info[_WAITS] = durable
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
 

@@ -12,6 +12,7 @@ from reconciler.store import tables
 from reconciler.store.records import Event, in_utc
 
 _TABLE = tables.events
+_ADD = insert(_TABLE).returning(_TABLE.c.id)
 PAGE = 500
 """How many events are read at a time, so that a long history never sits in memory as a whole."""
 
@@ -37,7 +38,7 @@ def add(
         "message": message,
         "details": dict(details),
     }
-    identity = connection.execute(insert(_TABLE).values(**values).returning(_TABLE.c.id)).scalar_one()
+    identity = connection.execute(_ADD, values).scalar_one()
     return Event(id=identity, **values)
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, bindparam, insert, select, update
 from sqlalchemy.engine import RowMapping
 
 from reconciler.store import tables
@@ -19,6 +19,10 @@ from reconciler.store.errors import LeaseHeld, LeaseLost
 from reconciler.store.records import Holder, Lease, columns, in_utc
 
 _TABLE = tables.leases
+# Built once: a run over a large fleet carries each out for each of its targets.
+_FIND = select(_TABLE).where(_TABLE.c.key == bindparam("wanted"))
+_UPDATE = update(_TABLE).where(_TABLE.c.key == bindparam("wanted"))
+_RELEASE = _UPDATE.where(_TABLE.c.token == bindparam("wanted_token")).values(released=True)
 
 
 def every(connection: Connection) -> tuple[Lease, ...]:
@@ -54,9 +58,9 @@ def acquire(
         "ttl_seconds": ttl.total_seconds(),
     }
     if row is None:
-        connection.execute(insert(_TABLE).values(key=key, **values))
+        connection.execute(insert(_TABLE), {"key": key, **values})
     else:
-        connection.execute(update(_TABLE).where(_TABLE.c.key == key).values(**values))
+        connection.execute(_UPDATE, {"wanted": key, **values})
     return lease
 
 
@@ -82,19 +86,17 @@ def renew(connection: Connection, lease: Lease, now: datetime) -> Lease:
     standing = check(connection, lease)
     # Never earlier than what others were told, even if the clock was set back.
     renewed = replace(standing, expires_at=max(standing.expires_at, in_utc(now) + standing.ttl))
-    connection.execute(update(_TABLE).where(_TABLE.c.key == lease.key).values(expires_at=renewed.expires_at))
+    connection.execute(_UPDATE, {"wanted": lease.key, "expires_at": renewed.expires_at})
     return renewed
 
 
 def release(connection: Connection, lease: Lease) -> None:
     """Gives a lease back, if it still is ours."""
-    connection.execute(
-        update(_TABLE).where(_TABLE.c.key == lease.key, _TABLE.c.token == lease.token).values(released=True)
-    )
+    connection.execute(_RELEASE, {"wanted": lease.key, "wanted_token": lease.token})
 
 
 def _row(connection: Connection, key: str) -> RowMapping | None:
-    return connection.execute(select(_TABLE).where(_TABLE.c.key == key)).mappings().one_or_none()
+    return connection.execute(_FIND, {"wanted": key}).mappings().one_or_none()
 
 
 def _lease(row: RowMapping) -> Lease:

@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 from reconciler.store.errors import StoreError
 from reconciler.store.tables import metadata
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 APPLICATION_ID = 0x5245434F
 """``RECO``."""
 
@@ -36,7 +36,12 @@ def _what_is_never_shown(connection: Connection) -> None:
     connection.exec_driver_sql("ALTER TABLE targets ADD COLUMN written JSON NOT NULL DEFAULT '{}'")
 
 
-MIGRATIONS: Migrations = {1: _several_models_a_target, 2: _what_is_never_shown}
+def _targets_never_home_by_name(connection: Connection) -> None:
+    """Each record of a target looks for a misspelt one of the same name: among few, and not among all."""
+    connection.exec_driver_sql("CREATE INDEX targets_never_home ON targets (name) WHERE converged_at IS NULL")
+
+
+MIGRATIONS: Migrations = {1: _several_models_a_target, 2: _what_is_never_shown, 3: _targets_never_home_by_name}
 """By the version that a step starts from; each leads to the next one. Steps once released never change."""
 
 

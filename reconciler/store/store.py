@@ -234,7 +234,8 @@ class Store:
         with self._database.reading() as connection:
             return leases.every(connection)
 
-    # Leases
+    # Leases. None of them waits for the disk: they bind processes, of which none outlives what takes a commit that
+    # was not on it away. What is written under one does, and takes the lease along.
 
     def acquire(self, key: str, holder: Holder, ttl: timedelta = DEFAULT_TTL) -> Lease:
         """Takes the lease on a key, if nobody has it: one worker per key.
@@ -250,7 +251,7 @@ class Store:
         Raises:
             LeaseHeld: Somebody has it; the message says who, since when and until when.
         """
-        with self._writing_transaction() as connection:
+        with self._writing_transaction(durable=False) as connection:
             return leases.acquire(
                 connection, key, holder, ttl=ttl, now=self._clock(), holder_is_dead=self._holder_is_dead
             )
@@ -264,12 +265,12 @@ class Store:
         Raises:
             LeaseLost: It was taken over or released.
         """
-        with self._writing_transaction() as connection:
+        with self._writing_transaction(durable=False) as connection:
             return leases.renew(connection, lease, self._clock())
 
     def release(self, lease: Lease) -> None:
         """Gives the lease back. Does nothing if it is lost already: the end is the same."""
-        with self._writing_transaction() as connection:
+        with self._writing_transaction(durable=False) as connection:
             leases.release(connection, lease)
 
     # Writing
@@ -313,14 +314,14 @@ class Store:
             )
 
     @contextmanager
-    def _writing_transaction(self) -> Iterator[Connection]:
+    def _writing_transaction(self, *, durable: bool = True) -> Iterator[Connection]:
         # The threads of a process queue here, in fairness, instead of polling for the file's lock.
         with self._write_lock:
             if self._writing:
                 raise StoreError("a write transaction is open in this thread already; use it, or end it first")
             self._writing = True
             try:
-                with self._database.writing() as connection:
+                with self._database.writing(durable=durable) as connection:
                     yield connection
             finally:
                 self._writing = False

@@ -144,6 +144,9 @@ targets = Table(
     Column("last_at", UtcTime, nullable=False),
 )
 
+_never_home = targets.c.converged_at.is_(None)
+Index("targets_never_home", targets.c.name, sqlite_where=_never_home, postgresql_where=_never_home)
+
 events = Table(
     "events",
     metadata,

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, insert, select, update
 from sqlalchemy.engine import RowMapping
 
 from reconciler.store import tables
 from reconciler.store.records import ServedModel, TargetRecord, columns
 
 _TABLE = tables.targets
+# Built once: a run over a large fleet carries each out for each of its targets.
+_FIND = select(_TABLE).where(_TABLE.c.identity == bindparam("wanted"))
+_UPDATE = update(_TABLE).where(_TABLE.c.identity == bindparam("wanted"))
+_REMOVE_MISSPELT = delete(_TABLE).where(
+    _TABLE.c.name == bindparam("wanted_name"),
+    _TABLE.c.kind == bindparam("wanted_kind"),
+    _TABLE.c.identity != bindparam("wanted"),
+    _TABLE.c.converged_at.is_(None),
+)
 
 
 def every(connection: Connection) -> tuple[TargetRecord, ...]:
@@ -18,7 +27,7 @@ def every(connection: Connection) -> tuple[TargetRecord, ...]:
 
 def find(connection: Connection, identity: str) -> TargetRecord | None:
     """The target, or None."""
-    row = connection.execute(select(_TABLE).where(_TABLE.c.identity == identity)).mappings().one_or_none()
+    row = connection.execute(_FIND, {"wanted": identity}).mappings().one_or_none()
     return None if row is None else _record(row)
 
 
@@ -27,17 +36,11 @@ def put(connection: Connection, record: TargetRecord) -> None:
 
     A row of the same target under another identity that never came home goes: it was misspelt then.
     """
-    misspelt = (
-        (_TABLE.c.name == record.name)
-        & (_TABLE.c.kind == record.kind)
-        & (_TABLE.c.identity != record.identity)
-        & _TABLE.c.converged_at.is_(None)
-    )
-    connection.execute(delete(_TABLE).where(misspelt))
+    wanted = {"wanted": record.identity, "wanted_name": record.name, "wanted_kind": record.kind}
+    connection.execute(_REMOVE_MISSPELT, wanted)
     values = columns(record)
-    changed = connection.execute(update(_TABLE).where(_TABLE.c.identity == record.identity).values(**values)).rowcount
-    if not changed:
-        connection.execute(insert(_TABLE).values(**values))
+    if not connection.execute(_UPDATE, {**values, "wanted": record.identity}).rowcount:
+        connection.execute(insert(_TABLE), values)
 
 
 def remove(connection: Connection, identity: str) -> None:

@@ -200,14 +200,15 @@ class ClassicEndpoints(Driver):
             return None
         scoring = self._connections.scoring(endpoint.api_location, endpoint.primary_key)
 
-        def swagger() -> Awaitable[dict[str, Any]]:
-            # One for all endpoints of the service: they share its interface.
-            if service.swagger is None:
+        def made() -> Awaitable[probing.Rows]:
+            # The same for all endpoints of the service: they share its interface.
+            if service.made_rows is None:
                 described = self._described_by(service, scoring)
-                service.swagger = asyncio.create_task(described.swagger(), name=f"swagger of {service.name}")
-            return asyncio.shield(service.swagger)
+                asking = probing.made_rows(described)
+                service.made_rows = asyncio.create_task(asking, name=f"swagger of {service.name}")
+            return asyncio.shield(service.made_rows)
 
-        return await probing.score(scoring, spec.probe, swagger)
+        return await probing.score(scoring, spec.probe, made)
 
     def _described_by(self, service: Service, otherwise: Scoring) -> Scoring:
         """Whose swagger the probe's rows are made from: that of `default`, which no patch can change.

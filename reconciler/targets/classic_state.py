@@ -10,7 +10,6 @@ import asyncio
 import hashlib
 import json
 from dataclasses import dataclass, field
-from typing import Any
 
 from reconciler.azure.classic import Endpoint, WebService
 from reconciler.plan.states import (
@@ -27,6 +26,7 @@ from reconciler.plan.states import (
 from reconciler.spec.documents import ClassicEndpoint, ClassicEndpointSpec
 from reconciler.targets.contract import Artefact, PlanMoved, TargetError
 from reconciler.targets.marker import DESCRIPTION_LIMIT, split_description
+from reconciler.targets.probing import Rows
 from reconciler.targets.web_services import find_web_service
 
 KIND = "ClassicEndpoint"
@@ -43,7 +43,8 @@ class Service:
     endpoints: dict[str, Endpoint] = field(default_factory=dict)
     resources: tuple[str, ...] | None = None
     problem: Problem | None = None
-    swagger: asyncio.Task[dict[str, Any]] | None = None
+    made_rows: asyncio.Task[Rows] | None = None
+    """What its endpoints are scored with, where a spec gives no rows."""
 
 
 def resolve(workspace: str, name: str, listed: list[WebService], problem: Problem | None) -> Service:

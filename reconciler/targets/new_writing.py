@@ -40,6 +40,7 @@ from reconciler.targets.new_state import (
     account_of,
     is_being_provisioned,
     is_never_provisioned,
+    uri_parts,
 )
 
 _TRIES = 3
@@ -237,7 +238,7 @@ class Writer:
                 whole = {**payload_of(member(definition, "properties")), **payload_of(properties)}
                 rest = {name: value for name, value in properties.items() if name not in payload_of(properties)}
                 properties = await stack.enter_async_context(
-                    HandedOver(self._storage(document, given, definition), {**rest, **whole})
+                    HandedOver(await self._storage(document, given, definition), {**rest, **whole})
                 )
             written = {**body, "properties": properties}
             if spec.arm_version == PREVIEW:
@@ -252,19 +253,20 @@ class Writer:
             if spec.arm_version == PREVIEW:
                 properties = preview_form(current_form(properties))
             elif is_too_large(properties):
-                storage = self._storage(document, given, {"properties": properties})
+                storage = await self._storage(document, given, {"properties": properties})
                 properties = await stack.enter_async_context(HandedOver(storage, properties))
             await self._writes.put(spec.resource_id, {**body, "properties": properties}, spec.arm_version)
 
-    def _storage(self, document: NewWebService, given: Given, definition: Definition) -> SecretStr:
-        """How to reach the service's own storage account."""
+    async def _storage(self, document: NewWebService, given: Given, definition: Definition) -> SecretStr:
+        """How to reach the service's own storage account: where a model of its lies, if one does."""
         storage, key = document.spec.storage, given.storage_key
         if storage is None or key is None:
             raise TargetError("its payload is too large to be sent, and spec.storage does not say where to put it")
         uris = [value for path, value in walk(definition) if path[-1:] and path[-1].casefold() == "uri"]
         near = [uri for uri in uris if isinstance(uri, str) and uri.startswith("http")]
         at_home = next((uri for uri in near if account_of(uri).casefold() == storage.account.casefold()), None)
-        return connection_string(storage.account, key, at_home)
+        base = uri_parts(at_home)[0] if at_home else await self._connections.account_url(storage.account)
+        return connection_string(storage.account, key, base)
 
 
 def _whole_body(

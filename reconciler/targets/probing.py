@@ -11,25 +11,36 @@ import hashlib
 import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeAlias
 
 from reconciler.azure.errors import ServiceError, SwaggerError
 from reconciler.azure.scoring import Scoring, answers_digest, probe_rows
 from reconciler.spec.documents import Probe
 
 Row = Mapping[str, Any]
+Rows: TypeAlias = tuple[str, Sequence[Row]]
+"""Rows to score, with the name of the input that they are for."""
 
 
-async def score(scoring: Scoring, probe: Probe | None, swagger: Callable[[], Awaitable[dict[str, Any]]]) -> str | None:
+async def made_rows(scoring: Scoring) -> Rows:
+    """Rows made from a service's swagger, which is asked for.
+
+    Raises:
+        ServiceError, SwaggerError: it can't be had, or names no columns.
+    """
+    return probe_rows(await scoring.swagger())
+
+
+async def score(scoring: Scoring, probe: Probe | None, made: Callable[[], Awaitable[Rows]]) -> str | None:
     """The target's answers as text that compares, or None when it can't be scored.
 
-    Rows come from the spec's probe, else they are made from the service's swagger, which is then asked for.
+    Rows come from the spec's probe, else from ``made``, which is then asked for them (`made_rows`).
     """
     try:
         rows: Sequence[Row] = () if probe is None else probe.rows
         if probe is None or probe.input is None:
-            input_name, made = probe_rows(await swagger())
-            rows = rows or made
+            input_name, others = await made()
+            rows = rows or others
         else:
             input_name = probe.input
         if not rows:
