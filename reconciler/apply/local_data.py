@@ -74,8 +74,8 @@ def read_local_data(base: Path, given: str) -> LocalData:
         given: A path, or a glob.
 
     Raises:
-        RecipeError: there is no such file, it can't be read, it is empty, has no rows or is no text, or the files of a glob have
-            different headers.
+        RecipeError: there is no such file, it can't be read, it is empty, has no rows or is no text, or the files of a
+            glob have different headers.
     """
     files = _find(base, given)
     table = _is_table(files)
