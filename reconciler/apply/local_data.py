@@ -74,20 +74,31 @@ def read_local_data(base: Path, given: str) -> LocalData:
         given: A path, or a glob.
 
     Raises:
-        RecipeError: there is no such file, it can't be read, it is empty or has no rows, or the files of a glob have
-            different headers.
+        RecipeError: there is no such file, it can't be read, it is empty, has no rows or is no text, or the files of a
+            glob have different headers.
     """
     files = _find(base, given)
-    digest, size, rows = hashlib.sha256(), 0, not _is_table(files)
+    table = _is_table(files)
+    digest, size, rows = hashlib.sha256(), 0, not table
     columns = _columns(given, files)
     for piece in _pieces(given, files):
         digest.update(piece.data)
         size += len(piece.data)
+        if table and b"\0" in piece.data:
+            raise RecipeError(
+                "input-format",
+                f"training input {given} is not a text that can be read: it has NUL characters ({_where(files)})",
+                "save it as CSV in UTF-8; what a spreadsheet calls Unicode text is UTF-16",
+            )
         rows = rows or (piece.is_rows and not piece.data.isspace())
     if not rows:
-        where = f"{files[0]}" if len(files) == 1 else f"{len(files)} files"
-        raise RecipeError("input-empty", f"training input {given} has a header and no rows ({where})", "add rows to it")
+        message = f"training input {given} has a header and no rows ({_where(files)})"
+        raise RecipeError("input-empty", message, "add rows to it")
     return LocalData(given, files, size, digest.hexdigest(), columns)
+
+
+def _where(files: Sequence[Path]) -> str:
+    return f"{files[0]}" if len(files) == 1 else f"{len(files)} files"
 
 
 def _find(base: Path, given: str) -> tuple[Path, ...]:

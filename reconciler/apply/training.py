@@ -40,6 +40,7 @@ from reconciler.azure.errors import (
 from reconciler.azure.job_failures import advice, can_help
 from reconciler.plan.states import DesiredVersion, KnownVersion, VersionKey
 from reconciler.spec.documents import Model, Training
+from reconciler.spec.rules import in_units
 from reconciler.spec.secrets import MissingSecret
 from reconciler.store import Lease, Operation, Outcome, Transaction, VersionRecord, VersionState
 
@@ -178,7 +179,7 @@ class _Trainer:
         try:
             status = await watch_job(self._run, jobs, operation)
         except JobOverdue as error:
-            message = f"job {operation.job_id} did not end within {self._training.timeout} and was cancelled"
+            message = f"job {operation.job_id} did not end within {in_units(self._training.timeout)} and was cancelled"
             raise self._failed(
                 operation, "cancelled", f"{message}; raise training.timeout if it needs longer", again=None
             ) from error

@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self, TextIO
 
 from reconciler.apply.progress import Mark, Note
+from reconciler.plan.wording import plain
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -92,7 +93,7 @@ class Lines:
             if ended and self._tally.is_round:
                 print(self._tally.text, file=self._stream, flush=True)
             return
-        line = f"{note.subject}: {_PLAIN[note.mark]}: {note.text}"
+        line = f"{note.subject}: {_PLAIN[note.mark]}: {plain(note.text)}"
         if self._last.get(note.subject) != line:
             self._last[note.subject] = line
             print(line, file=self._stream, flush=True)
@@ -182,7 +183,7 @@ def _with_bar(note: Note) -> RenderableType:
 def _plain(text: str) -> str:
     from rich.markup import escape
 
-    return escape(text)
+    return escape(plain(text))
 
 
 def progress_on(targets: frozenset[str], longest: float | None = None) -> Lines | Rows:

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from reconciler.cli.exit_codes import ExitCode
 from reconciler.cli.failures import UserError
 from reconciler.cli.options import Listing
+from reconciler.plan.wording import plain
 from reconciler.store import Event, Operation, Store, TargetRecord, VersionRecord
 
 
@@ -68,7 +69,7 @@ def _status_lines(
             at = f"{served}, {target.proof}, since {_moment(target.converged_at)}"
         yield f"  {target.name}  {target.last_outcome}  {at}"
         if target.last_outcome != "converged":
-            yield f"      {_moment(target.last_at)}: {target.last_message}"
+            yield f"      {_moment(target.last_at)}: {plain(target.last_message)}"
     if versions:
         yield "Versions"
     for version in versions:
@@ -77,7 +78,7 @@ def _status_lines(
         name = f"{version.model}@{version.label}"
         yield f"  {name}  {version.state}{took}  {version.fingerprint[:12]}  {metrics}".rstrip()
         if version.message:
-            yield f"      {version.message}"
+            yield f"      {plain(version.message)}"
     if running:
         yield "In flight"
     for operation in running:
@@ -89,7 +90,7 @@ def _status_lines(
 
 def _event_line(event: Event) -> str:
     text = f"{_moment(event.at)}  {event.subject}  {event.action} {event.outcome}"
-    return f"{text}: {event.message}" if event.message else text
+    return f"{text}: {plain(event.message)}" if event.message else text
 
 
 def _moment(at: datetime) -> str:

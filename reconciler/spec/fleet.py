@@ -13,7 +13,16 @@ from types import MappingProxyType
 from typing import TypeAlias, TypeVar
 
 from reconciler.spec.diagnostics import Diagnostic, Position, SpecError, SpecErrors, did_you_mean, listed
-from reconciler.spec.documents import AnyDocument, ClassicEndpoint, EndpointSet, Model, NewWebService, Target, Workspace
+from reconciler.spec.documents import (
+    SET_LABEL,
+    AnyDocument,
+    ClassicEndpoint,
+    EndpointSet,
+    Model,
+    NewWebService,
+    Target,
+    Workspace,
+)
 from reconciler.spec.loader import Tree, read_tree
 from reconciler.spec.references import check
 from reconciler.spec.sets import ExpandedSet, expand_sets
@@ -120,9 +129,10 @@ class Fleet:
             guess = did_you_mean(selector, pairs)
             known = f"labels in use: {listed(pairs)}" if pairs else "no target has a label"
         else:
-            guess = did_you_mean(selector, names)
+            of_set = f"{SET_LABEL}={selector}"
+            guess = f"the endpoints of a set are {of_set}" if selector in self.sets else did_you_mean(selector, names)
             known = f"targets: {listed(names)}" if names else "there are no targets"
-        return f"--select {selector!r} picks no target; " + (f"{guess} " if guess else "") + f"({known})"
+        return f"--select {selector!r} picks no target" + (f"; {guess}" if guess else "") + f" ({known})"
 
 
 Rule: TypeAlias = Callable[[Tree], Iterable[Diagnostic]]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
@@ -12,6 +13,7 @@ from pydantic_core import core_schema
 from reconciler.spec.diagnostics import SpecError, did_you_mean, listed
 from reconciler.spec.documents import KINDS
 from reconciler.spec.rules import in_units
+from reconciler.spec.set_schema import with_templates
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
@@ -60,6 +62,9 @@ def _one_kind(kind: str) -> dict[str, Any]:
         # In a file they must be written, so there is nothing to fall back to.
         generated["properties"][name].pop("default", None)
     generated["properties"]["kind"]["description"] = generated["description"]
+    if kind == "EndpointSet":
+        templates = {"model": partial(_one_kind, "Model"), "endpoint": partial(_one_kind, "ClassicEndpoint")}
+        return with_templates(generated, templates)
     return generated
 
 

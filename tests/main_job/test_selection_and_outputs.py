@@ -9,9 +9,12 @@ import re
 import subprocess
 import sys
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.main_job.conftest import COMMAND
 
 RELEASE = ('name: diabetes, version: "2026-10"', 'name: diabetes, version: "2026-11"')
 GROUPS = ("changes", "drift", "held", "blocked", "in_sync")
@@ -142,6 +145,34 @@ def test_a_schema_of_no_kind_names_those_that_there_are(bystander: Any) -> None:
 
 def test_the_version_is_that_of_the_installed_distribution(bystander: Any) -> None:
     assert f"reconcile {version('reconciler')}\n" == bystander.run("--version").stdout
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a full device")
+def test_output_that_finds_no_place_is_a_message_and_a_failure() -> None:
+    """Of little and of much output: the first is written at the end of the program alone."""
+    for command in (("--version",), ("schema",)):
+        with Path("/dev/full").open("w") as full:
+            done = subprocess.run([*COMMAND, *command], stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+
+        assert (1, "reconcile: the output can't be written: No space left on device\n") == (
+            done.returncode,
+            done.stderr,
+        )
+
+
+def test_a_letter_that_the_output_has_not_is_written_as_an_escape(tmp_path: Path) -> None:
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    command = [*COMMAND, "history", "épreuve", "--store", str(tmp_path / "store.db")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+
+    assert (0, "nothing is known of \\xe9preuve\n", "") == (done.returncode, done.stdout, done.stderr)
+
+
+def test_closed_output_is_not_wanted_and_no_failure() -> None:
+    closed = ["sh", "-c", 'exec "$0" "$@" >&-', *COMMAND, "schema", "Model"]
+    done = subprocess.run(closed, stderr=subprocess.PIPE, text=True, check=False)
+
+    assert (0, "") == (done.returncode, done.stderr)
 
 
 def test_help_is_there_at_once_because_it_imports_no_more_than_it_shows() -> None:

@@ -81,3 +81,10 @@ def test_the_progress_of_a_few_tells_each_step():
     lines(Note("clinic-a", Mark.DONE, "serves it"))
 
     assert ["clinic-a: start: pointing it", "clinic-a: done: serves it"] == stream.getvalue().splitlines()
+
+
+def test_what_a_service_says_does_not_steer_the_terminal():
+    stream = io.StringIO()
+    Lines(stream)(Note("clinic-a", Mark.FAILED, "Error\x1b[2J 0049\r\nbad data"))
+
+    assert "clinic-a: failed: Error\\x1b[2J 0049\\x0d\\x0abad data\n" == stream.getvalue()

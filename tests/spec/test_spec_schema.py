@@ -84,6 +84,25 @@ def test_limits_that_an_editor_can_check_are_in_it():
     assert json_schema("Model")["$defs"]["Training"]["properties"]["timeout"]["default"] == "2h"
 
 
+def test_the_templates_of_a_set_are_described_with_room_for_placeholders():
+    definitions = json_schema("EndpointSet")["$defs"]
+    template, override = definitions["ClassicEndpointSpecTemplate"], definitions["ClassicEndpointSpecOverride"]
+
+    assert definitions["EndpointSetSpec"]["properties"]["endpoint"]["$ref"] == "#/$defs/ClassicEndpointSpecTemplate"
+    assert definitions["Override"]["properties"]["model"]["$ref"] == "#/$defs/ModelSpecOverride"
+    whole = json_schema("ClassicEndpoint")["$defs"]["ClassicEndpointSpec"]
+    assert template["properties"].keys() == override["properties"].keys() == whole["properties"].keys()
+    assert (template["required"], "required" in override) == (whole["required"], False)
+    # A text with a placeholder is not yet the name that it becomes, and a number may be one.
+    assert not {"pattern", "maxLength"} & template["properties"]["endpoint"].keys()
+    number, placeholder = template["properties"]["maxConcurrentCalls"]["anyOf"]
+    assert (number["maximum"], placeholder["type"]) == (200, "string")
+    assert "name" not in definitions["ModelUseTemplate"]["required"]
+    # null takes a field out.
+    assert {"type": "null"} in override["properties"]["description"]["anyOf"]
+    assert "FileInputTemplate" in definitions
+
+
 def test_an_unknown_kind_is_answered_with_the_nearest():
     with pytest.raises(SpecError, match="did you mean 'ClassicEndpoint'"):
         json_schema("classicendpoint")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from reconciler.spec.diagnostics import Position
+from reconciler.spec.diagnostics import Position, SpecError
 
 WORKSPACE = """
 apiVersion: reconciler/v1
@@ -69,6 +69,11 @@ def test_what_a_set_made_is_selected_by_its_label_and_leads_back_to_its_row(load
     assert ("data/locations.csv", 3) == (str(place.file.relative_to("specs")), place.line)
     assert "specs" == str(fleet.base_dir_of("Model", "bikes-02"))
     assert {"bikes-1": "bikes", "bikes-02": "bikes"} == dict(fleet.set_of)
+
+
+def test_who_selects_a_set_by_its_name_is_told_its_label(load, files):
+    with pytest.raises(SpecError, match="picks no target; the endpoints of a set are set=bikes"):
+        load(files).select(["bikes"])
 
 
 def test_items_may_be_listed_or_counted(load, files):

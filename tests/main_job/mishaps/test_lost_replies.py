@@ -104,7 +104,7 @@ def test_a_training_that_takes_too_long_is_cancelled_and_the_next_attempt_goes_e
 
     (job,) = rig.jobs()
     assert "Cancelled" == job["state"]
-    assert f"job {job['id']} did not end within" in first.stdout
+    assert f"job {job['id']} did not end within 1s and was cancelled" in first.stdout
     assert "raise training.timeout" in first.stdout
     with rig.open_store() as store:
         (version,), (operation,) = store.versions(), store.operations()
