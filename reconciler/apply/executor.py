@@ -6,12 +6,13 @@ import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from functools import partial
 
+from reconciler.apply.in_sync import adopt, confirm
 from reconciler.apply.ledger import known_version
 from reconciler.apply.local_data import RecipeError
 from reconciler.apply.progress import Mark
-from reconciler.apply.removal import forget_gone, remove
+from reconciler.apply.removal import forget_gone, leave_orphan, remove
 from reconciler.apply.report import Outcome, Report, Result
-from reconciler.apply.rollout import confirm, roll_out, settle
+from reconciler.apply.rollout import roll_out, settle
 from reconciler.apply.run import Run
 from reconciler.apply.training import TrainingFailed, ensure_usable, usable_as_planned
 from reconciler.apply.training_service import service_key
@@ -61,12 +62,14 @@ async def execute(run: Run, plan: Plan) -> Report:
             return await settle(run, target, result, _why(target))
 
     async def leave(target: TargetPlan) -> Outcome:
+        if target.steps:
+            return await adopt(run, target, partial(_versions_of, run, target, versions), rollouts)
         async with rollouts:
             gone = run.targets[target.identity].absent
             return await (forget_gone if gone else confirm)(run, target)
 
     async def pass_by(target: TargetPlan) -> Outcome:
-        return Outcome(target.name, target.kind, Result.ORPHANED, _why(target))
+        return await leave_orphan(run, target, _why(target))
 
     work: list[Coroutine[None, None, Outcome]] = [
         *(bounded(target, partial(stay, target, Result.FAILED)) for target in plan.blocked),

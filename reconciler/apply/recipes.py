@@ -24,6 +24,7 @@ from reconciler.azure.errors import StudioError
 from reconciler.plan.states import DesiredVersion, KnownVersion, Location, Problem, VersionKey, VersionState
 from reconciler.spec.documents import ClassicTraining, Model, NewTraining, ReadyVersion, Training
 from reconciler.spec.secrets import MissingSecret
+from reconciler.targets.new_needs import refusal
 
 if TYPE_CHECKING:
     from reconciler.targets.connections import Connections
@@ -124,7 +125,8 @@ async def _training_problem(
         return error.problem, ""
     except (MissingSecret, StudioError) as error:
         where = f"workspace {model.spec.workspace}" if training.new is None else shown_service(training)
-        return Problem("training-unreadable", f"{where}: {error}"), ""
+        problem = refusal(error, where) or Problem("training-unreadable", f"{where}: {error}")
+        return problem, ""
     if service.signature is None:
         return None, service.unread
     return recipe_problem(training, shown_service(training), service.signature, data.columns()), ""

@@ -1,4 +1,4 @@
-"""A target that is to be absent: it is deleted, and forgotten when it is gone."""
+"""A target that is to be absent is deleted, and forgotten when it is gone; an orphan is left, and remembered as one."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from contextlib import suppress
 from reconciler.apply.ledger import converged
 from reconciler.apply.progress import Mark
 from reconciler.apply.report import Outcome, Result
-from reconciler.apply.rollout import ended, served_words
+from reconciler.apply.rollout import ended
 from reconciler.apply.run import Run, leased
+from reconciler.apply.target_records import remember, served_words
 from reconciler.azure.errors import StudioError
 from reconciler.plan.document import TargetPlan
 from reconciler.spec.secrets import MissingSecret
@@ -54,6 +55,19 @@ async def forget_gone(run: Run, plan: TargetPlan) -> Outcome:
                 if record is not None and converged(record) == run.ledger.converged.get(plan.identity):
                     _forget(run, lease, plan, "it is gone, as the spec wants it")
     return Outcome(plan.name, plan.kind, Result.IN_SYNC, "absent, as the spec wants it")
+
+
+async def leave_orphan(run: Run, plan: TargetPlan, text: str) -> Outcome:
+    """Remember that a target has no item any more, so that ``status`` does not show it like one that is wanted.
+
+    What the store does not know it does not learn here: its knowing an endpoint is a sign that it is of a set.
+    """
+    earlier = run.store.target(plan.identity)
+    if earlier is not None and (earlier.last_outcome, earlier.last_message) != ("held", text):
+        with suppress(LeaseHeld, LeaseLost):  # Whoever is at work on it records its own, newer end.
+            async with leased(run, f"target:{plan.identity}") as lease:
+                remember(run, lease, plan, "held", text)
+    return Outcome(plan.name, plan.kind, Result.ORPHANED, text)
 
 
 def _forget(run: Run, lease: Lease, plan: TargetPlan, text: str) -> None:

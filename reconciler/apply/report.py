@@ -9,9 +9,10 @@ from reconciler.plan.states import Proof
 
 
 class Result(StrEnum):
-    """How one target came out."""
+    """How one target came out; ``adopted``: it was in sync, and carries our note now."""
 
     IN_SYNC = "in-sync"
+    ADOPTED = "adopted"
     CONVERGED = "converged"
     HELD = "held"
     REFUSED = "refused"
@@ -54,11 +55,12 @@ class Report:
     @property
     def verdict(self) -> Verdict:
         """The run's verdict: what failed comes first, then what was refused, then what is held."""
-        home = self.count(Result.CONVERGED) + self.count(Result.IN_SYNC)
+        written = self.count(Result.CONVERGED) + self.count(Result.ADOPTED)
+        home = written + self.count(Result.IN_SYNC)
         if self.count(Result.FAILED):
             return Verdict.PARTLY if home else Verdict.FAILED
         if self.count(Result.REFUSED):
             return Verdict.REFUSED
         if self.count(Result.HELD):
             return Verdict.HELD
-        return Verdict.CONVERGED if self.count(Result.CONVERGED) else Verdict.IN_SYNC
+        return Verdict.CONVERGED if written else Verdict.IN_SYNC

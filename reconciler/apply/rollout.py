@@ -9,11 +9,11 @@ from datetime import timedelta
 
 from pydantic import SecretStr
 
-from reconciler.apply.adoption import remember_artefact
 from reconciler.apply.ledger import converged
 from reconciler.apply.progress import Mark
 from reconciler.apply.report import Outcome, Result
 from reconciler.apply.run import Run, leased
+from reconciler.apply.target_records import is_recorded, record_converged, remember, served_words, serves_words
 from reconciler.apply.training import TrainingFailed
 from reconciler.azure.errors import StudioError
 from reconciler.plan.document import Action, GateOutcome, TargetPlan
@@ -21,7 +21,7 @@ from reconciler.plan.gates import Incumbent, judge_gates, overall
 from reconciler.plan.guards import gate_forced
 from reconciler.plan.states import Converged, DesiredTarget, KnownVersion, Location, Proof, Use, VersionKey
 from reconciler.spec.secrets import MissingSecret
-from reconciler.store import LastOutcome, Lease, LeaseHeld, LeaseLost, ServedModel, TargetRecord
+from reconciler.store import LastOutcome, Lease, LeaseHeld, LeaseLost
 from reconciler.targets.contract import WRITES, Artefact, Artefacts, PlanMoved, TargetError, Verified
 
 _DOING = {
@@ -29,10 +29,13 @@ _DOING = {
     Action.REFRESH: "refreshing it from its default endpoint",
     Action.REPOINT: "pointing it to {version}",
     Action.SETTINGS: "writing its settings",
+    Action.ADOPT: "putting our note on it",
 }
+_NOTED = "our note was put on it"
 _SIGNATURE_LASTS = timedelta(hours=24)
 """As long as the service's own (classic-protocol 3); it only has to outlive the update."""
-_NO_SIGNATURE = SecretStr("")
+NO_SIGNATURE = SecretStr("")
+"""Of an artefact that nobody is to read anew."""
 
 
 async def roll_out(
@@ -67,48 +70,10 @@ async def settle(run: Run, plan: TargetPlan, result: Result, text: str) -> Outco
     if earlier is None or (earlier.last_outcome, earlier.last_message) != (last, text):
         try:
             async with leased(run, f"target:{plan.identity}") as lease:
-                _remember(run, lease, plan, last, text)
+                remember(run, lease, plan, last, text)
         except (LeaseHeld, LeaseLost):
             pass  # Whoever holds it records its own, newer end.
     return Outcome(plan.name, plan.kind, result, text)
-
-
-async def confirm(run: Run, plan: TargetPlan) -> Outcome:
-    """A target that is in sync: nothing is written to it, and the store learns what it does not know yet.
-
-    That is so after a run that was killed between the update and its record, and with a new store: the answers are
-    recorded then, because a later drift can only be seen against them.
-    """
-    outcome = Outcome(plan.name, plan.kind, Result.IN_SYNC, f"in sync, by {plan.evidence.value}")
-    target = run.targets[plan.identity]
-    before = run.ledger.converged.get(plan.identity)
-    settled = before is not None and all(_is_recorded(before, use) for use in target.uses)
-    if settled and plan.identity not in run.ledger.unsettled:
-        return outcome
-    versions = {use.resource: run.versions[use.version] for use in target.uses}
-    for known in versions.values():
-        if known.fingerprint is not None:
-            await remember_artefact(run, known)
-    artefacts = {
-        resource: Artefact(known.key, known.fingerprint, known.location, _NO_SIGNATURE)
-        for resource, known in versions.items()
-        if known.fingerprint is not None and known.location is not None
-    }
-    try:
-        async with leased(run, f"target:{plan.identity}") as lease:
-            if settled:
-                _remember(run, lease, plan, "converged", outcome.text)
-            elif len(artefacts) == len(target.uses):
-                verified = await run.drivers[plan.kind].verify(target, artefacts, None, lambda _: None)
-                _record_converged(run, lease, plan, artefacts, verified)
-    except (LeaseHeld, LeaseLost, TargetError):
-        pass  # It is only a memory of what the live side shows anyway.
-    return outcome
-
-
-def _is_recorded(converged: Converged, use: Use) -> bool:
-    served = converged.served(use.resource)
-    return served is not None and served.version == use.version
 
 
 class _Rollout:
@@ -146,12 +111,16 @@ class _Rollout:
         except (TargetError, StudioError, MissingSecret) as error:
             return self._end(Result.FAILED, str(error))
         steps = tuple(step.action.value for step in self._plan.steps)
-        _record_converged(self._run, self._lease, self._plan, artefacts, verified, steps=steps)
-        text = f"{_serves(self._plan)}, {verified.proof.value}: {verified.text}"
+        adopted = self._actions <= {Action.ADOPT, Action.VERIFY}
+        if adopted:
+            verified = replace(verified, text=_NOTED)
+        record_converged(self._run, self._lease, self._plan, artefacts, verified, steps=steps)
+        text = f"{serves_words(self._plan)}, {verified.proof.value}: {verified.text}"
         if verified.not_taken:
             text += "; the service does not show " + ", ".join(sorted(verified.not_taken))
         self._run.note(self._plan.name, Mark.DONE, text)
-        return Outcome(self._plan.name, self._plan.kind, Result.CONVERGED, text, verified.proof)
+        result = Result.ADOPTED if adopted else Result.CONVERGED
+        return Outcome(self._plan.name, self._plan.kind, result, text, verified.proof)
 
     def _moved_meanwhile(self, now: Converged | None) -> Outcome:
         """Another run was at work on it between our plan and our lease; only a new plan knows what to do."""
@@ -195,8 +164,12 @@ class _Rollout:
         return Incumbent(version, {} if record is None else record.metrics)
 
     @property
+    def _actions(self) -> set[Action]:
+        return {step.action for step in self._plan.steps}
+
+    @property
     def _repoints(self) -> bool:
-        return any(step.action is Action.REPOINT for step in self._plan.steps)
+        return Action.REPOINT in self._actions
 
     async def _carry_out(self, artefacts: Artefacts) -> Verified:
         name = self._plan.name
@@ -251,13 +224,15 @@ class _Rollout:
         return verified
 
     def _recorded(self, converged: Converged) -> bool:
-        return all(_is_recorded(converged, use) for use in self._target.uses)
+        return all(is_recorded(converged, use) for use in self._target.uses)
 
     async def _artefact(self, known: KnownVersion) -> Artefact:
         location = known.location
         if location is None:
             raise TargetError(f"{known.key} is usable, but nothing says where it lies")
-        return Artefact(known.key, known.fingerprint, location, await self._signature(known.key, location))
+        # Nobody is to read it anew unless it is pointed to.
+        signature = await self._signature(known.key, location) if self._repoints else NO_SIGNATURE
+        return Artefact(known.key, known.fingerprint, location, signature)
 
     async def _signature(self, key: VersionKey, location: Location) -> SecretStr:
         connections = self._run.connections
@@ -271,7 +246,7 @@ class _Rollout:
             )
         blobs = await connections.blobs(model.spec.workspace)
         if not blobs.holds(location.base):
-            return _NO_SIGNATURE  # A ready-made artefact of somebody else's, readable for everybody or not at all.
+            return NO_SIGNATURE  # A ready-made artefact of somebody else's, readable for everybody or not at all.
         container, _, blob = location.uri.removeprefix(blobs.base).partition("/")
         return blobs.sign(container, blob, _SIGNATURE_LASTS)
 
@@ -282,90 +257,6 @@ class _Rollout:
 def ended(run: Run, lease: Lease, plan: TargetPlan, result: Result, text: str) -> Outcome:
     """Remember and tell how a target ended that could not be brought home."""
     last: LastOutcome = "held" if result is Result.HELD else "failed"
-    _remember(run, lease, plan, last, text)
+    remember(run, lease, plan, last, text)
     run.note(plan.name, Mark.HELD if result is Result.HELD else Mark.FAILED, text)
     return Outcome(plan.name, plan.kind, result, text)
-
-
-def _serves(plan: TargetPlan) -> str:
-    return f"serves {plan.desired}" if plan.models else "has its settings"
-
-
-def served_words(converged: Converged) -> str:
-    """What a target was brought to, for people."""
-    return ", ".join(str(served.version) for served in converged.serves.values()) or "its settings"
-
-
-def _remember(run: Run, lease: Lease, plan: TargetPlan, outcome: LastOutcome, text: str) -> None:
-    """Record how the last try went; what the target was converged to before stays."""
-    earlier = run.store.target(plan.identity)
-    record = TargetRecord(
-        identity=plan.identity,
-        name=plan.name,
-        kind=plan.kind,
-        last_outcome=outcome,
-        last_message=text,
-        last_at=run.clock(),
-    )
-    if earlier is not None:
-        record = replace(earlier, name=plan.name, last_outcome=outcome, last_message=text, last_at=record.last_at)
-    repeated = earlier is not None and (earlier.last_outcome, earlier.last_message) == (outcome, text)
-    with run.store.fenced(lease) as transaction:
-        transaction.put_target(record)
-        if not repeated:  # An event when something happens, none when nothing does.
-            transaction.add_event(
-                run_id=run.run_id, subject=plan.name, action="converge", outcome=outcome, message=text
-            )
-
-
-def _record_converged(
-    run: Run,
-    lease: Lease,
-    plan: TargetPlan,
-    artefacts: Artefacts,
-    verified: Verified,
-    *,
-    steps: tuple[str, ...] = (),
-) -> None:
-    now = run.clock()
-    record = TargetRecord(
-        identity=plan.identity,
-        name=plan.name,
-        kind=plan.kind,
-        models=tuple(
-            ServedModel(
-                resource=resource,
-                model=artefact.key.model,
-                label=artefact.key.label,
-                fingerprint=artefact.fingerprint,
-                base_location=shown.base,
-                relative_location=shown.relative,
-            )
-            for resource, artefact in artefacts.items()
-            for shown in (verified.shown.get(resource, artefact.location),)
-        ),
-        answers=verified.answers,
-        proof=verified.proof.value,
-        not_taken=dict(verified.not_taken),
-        written=dict(run.targets[plan.identity].write_only),
-        converged_at=now,
-        last_outcome="converged",
-        last_message=verified.text,
-        last_at=now,
-    )
-    with run.store.fenced(lease) as transaction:
-        transaction.put_target(record)
-        transaction.add_event(
-            run_id=run.run_id,
-            subject=plan.name,
-            action="converge",
-            outcome="converged",
-            message=f"{_serves(plan)}, {verified.proof.value}: {verified.text}",
-            details={
-                "version": plan.desired,
-                "from": plan.live,
-                "proof": verified.proof.value,
-                "steps": list(steps),
-                "reasons": [reason.text for reason in plan.reasons],
-            },
-        )

@@ -134,6 +134,11 @@ class Blobs:
             await service.close()
 
     @property
+    def account(self) -> str:
+        """The account's name."""
+        return self._account
+
+    @property
     def base(self) -> str:
         """The account's blob endpoint with a trailing slash, as a location's base has it."""
         return self._base
@@ -143,6 +148,7 @@ class Blobs:
 
         Raises:
             SignInError: the key is not accepted.
+            NotFound: what answers is not this account.
             ServiceError: storage refuses, or can't be reached.
         """
 
@@ -154,7 +160,9 @@ class Blobs:
 
         try:
             await self._ask(f"look at container {container}", ask)
-        except NotFound:
+        except NotFound as error:
+            if not error.has_code("ContainerNotFound"):
+                raise
             return False
         return True
 

@@ -18,8 +18,12 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from reconciler.azure.errors import CloudError
+from reconciler.json_text import read_json
 
 FORMAT_MAJOR = "1"
+
+# Azure naming rules, Microsoft.Storage; how long it may be is left to the service.
+_ACCOUNT = re.compile(r"[a-z0-9]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +47,7 @@ class Cloud:
         poll: First interval of polling a job or an operation.
         allow_http: Whether some of its hosts are plain HTTP, which only loopback hosts may be.
         key_vaults: Base URL of its Key Vaults, with ``{name}`` where a vault's name goes.
+        storage: Blob endpoint of its storage accounts, with ``{name}`` where an account's name goes.
     """
 
     name: str
@@ -60,6 +65,8 @@ class Cloud:
     poll: timedelta = timedelta(seconds=5)
     allow_http: bool = False
     key_vaults: str | None = None
+    # Azure Storage documentation, "Storage account endpoints".
+    storage: str = "https://{name}.blob.core.windows.net"
 
     @property
     def scope(self) -> str:
@@ -113,6 +120,16 @@ class Cloud:
             )
         return url
 
+    def storage_url(self, account: str) -> str:
+        """The blob endpoint of a storage account, with a trailing slash.
+
+        Raises:
+            CloudError: no account is called so, and what is signed with its key goes to no other host.
+        """
+        if not _ACCOUNT.fullmatch(account):
+            raise CloudError(f"{account!r} is not the name of a storage account: 3 to 24 lower-case letters and digits")
+        return self.storage.replace("{name}", account) + "/"
+
     def _unknown_region(self, region: str) -> str:
         keys = {_region_key(name): name for name in self.regions}
         near = difflib.get_close_matches(_region_key(region), keys, n=1)
@@ -148,6 +165,7 @@ GERMANY = Cloud(
     audience="https://management.core.cloudapi.de/",
     authority="login.microsoftonline.de",
     key_vaults="https://{name}.vault.microsoftazure.de",
+    storage="https://{name}.blob.core.cloudapi.de",
     # classic-protocol 1.1
     regions={"Germany Central": "https://germanycentral.management.azureml.de"},
 )
@@ -172,9 +190,11 @@ def load_cloud(name_or_path: str | Path) -> Cloud:
     except (OSError, UnicodeDecodeError) as error:
         raise CloudError(f"cloud file {path} can't be read: {error}") from error
     try:
-        content = json.loads(text)
+        content = read_json(text)
     except json.JSONDecodeError as error:
         raise CloudError(f"cloud file {path} is not JSON: line {error.lineno}: {error.msg}") from error
+    except ValueError as error:  # nested too deep, or a number with too many digits
+        raise CloudError(f"cloud file {path} can't be read: {error}") from error
     if not isinstance(content, dict):
         raise CloudError(f"cloud file {path} must hold a JSON object")
     return _CloudFile(path, content).cloud()
@@ -230,6 +250,7 @@ class _CloudFile:
             poll=self._seconds("pollSeconds", PUBLIC.poll),
             allow_http=any(url.startswith("http://") for url in (*urls.values(), *regions.values())),
             key_vaults=self._key_vaults(),
+            storage=self._storage(),
         )
 
     def _regions(self) -> dict[str, str]:
@@ -280,6 +301,16 @@ class _CloudFile:
         if template.count("{name}") != 1 or "{name}." not in template or parts.scheme != "https" or parts.path:
             raise self._error("keyVaultUrl", "must be like https://{name}.vault.azure.net, with {name} in its host")
         return template.rstrip("/").lower()
+
+    def _storage(self) -> str:
+        """Also with the account's name in the path, as an account on an IP address has it."""
+        if "storageUrl" not in self.content:
+            return PUBLIC.storage
+        template = self._text(self.content, "storageUrl")
+        self._url({"storageUrl": template.replace("{name}", "name")}, "storageUrl")
+        if template.count("{name}") != 1:
+            raise self._error("storageUrl", "must be like https://{name}.blob.core.windows.net, with {name} in it")
+        return template.rstrip("/")
 
     def _ca_file(self) -> Path | None:
         if "caFile" not in self.content:

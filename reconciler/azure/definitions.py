@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import ssl
 from collections.abc import Mapping
 from copy import copy
@@ -30,6 +29,7 @@ from reconciler.azure.errors import (
 from reconciler.azure.failures import Call, body_of, error_of, read_error_body, request_id_of, translated
 from reconciler.azure.resource_manager_sign_in import ResourceManagerSignIn
 from reconciler.azure.retries import Retries
+from reconciler.json_text import read_json
 
 if TYPE_CHECKING:
     from azure.mgmt.resource.resources.aio import ResourceManagementClient
@@ -216,8 +216,8 @@ class Definitions:
         if response.status_code >= 400:
             raise error_of(call, response.status_code, text, response.headers)
         try:
-            return json.loads(text), response.headers
-        except (ValueError, RecursionError):
+            return read_json(text), response.headers
+        except ValueError:
             return None, response.headers
 
     async def follow(self, url: str, operation: str) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import datetime
 
 from reconciler.azure.clouds import Cloud
@@ -14,7 +15,7 @@ from reconciler.azure.retries import Retries
 from reconciler.checks.hosts import Host, Hosts
 from reconciler.checks.resource_manager import look_at_resource_manager
 from reconciler.checks.signatures import look_at_signature
-from reconciler.checks.storage import ask_storage
+from reconciler.checks.storage import ask_account, ask_storage
 from reconciler.checks.vaults import uses_vaults, vault_hosts
 from reconciler.checks.workspaces import look_at_workspace
 from reconciler.plan.checks import Check, CheckOutcome
@@ -23,6 +24,9 @@ from reconciler.plan.preflight.storage import judge_storage
 from reconciler.spec.fleet import Fleet
 from reconciler.spec.secrets import MissingSecret, SecretResolver
 from reconciler.targets.connections import Connections
+from reconciler.targets.contract import AccountKey
+from reconciler.targets.new_origin import UNUSABLE
+from reconciler.targets.new_web_service import NewWebServices
 
 _ONE_TRY = 1
 
@@ -44,17 +48,24 @@ async def examine(
     async with Connections(fleet, cloud, secrets) as connections, trusting:
         hosts = Hosts(cloud, connections.http, trusting)
         workspaces = sorted(fleet.workspaces)
-        checks = await hosts.ask([*_hosts(connections), *await _accounts(connections)])
+        services = NewWebServices(connections)
+        await services.prepare()
+        keys = list(dict.fromkeys(services.account_keys()))
+        checks = await hosts.ask([*_hosts(connections), *await _accounts(connections, keys)])
         looks = await asyncio.gather(
             *(look_at_workspace(connections, workspace, hosts) for workspace in workspaces),
             look_at_resource_manager(connections, hosts, clock),
         )
-        storage = await asyncio.gather(*(_storage(connections, workspace, hosts) for workspace in workspaces))
+        storage = await asyncio.gather(
+            *(_storage(connections, workspace, hosts) for workspace in workspaces),
+            *(_handed_over(connections, key, hosts) for key in keys),
+        )
         checks += await hosts.ask(host for _, found in looks for host in found)
         return (
             *checks,
             *(check for found, _ in looks for check in found),
             *(check for found in storage for check in found),
+            *_not_looked_up(services),
             *hosts.clocks(),
             *await _signatures(connections, clock()),
         )
@@ -81,8 +92,22 @@ def _hosts(connections: Connections) -> Iterator[Host]:
     yield from vault_hosts(connections)
 
 
-async def _accounts(connections: Connections) -> list[Host]:
+def _not_looked_up(services: NewWebServices) -> Iterator[Check]:
+    """What New web services refer to and can't be had; their definition files are told with the specs."""
+    for name, problem in services.not_looked_up().items():
+        if problem.code != UNUSABLE:
+            subject = f"NewWebService {name}"
+            text, remedy = problem.message, problem.remedy
+            yield Check(name=problem.code, subject=subject, outcome=CheckOutcome.FAILED, text=text, remedy=remedy)
+
+
+async def _accounts(connections: Connections, keys: list[AccountKey]) -> list[Host]:
     found = []
+    for key in keys:
+        try:
+            found.append(Host(await connections.account_url(key.account), f"storage account {key.account}"))
+        except CloudError:
+            continue  # Told with the storage.
     for name in connections.fleet.workspaces:
         try:
             found.append(Host((await connections.blobs(name)).base, f"storage of workspace {name}"))
@@ -100,6 +125,15 @@ async def _storage(connections: Connections, workspace: str, hosts: Hosts) -> li
         text = "its host does not answer"
         return [Check(name="storage", subject=f"workspace {workspace}", outcome=CheckOutcome.SKIPPED, text=text)]
     account = await ask_storage(connections, workspace)
+    return [finding.check for finding in judge_storage({account: frozenset()})]
+
+
+async def _handed_over(connections: Connections, key: AccountKey, hosts: Hosts) -> list[Check]:
+    with suppress(CloudError):
+        if hosts.is_silent(await connections.account_url(key.account)):
+            text = "its host does not answer"
+            return [Check(name="storage", subject=key.subject, outcome=CheckOutcome.SKIPPED, text=text)]
+    account = await ask_account(connections, key)
     return [finding.check for finding in judge_storage({account: frozenset()})]
 
 

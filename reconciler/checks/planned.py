@@ -12,14 +12,15 @@ from collections.abc import Iterator, Mapping
 from reconciler.checks.payers import Payers, ask_payers, ask_standings
 from reconciler.checks.permissions import ask_permissions
 from reconciler.checks.signatures import look_at_signature
-from reconciler.checks.storage import ask_storage
+from reconciler.checks.storage import ask_account, ask_storage
 from reconciler.plan.checks import Check
 from reconciler.plan.document import Action, Plan, Step, TargetPlan
 from reconciler.plan.preflight.facts import Access, Claim, Facts, Need, Quota, Signature, Standing, Storage
 from reconciler.spec.documents import Model
 from reconciler.spec.secrets import MissingSecret
 from reconciler.targets.connections import Connections
-from reconciler.targets.contract import Driver
+from reconciler.targets.contract import AccountKey, Driver
+from reconciler.targets.new_needs import training_needs
 
 _Needs = dict[str, tuple[Need, ...]]
 
@@ -32,15 +33,16 @@ async def facts_for(plan: Plan, connections: Connections, drivers: Mapping[str, 
         connections: The pass's clients.
         drivers: By kind, after they have observed.
     """
-    pending = (*plan.drift, *plan.changes)
+    pending = (*plan.drift, *plan.changes, *plan.adopted)
     if not pending:
         return Facts()
-    needs = dict(_needs(pending, drivers))
     trained_by = dict(_trained_by(plan, connections))
+    needs = dict(_needs(pending, drivers))
     paid = {**trained_by, **{step_id: needed[0].resource for step_id, needed in needs.items()}}
+    needs |= {step_id: training_needs(resource_id) for step_id, resource_id in trained_by.items()}
     claims = dict(_claims(pending, drivers))
     storage, (settled, access), payers, (standings, more) = await asyncio.gather(
-        _ask_storage(await _workspaces(plan, pending, connections), connections),
+        _ask_storage(await _workspaces(plan, pending, connections), _handed_over(pending, drivers), connections),
         _ask_permissions(needs, connections),
         _ask_payers(paid, connections, for_jobs=bool(trained_by)),
         _ask_standings(claims, connections),
@@ -93,7 +95,7 @@ def _claims(pending: tuple[TargetPlan, ...], drivers: Mapping[str, Driver]) -> I
 def _needs(pending: tuple[TargetPlan, ...], drivers: Mapping[str, Driver]) -> Iterator[tuple[str, tuple[Need, ...]]]:
     for target in pending:
         for step in target.steps:
-            needed = drivers[target.kind].needs(target.identity, step.action)
+            needed = drivers[target.kind].needs(target.identity, step)
             if needed:
                 yield step.id, needed
 
@@ -142,9 +144,25 @@ async def _signed_by_us(connections: Connections, model: Model, label: str) -> b
         return True  # It would fail for that very reason, which the look at the storage tells.
 
 
-async def _ask_storage(workspaces: Mapping[str, set[str]], connections: Connections) -> dict[Storage, frozenset[str]]:
-    asked = await asyncio.gather(*(ask_storage(connections, name) for name in workspaces))
-    return {storage: frozenset(steps) for storage, steps in zip(asked, workspaces.values(), strict=True)}
+def _handed_over(pending: tuple[TargetPlan, ...], drivers: Mapping[str, Driver]) -> dict[AccountKey, set[str]]:
+    """The storage keys that steps give to services, each with those steps."""
+    found: dict[AccountKey, set[str]] = {}
+    for target in pending:
+        for step in target.steps:
+            key = drivers[target.kind].storage(target.identity, step)
+            if key is not None:
+                found.setdefault(key, set()).add(step.id)
+    return found
+
+
+async def _ask_storage(
+    workspaces: Mapping[str, set[str]], keys: Mapping[AccountKey, set[str]], connections: Connections
+) -> dict[Storage, frozenset[str]]:
+    asked = await asyncio.gather(
+        *(ask_storage(connections, name) for name in workspaces), *(ask_account(connections, key) for key in keys)
+    )
+    steps = (*workspaces.values(), *keys.values())
+    return {storage: frozenset(using) for storage, using in zip(asked, steps, strict=True)}
 
 
 async def _ask_permissions(needs: _Needs, connections: Connections) -> tuple[_Needs, dict[str, Access]]:

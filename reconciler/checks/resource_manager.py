@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from collections.abc import Set as AbstractSet
 from datetime import datetime
 from typing import Any
 
@@ -13,16 +14,15 @@ from reconciler.azure.access import PROVIDER, Caller, caller_of, provider_state,
 from reconciler.azure.errors import Retired, ServiceError, SignInError
 from reconciler.azure.trained_models import api_location
 from reconciler.checks.hosts import Host, Hosts
+from reconciler.checks.needs import fleet_needs
 from reconciler.checks.payers import ask_payers
 from reconciler.checks.permissions import ask_permissions
 from reconciler.checks.vaults import uses_vaults
 from reconciler.plan.checks import Check, CheckOutcome
-from reconciler.plan.document import Action
 from reconciler.plan.preflight.headroom import check_headroom
 from reconciler.plan.preflight.permissions import check_permissions
 from reconciler.spec.secrets import MissingSecret
 from reconciler.targets.connections import Connections
-from reconciler.targets.new_web_service import NewWebServices
 
 _Found = tuple[list[Check], list[Host]]
 
@@ -53,9 +53,10 @@ async def look_at_resource_manager(connections: Connections, hosts: Hosts, clock
         each for each, found in zip(subscriptions, seen, strict=True) if found[0].outcome is not CheckOutcome.FAILED
     }
     ids = [resource_id for resource_id in ids if resource_id.split("/")[2].lower() in visible]
-    permitted, payers, (listed, execution) = await asyncio.gather(
-        _permissions(connections), _payers(connections, ids, clock()), _services(connections, ids)
+    payers, (listed, execution, missing) = await asyncio.gather(
+        _payers(connections, ids, clock()), _services(connections, ids)
     )
+    permitted = await _permissions(connections, missing)
     return [*checks, *permitted, *payers, *listed], execution
 
 
@@ -120,14 +121,8 @@ async def _provider(connections: Connections, subscription_id: str) -> Check:
     return Check(name="provider", subject=subject, outcome=CheckOutcome.OK, text="it is registered")
 
 
-async def _permissions(connections: Connections) -> list[Check]:
-    driver = NewWebServices(connections)
-    await driver.prepare()
-    needs = {
-        identity: driver.needs(identity, Action.DELETE if document.spec.state == "absent" else Action.REPOINT)
-        for document in connections.fleet.new_web_services.values()
-        for identity in (document.spec.resource_id.lower(),)
-    }
+async def _permissions(connections: Connections, missing: AbstractSet[str]) -> list[Check]:
+    needs = await fleet_needs(connections, missing)
     settled, access = await ask_permissions(connections.definitions, needs)
     scopes = sorted({need.scope for needed in settled.values() for need in needed})
     return [
@@ -150,8 +145,8 @@ async def _payers(connections: Connections, ids: list[str], now: datetime) -> li
     return [*payers.checks, *found]
 
 
-async def _services(connections: Connections, ids: list[str]) -> _Found:
-    """Whether the services are there, by one list a resource group, and where they are called."""
+async def _services(connections: Connections, ids: list[str]) -> tuple[list[Check], list[Host], AbstractSet[str]]:
+    """Whether the services are there, by one list a resource group; where they are called; the ids of those missing."""
     groups = sorted({tuple(resource_id.split("/")[2:5:2]) for resource_id in ids})
     lists = await asyncio.gather(*(_list(connections, subscription, group) for subscription, group in groups))
     listed = {key: item for one, _ in lists for key, item in one.items()}
@@ -162,12 +157,14 @@ async def _services(connections: Connections, ids: list[str]) -> _Found:
         if error
     ]
     hosts: list[Host] = []
+    missing: set[str] = set()
     for resource_id in ids:
         item = listed.get(resource_id.lower())
         name = resource_id.rpartition("/")[2]
         if item is None:
             if resource_id.split("/")[4] not in unread:
                 text = "it does not exist"
+                missing.add(resource_id.lower())
                 checks.append(Check(name="web-service", subject=name, outcome=CheckOutcome.WARNING, text=text))
             continue
         state = str((item.get("properties") or {}).get("provisioningState") or "there")
@@ -176,7 +173,7 @@ async def _services(connections: Connections, ids: list[str]) -> _Found:
         base = api_location(item)
         if base is not None:
             hosts.append(Host(base, "execution of New web services", studio=True))
-    return checks, hosts
+    return checks, hosts, missing
 
 
 async def _list(connections: Connections, subscription_id: str, group: str) -> tuple[dict[str, dict[str, Any]], str]:

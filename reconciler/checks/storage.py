@@ -1,11 +1,18 @@
-"""Asks whether a workspace's storage account accepts the key that we have."""
+"""Asks whether storage accounts accept the keys that we have: a workspace's, and those that New services are given."""
 
 from __future__ import annotations
 
-from reconciler.azure.errors import ServiceError, SignInError
+from reconciler.azure.blobs import Blobs
+from reconciler.azure.errors import CloudError, ConnectionStringError, ServiceError, SignInError
 from reconciler.plan.preflight.facts import Storage
 from reconciler.spec.secrets import MissingSecret
 from reconciler.targets.connections import Connections
+from reconciler.targets.contract import AccountKey
+from reconciler.targets.new_payloads import connection_string
+
+_REFUSED = "AuthenticationFailed"
+_ANY_CONTAINER = "reconciler"
+"""Asked for to see whether the key is accepted: it need not be there."""
 
 
 async def ask_storage(connections: Connections, workspace: str) -> Storage:
@@ -31,3 +38,26 @@ async def ask_storage(connections: Connections, workspace: str) -> Storage:
     except ServiceError as error:
         return Storage(subject, base, unreached=str(error), ahead=blobs.ahead)
     return Storage(subject, base, ahead=blobs.ahead)
+
+
+async def ask_account(connections: Connections, handed_over: AccountKey) -> Storage:
+    """One call with a key that is to be given to a service: does its account accept it?
+
+    Nothing but that is judged: the service reaches the account from elsewhere than we do.
+    """
+    subject = handed_over.subject
+    try:
+        base = await connections.account_url(handed_over.account)
+        client = Blobs(connection_string(handed_over.account, handed_over.key, base))
+    except (CloudError, ConnectionStringError) as error:
+        return Storage(subject, problem=str(error), remedy=f"correct {handed_over.field}")
+    async with client as blobs:
+        try:
+            await blobs.look(_ANY_CONTAINER)
+        except ServiceError as error:
+            if not error.has_code(_REFUSED):
+                return Storage(subject, base, unreached=str(error), ahead=blobs.ahead)
+            problem = f"{base} refuses the key that {handed_over.reference} holds ({error.status} {error.code})"
+            remedy = f"put the account's key of today into {handed_over.reference}, to which {handed_over.field} refers"
+            return Storage(subject, base, problem, remedy, ahead=blobs.ahead)
+        return Storage(subject, base, ahead=blobs.ahead)

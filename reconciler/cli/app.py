@@ -178,7 +178,7 @@ def validate(
     ] = None,
     specs: options.Specs = None,
 ) -> None:
-    """Check the specs and report every mistake at once, with its place. No network."""
+    """Check the specs and their definition files; report every mistake at once, with its place. No network."""
     from reconciler.cli.specs import validate as check
 
     raise typer.Exit(check([*(paths or ()), *(specs or ())]))

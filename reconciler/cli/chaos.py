@@ -18,6 +18,7 @@ from urllib.request import ProxyHandler, Request, build_opener
 
 from reconciler.cli.exit_codes import ExitCode
 from reconciler.cli.failures import UserError
+from reconciler.json_text import read_json
 
 _SECONDS_TO_ANSWER = 10
 
@@ -60,7 +61,7 @@ def _emulator(url: str | None, cloud_file: Path | None) -> str:
         raise UserError("chaos needs one of --url and --cloud-file")
     if cloud_file is not None:
         try:
-            url = str(json.loads(cloud_file.read_text("utf-8"))["emulatorUrl"])
+            url = str(read_json(cloud_file.read_text("utf-8"))["emulatorUrl"])
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise UserError(f"{cloud_file} is not the cloud file of an emulator: {error!r}") from error
     found = (url or "").rstrip("/")

@@ -115,7 +115,7 @@ def apply_saved(request: Request, path: Path, *, output: Format) -> ExitCode:
 async def _carry_out(one: Pass, plan: Plan, output: Format, unfolded: frozenset[str], *, yes: bool) -> ExitCode:
     if output is Format.TEXT:
         print(_rendered(plan, output, unfolded))
-    if plan.pending and not yes:
+    if plan.writes and not yes:
         if output is not Format.TEXT:
             print(render.text(plan, unfolded=unfolded), file=sys.stderr)
         if not _agreed():
@@ -182,7 +182,7 @@ def _as_json(report: Report) -> dict[str, Any]:
 def _names(plan: Plan) -> frozenset[str]:
     """The targets that something is told of: the others are in sync, or left alone."""
     quiet = {TargetStatus.IN_SYNC, TargetStatus.ORPHANED}
-    return frozenset(target.name for target in plan.targets if target.status not in quiet)
+    return frozenset(target.name for target in plan.targets if target.steps or target.status not in quiet)
 
 
 def _longest_retrain(plan: Plan) -> float | None:

@@ -23,6 +23,7 @@ from reconciler.plan.wording import count, plain
 from reconciler.spec.diagnostics import SpecError
 from reconciler.spec.fleet import Fleet, load_sound
 from reconciler.spec.secrets import SecretResolver
+from reconciler.targets.named_definitions import definition_mistakes
 
 _WIDTH = 110
 _COLOURS = {
@@ -57,7 +58,7 @@ def diagnose(specs: Sequence[Path], cloud_name: str | None, select: Sequence[str
 
 def _specs(paths: Sequence[Path], select: Sequence[str]) -> tuple[Fleet, list[Check]]:
     """The sound part of the specs, as far as it was selected, and what is wrong with the rest."""
-    fleet, mistakes = load_sound(paths or (DEFAULT_SPECS,))
+    fleet, mistakes = load_sound(paths or (DEFAULT_SPECS,), definition_mistakes)
     checks = [
         Check(
             name="specs",

@@ -140,6 +140,8 @@ def _empty(plan: Plan) -> bool:
     """Say whether nothing is left to do over what was written."""
     if len(plan.in_sync) == len(plan.targets):
         print(f"verified: the plan over them is empty, {count(len(plan.targets), 'target')} in sync")
+        if plan.adopted:
+            print(f"the first converge takes {len(plan.adopted):,} of them over: it puts our note on them, no more")
         return True
     print(render.text(plan), file=sys.stderr)
     print("not verified: the plan over them is not empty", file=sys.stderr)

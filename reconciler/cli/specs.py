@@ -18,12 +18,13 @@ if TYPE_CHECKING:
 
 
 def validate(paths: Sequence[Path]) -> ExitCode:
-    """Check the specs; every mistake at once, each with its place."""
+    """Check the specs and the definition files that they name; every mistake at once, each with its place."""
     from reconciler.spec.diagnostics import SpecErrors
     from reconciler.spec.fleet import load_fleet
+    from reconciler.targets.named_definitions import definition_mistakes
 
     try:
-        fleet = load_fleet(paths or (DEFAULT_SPECS,))
+        fleet = load_fleet(paths or (DEFAULT_SPECS,), definition_mistakes)
     except SpecErrors as errors:
         return _mistakes(errors.diagnostics)
     targets = len(fleet.classic_endpoints) + len(fleet.new_web_services)

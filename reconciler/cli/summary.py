@@ -10,7 +10,8 @@ from reconciler.plan.document import Plan, TargetPlan
 from reconciler.plan.wording import listing
 
 _FIRST_NAMES = 5
-_FAILED_FIRST = (Result.FAILED, Result.REFUSED, Result.HELD, Result.ORPHANED, Result.CONVERGED)
+_ONE_BY_ONE = 20
+_FAILED_FIRST = (Result.FAILED, Result.REFUSED, Result.HELD, Result.ORPHANED, Result.CONVERGED, Result.ADOPTED)
 
 
 def summary(plan: Plan, report: Report) -> str:
@@ -18,16 +19,33 @@ def summary(plan: Plan, report: Report) -> str:
     targets = {(target.name, target.kind): target for target in plan.targets}
     lines: list[str] = []
     of_sets: dict[str, list[tuple[TargetPlan, Outcome]]] = {}
+    adopted: list[Outcome] = []
     for outcome in report.outcomes:
         target = targets.get((outcome.name, outcome.kind))
         if target is not None and target.group:
             of_sets.setdefault(target.group, []).append((target, outcome))
+        elif outcome.result is Result.ADOPTED:
+            adopted.append(outcome)
         elif outcome.result is not Result.IN_SYNC:
-            lines.append(f"{outcome.name}: {outcome.result.value}: {outcome.text}")
+            lines.append(_line(outcome))
+    lines.extend(_adopted(adopted))
     for name, ended in sorted(of_sets.items()):
         lines.extend(_of_set(name, ended))
     counts = [f"{report.count(result)} {result.value}" for result in Result if report.count(result)]
     return "\n".join([*lines, f"{report.verdict.value}: {', '.join(counts) or 'no targets'}"])
+
+
+def _line(outcome: Outcome) -> str:
+    return f"{outcome.name}: {outcome.result.value}: {outcome.text}"
+
+
+def _adopted(outcomes: list[Outcome]) -> Iterator[str]:
+    """A line each; after the take-over of a fleet one for all."""
+    if len(outcomes) <= _ONE_BY_ONE:
+        yield from map(_line, outcomes)
+    else:
+        names = listing([outcome.name for outcome in outcomes], _FIRST_NAMES)
+        yield f"{len(outcomes):,} {Result.ADOPTED.value}: our note was put on them ({names})"
 
 
 def _of_set(name: str, ended: list[tuple[TargetPlan, Outcome]]) -> Iterator[str]:

@@ -34,6 +34,10 @@ def environment(context: Context) -> dict[str, str]:
             variables[account.connection_string_env] = context.storage.connection_string(
                 account.name, context.server_url
             )
+        if account.second_connection_string_env is not None and account.connection_string is None:
+            variables[account.second_connection_string_env] = context.storage.connection_string(
+                account.name, context.server_url, second=True
+            )
     principal = context.studio.principal
     variables["AZURE_TENANT_ID"] = principal.tenant_id
     variables["AZURE_CLIENT_ID"] = principal.client_id
@@ -95,6 +99,7 @@ def cloud(context: Context, cloud_file: Path, env_file: Path) -> dict[str, Any]:
         "resourceManagerUrl": context.secure_url,
         "caFile": ca_file_beside(cloud_file).name,
         "keyVaultUrl": vaults.url_template(context.secure_url),
+        "storageUrl": f"{context.server_url}/{{name}}",
         "audience": "https://management.azure.com/",
         "signIn": {
             "authority": context.secure_url,

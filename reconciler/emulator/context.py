@@ -31,9 +31,9 @@ class Secrets:
         """The workspace's authorization token, 32 hex digits (classic-protocol 4.3: shapes differ)."""
         return self._secret(f"workspace-token/{workspace_id}", lambda: secrets.token_hex(16))
 
-    def storage_key(self, account: str) -> str:
-        """The base64 key of a storage account."""
-        return self._secret(f"storage-key/{account}", new_key)
+    def storage_key(self, account: str, *, second: bool = False) -> str:
+        """The base64 key of a storage account, or its other one."""
+        return self._secret(_storage_key(account, second=second), new_key)
 
     def client_secret(self, client_id: str = "") -> str:
         """The secret of a principal; that of the studio file's first one if none is named."""
@@ -44,10 +44,10 @@ class Secrets:
         """Gives the workspace another token."""
         self._documents[f"workspace-token/{workspace_id}"] = {"value": secrets.token_hex(16)}
 
-    def exchange_storage_key(self, account: str) -> str:
-        """Gives the account another key, which is returned."""
-        self._documents[f"storage-key/{account}"] = {"value": new_key()}
-        return self.storage_key(account)
+    def exchange_storage_key(self, account: str, *, second: bool = False) -> str:
+        """Gives the account another key in the place of one of its two, which is returned."""
+        self._documents[_storage_key(account, second=second)] = {"value": new_key()}
+        return self.storage_key(account, second=second)
 
     def exchange_client_secret(self, client_id: str = "") -> None:
         """Gives a principal another secret; the studio file's first one if none is named."""
@@ -72,6 +72,10 @@ class Secrets:
         if found is None:
             found = self._documents[name] = {"value": make()}
         return str(found["value"])
+
+
+def _storage_key(account: str, *, second: bool) -> str:
+    return f"second-storage-key/{account}" if second else f"storage-key/{account}"
 
 
 def new_key() -> str:

@@ -77,10 +77,11 @@ class PayloadBlobs:
         return {"uri": f"{endpoint}/{CONTAINER}/{name}{token}", "credentials": ""}
 
     def is_key_of(self, storage: StorageAccount) -> bool:
-        """Whether a key is the one of the account; also True for an account that is none of the Studio's."""
+        """Whether a key is one of the account's; also True for an account that is none of the Studio's."""
         if storage.name not in self._accounts():
             return True
-        return self._context.secrets.matches(self._context.storage.key(storage.name), storage.key.strip())
+        secrets, given = self._context.secrets, storage.key.strip()
+        return any(secrets.matches(key, given) for key in self._context.storage.keys(storage.name))
 
     def _accounts(self) -> set[str]:
         return {account.name for account in self._context.studio.storage_accounts}

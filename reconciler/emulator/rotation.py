@@ -12,7 +12,7 @@ from reconciler.emulator.errors import bad_argument
 from reconciler.emulator.requestlog import CONTROL_PREFIX
 from reconciler.emulator.vault_secrets import VaultSecrets
 
-_SORTS = ("workspaceToken", "storageKey", "clientSecret")
+_SORTS = ("workspaceToken", "storageKey", "secondStorageKey", "clientSecret")
 
 
 class Rotation:
@@ -33,7 +33,7 @@ class Rotation:
         """Gives something a new secret.
 
         Args:
-            sort: ``workspaceToken``, ``storageKey`` or ``clientSecret``.
+            sort: ``workspaceToken``, ``storageKey``, ``secondStorageKey`` or ``clientSecret``.
             name: The workspace's id, the account's name, or the principal's client id.
             publish: Whether the new secret goes into the env file and the vaults, where clients find it; otherwise
                 nobody but the service knows it.
@@ -44,10 +44,12 @@ class Rotation:
         studio, secrets = self._context.studio, self._context.secrets
         if sort == "workspaceToken" and studio.workspace(name) is not None:
             secrets.exchange_workspace_token(name)
-        elif sort == "storageKey" and any(
+        elif sort in {"storageKey", "secondStorageKey"} and any(
             each.name == name and each.connection_string is None for each in studio.storage_accounts
         ):
-            self._context.storage.exchange_key(name, secrets.exchange_storage_key(name))
+            second = sort == "secondStorageKey"
+            key = secrets.exchange_storage_key(name, second=second)
+            self._context.storage.exchange_key(name, key, second=second)
         elif sort == "clientSecret" and name in {each.client_id for each in (studio.principal, *studio.principals)}:
             secrets.exchange_client_secret("" if name == studio.principal.client_id else name)
         else:

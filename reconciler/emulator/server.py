@@ -227,8 +227,10 @@ class Studio:
         secrets = Secrets(documents)
         accounts = self._studio_file.storage_accounts
         real = real_accounts(accounts)
-        own_keys = {each.name: secrets.storage_key(each.name) for each in accounts if each.connection_string is None}
-        own = BlobService(documents, directory / "blobs", own_keys, clock=self._clock)
+        names = [each.name for each in accounts if each.connection_string is None]
+        own_keys = {name: secrets.storage_key(name) for name in names}
+        second_keys = {name: secrets.storage_key(name, second=True) for name in names}
+        own = BlobService(documents, directory / "blobs", own_keys, second_keys=second_keys, clock=self._clock)
         blobs = await self._open.enter_async_context(BlobClient())
         storage = StorageAccounts(own, real, blobs, clock=self._clock)
         seeded = documents.collection("seeded")
@@ -303,18 +305,23 @@ def run(
     Returns:
         The exit code: 0 when it was told to end, 1 if it could not start.
     """
-    logging.basicConfig(
-        stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", force=True
-    )
-    # These two write a line for each request that the emulator itself sends.
-    for chatty in ("azure", "aiohttp"):
-        logging.getLogger(chatty).setLevel(logging.WARNING)
+    log_to_standard_error()
     try:
         studio_file = load_studio(studio, profile)
         return asyncio.run(_serve(studio_file, state, port, cloud_file, env_file, faults=faults))
     except (BlobAccessError, FaultsFileError, StudioFileError, StateInUse, StateUnreadable, PortTaken) as error:
         sys.stderr.write(f"{error}\n")
         return 1
+
+
+def log_to_standard_error() -> None:
+    """Has the log of this process written to standard error: a line for each request that it answers."""
+    logging.basicConfig(
+        stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", force=True
+    )
+    # These two write a line for each request that the emulator itself sends.
+    for chatty in ("azure", "aiohttp"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
 
 
 async def _serve(

@@ -12,7 +12,7 @@ import binascii
 import hashlib
 import hmac
 import ipaddress
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -122,7 +122,7 @@ def authorize(
     operation: Operation,
     *,
     account: str,
-    key: str,
+    keys: Collection[str],
     container: str | None,
     blob: str | None,
     public: bool,
@@ -134,7 +134,7 @@ def authorize(
         request: the request's authentication.
         operation: what it wants to do.
         account: the storage account's name.
-        key: the account's key, in base64.
+        keys: the account's keys, in base64, either of which will do.
         container: the container that the URL names.
         blob: the blob that the URL names, decoded.
         public: whether anybody may read what the URL names.
@@ -150,10 +150,10 @@ def authorize(
     query = dict(request.query)
     headers = {name.lower(): value for name, value in request.headers.items()}
     if "authorization" in headers:
-        return _check_shared_key(request, headers, account, key, now)
+        return _check_shared_key(request, headers, account, keys, now)
     if "sig" in query:
         return _check_token(
-            request, query, operation, account=account, key=key, container=container, blob=blob, now=now
+            request, query, operation, account=account, keys=keys, container=container, blob=blob, now=now
         )
     if public:
         return Grant(frozenset("rl"), {})
@@ -161,7 +161,7 @@ def authorize(
 
 
 def _check_shared_key(
-    request: SignedRequest, headers: Mapping[str, str], account: str, key: str, now: datetime
+    request: SignedRequest, headers: Mapping[str, str], account: str, keys: Collection[str], now: datetime
 ) -> Grant:
     scheme, _, credential = headers["authorization"].partition(" ")
     name, _, signature = credential.partition(":")
@@ -175,7 +175,7 @@ def _check_shared_key(
         raise StorageError("AuthenticationFailed", "The request has no valid x-ms-date header.") from None
     if abs(now - sent.replace(tzinfo=sent.tzinfo or UTC)) > _CLOCK_SKEW:
         raise StorageError("AuthenticationFailed", "The x-ms-date header is more than 15 minutes off.")
-    if not _matches(key, signature, shared_key_strings(request, headers, account)):
+    if not _matches(keys, signature, shared_key_strings(request, headers, account)):
         raise StorageError("AuthenticationFailed", "The MAC signature in the request is not the computed one.")
     return _FULL_ACCESS
 
@@ -217,7 +217,7 @@ def _check_token(
     operation: Operation,
     *,
     account: str,
-    key: str,
+    keys: Collection[str],
     container: str | None,
     blob: str | None,
     now: datetime,
@@ -226,7 +226,7 @@ def _check_token(
         raise StorageError("AuthenticationFailed", "A parameter of the signature is given twice.")
     whole_account = "ss" in query or "srt" in query
     text = account_string(query, account) if whole_account else service_string(query, account, container, blob)
-    if not _matches(key, query["sig"], (text,)):
+    if not _matches(keys, query["sig"], (text,)):
         raise StorageError("AuthenticationFailed", "Signature did not match.")
     _check_lifetime(query, now)
     _check_origin(request, query)
@@ -327,13 +327,13 @@ def _check_origin(request: SignedRequest, query: Mapping[str, str]) -> None:
         raise StorageError("AuthorizationSourceIPMismatch")
 
 
-def _matches(key: str, signature: str, texts: Iterable[str]) -> bool:
+def _matches(keys: Collection[str], signature: str, texts: Iterable[str]) -> bool:
     """Compare in a time that does not tell how much of the signature was right."""
     try:
         given = base64.b64decode(signature, validate=True)
     except (binascii.Error, ValueError):
         return False
-    equal = [hmac.compare_digest(_hmac(key, text), given) for text in texts]
+    equal = [hmac.compare_digest(_hmac(key, text), given) for text in texts for key in keys]
     return any(equal)
 
 

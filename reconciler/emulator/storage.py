@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 from urllib.parse import unquote
 from uuid import uuid4
@@ -97,6 +98,7 @@ class BlobService:
         documents: where containers and blobs are remembered.
         directory: where contents are kept; files in it that no blob refers to are removed.
         accounts: the accounts' keys, in base64, by their names.
+        second_keys: the other key of those that have two.
         clock: the present moment.
         new_id: hexadecimal names for contents and ETags that never repeat.
 
@@ -110,10 +112,11 @@ class BlobService:
         directory: Path,
         accounts: Mapping[str, str],
         *,
+        second_keys: Mapping[str, str] = MappingProxyType({}),
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         new_id: Callable[[], str] = lambda: uuid4().hex,
     ) -> None:
-        for account, key in accounts.items():
+        for account, key in (*accounts.items(), *second_keys.items()):
             if not _ACCOUNT_NAME.fullmatch(account):
                 raise ValueError(f"a storage account is named by 3 to 24 lower-case letters and digits: {account!r}")
             try:
@@ -121,6 +124,7 @@ class BlobService:
             except ValueError:
                 raise ValueError(f"the key of storage account {account!r} is not base64") from None
         self._accounts = dict(accounts)
+        self._second_keys = dict(second_keys)
         self._clock = clock
         self._store = BlobStore(documents, directory, clock=clock, new_id=new_id)
         self._copies = BlobCopies(self._store, frozenset(accounts), self._authorize_read)
@@ -133,17 +137,18 @@ class BlobService:
             for rest in ("", "/", "/{path:.+}")
         ]
 
-    def connection_string(self, account: str, server_url: str) -> str:
+    def connection_string(self, account: str, server_url: str, *, second: bool = False) -> str:
         """What azure-storage-blob's ``from_connection_string`` takes.
 
         Args:
             account: one of the accounts.
             server_url: where this service is reached, such as ``http://127.0.0.1:8080``.
+            second: with the account's other key.
         """
         endpoint = f"{server_url.rstrip('/')}/{account}"
         scheme = endpoint.partition(":")[0]
         return (
-            f"DefaultEndpointsProtocol={scheme};AccountName={account};AccountKey={self._accounts[account]};"
+            f"DefaultEndpointsProtocol={scheme};AccountName={account};AccountKey={self.key(account, second=second)};"
             f"BlobEndpoint={endpoint};"
         )
 
@@ -167,13 +172,17 @@ class BlobService:
             blob=blob,
         )
 
-    def key(self, account: str) -> str:
-        """An account's key, in base64."""
-        return self._accounts[account]
+    def key(self, account: str, *, second: bool = False) -> str:
+        """An account's key, in base64, or its other one."""
+        return (self._second_keys if second else self._accounts)[account]
 
-    def exchange_key(self, account: str, key: str) -> None:
+    def exchange_key(self, account: str, key: str, *, second: bool = False) -> None:
         """Gives an account another key, in base64; what was signed with the old one is refused from now on."""
-        self._accounts[account] = key
+        (self._second_keys if second else self._accounts)[account] = key
+
+    def keys(self, account: str) -> tuple[str, ...]:
+        """All keys of an account."""
+        return tuple(known[account] for known in (self._accounts, self._second_keys) if account in known)
 
     def create_container(self, account: str, container: str) -> None:
         """Make an empty private container; one that exists is left alone."""
@@ -261,7 +270,7 @@ class BlobService:
             ),
             operation,
             account=account,
-            key=self._accounts[account],
+            keys=self.keys(account),
             container=container or None,
             blob=blob or None,
             public=self._is_public(account, container, operation),
@@ -280,7 +289,7 @@ class BlobService:
             request,
             _READ,
             account=account,
-            key=self._accounts[account],
+            keys=self.keys(account),
             container=container,
             blob=blob,
             public=self._is_public(account, container, _READ),

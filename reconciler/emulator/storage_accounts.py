@@ -120,19 +120,32 @@ class StorageAccounts:
         real = self._real.get(account)
         return real.url if real is not None else f"{server_url.rstrip('/')}/{account}"
 
-    def connection_string(self, account: str, server_url: str) -> str:
-        """What azure-storage-blob's ``from_connection_string`` takes; arguments as in `url`."""
+    def connection_string(self, account: str, server_url: str, *, second: bool = False) -> str:
+        """What azure-storage-blob's ``from_connection_string`` takes.
+
+        Args:
+            account: one of the accounts.
+            server_url: as in `url`.
+            second: with the other key of an account of the emulator's own; of a real one only one is known.
+        """
         real = self._real.get(account)
-        return real.connection_string if real is not None else self._own.connection_string(account, server_url)
+        if real is not None:
+            return real.connection_string
+        return self._own.connection_string(account, server_url, second=second)
 
     def key(self, account: str) -> str:
         """An account's key, in base64."""
         real = self._real.get(account)
         return real.key if real is not None else self._own.key(account)
 
-    def exchange_key(self, account: str, key: str) -> None:
+    def keys(self, account: str) -> tuple[str, ...]:
+        """All keys of an account that are known, in base64."""
+        real = self._real.get(account)
+        return (real.key,) if real is not None else self._own.keys(account)
+
+    def exchange_key(self, account: str, key: str, *, second: bool = False) -> None:
         """Gives an account of the emulator's own another key."""
-        self._own.exchange_key(account, key)
+        self._own.exchange_key(account, key, second=second)
 
     def sign(
         self,

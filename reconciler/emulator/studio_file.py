@@ -23,6 +23,7 @@ from reconciler.emulator.profiles import DOCUMENTED, values_of
 from reconciler.emulator.studio_settings import CodeSettings, Limits, Timings
 from reconciler.emulator.studio_types import AccountName, EnvironmentName, Guid, Hex32
 from reconciler.emulator.studio_types import Section as _Section
+from reconciler.emulator.yaml_text import read_yaml
 
 _DEFAULT_FILE = "default_studio.yaml"
 
@@ -55,6 +56,7 @@ class StorageAccount(_Section):
     connection_string: FromEnvironment | None = None
     containers: tuple[ContainerName, ...] = ()
     connection_string_env: EnvironmentName | None = None
+    second_connection_string_env: EnvironmentName | None = None
 
 
 class DatasetSource(_Section):
@@ -342,7 +344,7 @@ def load_studio(path: Path | None, profile: str | None = None) -> StudioFile:
         except (OSError, UnicodeDecodeError) as error:
             raise StudioFileError(f"{path}: cannot be read: {error}") from error
     try:
-        content = yaml.load(text, Loader=yaml.CSafeLoader)
+        content = read_yaml(text)
     except yaml.YAMLError as error:
         reason = " ".join(str(error).split())
         raise StudioFileError(f"{source}: is not YAML: {reason}") from error

@@ -15,16 +15,16 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TypeVar
 
 from reconciler.plan import steps
 from reconciler.plan.blockers import READ_ONLY, blocker
+from reconciler.plan.case import Case, WantedVersion
 from reconciler.plan.document import (
     Difference,
     GateOutcome,
-    GateResult,
     ModelPlan,
     PatchOperation,
     Plan,
@@ -34,7 +34,7 @@ from reconciler.plan.document import (
 )
 from reconciler.plan.gates import find_incumbent, judge_gates, overall, rule_text
 from reconciler.plan.guards import check_forced, gate_forced
-from reconciler.plan.notes import gate_reason, not_asked_again, refresh_notes
+from reconciler.plan.notes import NO_ROOM, gate_reason, missing_note, needs_refresh, not_asked_again
 from reconciler.plan.orphans import decide_orphan, too_many_orphans
 from reconciler.plan.states import (
     DesiredTarget,
@@ -45,8 +45,8 @@ from reconciler.plan.states import (
     Problem,
     VersionKey,
 )
-from reconciler.plan.understanding import Understanding, live_words, places, understand, wanted_version, weakest
-from reconciler.plan.versions import estimates, plan_version, with_training
+from reconciler.plan.understanding import places, understand
+from reconciler.plan.versions import estimates, with_training
 from reconciler.plan.wording import wanted_words
 
 _Given = TypeVar("_Given")
@@ -88,7 +88,7 @@ def make_plan(
     desired = _unique(versions, lambda version: version.key)
     ordered = _unique(targets, lambda target: (target.name, target.kind))
     world = _World(
-        versions={key: _Version(version, ledger) for key, version in desired.items()},
+        versions={key: WantedVersion(version, ledger) for key, version in desired.items()},
         live=live,
         ledger=ledger,
         known_at=places(versions, ledger),
@@ -123,22 +123,11 @@ def make_plan(
     ).sealed()
 
 
-class _Version:
-    """A wanted version with all that targets ask of it, worked out once."""
-
-    def __init__(self, desired: DesiredVersion, ledger: Ledger) -> None:
-        self.desired = desired
-        self.plan = plan_version(desired, ledger)
-        self.wanted = wanted_version(desired, ledger)
-        known = ledger.versions.get(desired.key)
-        self.metrics: Mapping[str, float] = known.metrics if known is not None else {}
-
-
 @dataclass(frozen=True, slots=True)
 class _World:
     """What a decision on one target looks things up in."""
 
-    versions: Mapping[VersionKey, _Version]
+    versions: Mapping[VersionKey, WantedVersion]
     live: Mapping[str, LiveTarget]
     ledger: Ledger
     known_at: Mapping[str, VersionKey]
@@ -146,81 +135,6 @@ class _World:
     forced: frozenset[str]
     too_many: Mapping[str, Problem]
     """Why the orphans of a set are not deleted, by set."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Case:
-    """One target that can be planned, and what is known of it. What is told of its uses stands in their order."""
-
-    target: DesiredTarget
-    live: LiveTarget
-    versions: tuple[_Version, ...]
-    found: tuple[Understanding, ...]
-    settings: tuple[Difference, ...]
-    notes: tuple[Reason, ...]
-
-    @property
-    def moving(self) -> tuple[int, ...]:
-        """Which of the uses are not in sync."""
-        return tuple(index for index, found in enumerate(self.found) if not found.in_sync)
-
-    @property
-    def refreshed(self) -> bool:
-        """Whether it has to be made of what its default endpoint is made of by now."""
-        return self.target.refresh and self.live.exists and self.live.stale is True
-
-    @property
-    def differs(self) -> bool:
-        """Whether anything that is managed has another value, its models aside."""
-        return bool(self.settings or self.live.definition.changes)
-
-    def told(self, index: int) -> tuple[Reason, ...]:
-        """The reasons of one use; of several each says which resource it is about."""
-        reasons = self.found[index].reasons
-        if len(self.found) == 1:
-            return reasons
-        resource = self.target.uses[index].resource
-        return tuple(Reason(code=reason.code, text=f"{resource}: {reason.text}") for reason in reasons)
-
-    @property
-    def reasons(self) -> tuple[Reason, ...]:
-        """All that is told of its uses, and the notes."""
-        told = [reason for index in range(len(self.found)) for reason in self.told(index)]
-        return (*told, *self.notes)
-
-    def concluded(
-        self,
-        status: TargetStatus,
-        reasons: Iterable[Reason],
-        gates: tuple[GateResult, ...] = (),
-        incumbents: Mapping[int, VersionKey | None] | None = None,
-    ) -> TargetPlan:
-        """The target's part of the plan, without steps."""
-        models = tuple(
-            ModelPlan(
-                resource=use.resource,
-                desired=str(use.version),
-                live=found.text,
-                evidence=found.evidence,
-                in_sync=found.in_sync,
-                incumbent=(incumbents or {}).get(index),
-            )
-            for index, (use, found) in enumerate(zip(self.target.uses, self.found, strict=True))
-        )
-        return TargetPlan(
-            name=self.target.name,
-            kind=self.target.kind,
-            identity=self.target.identity,
-            status=status,
-            models=models,
-            desired=wanted_words(self.target),
-            live=live_words(self.found, self.live),
-            evidence=weakest(self.found),
-            observed_fingerprint=self.live.fingerprint,
-            reasons=tuple(reasons),
-            gates=gates,
-            group=self.target.group,
-        )
 
 
 def _decide_target(target: DesiredTarget, world: _World) -> TargetPlan:
@@ -244,27 +158,36 @@ def _decide_state(target: DesiredTarget, live: LiveTarget, world: _World) -> Tar
     differing += steps.write_only_differences(target, written)
     wanted = {version.desired.key: version.wanted for version in versions}
     notes = dict.fromkeys(note for version in versions for note in version.plan.reasons)
-    case = _Case(
+    refreshed, told = needs_refresh(target, live, not_taken)
+    case = Case(
         target=target,
         live=live,
         versions=versions,
         found=understand(target, wanted, live, converged, world.known_at),
         settings=differing,
-        notes=(*map(not_asked_again, refused), *notes, *refresh_notes(target, live)),
+        notes=(*map(not_asked_again, refused), *notes, *told),
+        refreshed=refreshed,
     )
     if live.read_only and (case.moving or case.differs):
         return _stopped(target, live, READ_ONLY)
     if case.moving:
         return _decide_move(case, world)
+    lacking = missing_note(target, live, wanted, known=converged is not None)
+    if lacking is not None:
+        case = replace(case, notes=(*case.notes, lacking))
     if case.refreshed or case.differs or not live.exists:
         # The right versions, in other circumstances: nothing is promoted, so no gate has a say.
         return _with_steps(case, case.concluded(TargetStatus.CHANGE, case.reasons))
-    return case.concluded(TargetStatus.IN_SYNC, case.reasons)
+    planned = case.concluded(TargetStatus.IN_SYNC, case.reasons)
+    if lacking is None or lacking.code == NO_ROOM:
+        return planned
+    todo = steps.Todo(target=target, evidence=planned.evidence, adopt=lacking)
+    return planned.model_copy(update={"steps": steps.target_steps(todo)})
 
 
 def _decide_deletion(target: DesiredTarget, live: LiveTarget) -> TargetPlan:
     """Decide on a target that is to be absent and, if it is not, carries our marker."""
-    gone = _Case(target, live, (), (), (), ())
+    gone = Case(target, live, (), (), (), ())
     if not live.exists:
         return gone.concluded(TargetStatus.IN_SYNC, ())
     reason = Reason(code="unwanted", text="the spec wants it to be absent, and it carries our note")
@@ -276,7 +199,7 @@ def _decide_deletion(target: DesiredTarget, live: LiveTarget) -> TargetPlan:
     )
 
 
-def _decide_move(case: _Case, world: _World) -> TargetPlan:
+def _decide_move(case: Case, world: _World) -> TargetPlan:
     """Decide on a target that has to be pointed at a wanted version."""
     incumbents = {index: _incumbent(case, index) for index in case.moving}
     reasons = case.reasons
@@ -305,7 +228,7 @@ def _decide_move(case: _Case, world: _World) -> TargetPlan:
     return _with_steps(case, case.concluded(status, reasons, gates, incumbents))
 
 
-def _with_steps(case: _Case, planned: TargetPlan) -> TargetPlan:
+def _with_steps(case: Case, planned: TargetPlan) -> TargetPlan:
     """Add the steps that bring the target home."""
     # A refresh may bring another model along: what the target serves is written once more, though it was right.
     moved = tuple(range(len(case.found))) if case.refreshed else case.moving
@@ -337,22 +260,22 @@ def _with_steps(case: _Case, planned: TargetPlan) -> TargetPlan:
     return planned.model_copy(update={"reasons": reasons, "steps": steps.target_steps(todo)})
 
 
-def _rules(version: _Version) -> Iterable[str]:
+def _rules(version: WantedVersion) -> Iterable[str]:
     return map(rule_text, version.desired.gates)
 
 
-def _move(case: _Case, index: int) -> Difference:
+def _move(case: Case, index: int) -> Difference:
     use = case.target.uses[index]
     return Difference(field="model", resource=use.resource, old=case.found[index].text, new=str(use.version))
 
 
-def _patch(case: _Case, index: int) -> tuple[PatchOperation, ...]:
+def _patch(case: Case, index: int) -> tuple[PatchOperation, ...]:
     wanted = case.versions[index].wanted.location
     bound = case.live.bound.get(case.target.uses[index].resource)
     return steps.definition_patch(bound, wanted.uri if wanted is not None else None)
 
 
-def _incumbent(case: _Case, index: int) -> VersionKey | None:
+def _incumbent(case: Case, index: int) -> VersionKey | None:
     """The version that a candidate must not be worse than; None if none is known.
 
     What drifted in was never promoted by us, so it sets no standard: the version that was promoted here
@@ -381,7 +304,7 @@ def _stopped(target: DesiredTarget, live: LiveTarget | None, problem: Problem | 
     )
 
 
-def _hold_remedy(case: _Case, outcome: GateOutcome) -> str:
+def _hold_remedy(case: Case, outcome: GateOutcome) -> str:
     force = f"promote it all the same with --force gate:{case.target.name}"
     if outcome is GateOutcome.FAIL:
         return f"train a better version under a new label, or {force}"

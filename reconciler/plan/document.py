@@ -43,6 +43,7 @@ class Action(StrEnum):
     REFRESH = "refresh"
     REPOINT = "repoint"
     SETTINGS = "settings"
+    ADOPT = "adopt"
     DELETE = "delete"
     VERIFY = "verify"
 
@@ -50,6 +51,7 @@ class Action(StrEnum):
 class TargetStatus(StrEnum):
     """Where a target stands.
 
+    ``in-sync``: it serves and shows what the spec says; it has steps only if our note has to be put on it.
     ``change``: the spec moved; ``drift``: only the live side did. ``held`` waits for a gate, ``refused`` could be done
     and must not be, ``blocked`` can't be planned. ``orphaned``: its set has no item for it any more, and leaves it.
     """
@@ -229,8 +231,18 @@ class Plan(_Frozen):
 
     @property
     def pending(self) -> bool:
-        """Whether carrying it out would change anything."""
+        """Whether carrying it out would change anything that a spec says."""
         return bool(self.changes or self.drift)
+
+    @property
+    def adopted(self) -> tuple[TargetPlan, ...]:
+        """The targets in sync that our note is put on: the only thing that is written to them."""
+        return tuple(target for target in self.in_sync if target.steps)
+
+    @property
+    def writes(self) -> bool:
+        """Whether carrying it out would write anything to a service."""
+        return self.pending or bool(self.adopted)
 
     @property
     def steps(self) -> Iterator[Step]:

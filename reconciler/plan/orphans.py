@@ -68,7 +68,7 @@ def decide_orphan(target: DesiredTarget, live: LiveTarget, too_many: Problem | N
     )
     if not target.prune:
         return planned.model_copy(update={"remedy": "delete it by hand, or with prune: true in its set"})
-    problem = too_many if live.markers else _not_ours(target)
+    problem = too_many if live.markers or live.ours else _not_ours(target)
     if problem is not None:
         stopped = Reason(code=problem.code, text=problem.message)
         update = {"status": TargetStatus.REFUSED, "desired": "absent", "reasons": (told, stopped)}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Mapping
 from graphlib import CycleError, TopologicalSorter
@@ -10,6 +9,7 @@ from typing import Any, NoReturn
 
 from pydantic import ValidationError
 
+from reconciler.json_text import DEEPEST, NestedTooDeep, read_json
 from reconciler.plan.document import FORMAT_VERSION, Plan, TargetPlan, VersionPlan, digest_of
 from reconciler.plan.errors import SavedPlanError
 from reconciler.plan.explain import explain_difference
@@ -18,6 +18,8 @@ from reconciler.plan.wording import count, plain, short
 _AGAIN = "make a new one with reconcile --dry-run --output json --out PLAN.json"
 # Sentences on so many targets are read; the rest is counted, because each costs a comparison in depth.
 _EXPLAINED = 20
+# The values of a patch are a part of a definition, which may be as deep as a text of JSON may be.
+_DEEPEST = 2 * DEEPEST
 
 
 def load_plan(text: str) -> Plan:
@@ -64,9 +66,9 @@ def same_plan(old: Plan, new: Plan) -> tuple[str, ...]:
 
 def _parsed(text: str) -> dict[str, Any]:
     try:
-        content = json.loads(text, parse_constant=_no_constant)
-    except RecursionError as error:
-        raise SavedPlanError(f"this is no plan: its JSON is nested too deep; {_AGAIN}") from error
+        content = read_json(text, deepest=_DEEPEST, parse_constant=_no_constant)
+    except NestedTooDeep as error:
+        raise SavedPlanError(f"this is no plan: {error}; {_AGAIN}") from error
     except ValueError as error:
         raise SavedPlanError(f"this is no plan, because it is no JSON: {error}; {_AGAIN}") from error
     if not isinstance(content, dict):

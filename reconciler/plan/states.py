@@ -10,11 +10,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any, TypeAlias
+from typing import Any, Self, TypeAlias
 
 from reconciler.spec.documents import Gate
 
 Scalar: TypeAlias = str | int | float | bool | None
+
+_MARKED_DIGITS = 12
 
 
 class Evidence(StrEnum):
@@ -97,6 +99,11 @@ class Marker:
 
     version: VersionKey
     fingerprint: str
+
+    @classmethod
+    def of(cls, version: VersionKey, fingerprint: str) -> Self:
+        """The marker of a version whose recipe has this fingerprint (64 hex digits)."""
+        return cls(version, fingerprint[:_MARKED_DIGITS])
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,10 +214,14 @@ class LiveTarget:
     settings: Mapping[str, Scalar] = field(default_factory=dict)
     stale: bool | None = None
     """Whether its service's default endpoint is made of something newer; None when that can't be told."""
+    published: str = ""
+    """Of a stale one: the ``Version`` of that default endpoint, by which a refresh in vain is remembered."""
     definition: DefinitionDifference = field(default_factory=DefinitionDifference)
     """Of a New web service whose definition is managed."""
     ours: bool = False
-    """Whether it says that we made it, even if it carries no markers."""
+    """Whether it carries our note, even if that has no markers."""
+    note_room: int | None = None
+    """How many characters our note may take on it; None if it always finds room."""
     read_only: bool = False
     """Whether its service takes no change of it any more, but its deletion."""
     problem: Problem | None = None

@@ -62,10 +62,14 @@ class Todo:
     move_reasons: tuple[Reason, ...] = ()
     settings: tuple[Difference, ...] = ()
     definition: DefinitionDifference = field(default_factory=DefinitionDifference)
+    adopt: Reason | None = None
+    """Why our note has to be put on it, if nothing else that is written to it carries that along."""
 
 
 def target_steps(todo: Todo) -> tuple[Step, ...]:
-    """The steps of a target, each after the one before it: gate, create, refresh, repoint, settings, delete, verify.
+    """The steps of a target, in this order, each after the one before it.
+
+    Gate, create, refresh, repoint, settings, adopt, delete, verify.
 
     A refresh comes before the repoint, because it may undo one (classic-protocol 6). ``verify`` is always the last:
     nothing counts as converged on the word of a write.
@@ -87,6 +91,8 @@ def target_steps(todo: Todo) -> tuple[Step, ...]:
         told = (reason, *(Reason(code="definition", text=sentence) for sentence in todo.definition.sentences))
         patch = definition_changes(todo.definition)
         chain.add(Action.SETTINGS, CostClass.SETTINGS, told, todo.settings, patch)
+    if todo.adopt is not None:
+        chain.add(Action.ADOPT, CostClass.SETTINGS, (todo.adopt,))
     if todo.delete:
         chain.add(Action.DELETE, CostClass.DELETE, todo.move_reasons)
     chain.add(Action.VERIFY, CostClass.FREE, ())

@@ -212,8 +212,9 @@ def _understand_one(
         found = Understanding(None, None, Evidence.UNKNOWN, reasons=(Reason(code="absent", text=f"it {word}"),))
     elif live.location is not None or live.uri is not None:
         found = _by_location(wanted, live, converged, known_at)
-        if live.marker is None and converged is None:
-            found = replace(found, reasons=(*found.reasons, _taken_over(in_sync=found.in_sync)))
+        if not found.in_sync and live.marker is None and converged is None:
+            adopted = Reason(code="adopt", text="it does not carry our note yet: it is taken over")
+            found = replace(found, reasons=(*found.reasons, adopted))
     else:
         found = _by_traces(wanted, live, converged)
     found = replace(found, drifted=expected and not found.in_sync)
@@ -227,19 +228,6 @@ def _understand_one(
         return replace(found, reasons=(*found.reasons, Reason(code="moved", text=text)))
     text = f"the spec wants {wanted.key}"
     return replace(found, reasons=(Reason(code="version", text=text), *found.reasons))
-
-
-def _taken_over(*, in_sync: bool) -> Reason:
-    """What is said of a target that serves a known place and was never ours.
-
-    It becomes ours when we write to it, and the plan says so first. What serves the wanted version already is not
-    written to for the note alone: whoever imported a fleet expects that nothing is left to do, and its evidence, the
-    place that the service shows, is better than our note. Only what the note permits (deleting it) has to wait.
-    """
-    if in_sync:
-        text = "it does not carry our note yet: it is taken over when it is next pointed at a version"
-        return Reason(code="unmarked", text=text)
-    return Reason(code="adopt", text="it does not carry our note yet: it is taken over")
 
 
 def _same_recipe(version: VersionKey, fingerprint: str, wanted: Wanted) -> bool:
@@ -313,8 +301,7 @@ def _by_equal_answers(wanted: Wanted, marker: Marker | None, converged: _Record,
     in_sync = _same_recipe(converged.version, converged.fingerprint, wanted)
     reasons: tuple[Reason, ...] = ()
     if marker is None:
-        # Not worth a write: the description was rewritten, and the answers show that the model was not
-        # touched.
+        # The description was rewritten, and the answers show that the model was not touched: our note is put back.
         text = f"our note is gone from it, but it answers as {converged.version} did"
         reasons = (Reason(code="marker-missing", text=text),)
     elif not agrees:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
 from reconciler.spec.diagnostics import Diagnostic, Position, SpecError, SpecErrors, did_you_mean, listed
 from reconciler.spec.documents import AnyDocument, ClassicEndpoint, EndpointSet, Model, NewWebService, Target, Workspace
@@ -125,29 +125,42 @@ class Fleet:
         return f"--select {selector!r} picks no target; " + (f"{guess} " if guess else "") + f"({known})"
 
 
-def load_fleet(paths: Sequence[Path]) -> Fleet:
+Rule: TypeAlias = Callable[[Tree], Iterable[Diagnostic]]
+"""Finds mistakes in a tree that can't be told from its documents alone."""
+
+
+def load_fleet(paths: Sequence[Path], *rules: Rule) -> Fleet:
     """Read files and directories of documents into a fleet.
+
+    Args:
+        paths: Those files and directories.
+        rules: What the tree has to meet beside the rules of this package.
 
     Raises:
         SpecErrors: there are mistakes; it holds all of them.
     """
     tree = read_tree(paths)
     sets = expand_sets(tree)
-    # What is wrong with a set's template is found once for each of its items.
-    diagnostics = dict.fromkeys([*tree.diagnostics, *check(tree)])
+    diagnostics = _mistakes(tree, rules)
     if diagnostics:
         raise SpecErrors(diagnostics)
     return _fleet(tree, [found.document for found in tree.found if found.document is not None], sets)
 
 
-def load_sound(paths: Sequence[Path]) -> tuple[Fleet, tuple[Diagnostic, ...]]:
+def _mistakes(tree: Tree, rules: Iterable[Rule]) -> Collection[Diagnostic]:
+    # What is wrong with a set's template is found once for each of its items.
+    return dict.fromkeys([*tree.diagnostics, *(mistake for rule in (check, *rules) for mistake in rule(tree))])
+
+
+def load_sound(paths: Sequence[Path], *rules: Rule) -> tuple[Fleet, tuple[Diagnostic, ...]]:
     """What of a spec tree is sound, and all of its mistakes: for looking at half of a setup while the other is broken.
 
-    Left out are documents with mistakes of their own, and those that refer to one that is not there.
+    Left out are documents with mistakes of their own, and those that refer to one that is not there. ``rules`` are as
+    for `load_fleet`, and what breaks one is not left out.
     """
     tree = read_tree(paths)
     sets = expand_sets(tree)
-    mistakes = SpecErrors(dict.fromkeys([*tree.diagnostics, *check(tree)])).diagnostics
+    mistakes = SpecErrors(_mistakes(tree, rules)).diagnostics
     documents = [found.document for found in tree.found if found.document is not None]
     workspaces = {each.name for each in documents if isinstance(each, Workspace)}
     models = {each.name for each in documents if isinstance(each, Model) and each.spec.workspace in workspaces}

@@ -7,7 +7,8 @@ import json
 import re
 from collections.abc import Iterator
 
-from reconciler.spec.nodes import Abandoned, Node, TreeBuilder
+from reconciler.json_text import NestedTooDeep, read_json
+from reconciler.spec.nodes import DEPTH_LIMIT, Abandoned, Node, TreeBuilder
 
 _TOKEN = re.compile(r'[{}\[\],:]|"(?:[^"\\]|\\.)*"|[^\s{}\[\],:"]+')
 _CONSTANTS = frozenset({"NaN", "Infinity", "-Infinity"})
@@ -44,11 +45,12 @@ class JsonReader:
 
     def _check(self, text: str) -> None:
         try:
-            json.loads(text)
+            read_json(text, deepest=DEPTH_LIMIT)
         except json.JSONDecodeError as error:
             raise self._builder.abandon(error.lineno, error.colno, f"not valid JSON: {error.msg}") from None
-        except RecursionError:
-            raise self._builder.abandon(1, 1, "the document is nested too deep") from None
+        except NestedTooDeep as error:
+            summary = f"the document is nested more than {DEPTH_LIMIT} deep"
+            raise self._builder.abandon(error.line, error.column, summary) from None
         except ValueError:  # the interpreter's limit on the digits of a whole number
             raise self._builder.abandon(1, 1, "a number in the document has too many digits") from None
 

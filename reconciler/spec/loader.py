@@ -25,10 +25,10 @@ _REFERENCES: Mapping[str, tuple[str, ...]] = {
     "Workspace": ("metadata.name", "spec.id"),
     "Model": ("metadata.name", "spec.workspace", "spec.training.classic.webService", "spec.training.new.resourceId"),
     "ClassicEndpoint": ("metadata.name", "spec.workspace", "spec.webService", "spec.endpoint"),
-    "NewWebService": ("metadata.name", "spec.resourceId", "spec.copyOf"),
+    "NewWebService": ("metadata.name", "spec.resourceId", "spec.copyOf", "spec.definition.file", "spec.state"),
     "EndpointSet": ("metadata.name",),
 }
-_PATHS = {kind: {field: tuple(field.split(".")) for field in fields} for kind, fields in _REFERENCES.items()}
+_PATHS = {kind: {name: tuple(name.split(".")) for name in names} for kind, names in _REFERENCES.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +47,13 @@ class MentionedUse:
         field: The path of the use, such as ``spec.model``.
         name: The model.
         version: The label.
+        resource: The resource that is to serve it.
     """
 
     field: str
     name: Mention | None
     version: Mention | None
+    resource: Mention | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +188,7 @@ def _validated(root: Node, kind: str, builder: TreeBuilder) -> AnyDocument | Non
 def _found(root: Node, kind: str, file: Path, document: AnyDocument | None) -> Found:
     position = Position(file, root.line, root.column)
     mentions = {
-        field: mention for field, path in _PATHS[kind].items() if (mention := _mention(root.at(path), file)) is not None
+        name: mention for name, path in _PATHS[kind].items() if (mention := _mention(root.at(path), file)) is not None
     }
     if kind == "EndpointSet":
         return Found(kind, file, position, mentions, document, root=root)
@@ -215,5 +217,5 @@ def _uses(root: Node, file: Path) -> Iterator[MentionedUse]:
     uses = {} if one is None else {"spec.model": one}
     if several is not None:
         uses |= {field_path(("spec", "models", index)): use for index, use in enumerate(several.items or ())}
-    for field, use in uses.items():
-        yield MentionedUse(field, _mention(use.child("name"), file), _mention(use.child("version"), file))
+    for place, use in uses.items():
+        yield MentionedUse(place, *(_mention(use.child(part), file) for part in ("name", "version", "resource")))

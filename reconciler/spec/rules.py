@@ -153,11 +153,16 @@ def description(value: str) -> str:
 
 
 def room_beside(versions: Sequence[str]) -> int:
-    """How long a Classic description may be beside the markers of these versions (``model@label``); too many: below 0.
+    """How long a Classic description may be beside the markers of versions (``model@label``); below 0 for too many."""
+    return DESCRIPTION_LIMIT - note_length(versions) - 1
+
+
+def note_length(versions: Sequence[str]) -> int:
+    """How many characters our note takes in a Classic description, with the markers of versions (``model@label``).
 
     With 12 digits of the fingerprint and what separates them, each marker takes 15 characters more than its version.
     """
-    return DESCRIPTION_LIMIT - sum(len(version) + 15 for version in versions) - len(OUR_NOTE) - 1
+    return len(OUR_NOTE) + (sum(len(version) + 15 for version in versions) or len(" managed]"))
 
 
 def workspace_id(value: str) -> str:

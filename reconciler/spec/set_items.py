@@ -68,6 +68,10 @@ class ItemReader:
             near = did_you_mean(file.name, _neighbours(file))
             self._report("there is no such CSV", place, "spec.items.csv", f"looked for {file}", near)
             return Table((), ())
+        if file.is_dir():
+            self._report("a directory is no CSV", self._place("spec", "items", "csv"), "spec.items.csv",
+                         f"found {file}", "name the file in it")  # fmt: skip
+            return Table((), ())
         text = read(file, found).text
         self._diagnostics.extend(found)
         if text is None:

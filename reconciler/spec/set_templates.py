@@ -131,6 +131,11 @@ class Template:
     def _text(self, node: Node, text: str) -> tuple[Fill, bool]:
         if "{" not in text and "}" not in text:
             return lambda _: text, False
+        if "{" in (lonely := _TOKEN.sub("", text)) or "}" in lonely:
+            self._builder.report(
+                node.line, node.column, "a brace without its partner",
+                f"allowed: {_FORMS}", "write {{ and }} for braces that are meant",
+            )  # fmt: skip
         parts = [(part, fixed) for part, fixed in self._parts(text) if fixed or self._known(part, text, node)]
         if all(fixed for _, fixed in parts):
             constant = "".join(part for part, _ in parts)

@@ -22,7 +22,7 @@ from reconciler.spec.loader import Found, Mention, MentionedUse, Tree
 from reconciler.spec.mistakes import explain
 from reconciler.spec.nodes import Entry, Node, TreeBuilder
 from reconciler.spec.rules import VERSION_PLACEHOLDER
-from reconciler.spec.set_items import Item, ItemReader
+from reconciler.spec.set_items import Item, ItemReader, Table
 from reconciler.spec.set_templates import Template, Unfit, merged
 
 _MOST_TOLD = 20
@@ -106,6 +106,7 @@ class _Expansion:
         if fixed[0] is not None and fixed[1] is not None:
             self.services.add((fixed[0], fixed[1]))
         self.shared.update(_fixed_models(endpoint.template) if len(parts) == 1 else ())
+        self._check_endpoint(endpoint, table, fixed, own_model=len(parts) > 1)
         if table.columns and len(self.tree.diagnostics) == before:
             # A mistake of the set itself would only be repeated by each item.
             own_model = len(parts) > 1
@@ -167,6 +168,36 @@ class _Expansion:
                     )
                 )
 
+    def _check_endpoint(
+        self, endpoint: _Part, table: Table, service: tuple[str | None, str | None], *, own_model: bool
+    ) -> None:
+        """What is wrong with the template for all items: it would be told of each, or noticed by nobody."""
+        root = self.root.at(("spec", "endpoint")) or self.root
+        place = Position(self.file, root.line, root.column)
+        if own_model and not {"model", "models", "state"} & set(root.entries or ()):
+            self.tree.diagnostics.append(
+                Diagnostic(
+                    "the set makes a model of each item, and its endpoints serve none",
+                    place,
+                    "spec.endpoint",
+                    "allowed: model: {resource: …, version: …} in it, or no spec.model",
+                    "name the trained model of the web service that it is for",
+                )
+            )
+        name = endpoint.template.fixed("endpoint")
+        alike = [item for item in table.items if item.key not in endpoint.overridden]
+        if name is not None and None not in service and len(alike) > 1:
+            node = root.at(("endpoint",)) or root
+            self.tree.diagnostics.append(
+                Diagnostic(
+                    f"every item has the same endpoint {shown(name)}",
+                    Position(self.file, node.line, node.column),
+                    "spec.endpoint.endpoint",
+                    f"columns: {listed(table.columns)}",
+                    f"let its name depend on the item, as in {name}-{{{table.columns[0]}}}",
+                )
+            )
+
     def _check_places(self, part: _Part, items: tuple[Item, ...]) -> None:
         """Ready-made artefacts of two items must not be one file: each model's are its own."""
         if part.kind is not Model or self.root.at(("spec", "model", "versions")) is None:
@@ -201,7 +232,9 @@ class _Expansion:
             spec = template.filled(item)
         except Unfit as error:
             self.tree.lost_names.add(name)
-            self._wrong(part.field, [Diagnostic(str(error), item.position, f"spec.{part.field}")])
+            at = f"spec.{part.field}"
+            if not self._is_enough(at):
+                self._wrong(at, [Diagnostic(str(error), item.position, at)])
             return
         if own_model and kind == "ClassicEndpoint":
             spec = _with_model_name(spec, name)
@@ -239,8 +272,10 @@ class _Expansion:
                 ready=frozenset(made.spec.versions),
                 **common,  # type: ignore[arg-type] # the fields of both kinds, spelt once
             )
+        # Of several models each would have to be looked for in the list.
+        place = self._place_of(part, template, ("model", "name"), item) if made.spec.model else item.position
         uses = tuple(
-            MentionedUse("spec.model", Mention(use.name, item.position), Mention(use.version, item.position))
+            MentionedUse("spec.model", Mention(use.name, place), Mention(use.version, item.position))
             for use in made.spec.uses
         )
         return Found(mentions=mentions, uses=uses, **common)  # type: ignore[arg-type] # as above
@@ -260,8 +295,7 @@ class _Expansion:
 
     def _explain(self, part: _Part, template: Template, item: Item, error: ValidationError) -> None:
         first = error.errors(include_url=False, include_input=False)[0]["loc"]
-        if self.wrong[_field_of(part, first)] >= _MOST_TOLD:
-            self.wrong[_field_of(part, first)] += 1
+        if self._is_enough(_field_of(part, first)):
             return
         root = Node({}, self.root.line, self.root.column)
         spec = template.node(item)
@@ -289,6 +323,12 @@ class _Expansion:
         return Diagnostic(
             told.summary, item.position, field_, f"{told.detail}\nthe template is at {template}", told.remedy
         )
+
+    def _is_enough(self, name: str) -> bool:
+        """Whether a field's mistakes have been told for enough items; if so, this one is counted."""
+        enough = self.wrong[name] >= _MOST_TOLD
+        self.wrong[name] += enough
+        return enough
 
     def _wrong(self, name: str, told: list[Diagnostic]) -> None:
         known = self.tree.diagnostics

@@ -1,34 +1,32 @@
-"""Classic endpoints: observed by one list call per web service, repointed by one ``PATCH`` of ``Resources``."""
+"""Classic endpoints: observed by one list call per web service, written to one by one."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Iterable, Mapping
-from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Literal
 
-from reconciler.azure.classic import ClassicManagement, Endpoint, EndpointPatch, ResourceUpdate, WebService
-from reconciler.azure.errors import CloudError, Conflict, LostReply, ServiceError, ServiceUnavailable
+from reconciler.azure.classic import ClassicManagement, WebService
+from reconciler.azure.errors import CloudError, ServiceError
 from reconciler.azure.scoring import Scoring
 from reconciler.plan.document import Action, Step
 from reconciler.plan.preflight.facts import Quota
 from reconciler.plan.preflight.quotas import FREE_ENDPOINTS, endpoint_quota
-from reconciler.plan.states import DesiredTarget, LiveTarget, Location, Problem
+from reconciler.plan.states import DesiredTarget, LiveTarget, Problem
 from reconciler.spec.documents import ClassicEndpoint, ClassicEndpointSpec
 from reconciler.spec.secrets import MissingSecret
 from reconciler.targets import classic_orphans, classic_state, probing
 from reconciler.targets.classic_proof import Proving
 from reconciler.targets.classic_state import DEFAULT_ENDPOINT, Service
+from reconciler.targets.classic_writing import Writer
 from reconciler.targets.connections import Connections
-from reconciler.targets.contract import Artefacts, Driver, Notify, PlanMoved, TargetError, Verified
-from reconciler.targets.marker import TooLong, marked_description, markers_for, split_description
-from reconciler.targets.patience import Patience
+from reconciler.targets.contract import Artefacts, Driver, Notify, TargetError, Verified
+from reconciler.targets.marker import TooLong, split_description
 from reconciler.targets.workspaces import workspace_problem
 
 _SERVICES_AT_ONCE = 16
 _PROBES_AT_ONCE = 16
-_TRIES = 3
 
 
 class ClassicEndpoints(Driver):
@@ -44,11 +42,8 @@ class ClassicEndpoints(Driver):
         self._services: dict[tuple[str, str], Service] = {}
         self._orphans: dict[str, classic_orphans.Orphan] = {}
         self._standard: dict[str, bool] = {}
-        self._repointed: set[str] = set()
-        self._replaced: dict[str, dict[str, Location]] = {}
-        """What targets showed as their models before this pass repointed them, by identity and resource."""
-        self._rewritten: dict[str, dict[str, Location]] = {}
-        """The same of models that were in sync, and were written once more with the others or after a refresh."""
+        self._writer = Writer(connections)
+        self._written: set[str] = set()
 
     async def prepare(self) -> None:
         """See `Driver.prepare`. One list of web services a workspace: two specs may mean one by its name and its id."""
@@ -154,8 +149,9 @@ class ClassicEndpoints(Driver):
         endpoint = service.endpoints.get(spec.endpoint)
         if endpoint is None:
             return False
-        found = {(marker.version.model, marker.version.label) for marker in split_description(endpoint.description)[1]}
-        return found == {(use.name, use.version) for use in spec.uses}
+        _, markers, ours = split_description(endpoint.description)
+        found = {(marker.version.model, marker.version.label) for marker in markers}
+        return ours and found >= {(use.name, use.version) for use in spec.uses}
 
     async def _probe(self, live: dict[str, LiveTarget], recorded: Mapping[str, str]) -> None:
         gate = asyncio.Semaphore(_PROBES_AT_ONCE)
@@ -229,180 +225,52 @@ class ClassicEndpoints(Driver):
 
     async def carry_out(self, step: Step, target: DesiredTarget, artefacts: Artefacts) -> None:
         """See `Driver.carry_out`."""
-        spec = self._specs[target.identity]
-        service = self._service(target.identity)
-        management = self._connections.management(spec.spec.workspace)
+        spec, service = self._specs[target.identity].spec, self._service(target.identity)
+        self._written.add(target.identity)
         try:
             match step.action:
                 case Action.CREATE:
-                    await self._create(management, service, spec)
+                    await self._writer.create(service, spec)
                 case Action.REFRESH:
-                    await self._refresh(management, service, spec.spec.endpoint)
+                    await self._writer.refresh(service, spec.endpoint)
                 case Action.REPOINT:
-                    moving = frozenset(
-                        moved.resource for moved in step.differences if moved.old != moved.new and moved.resource
-                    )
-                    await self._repoint(management, service, target, artefacts, moving)
-                    self._repointed.add(target.identity)
+                    await self._writer.repoint(step, service, spec, target, artefacts)
                 case Action.SETTINGS:
-                    await self._settings(management, service, spec, step, artefacts)
+                    await self._writer.settings(step, service, spec, artefacts)
+                case Action.ADOPT:
+                    await self._writer.adopt(service, spec.endpoint, artefacts)
                 case _:
                     raise TargetError(f"a Classic endpoint has no step {step.action}")
         except (ServiceError, TooLong) as error:
             raise TargetError(str(error)) from error
 
-    async def _create(self, management: ClassicManagement, service: Service, spec: ClassicEndpoint) -> None:
-        name = spec.spec.endpoint
-        endpoint = await management.get_endpoint(service.id, name)
-        if endpoint is None:
-            try:
-                endpoint = await management.create_endpoint(
-                    service.id,
-                    name,
-                    description=spec.spec.description or "",
-                    throttle_level=spec.spec.throttle_level,
-                    max_concurrent_calls=spec.spec.max_concurrent_calls,
-                )
-            except ServiceError as error:
-                # Whether a PUT on an existing name is an upsert, a 409 or a 400 is unknown (classic-protocol 1.6), and
-                # so is what a lost reply did: what is there now decides.
-                endpoint = await management.get_endpoint(service.id, name)
-                if endpoint is None and not isinstance(error, LostReply | Conflict):
-                    raise
-        if endpoint is None:
-            raise TargetError(f"endpoint {name} was not created, though the service did not refuse it; run again")
-        service.endpoints[name] = endpoint
-
-    async def _refresh(self, management: ClassicManagement, service: Service, name: str) -> None:
-        """Make it of what ``default`` is made of. What it serves is written again by the repoint that follows."""
-        patience = self._patience()
-        while True:
-            try:
-                await management.refresh_endpoint(service.id, name)
-                return
-            except (LostReply, ServiceUnavailable):
-                if not await patience.again():  # Twice ends in the same state (classic-protocol 6).
-                    raise
-
-    async def _repoint(
-        self,
-        management: ClassicManagement,
-        service: Service,
-        target: DesiredTarget,
-        artefacts: Artefacts,
-        moving: frozenset[str],
-    ) -> None:
-        wanted = self._specs[target.identity].spec
-        markers = markers_for(artefacts)
-        planned_on = service.endpoints.get(wanted.endpoint)
-        patience = self._patience()
-        while True:
-            endpoint = await self._read(management, service, wanted.endpoint)
-            for resource in artefacts:
-                classic_state.check_resource(endpoint, resource, service.name)
-            classic_state.check_unmoved(endpoint, planned_on, markers)
-            shown = classic_state.live_endpoint(target.identity, endpoint, service).bound
-            places = {name: found.location for name, found in shown.items() if found.location is not None}
-            moved = {name: place for name, place in places.items() if name in moving}
-            self._replaced.setdefault(target.identity, moved)
-            # What is only written once more may well be shown where it was.
-            again = {name: place for name, place in places.items() if name in artefacts and name not in moving}
-            self._rewritten.setdefault(target.identity, again)
-            # Read, compare, write: a text that someone else wrote meanwhile stays, unless the spec manages it.
-            text = split_description(endpoint.description)[0] if wanted.description is None else wanted.description
-            patch = EndpointPatch(
-                resources=tuple(
-                    ResourceUpdate(resource, artefact.location.base, artefact.location.relative, artefact.signature)
-                    for resource, artefact in artefacts.items()
-                ),
-                description=marked_description(text, markers),
-            )
-            try:
-                await management.patch_endpoint(service.id, wanted.endpoint, patch)
-                return
-            except (LostReply, ServiceUnavailable):
-                # It may have been done, and the same PATCH twice ends in the same state (classic-protocol 6). Or the
-                # endpoint is too new to be patched: whether one can be right after its PUT is unknown.
-                if not await patience.again():
-                    raise
-
-    def _patience(self) -> Patience:
-        cloud = self._connections.cloud
-        return Patience(cloud.settle, cloud.poll, tries=_TRIES)
-
-    async def _settings(
-        self, management: ClassicManagement, service: Service, spec: ClassicEndpoint, step: Step, artefacts: Artefacts
-    ) -> None:
-        endpoint = await self._read(management, service, spec.spec.endpoint)
-        live = classic_state.live_endpoint("", endpoint, service).settings
-        # What the creation or the repoint just before took along is there by now.
-        changed = {wanted.field for wanted in step.differences if live.get(wanted.field) != wanted.new}
-        if not changed:
-            return
-        text, markers = split_description(endpoint.description)
-        ours = markers_for(artefacts) or markers
-        description: str | None = None
-        if "Description" in changed or markers != ours:
-            # Whoever rewrote the text took our marker with it; that the model was not touched, the plan has seen.
-            description = marked_description(text if spec.spec.description is None else spec.spec.description, ours)
-        patch = EndpointPatch(
-            description=description,
-            diagnostics=spec.spec.diagnostics if "DiagnosticsTraceLevel" in changed else None,
-            throttle_level=spec.spec.throttle_level if "ThrottleLevel" in changed else None,
-            max_concurrent_calls=spec.spec.max_concurrent_calls if "MaxConcurrentCalls" in changed else None,
-        )
-        try:
-            await management.patch_endpoint(service.id, spec.spec.endpoint, patch)
-        except (LostReply, ServiceUnavailable):
-            await management.patch_endpoint(service.id, spec.spec.endpoint, patch)
-
-    async def _read(self, management: ClassicManagement, service: Service, name: str) -> Endpoint:
-        endpoint = await management.get_endpoint(service.id, name)
-        if endpoint is None:
-            raise TargetError(f"endpoint {name} of {service.name} is gone; run again to create it")
-        service.endpoints[name] = endpoint
-        return endpoint
-
     async def delete(self, target: DesiredTarget) -> None:
         """See `Driver.delete`."""
         orphan = self._orphans.get(target.identity)
-        name = self._specs[target.identity].spec.endpoint if orphan is None else orphan.endpoint
-        service = self._service(target.identity) if orphan is None else orphan.service
-        planned_on = service.endpoints.get(name)
-        patience = self._patience()
         try:
-            management = self._connections.management(service.workspace)
-            endpoint = await management.get_endpoint(service.id, name)
-            while endpoint is not None:
-                if not split_description(endpoint.description)[1]:
-                    raise PlanMoved(f"endpoint {name} does not carry our note any more; nothing was deleted")
-                classic_state.check_unmoved(endpoint, planned_on, ours=())
-                with suppress(LostReply, ServiceUnavailable):  # The next look tells whether it was done.
-                    await management.delete_endpoint(service.id, name)
-                endpoint = await management.get_endpoint(service.id, name)
-                if endpoint is not None and not await patience.again():
-                    raise TargetError(f"endpoint {name} is still there, though the service did not refuse to delete it")
+            if orphan is not None:
+                await self._writer.delete(orphan.service, orphan.endpoint)
+            else:
+                name = self._specs[target.identity].spec.endpoint
+                await self._writer.delete(self._service(target.identity), name)
         except ServiceError as error:
             raise TargetError(str(error)) from error
-        service.endpoints.pop(name, None)
 
     async def verify(self, target: DesiredTarget, artefacts: Artefacts, before: str | None, notify: Notify) -> Verified:
         """See `Driver.verify`."""
         service = self._service(target.identity)
         name = self._specs[target.identity].spec.endpoint
-        management = self._connections.management(service.workspace)
 
         async def read() -> LiveTarget:
-            endpoint = await self._read(management, service, name)
+            endpoint = await self._writer.read(service, name)
             return classic_state.live_endpoint(target.identity, endpoint, service)
 
         proving = Proving(
             cloud=self._connections.cloud,
             target=target,
             artefacts=artefacts,
-            replaced=self._replaced.get(target.identity, {}),
-            rewritten=self._rewritten.get(target.identity, {}),
-            repointed=target.identity in self._repointed,
+            before=self._writer.before.get(target.identity),
+            written=target.identity in self._written,
             read=read,
             score=lambda: self._answers(target.identity),
             notify=notify,

@@ -78,7 +78,7 @@ def find(
 
 
 def _belongs(one: ExpandedSet, fleet: Fleet, endpoint: Endpoint, recorded: str) -> bool:
-    models = {marker.version.model for marker in split_description(endpoint.description)[1]}
+    models = {marker.version.model for marker in split_description(endpoint.description).markers}
     if recorded and not _named_by(one, fleet, recorded):
         return False
     if models & one.models:

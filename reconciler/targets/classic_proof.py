@@ -10,9 +10,12 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 
 from reconciler.azure.clouds import Cloud
-from reconciler.plan.states import Bound, DesiredTarget, LiveTarget, Location, Proof, Scalar
+from reconciler.plan.notes import VERSION
+from reconciler.plan.states import Bound, DesiredTarget, LiveTarget, Proof, Scalar
+from reconciler.spec.rules import note_length
 from reconciler.targets import probing
 from reconciler.targets.classic_state import is_copy
+from reconciler.targets.classic_writing import Before
 from reconciler.targets.contract import Artefacts, Notify, TargetError, Verified
 from reconciler.targets.marker import markers_for
 from reconciler.targets.patience import Patience
@@ -28,10 +31,8 @@ class Proving:
         cloud: Says how long a change takes to settle.
         target: The target.
         artefacts: What it is to serve; none when only its settings are managed.
-        replaced: What it showed as its models before they were replaced in this pass, by resource.
-        rewritten: The same of those that were in sync and were written once more. They may be shown where they were, or
-            as another copy when the write has taken effect.
-        repointed: Whether this pass wrote its models.
+        before: What it showed as its models before this pass wrote them; None if it did not.
+        written: Whether this pass wrote anything to it, so that it carries our note.
         read: Reads it again.
         score: Its answers to the probe, or None.
         notify: Takes what is being waited for.
@@ -40,9 +41,8 @@ class Proving:
     cloud: Cloud
     target: DesiredTarget
     artefacts: Artefacts
-    replaced: Mapping[str, Location]
-    rewritten: Mapping[str, Location]
-    repointed: bool
+    before: Before | None
+    written: bool
     read: Callable[[], Awaitable[LiveTarget]]
     score: Callable[[], Awaitable[str | None]]
     notify: Notify
@@ -56,15 +56,19 @@ class Proving:
         """
         live = await self._read_back()
         shown = {resource: found.location for resource, found in live.bound.items() if found.location is not None}
+        replaced = {} if self.before is None else self.before.replaced
         for resource, artefact in self.artefacts.items():
             place = shown.get(resource)
             if place is None or place == artefact.location:
                 continue
-            if place == self.replaced.get(resource) or not is_copy(place, artefact):
+            if place == replaced.get(resource) or not is_copy(place, artefact):
                 raise TargetError(f"the endpoint shows {place.uri} as its model, not {artefact.location.uri}")
-        if self.artefacts and live.markers != markers_for(self.artefacts):
+        if not self._is_noted(live):
             raise TargetError("the service answered with success, but the endpoint does not carry our marker")
         not_taken = {name: value for name, value in self.target.settings.items() if live.settings.get(name) != value}
+        if self.target.refresh and live.stale:
+            # It was asked for before this, or no pass asks for it any more.
+            not_taken[VERSION] = live.published
         if not self.artefacts:
             return Verified(Proof.PROVEN, "the endpoint shows its settings", None, not_taken)
         if all(shown.get(resource) == artefact.location for resource, artefact in self.artefacts.items()):
@@ -81,23 +85,28 @@ class Proving:
         while True:
             live = await self.read()
             taken = all(live.settings.get(name) == value for name, value in self.target.settings.items())
-            marked = not self.artefacts or live.markers == markers_for(self.artefacts)
-            if (marked and self._moved(live.bound) and taken) or not await patience.again():
+            if (self._is_noted(live) and self._moved(live.bound) and taken) or not await patience.again():
                 return live
             self.notify("waiting for the endpoint to show what was written")
 
+    def _is_noted(self, live: LiveTarget) -> bool:
+        """Whether it carries our note, if it can. Without a model it may well be let alone by us, and carry none."""
+        markers = markers_for(self.artefacts)
+        if live.note_room is not None and live.note_room < note_length([str(marker.version) for marker in markers]):
+            return True
+        return live.markers == markers if markers else live.ours or not self.written
+
     def _moved(self, bound: Mapping[str, Bound]) -> bool:
         shown = {resource: bound.get(resource, Bound()).location for resource in self.artefacts}
+        before = {} if self.before is None else {**self.before.rewritten, **self.before.replaced}
         return all(
-            shown[resource] is None
-            or shown[resource] == artefact.location
-            or shown[resource] not in (self.replaced.get(resource), self.rewritten.get(resource))
+            shown[resource] is None or shown[resource] == artefact.location or shown[resource] != before.get(resource)
             for resource, artefact in self.artefacts.items()
         )
 
     async def _by_probe(self, before: str | None, not_taken: Mapping[str, Scalar]) -> Verified:
         if before is None:
-            if self.repointed:
+            if self.before is not None:
                 # Answers of the model before it, taken for its own, would look like drift in every later pass.
                 self.notify("waiting for the new model to take effect")
                 await asyncio.sleep(self.cloud.settle.total_seconds())

@@ -25,7 +25,7 @@ from reconciler.plan.states import (
 )
 from reconciler.spec.documents import ClassicEndpoint, ClassicEndpointSpec
 from reconciler.targets.contract import Artefact, PlanMoved, TargetError
-from reconciler.targets.marker import split_description
+from reconciler.targets.marker import DESCRIPTION_LIMIT, split_description
 from reconciler.targets.probing import Rows
 from reconciler.targets.web_services import find_web_service
 
@@ -90,31 +90,38 @@ def live(identity: str, name: str, service: Service) -> LiveTarget:
 
 def live_endpoint(identity: str, endpoint: Endpoint, service: Service) -> LiveTarget:
     """An endpoint as it was read."""
-    text, markers = split_description(endpoint.description)
+    text, markers, ours = split_description(endpoint.description)
     names = service.resources
-    bound: dict[str, Bound] = {}
     if endpoint.resources is not None:
         names = tuple(found.name for found in endpoint.resources)
-        bound = {
-            found.name: Bound(Location(*found.location)) for found in endpoint.resources if found.location is not None
-        }
+    shown = places(endpoint)
     settings: dict[str, Scalar] = {
         "Description": text,
         "ThrottleLevel": endpoint.throttle_level,
         "MaxConcurrentCalls": endpoint.max_concurrent_calls,
         "DiagnosticsTraceLevel": endpoint.diagnostics,
     }
-    places = {resource: shown.location.uri for resource, shown in bound.items() if shown.location is not None}
+    stale = _stale(endpoint, service)
     return LiveTarget(
         identity,
         exists=True,
         resources=names,
-        bound=bound,
+        bound={resource: Bound(place) for resource, place in shown.items()},
         markers=markers,
+        ours=ours,
+        note_room=DESCRIPTION_LIMIT - len(text.strip()) - 1,
         settings=settings,
-        stale=_stale(endpoint, service),
-        fingerprint=_fingerprint(service.id, endpoint.description, settings, places),
+        stale=stale,
+        published=_published(service) if stale else "",
+        fingerprint=_fingerprint(
+            service.id, endpoint.description, settings, {resource: place.uri for resource, place in shown.items()}
+        ),
     )
+
+
+def places(endpoint: Endpoint) -> dict[str, Location]:
+    """Where the artefacts of an endpoint's resources lie, of those that it shows."""
+    return {found.name: Location(*found.location) for found in endpoint.resources or () if found.location is not None}
 
 
 def not_in_a_free_workspace(spec: ClassicEndpointSpec) -> Problem | None:
@@ -136,6 +143,11 @@ def _stale(endpoint: Endpoint, service: Service) -> bool | None:
     return default.version > endpoint.version
 
 
+def _published(service: Service) -> str:
+    default = service.endpoints.get(DEFAULT_ENDPOINT)
+    return "" if default is None or default.version is None else default.version.isoformat()
+
+
 def is_copy(shown: Location, artefact: Artefact) -> bool:
     """Whether a place that is not the artefact's may be the service's own copy of it (classic-protocol 1.5).
 
@@ -153,7 +165,7 @@ def check_unmoved(now: Endpoint, planned_on: Endpoint | None, ours: tuple[Marker
     """
     if planned_on is None:
         return
-    was, found = (split_description(endpoint.description)[1] for endpoint in (planned_on, now))
+    was, found = (split_description(endpoint.description).markers for endpoint in (planned_on, now))
     if found not in (was, ours):
         versions = ", ".join(str(marker.version) for marker in found)
         shown = f"the marker of {versions}" if found else "no marker any more"

@@ -146,6 +146,21 @@ class Connections:
             self._blobs[workspace] = client
         return self._blobs[workspace]
 
+    async def account_url(self, account: str) -> str:
+        """The blob endpoint of a storage account, with a trailing slash: as a workspace's connection string has it.
+
+        Raises:
+            CloudError: no workspace has that account, and it is the name of none.
+        """
+        for workspace in self.fleet.workspaces:
+            try:
+                blobs = await self.blobs(workspace)
+            except MissingSecret:
+                continue  # It says nothing of where this account is.
+            if blobs.account.casefold() == account.casefold():
+                return blobs.base
+        return self.cloud.storage_url(account)
+
     def _storage(self, workspace: str) -> Renewable:
         reference = self.fleet.workspaces[workspace].spec.storage.connection_string
         return self._credential(reference, workspace, "spec.storage.connectionString")

@@ -60,6 +60,28 @@ class Verified:
     shown: Mapping[str, Location] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class AccountKey:
+    """The key of a storage account that a step hands to a service.
+
+    Attributes:
+        account: The account's name.
+        key: The key.
+        field: The field of the document that refers to it: ``spec.storage.key of NewWebService mine``.
+        reference: What it refers to: ``env STORAGE_KEY``.
+    """
+
+    account: str
+    key: SecretStr
+    field: str
+    reference: str
+
+    @property
+    def subject(self) -> str:
+        """What it is, for people."""
+        return f"storage account {self.account} ({self.field})"
+
+
 class TargetError(Exception):
     """A step could not be carried out on one target. The message names the place and the remedy, and no secret."""
 
@@ -122,10 +144,18 @@ class Driver(ABC):
         del identity
         return None
 
-    def needs(self, identity: str, action: Action) -> tuple[Need, ...]:
-        """What we have to be allowed for a step; empty where no service tells what we are. Pure: asks nobody."""
-        del identity, action
+    def needs(self, identity: str, step: Step) -> tuple[Need, ...]:
+        """What we have to be allowed for a step; empty where no service tells what we are. Pure: asks nobody.
+
+        The first is of the target itself.
+        """
+        del identity, step
         return ()
+
+    def storage(self, identity: str, step: Step) -> AccountKey | None:
+        """The storage account whose key a step hands over; None if it hands over none. Pure."""
+        del identity, step
+        return None
 
     @abstractmethod
     async def answers(self, target: DesiredTarget) -> str | None:
@@ -164,5 +194,5 @@ class Driver(ABC):
         """
 
 
-WRITES = frozenset({Action.CREATE, Action.REFRESH, Action.REPOINT, Action.SETTINGS})
+WRITES = frozenset({Action.CREATE, Action.REFRESH, Action.REPOINT, Action.SETTINGS, Action.ADOPT})
 """The actions that `Driver.carry_out` takes."""

@@ -6,36 +6,27 @@ belongs, ``{"$secret": {"env": "NAME"}}`` stands: a reference as in a spec.
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
 from reconciler.azure.definition_members import member, spelling
-from reconciler.spec.documents import SecretReference
+from reconciler.plan.wording import count
 from reconciler.spec.literals import looks_secret
+from reconciler.targets.definition_check import examine, named, variable_for
 from reconciler.targets.definition_differences import HANDED_OVER, SERVER_SET
 from reconciler.targets.definition_form import (
     SECRET,
     Definition,
     current_form,
     is_credential,
-    is_envelope,
     is_placeholder,
     pointer,
-    walk,
     without_query,
 )
 
 _NOT_EXPORTED = SERVER_SET | HANDED_OVER | {"keys", "commitmentplan"}
-_PROPERTIES = (
-    "title", "description", "readOnly", "realtimeConfiguration", "diagnostics", "exposeSampleData", "storageAccount",
-    "machineLearningWorkspace", "packageType", "assets", "input", "output", "exampleRequest", "parameters", "package",
-)  # fmt: skip
 
 
 class DefinitionFileError(Exception):
@@ -77,75 +68,23 @@ def read_definition(path: Path) -> Written:
     Raises:
         DefinitionFileError: it can't be read, is no definition, or holds a secret.
     """
-    try:
-        content = json.loads(path.read_text("utf-8-sig"))
-    except json.JSONDecodeError as error:
-        raise DefinitionFileError(f"{path}:{error.lineno}:{error.colno}: is not JSON: {error.msg}") from None
-    except FileNotFoundError:
-        raise DefinitionFileError(f"{path}: there is no such file; `reconcile export` writes one") from None
-    except (OSError, ValueError, RecursionError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not JSON in UTF-8"
-        raise DefinitionFileError(f"{path}: can't be read: {reason}") from None
-    if not isinstance(member(content, "properties"), Mapping):
-        raise DefinitionFileError(f"{path}: is not the definition of a web service: it has no properties")
-    properties = current_form(_named(member(content, "properties")))
-    kept = {name: value for name, value in properties.items() if name.casefold() not in SERVER_SET | HANDED_OVER}
-    kept["packageType"] = "Graph"
-    whole = {
-        **{name: member(content, name) for name in ("location", "tags") if member(content, name)},
-        "properties": kept,
-    }
-    _check_secrets(whole, path)
-    return Written(whole)
+    content, mistakes = examine(path)
+    if content is None:
+        first = mistakes[0]
+        text = (
+            f"{first.position}: {first.field}: {first.summary}" if first.field else f"{first.position}: {first.summary}"
+        )
+        more = f"{count(len(mistakes) - 1, 'more mistake')} of it: `reconcile validate` lists them"
+        told = [text, first.detail, first.remedy, more if len(mistakes) > 1 else ""]
+        raise DefinitionFileError("; ".join(part for part in told if part))
+    return usable(content)
 
 
-def _named(properties: Mapping[str, Any]) -> dict[str, Any]:
-    """The properties in the service's own spelling of their names; what they hold is not touched."""
-    known = {name.casefold(): name for name in _PROPERTIES}
-    return {known.get(name.casefold(), name): value for name, value in properties.items() if value is not None}
-
-
-def _check_secrets(content: Mapping[str, Any], file: Path) -> None:
-    """Refuse a secret that is written out, and a placeholder that is no reference."""
-    for path, value in walk(content):
-        place = pointer(path)
-        if is_placeholder(value):
-            try:
-                reference_of(value)
-            except ValidationError:
-                allowed = '{"$secret": {"env": "VARIABLE"}} or {"$secret": {"file": "path"}}'
-                raise DefinitionFileError(f"{file}: {place}: is no reference to a secret; allowed: {allowed}") from None
-        elif _is_secret(content, path, value):
-            raise DefinitionFileError(
-                f"{file}: {place}: a literal secret; write a reference in its place, as in "
-                f'{{"{SECRET}": {{"env": "{variable_for(file.stem, path)}"}}}}, and change it at the service: it may '
-                "have been committed"
-            )
-
-
-def reference_of(placeholder: Mapping[str, Any]) -> SecretReference:
-    """The reference in a placeholder."""
-    return SecretReference.model_validate(placeholder[SECRET], by_alias=True, by_name=False)
-
-
-def _is_secret(content: Mapping[str, Any], path: tuple[str, ...], value: object) -> bool:
-    if not isinstance(value, str) or not value or is_envelope(value):
-        return False
-    *above, name = (part.casefold() for part in path)
-    if name == "value":
-        holder: Any = member(content, *path[:-1]) if "parameters" in above else None
-        return holder is not None and (bool(member(holder, "certificateThumbprint")) or looks_secret(value))
-    if name == "uri":
-        return "?" in value and looks_secret(value)
-    return name == "credentials" or (above[-1:] == ["storageaccount"] and name == "key") or above[-1:] == ["keys"]
-
-
-def variable_for(service: str, path: tuple[str, ...]) -> str:
-    """The name of an environment variable for the secret at a place: ``MINE_NODE1_ACCOUNT_KEY``."""
-    dull = {"properties", "package", "nodes", "parameters", "assets", "locationinfo", "value"}
-    words = [service, *(part for part in path if part.casefold() not in dull)]
-    name = re.sub(r"[^A-Za-z0-9]+", "_", "_".join(words)).strip("_").upper()
-    return name if name[:1].isalpha() else f"SERVICE_{name}"
+def usable(content: Mapping[str, Any]) -> Written:
+    """What `examine` found of a file without mistakes, but for what the service alone writes."""
+    given = content["properties"]
+    kept = {name: value for name, value in given.items() if name.casefold() not in SERVER_SET | HANDED_OVER}
+    return Written({**content, "properties": {**kept, "packageType": "Graph"}})
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +102,7 @@ def export_definition(definition: Definition) -> Exported:
         definition: As Resource Manager shows it.
     """
     name = str(member(definition, "name") or "service")
-    shown = current_form(_named(member(definition, "properties") or {}))
+    shown = current_form(named(member(definition, "properties") or {}))
     properties = {key: value for key, value in shown.items() if key.casefold() not in _NOT_EXPORTED}
     tags = {
         tag: value for tag, value in (member(definition, "tags") or {}).items() if not tag.startswith("reconciler-")

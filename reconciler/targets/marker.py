@@ -1,49 +1,56 @@
-"""Our note on a live target: which version we last pointed it to.
+"""Our note on a live target: that it is ours, and which version we last pointed it to.
 
 A Classic endpoint carries it as the end of its ``Description`` (patchable, at most 2000 characters: classic-protocol
 1.5, 1.7), a New web service as tags. It is ownership, not proof: whoever patches the model behind our back leaves the
-note as it was.
+note as it was. A target whose model is not managed carries one without versions.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 from reconciler.plan.states import Marker, VersionKey
 from reconciler.targets.contract import Artefact
 
 DESCRIPTION_LIMIT = 2000
-SHORT_FINGERPRINT = 12
-
+_MANAGED = "managed"
+"""What a note says that names no version."""
 _ONE = r"[A-Za-z0-9._-]+@[A-Za-z0-9._-]+ [0-9a-f]{12}"
-_IN_DESCRIPTION = re.compile(rf"\s*\[reconciler: (?P<notes>{_ONE}(?:, {_ONE})*)\]\s*$")
+_IN_DESCRIPTION = re.compile(rf"\s*\[reconciler: (?:{_MANAGED}|(?P<notes>{_ONE}(?:, {_ONE})*))\]\s*$")
 _TAG_VERSION = "reconciler-version"
 _TAG_FINGERPRINT = "reconciler-fingerprint"
 _TAG_MADE = "reconciler-made"
+_TAG_MANAGED = "reconciler-managed"
 
 
 class TooLong(ValueError):
     """A description leaves no room for the marker. The message says how long it may be."""
 
 
-def marker_for(version: VersionKey, fingerprint: str) -> Marker:
-    """The marker of a version whose recipe has this fingerprint (64 hex digits)."""
-    return Marker(version, fingerprint[:SHORT_FINGERPRINT])
+class Described(NamedTuple):
+    """A Classic ``Description``: what people wrote, and our note if there is one."""
+
+    text: str
+    markers: tuple[Marker, ...] = ()
+    ours: bool = False
+    """Whether there is one; it need not name a version."""
 
 
 def markers_for(artefacts: Mapping[str, Artefact]) -> tuple[Marker, ...]:
     """The markers of what a target is to serve, in the order of its resources' names."""
-    return tuple(marker_for(artefact.key, artefact.fingerprint) for _, artefact in sorted(artefacts.items()))
+    return tuple(Marker.of(artefact.key, artefact.fingerprint) for _, artefact in sorted(artefacts.items()))
 
 
-def split_description(description: str | None) -> tuple[str, tuple[Marker, ...]]:
-    """A Classic ``Description`` as (what people wrote, our markers if there are any)."""
+def split_description(description: str | None) -> Described:
+    """A Classic ``Description`` in its parts."""
     text = description or ""
     found = _IN_DESCRIPTION.search(text)
     if found is None:
-        return text, ()
-    return text[: found.start()], tuple(map(_marker, found["notes"].split(", ")))
+        return Described(text)
+    notes = found["notes"]
+    return Described(text[: found.start()], () if notes is None else tuple(map(_marker, notes.split(", "))), ours=True)
 
 
 def _marker(note: str) -> Marker:
@@ -52,19 +59,18 @@ def _marker(note: str) -> Marker:
     return Marker(VersionKey(model, label), fingerprint)
 
 
-def _notes(markers: Sequence[Marker]) -> str:
-    return ", ".join(f"{marker.version} {marker.fingerprint}" for marker in markers)
+def _note(markers: Sequence[Marker]) -> str:
+    versions = ", ".join(f"{marker.version} {marker.fingerprint}" for marker in markers)
+    return f"[reconciler: {versions or _MANAGED}]"
 
 
 def marked_description(text: str, markers: Sequence[Marker]) -> str:
-    """The ``Description`` that says ``text`` and carries the markers.
+    """The ``Description`` that says ``text`` and carries our note.
 
     Raises:
         TooLong: there is no room for both; a text that people wrote is never cut.
     """
-    if not markers:
-        return text.strip()
-    note = f"[reconciler: {_notes(markers)}]"
+    note = _note(markers)
     room = DESCRIPTION_LIMIT - len(note) - 1
     if len(text.strip()) > room:
         raise TooLong(f"its description leaves no room for our marker: shorten it to {room} characters")
@@ -81,8 +87,13 @@ def markers_of_tags(tags: Mapping[str, str]) -> tuple[Marker, ...]:
 
 
 def is_ours(tags: Mapping[str, str]) -> bool:
-    """Whether a New web service's tags say that we made it."""
-    return _TAG_MADE in tags
+    """Whether a New web service's tags carry our note; it need not name a version."""
+    return _TAG_MADE in tags or _TAG_MANAGED in tags or bool(markers_of_tags(tags))
+
+
+def carries(tags: Mapping[str, str], markers: Sequence[Marker]) -> bool:
+    """Whether a New web service's tags carry our note with these markers; without any, whether they carry one."""
+    return markers_of_tags(tags) == tuple(markers) if markers else is_ours(tags)
 
 
 def made_tags(tags: Mapping[str, str], target: str, markers: Sequence[Marker]) -> dict[str, str]:
@@ -92,10 +103,12 @@ def made_tags(tags: Mapping[str, str], target: str, markers: Sequence[Marker]) -
 
 
 def marked_tags(tags: Mapping[str, str], markers: Sequence[Marker]) -> dict[str, str]:
-    """All of a New web service's tags with the markers among them.
+    """All of a New web service's tags with our note among them.
 
     The whole map is sent, because it is not known whether a ``PATCH`` merges tags (new-protocol 3).
     """
+    if not markers:
+        return {**tags, _TAG_MANAGED: "true"}
     return {
         **tags,
         _TAG_VERSION: ", ".join(str(marker.version) for marker in markers),

@@ -18,12 +18,12 @@ from reconciler.spec.documents import NewWebService, NewWebServiceSpec, SecretRe
 from reconciler.spec.secrets import MissingSecret
 from reconciler.targets.connections import Connections
 from reconciler.targets.contract import Artefacts
+from reconciler.targets.definition_check import reference_of
 from reconciler.targets.definition_file import (
     DefinitionFileError,
     Written,
     export_definition,
     read_definition,
-    reference_of,
     resolved,
 )
 from reconciler.targets.definition_form import Definition, is_placeholder, pointer, walk, without_query
@@ -31,6 +31,8 @@ from reconciler.targets.new_bodies import Creation, creation_body
 from reconciler.targets.new_payloads import with_payload
 from reconciler.targets.new_state import KIND, account_of, is_storage_key, uri_parts, wanted_settings
 
+UNUSABLE = "definition-unusable"
+"""The code of the problem with a definition file."""
 _KEY_BYTES = 64
 _SIGNATURE_LASTS = timedelta(hours=24)
 _NOT_COPIED = frozenset({"keys", "commitmentplan", "storageaccount", "machinelearningworkspace"})
@@ -98,7 +100,7 @@ class Origins:
         except MissingSecret as error:
             return Given(problem=Problem("secret-missing", str(error)))
         except DefinitionFileError as error:
-            return Given(problem=Problem("definition-unusable", str(error)))
+            return Given(problem=Problem(UNUSABLE, str(error)))
         return Given(file, storage_key, keys)
 
     async def properties(self, document: NewWebService, given: Given) -> Definition:
@@ -109,7 +111,7 @@ class Origins:
         """
         if given.file is not None:
             return given.file.properties
-        source = await self._definitions.get(self._source(document.spec))
+        source = await self._definitions.get(self._copied_from(document.spec))
         found = await with_payload(self._connections.http, source)
         return dict(member(found, "properties") or {})
 
@@ -170,14 +172,17 @@ class Origins:
             )
         return None
 
-    def _source(self, spec: NewWebServiceSpec) -> str:
-        """The resource id of what a service is to be a copy of."""
+    def source(self, spec: NewWebServiceSpec) -> str | None:
+        """The resource id of what a service is to be a copy of; None if it is to be no copy."""
+        return None if spec.copy_of is None else self._copied_from(spec)
+
+    def _copied_from(self, spec: NewWebServiceSpec) -> str:
         named = str(spec.copy_of)
         return self._connections.fleet.resource_ids.get(named, named)
 
     async def _copied(self, spec: NewWebServiceSpec) -> dict[str, Any]:
         """A service's definition with its secrets encrypted for another region (new-protocol 1, 3)."""
-        source, region = self._source(spec), str(spec.location).replace(" ", "").lower()
+        source, region = self._copied_from(spec), str(spec.location).replace(" ", "").lower()
         await self._writes.prepare_region(source, region)
         shown = await with_payload(self._connections.http, await self._definitions.get(source, region=region))
         exported = export_definition(shown).content["properties"]

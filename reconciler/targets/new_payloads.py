@@ -19,7 +19,6 @@ from reconciler.azure.definition_members import member, spelling
 from reconciler.azure.errors import DefinitionError
 from reconciler.azure.http import Http
 from reconciler.targets.definition_form import INLINE_LIMIT, PAYLOAD, Definition
-from reconciler.targets.new_state import account_of, uri_parts
 
 _CONTAINER = "reconciler"
 
@@ -63,17 +62,14 @@ def is_too_large(properties: Definition) -> bool:
     return sum(len(json.dumps(value)) for value in payload_of(properties).values()) > INLINE_LIMIT
 
 
-def connection_string(account: str, key: SecretStr, near: str | None) -> SecretStr:
+def connection_string(account: str, key: SecretStr, base: str) -> SecretStr:
     """How to reach a storage account.
 
     Args:
         account: Its name.
         key: Its key.
-        near: The uri of a blob that may be in it, from which its address is taken; else it is Azure's own.
+        base: Its blob endpoint.
     """
-    base = f"https://{account}.blob.core.windows.net/"
-    if near is not None and account_of(near).casefold() == account.casefold():
-        base = uri_parts(near)[0]
     scheme = base.partition(":")[0]
     return SecretStr(
         f"DefaultEndpointsProtocol={scheme};AccountName={account};AccountKey={key.get_secret_value().strip()};"

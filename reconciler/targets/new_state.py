@@ -17,7 +17,7 @@ from pydantic import SecretStr
 
 from reconciler.azure.definition_members import member
 from reconciler.azure.errors import DefinitionError
-from reconciler.azure.trained_models import find_trained_model
+from reconciler.azure.trained_models import find_trained_model, trained_models
 from reconciler.plan.states import (
     Bound,
     DefinitionDifference,
@@ -123,7 +123,7 @@ def live_definition(identity: str, resources: Sequence[str], definition: Definit
         return replace(seen, problem=problem, fingerprint=digest(state))
     return replace(
         seen,
-        resources=tuple(resources),
+        resources=tuple(sorted({*resources, *_offered(definition)})),
         bound={
             resource: Bound(Location(*uri_parts(asset.uri)), asset.pointer, without_query(asset.uri))
             for resource, asset in assets.items()
@@ -172,6 +172,13 @@ def is_never_provisioned(definition: Definition) -> bool:
 def is_being_provisioned(definition: Definition) -> bool:
     """Whether a write of it is under way."""
     return str(member(definition, "properties", "provisioningState") or "").casefold() == "provisioning"
+
+
+def _offered(definition: Definition) -> list[str]:
+    try:
+        return trained_models(definition)
+    except DefinitionError:
+        return []  # No assets: it trains, or was made by no Studio.
 
 
 def uri_parts(uri: str) -> tuple[str, str]:

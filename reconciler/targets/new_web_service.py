@@ -22,14 +22,18 @@ from reconciler.spec.secrets import MissingSecret
 from reconciler.targets import probing
 from reconciler.targets.commitment import Commitments
 from reconciler.targets.connections import Connections
-from reconciler.targets.contract import Artefacts, Driver, Notify, TargetError, Verified
+from reconciler.targets.contract import AccountKey, Artefacts, Driver, Notify, TargetError, Verified
 from reconciler.targets.definition_differences import definition_difference
 from reconciler.targets.definition_form import PREVIEW, Definition, current_form, same_place
+from reconciler.targets.marker import markers_for
+from reconciler.targets.new_bodies import removes_something
+from reconciler.targets.new_needs import refusal, step_needs
 from reconciler.targets.new_origin import Given, Origins, RandomBytes
 from reconciler.targets.new_payloads import with_payload
 from reconciler.targets.new_state import (
     KIND,
     SETTING_PLACES,
+    STORAGE_KEY,
     desired,
     digest,
     is_being_provisioned,
@@ -45,15 +49,6 @@ __all__ = ["NewWebServices", "live_definition"]
 
 _AT_ONCE = 16
 _TRIES = 3
-_ACTIONS = "Microsoft.MachineLearning/webServices"
-_JOIN = "Microsoft.MachineLearning/commitmentPlans/join/action"
-_NEEDED: Mapping[Action, tuple[str, ...]] = {
-    Action.CREATE: ("read", "write"),
-    Action.REPOINT: ("read", "write"),
-    Action.SETTINGS: ("read", "write"),
-    Action.DELETE: ("read", "delete"),
-}
-"""What a step does, in the words of Azure's roles (new-protocol 6.8)."""
 
 
 class NewWebServices(Driver):
@@ -114,7 +109,8 @@ class NewWebServices(Driver):
                 return await self._absent(identity)
             return await self._whole(identity, definition)
         except (ServiceError, MissingSecret, DefinitionError) as error:
-            problem = Problem("service-unreadable", f"{document.spec.resource_id}: {error}")
+            problem = refusal(error, document.spec.resource_id)
+            problem = problem or Problem("service-unreadable", f"{document.spec.resource_id}: {error}")
             return LiveTarget(identity, exists=False, problem=problem, fingerprint=digest(problem.code))
 
     async def _provisioned(self, identity: str) -> Definition:
@@ -183,19 +179,46 @@ class NewWebServices(Driver):
         self._seen[identity] = definition
         return definition
 
-    def needs(self, identity: str, action: Action) -> tuple[Need, ...]:
-        """See `Driver.needs`: the actions of Microsoft.MachineLearning, asked for on the resource group."""
+    def needs(self, identity: str, step: Step) -> tuple[Need, ...]:
+        """See `Driver.needs`."""
+        return step_needs(self._specs[identity].spec, step, self._origins.source(self._specs[identity].spec))
+
+    async def payer(self, identity: str) -> str | None:
+        """The commitment plan that pays for a service, if that is managed and can be told."""
         spec = self._specs[identity].spec
-        needed = [Need(f"{_ACTIONS}/{verb}", spec.resource_id) for verb in _NEEDED.get(action, ())]
-        if action is Action.CREATE and spec.commitment_plan is not None:
-            needed.append(Need(_JOIN, spec.commitment_plan))
-        return tuple(needed)
+        if spec.commitment_plan is None:
+            return None
+        try:
+            return await self._plans.plan_of(spec.resource_id, spec.commitment_plan)
+        except (ServiceError, MissingSecret):
+            return None
 
     def claim(self, identity: str) -> Claim | None:
         """See `Driver.claim`."""
         spec, file = self._specs[identity].spec, self._given[identity].file
         location = spec.location or (None if file is None else file.location)
         return None if spec.commitment_plan is None or not location else Claim(spec.commitment_plan, str(location))
+
+    def storage(self, identity: str, step: Step) -> AccountKey | None:
+        """See `Driver.storage`. A ``PUT`` has the key in it, also where it is to take something out."""
+        changed = any(each.field == STORAGE_KEY for each in step.differences) or removes_something(step.patch)
+        return self._account_key(identity) if step.action is Action.CREATE or changed else None
+
+    def account_keys(self) -> tuple[AccountKey, ...]:
+        """The storage keys that specs give to services, as far as they could be looked up."""
+        return tuple(key for key in map(self._account_key, self._specs) if key is not None)
+
+    def not_looked_up(self) -> dict[str, Problem]:
+        """What stands in the way of what specs refer to, by the name of the document."""
+        found = {self._specs[identity].name: given.problem for identity, given in self._given.items()}
+        return {name: problem for name, problem in found.items() if problem is not None}
+
+    def _account_key(self, identity: str) -> AccountKey | None:
+        document, key = self._specs[identity], self._given[identity].storage_key
+        storage = document.spec.storage
+        if storage is None or key is None:
+            return None
+        return AccountKey(storage.account, key, f"spec.storage.key of {KIND} {document.name}", str(storage.key))
 
     async def answers(self, target: DesiredTarget) -> str | None:
         """See `Driver.answers`."""
@@ -225,7 +248,10 @@ class NewWebServices(Driver):
                 case Action.REPOINT:
                     await self._writer.repoint(step, target, document, given, artefacts)
                 case Action.SETTINGS:
-                    await self._writer.settings(step, target, document, given, self._fresh)
+                    markers = markers_for(artefacts)
+                    await self._writer.settings(step, target, document, given, self._fresh, markers=markers)
+                case Action.ADOPT:
+                    await self._writer.adopt(target, document, given, artefacts)
                 case _:
                     raise TargetError(f"a New web service has no step {step.action}")
         except (ServiceError, DefinitionError) as error:

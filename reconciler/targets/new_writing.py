@@ -13,7 +13,7 @@ from reconciler.azure.definition_members import member
 from reconciler.azure.errors import Conflict, LostReply, NotFound
 from reconciler.azure.service_writes import ServiceWrites
 from reconciler.plan.document import PatchOperation, Step
-from reconciler.plan.states import DesiredTarget, LiveTarget, Scalar
+from reconciler.plan.states import DesiredTarget, LiveTarget, Marker, Scalar
 from reconciler.plan.steps import definition_changes
 from reconciler.spec.documents import NewWebService
 from reconciler.targets.commitment import Commitments
@@ -22,7 +22,7 @@ from reconciler.targets.contract import Artefacts, PlanMoved, TargetError
 from reconciler.targets.definition_differences import HANDED_OVER, SERVER_SET
 from reconciler.targets.definition_file import set_member, with_placeholders
 from reconciler.targets.definition_form import PREVIEW, Definition, current_form, preview_form, walk
-from reconciler.targets.marker import is_ours, markers_of_tags
+from reconciler.targets.marker import carries, is_ours, marked_tags, markers_for
 from reconciler.targets.new_bodies import (
     is_repointed,
     patched_definition,
@@ -40,6 +40,7 @@ from reconciler.targets.new_state import (
     account_of,
     is_being_provisioned,
     is_never_provisioned,
+    uri_parts,
 )
 
 _TRIES = 3
@@ -77,7 +78,7 @@ class Writer:
                 raise Conflict("it is being provisioned", operation=f"create {target.name}")
             if definition is not None and not is_never_provisioned(definition):
                 tags = member(definition, "tags") or {}
-                if not (is_ours(tags) or markers_of_tags(tags)):
+                if not is_ours(tags):
                     raise PlanMoved("somebody else has created it since the plan was made; plan again")
                 return
             body = await self._origins.body(document, given, artefacts)
@@ -98,10 +99,31 @@ class Writer:
 
         await self._until_through(once)
 
+    async def adopt(self, target: DesiredTarget, document: NewWebService, given: Given, artefacts: Artefacts) -> None:
+        """Put our note on it; what it says and serves stays."""
+
+        async def once() -> None:
+            definition = await self._read(target.identity)
+            if not is_repointed(definition, artefacts):
+                raise PlanMoved("since the plan was made it was pointed elsewhere; plan again")
+            tags = member(definition, "tags") or {}
+            if not carries(tags, markers_for(artefacts)):
+                body = {"tags": marked_tags(tags, markers_for(artefacts)), "properties": {"packageType": "Graph"}}
+                await self._patch(document, given, definition, body)
+
+        await self._until_through(once)
+
     async def settings(
-        self, step: Step, target: DesiredTarget, document: NewWebService, given: Given, fresh: Fresh
+        self,
+        step: Step,
+        target: DesiredTarget,
+        document: NewWebService,
+        given: Given,
+        fresh: Fresh,
+        *,
+        markers: tuple[Marker, ...],
     ) -> None:
-        """Write what differs still of a step's settings, keys and definition; then move it to its plan."""
+        """Write what differs still of a step's settings, keys and definition, with our note; then move its plan."""
 
         async def once() -> None:
             definition = await self._read(target.identity)
@@ -117,7 +139,7 @@ class Writer:
             if COMMITMENT_PLAN in changed:
                 await self._move(document, str(changed.pop(COMMITMENT_PLAN)))
             if changed or operations:
-                await self._write_settings(document, given, definition, changed, operations)
+                await self._write_settings(document, given, definition, changed, operations, markers=markers)
 
         await self._until_through(once)
 
@@ -134,9 +156,14 @@ class Writer:
         definition: Definition,
         changed: dict[str, Scalar],
         operations: tuple[PatchOperation, ...],
+        *,
+        markers: tuple[Marker, ...],
     ) -> None:
         patched = patched_definition(definition, operations)
         body = settings_body(definition, changed)
+        tags = body.get("tags") or member(definition, "tags") or {}
+        if not carries(tags, markers):
+            body["tags"] = marked_tags(tags, markers)
         if any(name.startswith(KEYS) for name in changed) or removes_something(operations):
             body["properties"]["keys"] = await self._keys(document, given)
         if removes_something(operations):
@@ -164,7 +191,7 @@ class Writer:
                 tags = member(await self._connections.definitions.get(spec.resource_id, spec.arm_version), "tags") or {}
             except NotFound:
                 return
-            if not (is_ours(tags) or markers_of_tags(tags)):
+            if not is_ours(tags):
                 raise PlanMoved("it does not carry our note any more; plan again")
             await self._writes.delete(spec.resource_id, spec.arm_version)
             try:
@@ -211,7 +238,7 @@ class Writer:
                 whole = {**payload_of(member(definition, "properties")), **payload_of(properties)}
                 rest = {name: value for name, value in properties.items() if name not in payload_of(properties)}
                 properties = await stack.enter_async_context(
-                    HandedOver(self._storage(document, given, definition), {**rest, **whole})
+                    HandedOver(await self._storage(document, given, definition), {**rest, **whole})
                 )
             written = {**body, "properties": properties}
             if spec.arm_version == PREVIEW:
@@ -226,19 +253,20 @@ class Writer:
             if spec.arm_version == PREVIEW:
                 properties = preview_form(current_form(properties))
             elif is_too_large(properties):
-                storage = self._storage(document, given, {"properties": properties})
+                storage = await self._storage(document, given, {"properties": properties})
                 properties = await stack.enter_async_context(HandedOver(storage, properties))
             await self._writes.put(spec.resource_id, {**body, "properties": properties}, spec.arm_version)
 
-    def _storage(self, document: NewWebService, given: Given, definition: Definition) -> SecretStr:
-        """How to reach the service's own storage account."""
+    async def _storage(self, document: NewWebService, given: Given, definition: Definition) -> SecretStr:
+        """How to reach the service's own storage account: where a model of its lies, if one does."""
         storage, key = document.spec.storage, given.storage_key
         if storage is None or key is None:
             raise TargetError("its payload is too large to be sent, and spec.storage does not say where to put it")
         uris = [value for path, value in walk(definition) if path[-1:] and path[-1].casefold() == "uri"]
         near = [uri for uri in uris if isinstance(uri, str) and uri.startswith("http")]
         at_home = next((uri for uri in near if account_of(uri).casefold() == storage.account.casefold()), None)
-        return connection_string(storage.account, key, at_home)
+        base = uri_parts(at_home)[0] if at_home else await self._connections.account_url(storage.account)
+        return connection_string(storage.account, key, base)
 
 
 def _whole_body(

@@ -61,6 +61,26 @@ def test_germany_is_a_cloud_of_its_own():
     assert GERMANY.management_url("Germany Central") == "https://germanycentral.management.azureml.de"
 
 
+def test_a_storage_account_is_found_by_its_name_in_each_cloud(write):
+    assert PUBLIC.storage_url("store1") == "https://store1.blob.core.windows.net/"
+    assert GERMANY.storage_url("store1") == "https://store1.blob.core.cloudapi.de/"
+    assert load_cloud(write(CONTENT)).storage_url("store1") == PUBLIC.storage_url("store1")
+    own = load_cloud(write(CONTENT | {"storageUrl": "http://127.0.0.1:7001/{name}/"}))
+    assert own.storage_url("store1") == "http://127.0.0.1:7001/store1/"
+
+
+@pytest.mark.parametrize("template", ["http://{name}.example", "https://example", "https://{name}.{name}.example", 7])
+def test_a_storage_address_that_can_not_be_one_is_refused(write, template):
+    with pytest.raises(CloudError, match="storageUrl"):
+        load_cloud(write(CONTENT | {"storageUrl": template}))
+
+
+@pytest.mark.parametrize("account", ["", "evil.example/", "a@b", "Store"])
+def test_what_is_no_account_leads_to_no_host(account):
+    with pytest.raises(CloudError, match="not the name of a storage account"):
+        PUBLIC.storage_url(account)
+
+
 def test_an_unknown_region_is_refused_with_the_nearest_and_all_known_ones():
     with pytest.raises(
         CloudError, match=r"no region 'West Eurpe', did you mean 'West Europe'\? it has South Central US, "

@@ -13,11 +13,12 @@ the wall clock's ratio stands beside it.
 
 *converge*: ``reconcile --yes`` moves 1,000 endpoints to a ready version. What the protocol requires of an endpoint is
 a score before (twice: does it answer the same to the same?), a GET to compare with the plan, the PATCH, a GET to read
-it back, and a score after, and the design says "the same calls"; so the bare script beside it sends these six, one after
-the other, for as many endpoints at once as the client does. That ratio is judged. The other reading, a script that
-sends its PATCHes blindly and nothing else, is shown. The server counts: patches, by the seconds from the first call about an endpoint to the end
-of the last. The cloud file says that a patch takes effect at once, so no waiting for that is in it. What the client does
-beside its calls is to lease each target and to write down what came of it, on the disk, before it goes on.
+it back, and a score after. The design says "the same calls", so the bare script beside it sends these six, one after
+the other, for as many endpoints at once as the client does: that ratio is judged. A script that sends its PATCHes
+blindly and nothing else is shown beside it. The server counts: patches, by the seconds from the first call about an
+endpoint to the end of the last. The cloud file says that a patch takes effect at once, so no waiting for that is in it.
+What the client does beside its calls is to lease each target and to write down what came of it, on the disk, before it
+goes on.
 
 *growth*: the plan of *plan* over 1,000, 10,000 and 100,000 Classic endpoints. Judged is what one more endpoint costs
 in the second step, by what it costs in the first: 1 is linear.

@@ -1,4 +1,4 @@
-"""A real Studio in a process of its own and the real command, for the tests of the whole job.
+"""A real Studio in a process beside the tests and the real command, for the tests of the whole job.
 
 Training the built-in Studio's first models takes seconds, so it is done once: every test starts on a copy of that
 state.
@@ -6,16 +6,18 @@ state.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import fcntl
+import functools
 import io
 import json
 import os
 import shutil
-import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -31,13 +33,13 @@ from azure.storage.blob import BlobSasPermissions, generate_blob_sas
 
 from reconciler.cli.app import main
 from reconciler.emulator.studio_file import load_studio
+from tests.main_job.studio_host import StudioHost
 
 ROOT = Path(__file__).resolve().parents[2]
 PROFILE = os.environ.get("STUDIO_PROFILE", "documented")
 # What a test may expect is what the Studio's settings allow; where they differ it looks here.
 SETTINGS = load_studio(None, PROFILE).behaviour
 SHOWS_LOCATION = SETTINGS.bound_location in {"shown", "copy"}
-EMULATOR = (sys.executable, "-W", "error", "-m", "reconciler.emulator", "--port", "0", "--profile", PROFILE)
 COMMAND = (sys.executable, "-W", "error", "-m", "reconciler.cli")
 WORKSPACE = "3ad1c2b4e5f60718293a4b5c6d7e8f90"
 LONGEST = 120
@@ -54,7 +56,7 @@ class Studio:
     cloud_file: Path
     env_file: Path
     log: Path
-    process: subprocess.Popen[str]
+    """Of every Studio that ran beside it as well."""
 
     def jobs(self) -> list[dict[str, Any]]:
         """Every job that was ever registered."""
@@ -271,29 +273,25 @@ class Desk:
         return plan
 
 
+@functools.cache
+def studio_host() -> StudioHost:
+    """The process of this worker's Studios, from the first that is wanted to the end of the tests."""
+    directory = Path(tempfile.mkdtemp(prefix="studios-"))
+    host = StudioHost(directory / "studios.log")
+    atexit.register(shutil.rmtree, directory)
+    atexit.register(host.end)
+    return host
+
+
 @contextlib.contextmanager
 def running(state: Path, *arguments: str) -> Iterator[Studio]:
-    """A Studio on a state directory, stopped at the end."""
-    log = state.parent / f"{state.name}.log"
-    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
-    with log.open("ab") as stream:
-        process = subprocess.Popen(
-            [*EMULATOR, "--state", str(state), *arguments],
-            stdout=subprocess.PIPE,
-            stderr=stream,
-            text=True,
-            env=environment,
-        )
+    """A Studio on a state directory, closed at the end; see `studio_host` for what it may be told."""
+    host = studio_host()
+    ready = host.open(state, "--profile", PROFILE, *arguments)
     try:
-        line = process.stdout.readline() if process.stdout else ""
-        assert line, f"the Studio did not start:\n{log.read_text()}"
-        ready = json.loads(line)
-        yield Studio(ready["url"], Path(ready["cloudFile"]), Path(ready["envFile"]), log, process)
+        yield Studio(ready["url"], Path(ready["cloudFile"]), Path(ready["envFile"]), host.log)
     finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait(30)
-        if process.stdout:
-            process.stdout.close()
+        host.close(ready["url"])
 
 
 @pytest.fixture(scope="session")

@@ -117,16 +117,20 @@ def test_a_description_edited_by_hand_is_written_back_without_touching_the_model
     assert "in sync: 4 targets" in converged.run("--dry-run", "--detailed-exitcode").stdout
 
 
-def test_an_unmanaged_description_edited_by_hand_stays_as_it_is(converged: Any) -> None:
+def test_an_unmanaged_description_edited_by_hand_stays_and_our_note_is_put_back_on_it(converged: Any) -> None:
     """diabetes-progress does not manage it; its answers show that the model was not touched."""
     converged.studio.change("progress", Description="rewritten by hand")
+
+    converged.run("--dry-run", "--detailed-exitcode")
     sent = len(converged.studio.requests())
+    assert "diabetes-progress: adopted: serves diabetes@2026-10, proven: " in converged.run("--yes").stdout
 
-    done = converged.run("--yes")
-
-    assert "in sync" in done.stdout
+    assert 1 == len(_writes(converged, sent))
+    described = converged.studio.endpoint("progress")["Description"]
+    assert described.startswith("rewritten by hand [reconciler: diabetes@2026-10 ")
+    sent = len(converged.studio.requests())
+    converged.run()
     assert [] == _writes(converged, sent)
-    assert "rewritten by hand" == converged.studio.endpoint("progress")["Description"]
 
 
 def test_a_deleted_endpoint_is_created_again(converged: Any) -> None:

@@ -136,6 +136,38 @@ def test_an_endpoint_made_by_hand_is_adopted_by_the_first_converge_and_the_plan_
     fresh.run("--dry-run", "--detailed-exitcode", "--specs", "imported")
 
 
+def test_what_was_imported_is_taken_over_by_the_first_converge_and_may_then_be_deleted(fresh: Desk) -> None:
+    """Its plan is empty but for our note, which it tells of first; what carries the note is ours to delete."""
+    fresh.run(*WHOLE)
+    imported = ("--specs", "imported")
+    plan = fresh.plan(*imported)
+    names = {"breast-cancer-clinica", "breast-cancer"}
+    assert ([], []) == (plan["changes"], plan["drift"])
+    assert names <= {target["name"] for target in plan["in_sync"] if target["steps"]}
+    fresh.run("--dry-run", "--detailed-exitcode", *imported)
+    assert "--yes" in fresh.run(*imported, code=4).stderr
+    assert "Clinic A" == fresh.studio.endpoint("clinica")["Description"]
+
+    done = fresh.run("--yes", *imported)
+    assert "breast-cancer-clinica: adopted: " in done.stdout
+    note = "imported" if SHOWS_LOCATION else "managed"
+    assert fresh.studio.endpoint("clinica")["Description"].startswith(f"Clinic A [reconciler: {note}")
+    after = fresh.plan(*imported)
+    assert not [target for target in after["in_sync"] if target["steps"]]
+    assert "nothing was changed" not in fresh.run(*imported).stderr
+
+    for name, kind in (("classic-breast-cancer.yaml", "endpoint"), ("new-contoso-ml.yaml", "resourceId")):
+        file = fresh.home / "imported" / name
+        (document,) = yaml.safe_load_all(file.read_text())
+        spec = document["spec"]
+        kept = {field: spec[field] for field in ("workspace", "webService", kind) if field in spec}
+        file.write_text(yaml.safe_dump({**document, "spec": {**kept, "state": "absent"}}))
+    deleted = fresh.plan(*imported)
+    assert names == {target["name"] for target in deleted["changes"]}
+    fresh.run("--yes", *imported)
+    assert not fresh.plan(*imported)["changes"]
+
+
 def test_a_plan_that_is_not_empty_is_shown_and_is_a_failure(fresh: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     """Somebody changes an endpoint between the reading and the proof."""
     write = imports._write

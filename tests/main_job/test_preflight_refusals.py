@@ -194,6 +194,9 @@ def test_jobs_that_a_nearly_spent_dev_test_plan_would_pay_for_are_refused(
         assert "0.1 of 2 compute hours and 50 of 1000 transactions are left" in told
         assert "nearly used up" in told
         assert "refilled" in plan["refused"][0]["remedy"]
+        # The job needs the training service's key, which nothing else of this plan does.
+        permitted = [check["text"] for check in plan["preflight"]["checks"] if check["name"] == "permissions"]
+        assert ["Microsoft.MachineLearning/webServices/listKeys/read" in text for text in permitted] == [True]
         # The other model is trained by a Classic service, which no commitment plan pays for.
         assert ["diabetes-progress"] == [t["name"] for t in bystander.plan("--select", "diabetes*")["changes"]]
         checks = json.loads(bystander.run("doctor", "--output", "json").stdout)["checks"]

@@ -41,9 +41,15 @@ def in_sync(a):
     ledger = a.ledger(a.known(), converged={endpoint.identity: a.converged(answers="recorded")})
     live = [
         a.live(endpoint, marker=a.marker(), answers="recorded"),
-        a.live(service, location=a.location(a.key())),
+        a.live(service, location=a.location(a.key()), marker=a.marker()),
     ]
     return a.plan([endpoint, service], live, ledger)
+
+
+def adopted(a):
+    endpoint, service = a.endpoint(), a.service()
+    live = [a.live(each, location=a.location(a.key())) for each in (endpoint, service)]
+    return a.plan([endpoint, service], live, a.ledger(a.known()))
 
 
 def version_bump(a):
@@ -174,6 +180,7 @@ def before_it_starts(a):
 SCENARIOS = (
     first_converge,
     in_sync,
+    adopted,
     version_bump,
     drift_by_probe,
     drift_by_location,

@@ -104,6 +104,8 @@ def test_an_orphan_is_deleted_when_its_set_prunes(a):
     (gone,) = plan.changes
     assert ["delete", "verify"] == [step.action for step in gone.steps]
     assert "6 in sync, 1 to delete" in text(plan)
+    # A count alone does not tell whether the right one goes.
+    assert "delete    bike-rental-007: set bike-rental has no item for it any more" in text(plan)
 
 
 def test_an_orphan_without_our_note_is_never_deleted(a):

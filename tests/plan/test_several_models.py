@@ -101,6 +101,23 @@ def test_a_stale_endpoint_is_refreshed_before_its_model_is_written_again(a):
         assert plan.in_sync
 
 
+def test_a_refresh_that_changed_nothing_is_not_asked_for_again_until_the_next_republish(a):
+    """A 304, or a ``Version`` that never moves (classic-protocol 1.8), must not refresh it in every pass."""
+    target = a.endpoint(label=NEW, refresh=True)
+    served = a.converged(NEW, not_taken={"Version": "2026-11-24T09:00:00+00:00"})
+    ledger = a.ledger(a.known(NEW), converged={target.identity: served})
+
+    def seen(published):
+        shown = a.live(target, marker=a.marker(NEW), stale=True, published=published)
+        return a.plan([target], [shown], ledger)
+
+    again = seen("2026-11-24T09:00:00+00:00")
+    assert [reason.code for reason in only(again).reasons] == ["refresh-in-vain"]
+    assert again.in_sync
+    (change,) = seen("2026-11-25T09:00:00+00:00").changes
+    assert actions(change) == [Action.REFRESH, Action.REPOINT, Action.VERIFY]
+
+
 def test_nobody_asks_for_a_refresh_that_the_spec_does_not_want(a):
     target = a.endpoint(label=NEW)
     ledger = a.ledger(a.known(NEW), converged={target.identity: a.converged(NEW)})

@@ -54,13 +54,12 @@ def test_a_foreign_location_is_shown_without_its_signature(a):
     assert {"foreign-location", "adopt"} == codes(found)
 
 
-def test_what_serves_the_wanted_place_and_was_never_ours_is_in_sync_and_says_so(a):
-    """Nothing is written for our note alone: a fleet that was imported has nothing left to do."""
-    found = understood(a, {"location": a.location(a.key(WANTED))}, known=(WANTED,))
-    assert found.in_sync
-    assert {"unmarked"} == codes(found)
-    marked = understood(a, {"location": a.location(a.key(WANTED)), "marker": a.marker(WANTED)}, known=(WANTED,))
-    assert set() == codes(marked)
+def test_what_serves_the_wanted_place_is_in_sync_whether_it_carries_our_note_or_not(a):
+    live = {"location": a.location(a.key(WANTED))}
+    for shown in (live, {**live, "marker": a.marker(WANTED)}):
+        found = understood(a, shown, known=(WANTED,))
+        assert found.in_sync
+        assert set() == codes(found)
 
 
 def test_what_serves_another_place_and_was_never_ours_is_taken_over(a):

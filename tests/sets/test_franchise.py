@@ -47,6 +47,13 @@ def test_a_location_taken_out_leaves_an_orphan_that_is_pruned_only_when_asked(fr
     left = franchise.run("--yes")
     assert "1 orphaned" in left.stdout
     assert "006" in franchise.endpoints()
+    # Who asks the store alone is told, too, until the location comes back.
+    known = {target["name"]: target["last_message"] for target in franchise.status()["targets"]}
+    assert [f"{franchise.name}-006"] == [name for name, told in known.items() if "no item for it any more" in told]
+    franchise.write(locations)
+    franchise.run("--yes")
+    assert {"converged"} == {target["last_outcome"] for target in franchise.status()["targets"]}
+    franchise.write(locations[:5])
 
     # A selection does not tell what the other documents name.
     assert "orphaned" not in franchise.plan("--select", f"set={franchise.name}")

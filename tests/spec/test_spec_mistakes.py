@@ -397,7 +397,7 @@ JSON_CASES = {
     "NaN": ('{"a":\n  NaN}', "NaN is not a JSON value"),
     "comment": ('{"a": 1} # why', "Extra data"),
     "surrogate": ('{"a": "\\ud800"}', "half of a surrogate pair"),
-    "nesting": ("[" * 100_000, "nested too deep"),
+    "nesting": ("[" * 100_000, "the document is nested more than 64 deep"),
     "digits": ('{"a": ' + "9" * 5000 + "}", "too many digits"),
 }
 

@@ -132,6 +132,13 @@ MISTAKES = {
     "label": ("team:", "set:", "bikes.yaml", 3, "has the label 'set'"),
     "override": ("  model:\n    w", '  overrides: {"3": {endpoint: {}}}\n  model:\n    w', "bikes.yaml", 6,
                  "there is no item '3' to override"),
+    "brace left open": ("{location:03}.csv", "{location:03.csv", "bikes.yaml", 10, "a brace without its partner"),
+    "directory": ("data/locations.csv}", "data}", "bikes.yaml", 5, "a directory is no CSV"),
+    "same endpoint": ("rental{location:03}", "rental", "bikes.yaml", 15, "every item has the same endpoint 'rental'"),
+    "no such model": ("{resource: Bikes,", "{resource: Bikes, name: biks,", "bikes.yaml", 18,
+                      "there is no Model named 'biks'"),
+    "model of nobody": ('\n    model: {resource: Bikes, version: "2026-11"}', "", "bikes.yaml", 13,
+                        "the set makes a model of each item, and its endpoints serve none"),
     "key": ("  model:\n    w", "  key: nme\n  model:\n    w", "bikes.yaml", 6, "'nme' is no column"),
 }  # fmt: skip
 
@@ -215,3 +222,12 @@ def test_a_mistake_of_all_items_is_told_for_the_first_and_counted_for_the_others
 
     assert 21 == len(found)
     assert "80 more items have a mistake here" in [each.summary for each in found]
+
+
+def test_what_fits_no_placeholder_is_told_for_the_first_and_counted_for_the_others(mistakes, files):
+    rows = "".join(f"x{number},N,5\n" for number in range(100))
+    found = mistakes({**files, "data/locations.csv": f"location,name,calls\n{rows}"})
+
+    assert 42 == len(found)
+    assert {"spec.model", "spec.endpoint"} == {each.field for each in found}
+    assert 2 == [each.summary for each in found].count("80 more items have a mistake here")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -12,6 +13,7 @@ from pydantic import SecretStr
 from reconciler.azure.clouds import Cloud
 from reconciler.plan.states import Bound, DesiredTarget, LiveTarget, Location, Proof, VersionKey
 from reconciler.targets.classic_proof import Proving
+from reconciler.targets.classic_writing import Before
 from reconciler.targets.contract import Artefact, TargetError, Verified
 from reconciler.targets.marker import markers_for
 
@@ -46,9 +48,9 @@ def _verified(
     async def score() -> str:
         return "rows:after"
 
-    given: Any = {"cloud": _CLOUD, "target": _TARGET, "artefacts": _ARTEFACTS, "replaced": replaced}
-    given["rewritten"] = rewritten or {}
-    proving = Proving(**given, repointed=True, read=read, score=score, notify=lambda _: None)
+    before = Before(replaced, rewritten or {})
+    given: Any = {"cloud": _CLOUD, "target": _TARGET, "artefacts": _ARTEFACTS, "before": before}
+    proving = Proving(**given, written=True, read=read, score=score, notify=lambda _: None)
     return asyncio.run(proving.verified("rows:before"))
 
 
@@ -73,3 +75,22 @@ def test_of_a_model_that_is_written_once_more_the_copy_that_comes_of_it_is_remem
     )
 
     assert {"ears": after, "eyes": after} == verified.shown
+
+
+def test_an_endpoint_that_still_seems_stale_after_its_refresh_is_remembered_as_such() -> None:
+    """A service whose ``Version`` never moves would be refreshed in every pass (classic-protocol 1.8)."""
+    published = "2026-11-24T09:00:00+00:00"
+
+    async def read() -> LiveTarget:
+        return LiveTarget(_TARGET.identity, exists=True, stale=True, published=published)
+
+    async def score() -> None:
+        return None
+
+    def not_taken(target: DesiredTarget) -> Any:
+        given: Any = {"cloud": _CLOUD, "target": target, "artefacts": {}, "before": None}
+        proving = Proving(**given, written=False, read=read, score=score, notify=lambda _: None)
+        return asyncio.run(proving.verified(None)).not_taken
+
+    assert {"Version": published} == not_taken(replace(_TARGET, refresh=True))
+    assert {} == not_taken(_TARGET)

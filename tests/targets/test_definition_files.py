@@ -30,7 +30,7 @@ def test_what_only_the_service_writes_is_not_taken_and_casing_does_not_matter(fi
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        ('{"properties": {\n  "a": ]}}', r"mine\.json:2:8: is not JSON"),
+        ('{"properties": {\n  "a": ]}}', r"mine\.json:2:8: not valid JSON"),
         ([], "is not the definition of a web service"),
         ({"properties": {"keys": {"primary": "k"}}}, "/properties/keys/primary: a literal secret"),
         ({"properties": {"storageAccount": {"name": "a", "key": "k"}}}, "/properties/storageAccount/key: a literal"),
@@ -41,6 +41,12 @@ def test_what_only_the_service_writes_is_not_taken_and_casing_does_not_matter(fi
         ({"properties": {"assets": {"a": {"locationInfo": {"uri": "https://x/y?sv=1&sig=abcdefgh"}}}}}, "literal"),
         ({"properties": {"assets": {"a": {"locationInfo": {"credentials": "AccountKey=k"}}}}}, "literal"),
         ({"properties": {"title": {"$secret": "plain"}}}, "is no reference to a secret"),
+        ({"properties": {"title": {"$secret": {"env": "A"}, "more": 1}}}, "is no reference to a secret"),
+        ({"properties": {"payloadsLocation": {"uri": "https://x/y?sig=abcdefgh"}}}, "payloadsLocation/uri: a literal"),
+        ({"properties": []}, "its properties are a list"),
+        ({"tags": ["a"], "properties": {}}, r"mine\.json:1:\d+: /tags: must be an object, found a list"),
+        ({"properties": {"assets": [1]}}, "/properties/assets: must be an object"),
+        ({"properties": {"title": 1, "assets": {"a": 2}}}, "title: must be a text, found a number; 1 more mistake of"),
     ],
 )
 def test_what_can_not_be_used_is_refused_with_its_place_and_without_the_secret(file, content, said):

@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 from pydantic.alias_generators import to_camel
 
 from reconciler.emulator.faults.rules import Rule
+from reconciler.emulator.yaml_text import read_yaml
 
 
 def _some(rules: tuple[Rule, ...]) -> tuple[Rule, ...]:
@@ -64,7 +65,7 @@ def parse_rules(text: str, source: str) -> RuleFile:
         FaultsFileError: with every mistake in it.
     """
     try:
-        content = yaml.load(text, Loader=yaml.CSafeLoader)
+        content = read_yaml(text)
     except yaml.YAMLError as error:
         raise FaultsFileError(f"{source}: is not YAML: {' '.join(str(error).split())}") from error
     if isinstance(content, list):

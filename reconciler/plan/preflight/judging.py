@@ -80,6 +80,11 @@ def _after(target: TargetPlan, by_step: dict[str, list[Finding]]) -> TargetPlan:
     found = list(dict.fromkeys(finding for step_id in way for finding in by_step.get(step_id, ())))
     if not found:
         return target
+    if target.status is TargetStatus.IN_SYNC:
+        # It serves what it should, and only goes without our note.
+        check = found[0].check
+        told = Reason(code="not-noted", text=f"our note can't be put on it: {check.subject}: {check.text}")
+        return target.model_copy(update={"reasons": (*target.reasons, told), "steps": ()})
     status = TargetStatus.REFUSED if all(finding.unsafe for finding in found) else TargetStatus.BLOCKED
     reasons = tuple(
         Reason(code=f"preflight-{finding.check.name}", text=f"{finding.check.subject}: {finding.check.text}")

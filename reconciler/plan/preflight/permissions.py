@@ -11,7 +11,7 @@ from reconciler.plan.preflight.facts import Access, Finding, Grant, Need
 
 
 def judge_permissions(needs: Mapping[str, tuple[Need, ...]], access: Mapping[str, Access]) -> Iterator[Finding]:
-    """One finding for each scope that was asked.
+    """One finding for each scope that was asked, or more where steps lack different actions there.
 
     Args:
         needs: By the id of the step.
@@ -22,12 +22,13 @@ def judge_permissions(needs: Mapping[str, tuple[Need, ...]], access: Mapping[str
         for need in needed:
             by_scope.setdefault(need.scope, {}).setdefault(need, set()).add(step_id)
     for scope, wanted in sorted(by_scope.items()):
-        yield _judge(scope, wanted, access.get(scope, Access(unknown="it was not asked for")))
+        yield from _judge(scope, wanted, access.get(scope, Access(unknown="it was not asked for")))
 
 
 def check_permissions(scope: str, needs: Iterable[Need], access: Access) -> Check:
     """Whether needs on one scope are met, when nothing is planned."""
-    return _judge(scope, {need: set() for need in needs}, access).check
+    (finding,) = _judge(scope, {need: set() for need in needs}, access)
+    return finding.check
 
 
 def allowed(action: str, grants: Iterable[Grant]) -> bool:
@@ -35,25 +36,41 @@ def allowed(action: str, grants: Iterable[Grant]) -> bool:
     return any(_any(action, grant.actions) and not _any(action, grant.not_actions) for grant in grants)
 
 
-def _judge(scope: str, wanted: Mapping[Need, set[str]], access: Access) -> Finding:
+def remedy_for(actions: str, scope: str) -> str:
+    """What to do about actions, as a message lists them, that no role of ours allows."""
+    return f"ask for Contributor, or a role with {actions}, on {scope}"
+
+
+def _judge(scope: str, wanted: Mapping[Need, set[str]], access: Access) -> Iterator[Finding]:
     actions = ", ".join(sorted({need.action for need in wanted}))
     if access.unknown:
         text = f"whether we may do {actions} can't be told: {access.unknown}"
-        return Finding.of(Check(name="permissions", subject=scope, outcome=CheckOutcome.UNKNOWN, text=text))
-    lacking = {need: steps for need, steps in wanted.items() if not allowed(need.action, access.grants)}
+        yield Finding.of(Check(name="permissions", subject=scope, outcome=CheckOutcome.UNKNOWN, text=text))
+        return
+    lacking: dict[frozenset[str], set[str]] = {}
+    for action, steps in _by_action(wanted).items():
+        if not allowed(action, access.grants):
+            lacking.setdefault(frozenset(steps), set()).add(action)
     if not lacking:
         text = f"we may do {actions}"
-        return Finding.of(Check(name="permissions", subject=scope, outcome=CheckOutcome.OK, text=text))
-    missing = ", ".join(sorted({need.action for need in lacking}))
-    remedy = f"ask for Contributor, or a role with {missing}, on {scope}"
-    check = Check(
-        name="permissions",
-        subject=scope,
-        outcome=CheckOutcome.FAILED,
-        text=f"no role of ours allows {missing}",
-        remedy=remedy,
-    )
-    return Finding.of(check, {step for steps in lacking.values() for step in steps})
+        yield Finding.of(Check(name="permissions", subject=scope, outcome=CheckOutcome.OK, text=text))
+    for stopped, missing in sorted(lacking.items(), key=lambda item: sorted(item[1])):
+        names = ", ".join(sorted(missing))
+        check = Check(
+            name="permissions",
+            subject=scope,
+            outcome=CheckOutcome.FAILED,
+            text=f"no role of ours allows {names}",
+            remedy=remedy_for(names, scope),
+        )
+        yield Finding.of(check, stopped)
+
+
+def _by_action(wanted: Mapping[Need, set[str]]) -> dict[str, set[str]]:
+    found: dict[str, set[str]] = {}
+    for need, steps in wanted.items():
+        found.setdefault(need.action, set()).update(steps)
+    return found
 
 
 def _any(action: str, patterns: Iterable[str]) -> bool:

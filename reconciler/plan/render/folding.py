@@ -64,7 +64,10 @@ class FoldedSet:
 
     @property
     def told(self) -> Iterator[tuple[str, str]]:
-        """What people have to know of those that are not simply in sync or on their way: (status, sentence)."""
+        """What people have to know of those that are not simply in sync or on their way: (status, sentence).
+
+        What is to be deleted is named, too: a count does not tell whether the right ones go.
+        """
         for status in (
             TargetStatus.BLOCKED,
             TargetStatus.REFUSED,
@@ -75,6 +78,9 @@ class FoldedSet:
             those = [target for target in self.targets if target.status is status]
             for alike in grouped((target, _why(target)) for target in those):
                 yield str(status), with_names(alike)
+        leaving = [target for target in self.targets if any(step.action is Action.DELETE for step in target.steps)]
+        for alike in grouped((target, _why(target)) for target in leaving):
+            yield str(Action.DELETE), with_names(alike)
 
 
 def with_names(alike: Alike) -> str:
@@ -116,6 +122,8 @@ def _wanted(targets: Collection[TargetPlan]) -> Iterator[str]:
 
 
 def _stands(target: TargetPlan) -> str:
+    if target.status is TargetStatus.IN_SYNC and target.steps:
+        return "in sync and to adopt"
     if target.status in _STANDS:
         return _STANDS[target.status]
     deeds = [_DEEDS[action] for action in way(target) if action in _DEEDS]

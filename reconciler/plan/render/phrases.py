@@ -28,6 +28,7 @@ _IN_SUMMARY = (
     (Action.REFRESH, "to refresh"),
     (Action.REPOINT, "to repoint"),
     (Action.SETTINGS, "with new settings"),
+    (Action.ADOPT, "to adopt"),
 )
 
 
@@ -53,12 +54,15 @@ def summary(plan: Plan) -> str:
         actions = Counter(step.action for step in plan.steps)
         todo = [f"{actions[action]:,} {words}" for action, words in _IN_SUMMARY if actions[action]]
         return ", ".join((*todo, *stopped, in_sync) if plan.in_sync else (*todo, *stopped)) + left
+    if stopped and plan.adopted:
+        return f"{len(plan.adopted):,} to adopt, {', '.join((*stopped, in_sync))}{left}"
     if stopped:
         return f"nothing to carry out: {', '.join((*stopped, in_sync))}{left}"
     scope = "selected target" if plan.partial else "target"
     if not plan.in_sync:
         return f"in sync: there is no {scope}{left}"
-    return f"in sync: {count(len(plan.in_sync), scope)} as the specs say{left}"
+    noted = f", our note is to be put on {len(plan.adopted):,} of them" if plan.adopted else ""
+    return f"in sync: {count(len(plan.in_sync), scope)} as the specs say{noted}{left}"
 
 
 def header_counts(plan: Plan) -> str:

@@ -53,8 +53,12 @@ def _plan(whole: Plan, unfolded: Collection[str]) -> Iterator[str]:
     if pending:
         yield from _table(pending)
         yield from _folded("What changes, and why", [line for target in pending for line in _target(target)])
-    if plan.in_sync:
-        yield from _folded(f"In sync: {count(len(plan.in_sync), 'target')}", _in_sync(plan.in_sync))
+    for title, targets in (
+        ("In sync, and without our note, which is put on them", plan.adopted),
+        ("In sync", [target for target in plan.in_sync if not target.steps]),
+    ):
+        if targets:
+            yield from _folded(f"{title}: {count(len(targets), 'target')}", _unchanged(targets))
     yield from _preflight(plan.preflight)
     yield from ("", f"Digest {_code(plan.digest)}")
 
@@ -151,7 +155,7 @@ def _fenced(value: object) -> Iterator[str]:
     yield from (f"{fence}json", content, fence, "")
 
 
-def _in_sync(targets: Sequence[TargetPlan]) -> list[str]:
+def _unchanged(targets: Sequence[TargetPlan]) -> list[str]:
     if len(targets) > phrases.MANY_IN_SYNC:
         names = listing([_code(target.name) for target in targets], phrases.MANY_IN_SYNC)
         return [f"{names}.", "", *(f"- {counted}" for counted in phrases.evidence_counts(targets))]

@@ -90,7 +90,8 @@ class _Terminal:
                 yield from ("", self._painted(title, _BOLD))
             for target in targets:
                 yield from self._target(target)
-        yield from self._in_sync(plan.in_sync)
+        yield from self._unchanged("In sync, and without our note: it is put on them, nothing else", plan.adopted)
+        yield from self._unchanged("In sync", [target for target in plan.in_sync if not target.steps])
         yield from self._preflight(plan.preflight)
         yield ""
         told = f"{phrases.summary(whole)}."
@@ -182,10 +183,10 @@ class _Terminal:
                 yield indent + self._painted(f"- {plain(str(guarded[operation.path]))}", _RED)
             yield indent + self._painted(f"+ {plain(str(operation.value))}", _GREEN)
 
-    def _in_sync(self, targets: Sequence[TargetPlan]) -> Iterator[str]:
+    def _unchanged(self, title: str, targets: Sequence[TargetPlan]) -> Iterator[str]:
         if not targets:
             return
-        yield from ("", self._painted("In sync", _BOLD))
+        yield from ("", self._painted(title, _BOLD))
         if len(targets) <= phrases.MANY_IN_SYNC:
             for target in targets:
                 yield from self._target(target)
@@ -195,7 +196,7 @@ class _Terminal:
         for counted in phrases.evidence_counts(targets):
             yield from self._detail("evidence", counted)
         noted = sum(1 for target in targets if target.reasons)
-        if noted:
+        if noted and not targets[0].steps:
             yield from self._detail("notes", f"on {count(noted, 'target')}; see --output json")
 
     def _preflight(self, preflight: Preflight) -> Iterator[str]:

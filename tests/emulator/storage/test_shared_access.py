@@ -312,3 +312,22 @@ def test_the_string_to_sign_of_an_account_sas_has_an_encryption_scope_since_2020
 def test_a_version_or_resource_that_is_not_known_is_refused(query):
     with pytest.raises(StorageError, match="AuthenticationFailed"):
         service_string(TOKEN | query, "a", "c", "b")
+
+
+async def test_either_key_of_an_account_is_accepted_and_each_is_exchanged_by_itself(account):
+    """An account has two keys, so that one can be exchanged while the other serves."""
+    second = base64.b64encode(b"the other key").decode()
+    account.service.exchange_key("studiostore", second, second=True)
+    token = generate_blob_sas(
+        "studiostore", "models", BLOB, account_key=second, permission="r", expiry=account.clock() + HOUR
+    )
+
+    assert await read(account, token) == b"content"
+    assert await read(account, {"account_name": "studiostore", "account_key": second}) == b"content"
+    account.service.exchange_key("studiostore", base64.b64encode(b"a new key").decode())
+
+    assert await read(account, token) == b"content"
+    assert await refusal(read(account, blob_token(account))) == "AuthenticationFailed"
+    string = account.service.connection_string("studiostore", account.server_url, second=True)
+    async with BlobServiceClient.from_connection_string(string) as client:
+        assert [each.name async for each in client.list_containers()] == ["models"]

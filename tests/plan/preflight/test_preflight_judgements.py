@@ -82,6 +82,14 @@ def test_only_the_steps_that_lack_something_are_stopped_and_told_what():
     assert GROUP in finding.check.remedy
 
 
+def test_steps_that_lack_different_actions_are_told_their_own_each():
+    reader = Access((Grant(("*/read",)),))
+    delete = Need(f"{ML}/webServices/delete", SERVICE, GROUP)
+    first, second = judge_permissions({"delete:y": (READ, delete), "repoint:x": (READ, WRITE)}, {GROUP: reader})
+    assert (first.steps, first.check.text) == ({"delete:y"}, f"no role of ours allows {ML}/webServices/delete")
+    assert (second.steps, second.check.text) == ({"repoint:x"}, f"no role of ours allows {ML}/webServices/write")
+
+
 def test_what_could_not_be_asked_is_unknown_and_stops_nothing():
     denied = Access(unknown="the question is answered 403 AuthorizationFailed")
     (finding,) = judge_permissions({"repoint:x": (WRITE,)}, {GROUP: denied})

@@ -9,7 +9,7 @@ import json
 import os
 import shlex
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -38,6 +38,11 @@ PLAN = f"{PROVIDER}/commitmentPlans/contoso-plan"
 MODEL = "Breast Cancer [trained model]"
 
 
+def variable_of(client_id: str) -> str:
+    """The variable with the secret of another principal of a test's Studio."""
+    return f"SECRET_{client_id[:8]}"
+
+
 @dataclass
 class Desk:
     """A directory of specs, a store, and a Studio to converge on."""
@@ -45,6 +50,8 @@ class Desk:
     home: Path
     studio: Any
     environ: dict[str, str] = field(repr=False, default_factory=dict)
+    client_id: str | None = None
+    """Who signs in, if it is another than the Studio's first principal; its secret is in `variable_of` it."""
 
     def __post_init__(self) -> None:
         lines = [line for line in self.studio.env_file.read_text().splitlines() if "=" in line]
@@ -56,7 +63,13 @@ class Desk:
 
     @property
     def cloud(self) -> Any:
-        return load_cloud(str(self.studio.cloud_file))
+        cloud = load_cloud(str(self.studio.cloud_file))
+        if self.client_id is None:
+            return cloud
+        env_file = self.home / "other.env"
+        secrets = {"AZURE_CLIENT_ID": self.client_id, "AZURE_CLIENT_SECRET": self.environ[variable_of(self.client_id)]}
+        env_file.write_text("".join(f"{name}='{value}'\n" for name, value in secrets.items()))
+        return replace(cloud, env_file=env_file)
 
     @property
     def secrets(self) -> SecretResolver:
@@ -154,7 +167,8 @@ def studio(thread: StudioThread, tmp_path_factory: pytest.TempPathFactory, reque
     group = content["subscriptions"][0]["resourceGroups"][0]
     group["commitmentPlans"].append({"name": "other-plan", "sku": "S1", "capacity": 1})
     for section, changes in getattr(request.module, "STUDIO", {}).items():
-        content[section] |= changes
+        given = content[section]
+        content[section] = [*given, *changes] if isinstance(given, list) else {**given, **changes}
     state = tmp_path_factory.mktemp("studio") / "state"
     with thread.studio(StudioFile.model_validate(content), state=state) as running:
         yield running

@@ -1,0 +1,66 @@
+"""Targets that are in sync: nothing is written to them but our note, where it is missing."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+
+from reconciler.apply.adoption import remember_artefact
+from reconciler.apply.report import Outcome, Result
+from reconciler.apply.rollout import NO_SIGNATURE, roll_out
+from reconciler.apply.run import Run, leased
+from reconciler.apply.target_records import is_recorded, record_converged, remember
+from reconciler.plan.document import TargetPlan
+from reconciler.plan.states import KnownVersion
+from reconciler.store import LeaseHeld, LeaseLost
+from reconciler.targets.contract import Artefact, TargetError
+
+
+async def adopt(
+    run: Run,
+    plan: TargetPlan,
+    versions: Callable[[], Awaitable[Mapping[str, KnownVersion]]],
+    writing: asyncio.Semaphore,
+) -> Outcome:
+    """Put our note on a target that serves what it should, as its steps say. ``versions`` gives those, by resource."""
+    await remember_artefacts(run, plan)
+    return await roll_out(run, plan, versions(), frozenset(), writing)
+
+
+async def confirm(run: Run, plan: TargetPlan) -> Outcome:
+    """A target that is in sync: nothing is written to it, and the store learns what it does not know yet.
+
+    That is so after a run that was killed between the update and its record, and with a new store: the answers are
+    recorded then, because a later drift can only be seen against them.
+    """
+    outcome = Outcome(plan.name, plan.kind, Result.IN_SYNC, f"in sync, by {plan.evidence.value}")
+    target = run.targets[plan.identity]
+    before = run.ledger.converged.get(plan.identity)
+    settled = before is not None and all(is_recorded(before, use) for use in target.uses)
+    if settled and plan.identity not in run.ledger.unsettled:
+        return outcome
+    await remember_artefacts(run, plan)
+    versions = {use.resource: run.versions[use.version] for use in target.uses}
+    artefacts = {
+        resource: Artefact(known.key, known.fingerprint, known.location, NO_SIGNATURE)
+        for resource, known in versions.items()
+        if known.fingerprint is not None and known.location is not None
+    }
+    try:
+        async with leased(run, f"target:{plan.identity}") as lease:
+            if settled:
+                remember(run, lease, plan, "converged", outcome.text)
+            elif len(artefacts) == len(target.uses):
+                verified = await run.drivers[plan.kind].verify(target, artefacts, None, lambda _: None)
+                record_converged(run, lease, plan, artefacts, verified)
+    except (LeaseHeld, LeaseLost, TargetError):
+        pass  # It is only a memory of what the live side shows anyway.
+    return outcome
+
+
+async def remember_artefacts(run: Run, plan: TargetPlan) -> None:
+    """Record the versions that a target serves and the store does not know."""
+    for use in run.targets[plan.identity].uses:
+        known = run.versions[use.version]
+        if known.fingerprint is not None:
+            await remember_artefact(run, known)
