@@ -23,6 +23,7 @@ from reconciler.convergence import Options, Pass, Report, Verdict
 from reconciler.plan import render
 from reconciler.plan.document import Plan, TargetStatus
 from reconciler.plan.saved import load_plan
+from reconciler.plan.wording import count
 from reconciler.spec.diagnostics import did_you_mean, listed
 from reconciler.spec.fleet import Fleet, load_fleet
 from reconciler.spec.secrets import SecretResolver
@@ -118,7 +119,8 @@ async def _carry_out(one: Pass, plan: Plan, output: Format, unfolded: frozenset[
     if plan.writes and not yes:
         if output is not Format.TEXT:
             print(render.text(plan, unfolded=unfolded), file=sys.stderr)
-        if not _agreed():
+        notes = f"our note is to be put on {count(len(plan.adopted), 'target')}"
+        if not _agreed("changes are pending" if plan.pending else notes):
             print("nothing was changed", file=sys.stderr)
             return ExitCode.HELD
     with progress_on(_names(plan), _longest_retrain(plan)) as progress:
@@ -126,11 +128,9 @@ async def _carry_out(one: Pass, plan: Plan, output: Format, unfolded: frozenset[
     return _finish(plan, report, output)
 
 
-def _agreed() -> bool:
+def _agreed(what: str) -> bool:
     if not sys.stdin.isatty():
-        raise UserError(
-            "changes are pending and nobody can be asked here: add --yes to carry the plan out", ExitCode.HELD
-        )
+        raise UserError(f"{what} and nobody can be asked here: add --yes to carry the plan out", ExitCode.HELD)
     print("Carry this plan out? [y/N] ", end="", file=sys.stderr, flush=True)
     loop = asyncio.get_running_loop()
     # While a person is asked nothing runs that would have to be ended in order: Ctrl-C ends it all at once.
