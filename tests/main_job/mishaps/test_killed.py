@@ -97,6 +97,24 @@ def test_killed_when_an_endpoint_was_written_and_nobody_told_us(rig: Any, method
     rig.assert_home()
 
 
+def test_killed_when_our_note_was_put_on_an_endpoint_and_nobody_told_us(rig: Any) -> None:
+    rig.write("a")
+    rig.run("--yes")
+    name = rig.endpoint_name("a")
+    rig.studio.change(name, Description="by hand")
+    hold = rig.proxy.hold("PATCH", name, done=True)
+    first = rig.begin()
+    hold.wait(first)
+
+    rig.kill(first)
+    hold.drop()
+
+    rig.run("--yes")
+    rig.assert_home()
+    assert rig.studio.endpoint(name)["Description"].startswith("by hand [reconciler: ")
+    assert not rig.plan()["in_sync"][0]["steps"]
+
+
 @pytest.mark.parametrize("point", ["accepted and not told so", "while it is provisioned"])
 def test_killed_when_a_new_web_service_was_written(rig: Any, point: str) -> None:
     """The operation goes on without us."""

@@ -38,6 +38,18 @@ def test_a_lost_connection_does_not_stop_the_run(rig: Any, request_: str, done: 
     rig.assert_home()
 
 
+def test_our_note_is_put_on_an_endpoint_whose_reply_is_lost(rig: Any) -> None:
+    rig.write("a")
+    rig.run("--yes")
+    rig.studio.change(rig.endpoint_name("a"), Description="by hand")
+    rule = rig.proxy.drop("PATCH", "/endpoints/e", done=True, times=1)
+
+    assert "adopted" in rig.run("--yes").stdout
+
+    assert not rule.left
+    rig.assert_home()
+
+
 def test_a_busy_service_is_asked_again(rig: Any) -> None:
     """A burst of 503, and a 429 that says when to come back."""
     rig.write("a", new=True)
