@@ -17,6 +17,8 @@ from reconciler.plan.states import (
 from reconciler.store.records import ServedModel, TargetRecord, VersionRecord
 from reconciler.store.store import Store
 
+_PROOFS = {word.value: word for word in Proof}
+
 
 def read_ledger(store: Store) -> Ledger:
     """All that a plan needs of the store, in three queries."""
@@ -65,7 +67,7 @@ def converged(record: TargetRecord | None) -> Converged | None:
     return Converged(
         serves={model.resource: _served(model) for model in record.models},
         # A word that a later version of this program wrote is at least as much as the weakest of ours.
-        proof=Proof(record.proof) if record.proof in {word.value for word in Proof} else Proof.ACCEPTED,
+        proof=_PROOFS.get(record.proof or "", Proof.ACCEPTED),
         at=record.converged_at,
         answers=record.answers,
         not_taken=dict(record.not_taken),

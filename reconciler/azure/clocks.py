@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 
 
 def ahead_by(date: str | None, now: float) -> timedelta | None:
@@ -15,9 +16,15 @@ def ahead_by(date: str | None, now: float) -> timedelta | None:
     """
     if not date:
         return None
+    seconds = _seconds(date)
+    # Half a second: what was cut off, in the middle.
+    return None if seconds is None else timedelta(seconds=seconds + 0.5 - now)
+
+
+@lru_cache(maxsize=64)
+def _seconds(date: str) -> float | None:
+    """Seconds since 1970; None for what is no date. All replies of one second have the same."""
     try:
-        seconds = parsedate_to_datetime(date).timestamp()
+        return parsedate_to_datetime(date).timestamp()
     except (ValueError, OverflowError):
         return None
-    # Half a second: what was cut off, in the middle.
-    return timedelta(seconds=seconds + 0.5 - now)

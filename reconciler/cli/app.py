@@ -22,7 +22,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-_COLLECT_SELDOM = (100_000, 50, 100)
+_COLLECT_SELDOM = (1_000_000, 20, 20)
 """After how many more objects, and every how many collections of the younger ones, `gc` looks at each generation."""
 
 EXIT_CODES = """

@@ -28,7 +28,7 @@ _REFERENCES: Mapping[str, tuple[str, ...]] = {
     "NewWebService": ("metadata.name", "spec.resourceId", "spec.copyOf", "spec.definition.file", "spec.state"),
     "EndpointSet": ("metadata.name",),
 }
-_PATHS = {kind: {field: tuple(field.split(".")) for field in fields} for kind, fields in _REFERENCES.items()}
+_PATHS = {kind: {name: tuple(name.split(".")) for name in names} for kind, names in _REFERENCES.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +188,7 @@ def _validated(root: Node, kind: str, builder: TreeBuilder) -> AnyDocument | Non
 def _found(root: Node, kind: str, file: Path, document: AnyDocument | None) -> Found:
     position = Position(file, root.line, root.column)
     mentions = {
-        field: mention for field, path in _PATHS[kind].items() if (mention := _mention(root.at(path), file)) is not None
+        name: mention for name, path in _PATHS[kind].items() if (mention := _mention(root.at(path), file)) is not None
     }
     if kind == "EndpointSet":
         return Found(kind, file, position, mentions, document, root=root)
