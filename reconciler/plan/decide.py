@@ -34,7 +34,7 @@ from reconciler.plan.document import (
 )
 from reconciler.plan.gates import find_incumbent, judge_gates, overall, rule_text
 from reconciler.plan.guards import check_forced, gate_forced
-from reconciler.plan.notes import NO_ROOM, gate_reason, missing_note, needs_refresh, not_asked_again
+from reconciler.plan.notes import NO_ROOM, gate_reason, missing_note, needs_refresh, not_asked_again, without_room
 from reconciler.plan.orphans import decide_orphan, too_many_orphans
 from reconciler.plan.states import (
     DesiredTarget,
@@ -170,6 +170,8 @@ def _decide_state(target: DesiredTarget, live: LiveTarget, world: _World) -> Tar
     )
     if live.read_only and (case.moving or case.differs):
         return _stopped(target, live, READ_ONLY)
+    if case.moving and without_room(target, live):
+        return _stopped(target, live, NO_ROOM)
     if case.moving:
         return _decide_move(case, world)
     lacking = missing_note(target, live, wanted, known=converged is not None)
@@ -179,7 +181,7 @@ def _decide_state(target: DesiredTarget, live: LiveTarget, world: _World) -> Tar
         # The right versions, in other circumstances: nothing is promoted, so no gate has a say.
         return _with_steps(case, case.concluded(TargetStatus.CHANGE, case.reasons))
     planned = case.concluded(TargetStatus.IN_SYNC, case.reasons)
-    if lacking is None or lacking.code == NO_ROOM:
+    if lacking is None or lacking.code == NO_ROOM.code:
         return planned
     todo = steps.Todo(target=target, evidence=planned.evidence, adopt=lacking)
     return planned.model_copy(update={"steps": steps.target_steps(todo)})

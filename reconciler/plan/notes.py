@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from reconciler.plan.document import Difference, GateResult, Reason
-from reconciler.plan.states import DesiredTarget, LiveTarget, Marker, Scalar, VersionKey
+from reconciler.plan.states import DesiredTarget, LiveTarget, Marker, Problem, Scalar, VersionKey
 from reconciler.plan.understanding import Wanted
 from reconciler.plan.wording import scalar
 from reconciler.spec.rules import note_length
 
-NO_ROOM = "no-room-for-note"
+NO_ROOM = Problem(
+    "no-room-for-note",
+    "no room is left on it for our note",
+    "shorten its description, or take tags away that are not needed",
+)
 VERSION = "Version"
 """What a Classic endpoint says of when it was made of its experiment (classic-protocol 1.5)."""
 
@@ -31,14 +35,20 @@ def missing_note(
     markers = tuple(Marker.of(version, fingerprint) for version, fingerprint in found if fingerprint is not None)
     if len(markers) < len(found) or live.markers == markers != () or (not markers and (live.ours or live.markers)):
         return None
-    if live.note_room is not None and live.note_room < note_length([str(marker.version) for marker in markers]):
-        return Reason(code=NO_ROOM, text="its description leaves no room for our note, so it is not taken over")
+    if without_room(target, live):
+        return Reason(code=NO_ROOM.code, text=f"{NO_ROOM.message}, so it is not taken over")
     if live.markers:
         noted = ", ".join(str(marker.version) for marker in live.markers)
         return Reason(code="note-differs", text=f"our note on it names {noted}: it is put right")
     if known:
         return Reason(code="note-gone", text="it does not carry our note any more: it is put back")
     return Reason(code="adopt", text="it does not carry our note yet: it is taken over")
+
+
+def without_room(target: DesiredTarget, live: LiveTarget) -> bool:
+    """Whether our note of what a target is to serve can't be put on it."""
+    needed = note_length([str(use.version) for use in target.uses])
+    return live.exists and live.note_room is not None and live.note_room < needed
 
 
 def needs_refresh(

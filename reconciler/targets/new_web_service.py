@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from reconciler.azure.definition_members import member, spelling
@@ -162,7 +163,9 @@ class NewWebServices(Driver):
         problem = _misplaced(document, given, definition)
         if problem is None:
             tags = with_tags(member(definition, "tags") or {}, spec.tags)
-            problem = too_many_tags(tags_with_ours(tags, made=False, marked=bool(spec.uses)))
+            problem = too_many_tags(len(tags))
+            if too_many_tags(tags_with_ours(tags, made=False, marked=bool(spec.uses))) is not None:
+                live = replace(live, note_room=0)
         if problem is not None:
             return LiveTarget(identity, exists=True, problem=problem, fingerprint=live.fingerprint)
         keys: dict[str, bool] = {}

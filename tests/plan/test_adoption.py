@@ -72,6 +72,14 @@ def test_a_description_that_leaves_no_room_is_let_be_and_said(a):
     assert ([], {"no-room-for-note"}) == (actions(plan), codes(plan))
 
 
+def test_what_has_to_be_moved_and_leaves_no_room_is_stopped_before_it_is_written_to(a):
+    target = a.endpoint()
+    live = replace(a.live(target, location=a.location(a.key("2026-10"))), note_room=0)
+    (stopped,) = a.plan([target], [live], a.ledger(a.known(), a.known("2026-10"))).blocked
+    assert ["no-room-for-note"] == [reason.code for reason in stopped.reasons]
+    assert "shorten its description" in stopped.remedy
+
+
 def test_what_takes_no_change_any_more_is_let_be(a):
     assert [] == actions(made_by_hand(a, a.service(), read_only=True))
 
