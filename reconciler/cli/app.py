@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import gc
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from reconciler.cli import options
-from reconciler.cli.exit_codes import ExitCode
 from reconciler.cli.options import DEFAULT_STORE, Format, Listing
 
 app = typer.Typer(
@@ -21,9 +18,6 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-_COLLECT_SELDOM = (1_000_000, 20, 20)
-"""After how many more objects, and every how many collections of the younger ones, `gc` looks at each generation."""
 
 EXIT_CODES = """
 Exit codes: 0 in sync or converged (with --dry-run: the plan was made); 1 error; 2 changes are pending
@@ -374,29 +368,3 @@ def demo(
     from reconciler.cli.demo import run_demo
 
     raise typer.Exit(run_demo(directory))
-
-
-def main() -> None:
-    """The entry point: every expected failure is a message and an exit code, never a traceback."""
-    from reconciler.cli.failures import explained
-
-    # What a run reads (documents, listings, a plan) it keeps to its end, and hardly any of it is in a cycle. To look
-    # all of it through for cycles as often as Python does by itself takes a third of a run over 10,000 endpoints.
-    gc.set_threshold(*_COLLECT_SELDOM)
-
-    # A wrong command line ends with 2 otherwise, which a script would read as pending changes. Only the class of one
-    # such mistake is public; its parent is the class of all of them.
-    mistake = typer.BadParameter.__mro__[1]
-    mistake.exit_code = ExitCode.ERROR  # type: ignore[attr-defined]
-    try:
-        with explained():
-            app()
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        sys.exit(ExitCode.INTERRUPTED)
-    finally:
-        gc.freeze()  # The end of the process frees all memory; nothing has to be looked through before.
-
-
-if __name__ == "__main__":
-    main()

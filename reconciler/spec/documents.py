@@ -49,6 +49,7 @@ from reconciler.spec.recipes import (
 )
 from reconciler.spec.serving import ModelUse, Probe, Serving, versions_of
 from reconciler.spec.set_parts import EndpointSetSpec
+from reconciler.spec.tag_rules import TAG_LIMIT
 
 __all__ = [
     "API_VERSION",
@@ -289,8 +290,8 @@ class NewWebServiceSpec(Serving):
     @field_validator("models")
     @classmethod
     def _markers_fit(cls, value: tuple[ModelUse, ...]) -> tuple[ModelUse, ...]:
-        if len(", ".join(versions_of(value))) > rules.TAG_LIMIT:
-            allowed = f"names of models with their labels of together {rules.TAG_LIMIT} characters"
+        if len(", ".join(versions_of(value))) > TAG_LIMIT:
+            allowed = f"names of models with their labels of together {TAG_LIMIT} characters"
             raise rules.too_many_markers(len(value), "a tag of the service", allowed)
         return value
 

@@ -7,16 +7,16 @@ from typing import Annotated, TypeAlias
 
 from pydantic import AfterValidator, Field, model_validator
 
-from reconciler.spec import rules
+from reconciler.spec import rules, tag_rules
 from reconciler.spec.parts import Part, SecretReference, Text, shape
 
 CommitmentPlanId: TypeAlias = Annotated[
     str, AfterValidator(rules.commitment_plan), shape(pattern=rules.COMMITMENT_PLAN_PATTERN)
 ]
 JsonPointer: TypeAlias = Annotated[str, AfterValidator(rules.json_pointer), shape(pattern=rules.JSON_POINTER_PATTERN)]
-TagName: TypeAlias = Annotated[str, AfterValidator(rules.tag_name)]
-TagValue: TypeAlias = Annotated[str, AfterValidator(rules.tag_value)]
-Tags: TypeAlias = Annotated[dict[TagName, TagValue], AfterValidator(rules.tags)]
+TagName: TypeAlias = Annotated[str, AfterValidator(tag_rules.tag_name)]
+TagValue: TypeAlias = Annotated[str, AfterValidator(tag_rules.tag_value)]
+Tags: TypeAlias = Annotated[dict[TagName, TagValue], AfterValidator(tag_rules.tags)]
 
 
 class DefinitionFile(Part):

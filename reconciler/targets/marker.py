@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from reconciler.azure.definition_members import member, spelling
 from reconciler.plan.states import Marker, VersionKey
-from reconciler.spec.rules import OUR_TAGS
+from reconciler.spec.tag_rules import OUR_TAGS
 from reconciler.targets.contract import Artefact
 
 DESCRIPTION_LIMIT = 2000

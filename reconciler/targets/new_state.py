@@ -31,7 +31,7 @@ from reconciler.plan.states import (
 )
 from reconciler.plan.steps import ANOTHER, AS_REFERENCED
 from reconciler.spec.documents import NewWebService, NewWebServiceSpec
-from reconciler.spec.rules import TAGS_LIMIT
+from reconciler.spec.tag_rules import TAGS_LIMIT
 from reconciler.targets.definition_form import Definition, without_query
 from reconciler.targets.marker import is_ours, markers_of_tags, without_ours
 

@@ -31,7 +31,7 @@ from urllib.request import ProxyHandler, Request, build_opener
 import pytest
 from azure.storage.blob import BlobSasPermissions, generate_blob_sas
 
-from reconciler.cli.app import main
+from reconciler.cli.__main__ import main
 from reconciler.emulator.studio_file import load_studio
 from tests.main_job.studio_host import StudioHost
 

@@ -179,7 +179,7 @@ def test_help_is_there_at_once_because_it_imports_no_more_than_it_shows() -> Non
     """A process of its own: what is loaded here says nothing."""
     show = (
         "import sys\nsys.argv = ['reconcile', '--help']\n"
-        "from reconciler.cli.app import main\n"
+        "from reconciler.cli.__main__ import main\n"
         "try:\n    main()\nexcept SystemExit as end:\n    code = end.code\n"
         "heavy = {'azure', 'aiohttp', 'sqlalchemy', 'pydantic', 'yaml', 'jsonpatch', 'deepdiff', 'sklearn'}\n"
         "print('\\nloaded:', sorted(heavy & set(sys.modules)), code)"

@@ -18,7 +18,7 @@ from urllib.request import ProxyHandler, build_opener
 
 import pytest
 
-from reconciler.cli.app import main
+from reconciler.cli.__main__ import main
 from reconciler.emulator.faults import Rule
 
 WORKSPACE = "3ad1c2b4e5f60718293a4b5c6d7e8f90"
