@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import argparse
 import os
+import sys
 from collections.abc import Generator
 
 import pytest
@@ -19,6 +21,13 @@ settings.register_profile(
 settings.load_profile("deterministic")
 
 
+# A conftest file below may ask for it as it is read, which without workers is before any hook has the option.
+_given = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+_given.add_argument("--studio-profile")
+if (_profile := _given.parse_known_args(sys.argv[1:])[0].studio_profile) is not None:
+    os.environ["STUDIO_PROFILE"] = _profile
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     """The profile under which the Studios of the client's tests run; see README.md of the emulator."""
     parser.addoption(
@@ -31,7 +40,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    # For every process that the tests start, and for conftest files that are read after this.
+    # For every process that the tests start.
     os.environ["STUDIO_PROFILE"] = config.getoption("--studio-profile")
     # Where nothing may be kept, each of these hundreds of processes would compile the package anew.
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
