@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Mapping
+from itertools import islice
 
 from reconciler.checks.payers import Payers, ask_payers, ask_standings
 from reconciler.checks.permissions import ask_permissions
@@ -86,10 +87,10 @@ def _quotas(pending: tuple[TargetPlan, ...], drivers: Mapping[str, Driver]) -> I
 
 
 def _claims(pending: tuple[TargetPlan, ...], drivers: Mapping[str, Driver]) -> Iterator[tuple[str, Claim]]:
-    for target, step in _steps(pending, Action.CREATE):
-        claim = drivers[target.kind].claim(target.identity)
-        if claim is not None:
-            yield step.id, claim
+    for target in pending:
+        claimed = ((step.id, drivers[target.kind].claim(target.identity, step)) for step in target.steps)
+        # What is created with its plan is not moved to it once more.
+        yield from islice(((step_id, claim) for step_id, claim in claimed if claim is not None), 1)
 
 
 def _needs(pending: tuple[TargetPlan, ...], drivers: Mapping[str, Driver]) -> Iterator[tuple[str, tuple[Need, ...]]]:

@@ -25,12 +25,21 @@ def check(tree: Tree) -> Iterator[Diagnostic]:
     for found in tree.found:
         yield from dangling.check(found.mentions.get("spec.workspace"), "spec.workspace", "Workspace")
         copied = found.mentions.get("spec.copyOf")
+        if copied is not None:
+            yield from _copy_of_itself(found, copied)
         if copied is not None and not copied.value.startswith("/"):
             yield from dangling.check(copied, "spec.copyOf", "NewWebService")
         for use in found.uses:
             yield from dangling.check(use.name, f"{use.field}.name", "Model")
             yield from _underivable(use, by_kind.get("Model", {}))
     yield from _training_services_as_targets(tree.found)
+
+
+def _copy_of_itself(found: Found, copied: Mention) -> Iterator[Diagnostic]:
+    own = found.mentions.get("spec.resourceId")
+    if copied.value == found.name or (own is not None and copied.value.lower() == own.value.lower()):
+        remedy = "name the web service that it is to be a copy of"
+        yield Diagnostic("names the document's own web service", copied.position, "spec.copyOf", remedy=remedy)
 
 
 def _duplicate_names(documents: Sequence[Found]) -> Iterator[Diagnostic]:

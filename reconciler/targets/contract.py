@@ -139,9 +139,9 @@ class Driver(ABC):
         del identity
         return None
 
-    def claim(self, identity: str) -> Claim | None:
-        """The commitment plan that is to pay for a target which has to be created; None if none is. Pure."""
-        del identity
+    def claim(self, identity: str, step: Step) -> Claim | None:
+        """The commitment plan that is to pay for a target from a step on; None if that changes nothing of it. Pure."""
+        del identity, step
         return None
 
     def needs(self, identity: str, step: Step) -> tuple[Need, ...]:

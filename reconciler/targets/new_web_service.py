@@ -32,6 +32,7 @@ from reconciler.targets.new_needs import refusal, step_needs
 from reconciler.targets.new_origin import Given, Origins, RandomBytes
 from reconciler.targets.new_payloads import with_payload
 from reconciler.targets.new_state import (
+    COMMITMENT_PLAN,
     KIND,
     SETTING_PLACES,
     STORAGE_KEY,
@@ -213,10 +214,16 @@ class NewWebServices(Driver):
         except (ServiceError, MissingSecret):
             return None
 
-    def claim(self, identity: str) -> Claim | None:
-        """See `Driver.claim`."""
+    def claim(self, identity: str, step: Step) -> Claim | None:
+        """See `Driver.claim`. Where a service is, or is to be, its plan has to be too (new-protocol 5)."""
+        moved = any(each.field == COMMITMENT_PLAN for each in step.differences)
+        if step.action is not Action.CREATE and not (moved and step.action is Action.SETTINGS):
+            return None
+        if step.action is Action.SETTINGS and identity not in self._seen:
+            return None  # It is created by the step before, which claims the plan.
         spec, file = self._specs[identity].spec, self._given[identity].file
-        location = spec.location or (None if file is None else file.location)
+        live = member(self._seen.get(identity, {}), "location")
+        location = live or spec.location or (None if file is None else file.location)
         return None if spec.commitment_plan is None or not location else Claim(spec.commitment_plan, str(location))
 
     def storage(self, identity: str, step: Step) -> AccountKey | None:

@@ -49,6 +49,8 @@ def test_what_a_copy_is_made_of_is_known_to_a_selection_without_it(load):
     [
         ({"copyOf": "min", "location": "x", "storage": {"account": "a", "key": {"env": "K"}}, "commitmentPlan": PLAN},
          "spec.copyOf", "there is no NewWebService named 'min'"),
+        ({"copyOf": "other", "location": "x", "storage": {"account": "a", "key": {"env": "K"}}, "commitmentPlan": PLAN},
+         "spec.copyOf", "names the document's own web service"),
         ({"copyOf": "mine", "location": "x"}, "spec", "is a copy and has no storage and no commitmentPlan"),
         ({"copyOf": "mine", "definition": {"file": "x.json"}}, "spec.copyOf", "stands beside definition"),
         ({"ignore": ["/properties/a"]}, "spec.ignore", "has no definition to be compared with"),

@@ -1,4 +1,4 @@
-"""Whether a commitment plan can pay for the web services that are to be created (new-protocol 5)."""
+"""Whether a commitment plan can pay for the web services that are to be created, or moved to it (new-protocol 5)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def judge_claims(
     """The findings on each commitment plan that is claimed.
 
     Args:
-        claims: By the id of the step that creates a service.
+        claims: By the id of the step that creates or moves a service.
         standings: The plans, by their ids; None for one that there is not.
         now: The time of the plan.
     """
@@ -53,7 +53,7 @@ def _full(plan: str, standing: Standing, claiming: Mapping[str, Claim]) -> Itera
     over = list(claiming)[max(0, standing.most - standing.services) :]
     if over:
         text = (
-            f"it pays for {count(standing.services, 'web service')} of at most {standing.most:,}, and this plan makes "
+            f"it pays for {count(standing.services, 'web service')} of at most {standing.most:,}, and this plan brings "
             f"{len(claiming):,} more: {len(over):,} of them {'does' if len(over) == 1 else 'do'} not fit"
         )
         yield Finding.of(_check(plan, CheckOutcome.FAILED, text, "name another commitment plan for the others"), over)

@@ -124,7 +124,7 @@ class Payer:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """What a service that has to be created asks of a commitment plan: which one, and the region that it is made in."""
+    """What a service that is created, or moved to it, asks of a commitment plan: which one, and the service's region."""
 
     plan: str
     location: str
@@ -158,7 +158,7 @@ class Facts:
         storage: Each with the steps that write to it, or sign with its key.
         signatures: Each with the steps that hand it on.
         payers: By the id of a step that a commitment plan pays for.
-        claims: By the id of a step that creates a service which a commitment plan is to pay for.
+        claims: By the id of a step from which on a commitment plan is to pay for a service.
         standings: Those plans, by `Claim.plan`; None for one that there is not. Which could not be asked is left out.
         more: Checks that were judged where they were asked.
     """

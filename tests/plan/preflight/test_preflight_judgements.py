@@ -236,7 +236,9 @@ def test_a_commitment_plan_pays_in_its_own_region_however_that_is_spelt():
 def test_a_commitment_plan_pays_for_so_many_services_and_no_more():
     over, _ = claimed("southcentralus", "southcentralus", services=9_999)
     assert (over.check.outcome, over.steps) == (FAILED, {"create:1"})
-    assert "9,999 web services of at most 10,000, and this plan makes 2 more: 1 of them does not fit" in over.check.text
+    assert (
+        "9,999 web services of at most 10,000, and this plan brings 2 more: 1 of them does not fit" in over.check.text
+    )
     (unknown,) = claimed("southcentralus", services=None)
     assert unknown.steps == frozenset()
 

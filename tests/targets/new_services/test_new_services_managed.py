@@ -125,6 +125,16 @@ async def test_a_service_is_moved_to_another_commitment_plan_and_only_when_it_ha
     assert not (await desk.plan(moved=wanted)).pending
 
 
+async def test_a_service_is_not_moved_to_a_plan_that_there_is_not_and_the_plan_says_so(desk):
+    await desk.export()
+    await desk.converge(moved=desk.service("Moved"))
+
+    planned = await desk.plan(moved=desk.service("Moved", commitmentPlan=f"{OTHER_PLAN}-nowhere"))
+    (blocked,) = planned.blocked
+    assert "there is no such commitment plan" in blocked.reasons[0].text
+    assert "correct commitmentPlan" in blocked.remedy
+
+
 async def test_a_definition_that_was_changed_is_told_in_words_and_put_right(desk):
     content = await desk.export()
     service = desk.service("Defined")
