@@ -124,7 +124,7 @@ class Payer:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """What a service that is created, or moved to it, asks of a commitment plan: which one, and the service's region."""
+    """What a service that is created or moved asks of a commitment plan: which one, and the service's region."""
 
     plan: str
     location: str
