@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import json
 import re
+from itertools import islice
 from typing import Any
 
 DEEPEST = 64
 """More than any real document is nested, and no trouble for anything that walks one."""
 
-_STRUCTURE = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|[\[\]{}]', re.DOTALL)
+_BRACKET = re.compile(r'[^"\[\]{}]*(?:"[^"\\]*(?:\\.[^"\\]*)*"[^"\[\]{}]*)*([\[\]{}])', re.DOTALL)
 
 
 class NestedTooDeep(ValueError):
@@ -54,11 +55,8 @@ def check_depth(text: str, deepest: int = DEEPEST) -> None:
         NestedTooDeep: it is nested deeper than that.
     """
     depth = 0
-    for found in _STRUCTURE.finditer(text):
-        if (token := found.group()) in {"[", "{"}:
-            depth += 1
-            if depth > deepest:
-                start = found.start()
-                raise NestedTooDeep(deepest, text.count("\n", 0, start) + 1, start - text.rfind("\n", 0, start))
-        elif token in {"]", "}"}:
-            depth -= 1
+    for number, bracket in enumerate(_BRACKET.findall(text)):
+        depth += 1 if bracket in "[{" else -1
+        if depth > deepest:
+            start = next(islice(_BRACKET.finditer(text), number, None)).start(1)
+            raise NestedTooDeep(deepest, text.count("\n", 0, start) + 1, start - text.rfind("\n", 0, start))

@@ -217,7 +217,8 @@ def _understand_one(
             found = replace(found, reasons=(*found.reasons, adopted))
     else:
         found = _by_traces(wanted, live, converged)
-    found = replace(found, drifted=expected and not found.in_sync)
+    if expected and not found.in_sync:
+        found = replace(found, drifted=True)
     if found.in_sync or (found.reasons and (found.version is None or found.version == wanted.key)):
         return found
     if found.version == wanted.key:

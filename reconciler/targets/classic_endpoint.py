@@ -96,9 +96,7 @@ class ClassicEndpoints(Driver):
         return live
 
     def _live(self, identity: str, spec: ClassicEndpointSpec) -> LiveTarget:
-        live = classic_state.live(identity, spec.endpoint, self._service(identity))
-        if spec.description is not None:
-            live = replace(live, note_room=None)  # What it is to say leaves room, as the rules of specs see to.
+        live = classic_state.live(identity, spec, self._service(identity))
         tier = self._connections.fleet.workspaces[spec.workspace].spec.tier
         problem = classic_state.not_in_a_free_workspace(spec) if tier == "free" else None
         return live if problem is None or live.problem is not None else replace(live, problem=problem)

@@ -76,20 +76,23 @@ def desired(identity: str, document: ClassicEndpoint, group: str = "") -> Desire
     )
 
 
-def live(identity: str, name: str, service: Service) -> LiveTarget:
+def live(identity: str, spec: ClassicEndpointSpec, service: Service) -> LiveTarget:
     """One endpoint of a service as it was read, or that it is not there."""
     if service.problem is not None:
         code = _fingerprint(service.problem.code)
         return LiveTarget(identity, exists=False, problem=service.problem, fingerprint=code)
-    endpoint = service.endpoints.get(name)
+    endpoint = service.endpoints.get(spec.endpoint)
     if endpoint is None:
         absent = _fingerprint("absent", service.id)
         return LiveTarget(identity, exists=False, resources=service.resources, fingerprint=absent)
-    return live_endpoint(identity, endpoint, service)
+    return live_endpoint(identity, endpoint, service, described=spec.description is not None)
 
 
-def live_endpoint(identity: str, endpoint: Endpoint, service: Service) -> LiveTarget:
-    """An endpoint as it was read."""
+def live_endpoint(identity: str, endpoint: Endpoint, service: Service, *, described: bool = False) -> LiveTarget:
+    """An endpoint as it was read.
+
+    A description that is managed (``described``) is written with our note, for which the rules of specs keep room.
+    """
     text, markers, ours = split_description(endpoint.description)
     names = service.resources
     if endpoint.resources is not None:
@@ -109,7 +112,7 @@ def live_endpoint(identity: str, endpoint: Endpoint, service: Service) -> LiveTa
         bound={resource: Bound(place) for resource, place in shown.items()},
         markers=markers,
         ours=ours,
-        note_room=DESCRIPTION_LIMIT - len(text.strip()) - 1,
+        note_room=None if described else DESCRIPTION_LIMIT - len(text.strip()) - 1,
         settings=settings,
         stale=stale,
         published=_published(service) if stale else "",
