@@ -16,9 +16,10 @@ a score before (twice: does it answer the same to the same?), a GET to compare w
 it back, and a score after. The design says "the same calls", so the bare script beside it sends these six, one after
 the other, for as many endpoints at once as the client does: that ratio is judged. A script that sends its PATCHes
 blindly and nothing else is shown beside it. The server counts: patches, by the seconds from the first call about an
-endpoint to the end of the last. The cloud file says that a patch takes effect at once, so no waiting for that is in it.
-What the client does beside its calls is to lease each target and to write down what came of it, on the disk, before it
-goes on.
+endpoint to the end of the last. It is done twice: with a service that takes no time, where only the cost of each side
+shows, and with one that takes 10 ms a call. The cloud file says that a patch takes effect at once, so no waiting for
+that is in it. What the client does beside its calls is to lease each target and to write down what came of it, on the
+disk, before it goes on.
 
 *growth*: the plan of *plan* over 1,000, 10,000 and 100,000 Classic endpoints. Judged is what one more endpoint costs
 in the second step, by what it costs in the first: 1 is linear.
@@ -48,6 +49,8 @@ from tests.benchmarks.client_world import NEW, OLD, World
 _HERE = Path(__file__).resolve().parent
 _CALLS = "ssgpgs"
 _AT_ONCE = 16
+_CALL_TAKES = 0.01
+"""Seconds; a service across a network takes longer."""
 """As many targets as the client moves side by side (`reconciler.apply.run.Limits.rollouts`)."""
 
 
@@ -81,7 +84,7 @@ class Row:
     def __str__(self) -> str:
         budget = "" if self.budget is None else f"{'≥' if self.at_least else '≤'} {self.budget:g} {self.unit}"
         verdict = "" if self.budget is None else "met" if self.met else "MISSED"
-        return f"{self.what:58} {self.found:9.2f} {self.unit:4} {budget:10} {verdict:7} {self.how}"
+        return f"{self.what:64} {self.found:9.2f} {self.unit:4} {budget:10} {verdict:7} {self.how}"
 
 
 def run(*command: str | Path) -> Cost:
@@ -157,13 +160,16 @@ class Desk:
 
 
 @contextmanager
-def desk(world: World, label: str, *, known: bool) -> Iterator[Desk]:
-    """A world whose specs want a version; ``known`` if the store has brought it to where it is."""
+def desk(world: World, label: str, *, known: bool, takes: float = 0) -> Iterator[Desk]:
+    """A world whose specs want a version; ``known`` if the store has brought it to where it is.
+
+    A call about a single endpoint takes at least so many seconds.
+    """
     with tempfile.TemporaryDirectory(prefix="benchmark-") as name:
         directory = Path(name)
         sizes = (str(world.services), str(world.endpoints), str(world.new))
         world.write_specs(directory / "specs", label)
-        command = [sys.executable, str(_HERE / "client_server.py"), name, *sizes]
+        command = [sys.executable, str(_HERE / "client_server.py"), name, *sizes, str(takes)]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=_environment()) as server:
             assert server.stdout is not None
             try:
@@ -193,19 +199,21 @@ def measure_plan(world: World, rounds: int) -> Iterator[Row]:
 
 def measure_converge(world: World, rounds: int) -> Iterator[Row]:
     """Everything moves to another version."""
-    client, same, blind, costs = [], [], [], []
-    for _ in range(rounds):
-        with desk(world, NEW, known=True) as one:
-            costs.append(one.reconcile("--yes"))
-            client.append(one.rate())
-            one.patch(_CALLS)
-            same.append(one.rate())
-            one.patch("p")
-            blind.append(one.rate())
-    what = f"converge {world.classic:,}: rate by that of"
-    ours, theirs, most = max(client), max(same), max(blind)
-    yield Row(f"{what} the same calls", ours / theirs, 0.7, at_least=True, how=f"{ours:.0f}/s and {theirs:.0f}/s")
-    yield Row(f"{what} PATCH alone", ours / most, how=f"{ours:.0f}/s and {most:.0f}/s")
+    costs = []
+    for takes in (0, _CALL_TAKES):
+        client, same, blind = [], [], []
+        for _ in range(rounds):
+            with desk(world, NEW, known=True, takes=takes) as one:
+                costs.append(one.reconcile("--yes"))
+                client.append(one.rate())
+                one.patch(_CALLS)
+                same.append(one.rate())
+                one.patch("p")
+                blind.append(one.rate())
+        what = f"converge {world.classic:,}, {takes * 1000:.0f} ms a call: rate by that of"
+        ours, theirs, most = max(client), max(same), max(blind)
+        yield Row(f"{what} the same", ours / theirs, 0.7, at_least=True, how=f"{ours:.0f}/s and {theirs:.0f}/s")
+        yield Row(f"{what} PATCHes", ours / most, how=f"{ours:.0f}/s and {most:.0f}/s")
     each = best(costs).processor / world.classic * 1000
     yield Row(f"converge {world.classic:,}: processor time of all of it, each", each, unit="ms")
 

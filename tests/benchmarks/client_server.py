@@ -1,6 +1,8 @@
 """The services that `client.py` lets the client and the bare script ask: the least that answers as they would.
 
-    python tests/benchmarks/client_server.py DIRECTORY SERVICES ENDPOINTS NEW
+    python tests/benchmarks/client_server.py DIRECTORY SERVICES ENDPOINTS NEW TAKES
+
+A call about a single endpoint takes at least TAKES seconds.
 
 Listings and definitions are ready bytes. An endpoint can be read, patched and scored; it answers other than before
 once another model was patched into it. Writes a cloud file and a file of secrets into the directory, and prints a
@@ -50,7 +52,8 @@ _SWAGGER = {
 class Services:
     """All that the server answers."""
 
-    def __init__(self, world: World, url: str) -> None:
+    def __init__(self, world: World, url: str, takes: float) -> None:
+        self._takes = takes
         self._ready: dict[str, bytes] = {}
         self._endpoints: dict[tuple[str, str], dict[str, Any]] = {}
         self._models: dict[tuple[str, str], str] = {}
@@ -85,6 +88,8 @@ class Services:
 
     async def _timed(self, work: Any) -> web.Response:
         self._first = self._first or time.monotonic()
+        if self._takes:
+            await asyncio.sleep(self._takes)
         response: web.Response = await work
         self._last = time.monotonic()
         return response
@@ -112,7 +117,7 @@ class Services:
         return web.json_response(found)
 
 
-async def serve(directory: Path, world: World) -> None:
+async def serve(directory: Path, world: World, takes: float) -> None:
     """Listens until it is ended."""
     tls = ServerTls(new_authority())
     services: Services | None = None
@@ -127,7 +132,7 @@ async def serve(directory: Path, world: World) -> None:
     await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls.context).start()
     (_, plain), (_, secure) = (address[:2] for address in runner.addresses)
     url = f"http://127.0.0.1:{plain}"
-    services = Services(world, url)
+    services = Services(world, url, takes)
     (directory / "ca.pem").write_text(tls.authority, "ascii")
     (directory / "secrets.env").write_text(
         "RENTALS_TOKEN=made-up\nRENTALS_SAS=?sv=2026&sr=b&sig=made-up&se=2036-01-01&sp=r\n"
@@ -157,4 +162,4 @@ async def serve(directory: Path, world: World) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(serve(Path(sys.argv[1]), World(*map(int, sys.argv[2:5]))))
+    asyncio.run(serve(Path(sys.argv[1]), World(*map(int, sys.argv[2:5])), float(sys.argv[5])))
