@@ -104,11 +104,16 @@ _PAYLOAD: Mapping[str, _Reword] = {
 
 
 def tags_to_write(current: Mapping[str, str] | None, body: Json, behaviour: Behaviour) -> Json:
-    """A PATCH body whose tags are all that there are to be, also where those that it leaves out stay."""
+    """A PATCH body whose tags are all that there are to be, also where those that it leaves out stay.
+
+    Azure takes no notice of the casing of a tag's name (Azure documentation, "Tag resources").
+    """
     key, given = spelling(body, "tags"), member(body, "tags")
     if key is None or not isinstance(given, Mapping) or behaviour.patch_tags == "replace":
         return body
-    return {**body, key: {**(current or {}), **given}}
+    named = {str(name).casefold() for name in given}
+    kept = {name: value for name, value in (current or {}).items() if name.casefold() not in named}
+    return {**body, key: {**kept, **given}}
 
 
 def properties_to_merge(properties: Json | None, body: Json, behaviour: Behaviour) -> Json | None:
