@@ -14,7 +14,10 @@ from typing import Any
 DEEPEST = 64
 """More than any real document is nested, and no trouble for anything that walks one."""
 
-_BRACKET = re.compile(r'[^"\[\]{}]*(?:"[^"\\]*(?:\\.[^"\\]*)*"[^"\[\]{}]*)*([\[\]{}])', re.DOTALL)
+# A match begins where the one before it ended, so that finding all takes no longer than the text is long: a string that
+# nobody closed is one to the end, and what is left at the end is found as well.
+_BRACKET = re.compile(r'(?:[^"\[\]{}]++|"[^"\\]*+(?:\\.[^"\\]*+)*+\\?(?:"|\Z))*+([\[\]{}]|\Z)', re.DOTALL)
+_DEEPER = {"[": 1, "{": 1, "]": -1, "}": -1}
 
 
 class NestedTooDeep(ValueError):
@@ -56,7 +59,7 @@ def check_depth(text: str, deepest: int = DEEPEST) -> None:
     """
     depth = 0
     for number, bracket in enumerate(_BRACKET.findall(text)):
-        depth += 1 if bracket in "[{" else -1
+        depth += _DEEPER.get(bracket, 0)
         if depth > deepest:
             start = next(islice(_BRACKET.finditer(text), number, None)).start(1)
             raise NestedTooDeep(deepest, text.count("\n", 0, start) + 1, start - text.rfind("\n", 0, start))
