@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 
 from reconciler.apply.adoption import remember_artefact
 from reconciler.apply.report import Outcome, Result
@@ -22,9 +23,13 @@ async def adopt(
     versions: Callable[[], Awaitable[Mapping[str, KnownVersion]]],
     writing: asyncio.Semaphore,
 ) -> Outcome:
-    """Put our note on a target that serves what it should, as its steps say. ``versions`` gives those, by resource."""
+    """Put our note on a target that serves what it should, as its steps say. ``versions`` gives those, by resource.
+
+    While another run is at work on it, it is in sync as it is: that run puts the note on it, or the next pass.
+    """
     await remember_artefacts(run, plan)
-    return await roll_out(run, plan, versions(), frozenset(), writing)
+    outcome = await roll_out(run, plan, versions(), frozenset(), writing)
+    return replace(outcome, result=Result.IN_SYNC) if outcome.result is Result.HELD else outcome
 
 
 async def confirm(run: Run, plan: TargetPlan) -> Outcome:

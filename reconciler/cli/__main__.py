@@ -25,7 +25,7 @@ def main() -> None:
     # A wrong command line ends with 2 otherwise, which a script would read as pending changes. Only the class of one
     # such mistake is public; its parent is the class of all of them.
     mistake = typer.BadParameter.__mro__[1]
-    mistake.exit_code = ExitCode.ERROR  # type: ignore[attr-defined]
+    mistake.exit_code = ExitCode.ERROR  # type: ignore[attr-defined]  # no public class
     try:
         with explained():
             app()

@@ -160,17 +160,22 @@ async def test_an_account_key_that_was_exchanged_signs_a_second_call_and_all_lat
     assert len(place.asked) == 1
 
 
-async def test_calls_that_are_refused_at_one_time_take_up_one_new_key(peer):
-    place, client = blobs(account(peer, "one"), account(peer, "two"), account(peer, "three"))
+def denied_together(peer, number):
+    """Refusals of so many calls, none of which is answered before all of them are there."""
     all_here = asyncio.Event()
 
-    async def denied_together(request):
-        if len(peer.seen) == 4:
+    async def denied_when_all_are_here(request):
+        if len(peer.seen) == number:
             all_here.set()
         await all_here.wait()
         return await denied(peer)(request)
 
-    peer.on("GET", "/contoso/models/a", *[denied_together] * 4, content(peer))
+    return [denied_when_all_are_here] * number
+
+
+async def test_calls_that_are_refused_at_one_time_take_up_one_new_key(peer):
+    place, client = blobs(account(peer, "one"), account(peer, "two"), account(peer, "three"))
+    peer.on("GET", "/contoso/models/a", *denied_together(peer, 4), content(peer))
 
     async with client:
         found = await asyncio.gather(*(client.read("models", "a") for _ in range(4)))
@@ -312,15 +317,7 @@ async def test_two_refused_keys_are_named_both_and_tried_once_each(peer):
 
 async def test_calls_that_are_refused_at_one_time_take_up_the_other_key_together(peer):
     (_, second), client = with_two([account(peer, "one")], [account(peer, "two")])
-    all_here = asyncio.Event()
-
-    async def denied_together(request):
-        if len(peer.seen) == 4:
-            all_here.set()
-        await all_here.wait()
-        return await denied(peer)(request)
-
-    peer.on("GET", "/contoso/models/a", *[denied_together] * 4, content(peer))
+    peer.on("GET", "/contoso/models/a", *denied_together(peer, 4), content(peer))
 
     async with client:
         assert await asyncio.gather(*(client.read("models", "a") for _ in range(4))) == [b"content"] * 4

@@ -70,6 +70,21 @@ def test_the_second_run_brings_home_what_the_first_does_not_hold(rig: Any) -> No
     rig.assert_home()
 
 
+def test_while_one_run_puts_our_note_on_a_target_it_is_in_sync_for_the_other(rig: Any) -> None:
+    rig.write("a")
+    rig.run("--yes")
+    rig.studio.change(rig.endpoint_name("a"), Description="by hand")
+    hold = rig.proxy.hold("PATCH", rig.endpoint_name("a"))
+    first = rig.begin()
+    hold.wait(first)
+
+    assert "in-sync: 1 in-sync" in rig.run("--yes").stdout
+
+    hold.go()
+    rig.end(first, 0)
+    rig.assert_home()
+
+
 # -- a run whose lease was taken over; in this process, because nobody can wait for a lease of minutes to end
 
 
