@@ -126,7 +126,7 @@ class _Rollout:
         """Another run was at work on it between our plan and our lease; only a new plan knows what to do."""
         name, kind = self._plan.name, self._plan.kind
         if now is not None and all(self._is_there(now, use) for use in self._target.uses):
-            text = f"another run brought it to {self._plan.desired}, {now.proof.value}"
+            text = f"another run brought it home: {serves_words(self._plan)}, {now.proof.value}"
             self._run.note(name, Mark.DONE, text)
             return Outcome(name, kind, Result.CONVERGED, text, now.proof)
         where = "nowhere that is known" if now is None else served_words(now)

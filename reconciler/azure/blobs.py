@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 # A signature is valid from a little before now, because clocks differ.
 _BACKDATED = timedelta(minutes=5)
 
-# Asked for to see whether a key is accepted: it need not be there.
-_ANY_CONTAINER = "reconciler"
+ANY_CONTAINER = "reconciler"
+"""Asked for to see whether a key is accepted: it need not be there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +139,7 @@ class Blobs:
 
     async def _choose(self) -> None:
         with suppress(ServiceError):  # What needs the key says it, and more of it.
-            await self._account.accepted(lambda: self.look(_ANY_CONTAINER))
+            await self._account.accepted(lambda: self.look(ANY_CONTAINER))
 
     async def look(self, container: str) -> bool:
         """Ask with the account's key whether a container is there; sets `ahead`, whatever is answered.

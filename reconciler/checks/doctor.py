@@ -54,7 +54,7 @@ async def examine(
         checks = await hosts.ask([*_hosts(connections), *await _accounts(connections, keys)])
         looks = await asyncio.gather(
             *(look_at_workspace(connections, workspace, hosts) for workspace in workspaces),
-            look_at_resource_manager(connections, hosts, clock),
+            look_at_resource_manager(connections, services, hosts, clock),
         )
         storage = await asyncio.gather(
             *(_storage(connections, workspace, hosts) for workspace in workspaces),

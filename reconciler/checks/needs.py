@@ -8,22 +8,20 @@ from collections.abc import Set as AbstractSet
 from reconciler.plan.document import Action, CostClass, Difference, Step
 from reconciler.plan.preflight.facts import Need
 from reconciler.spec.documents import NewWebServiceSpec
-from reconciler.targets.connections import Connections
+from reconciler.spec.fleet import Fleet
 from reconciler.targets.new_needs import training_needs
 from reconciler.targets.new_state import COMMITMENT_PLAN, KEYS
 from reconciler.targets.new_web_service import NewWebServices
 
 
-async def fleet_needs(connections: Connections, missing: AbstractSet[str]) -> dict[str, tuple[Need, ...]]:
+async def fleet_needs(fleet: Fleet, driver: NewWebServices, missing: AbstractSet[str]) -> dict[str, tuple[Need, ...]]:
     """The needs of each service that is a target or trains a model which one wants, by its lower-cased resource id.
 
     Args:
-        connections: Of the fleet.
+        fleet: The documents.
+        driver: Of its New web services, prepared.
         missing: The lower-cased resource ids of those that do not exist.
     """
-    driver = NewWebServices(connections)
-    await driver.prepare()
-    fleet = connections.fleet
     needs: dict[str, tuple[Need, ...]] = {}
     for document in fleet.new_web_services.values():
         identity = document.spec.resource_id.lower()

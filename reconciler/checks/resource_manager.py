@@ -23,12 +23,15 @@ from reconciler.plan.preflight.headroom import check_headroom
 from reconciler.plan.preflight.permissions import check_permissions
 from reconciler.spec.secrets import MissingSecret
 from reconciler.targets.connections import Connections
+from reconciler.targets.new_web_service import NewWebServices
 
 _Found = tuple[list[Check], list[Host]]
 
 
-async def look_at_resource_manager(connections: Connections, hosts: Hosts, clock: Callable[[], datetime]) -> _Found:
-    """What there is to say of Resource Manager, and the hosts that execute New web services."""
+async def look_at_resource_manager(
+    connections: Connections, services: NewWebServices, hosts: Hosts, clock: Callable[[], datetime]
+) -> _Found:
+    """What there is to say of Resource Manager, and the hosts that execute New web services; those are prepared."""
     cloud = connections.cloud
     subject = f"cloud {cloud.name}"
     skipped = ""
@@ -56,7 +59,7 @@ async def look_at_resource_manager(connections: Connections, hosts: Hosts, clock
     payers, (listed, execution, missing) = await asyncio.gather(
         _payers(connections, ids, clock()), look_at_web_services(connections, ids)
     )
-    permitted = await _permissions(connections, missing)
+    permitted = await _permissions(connections, services, missing)
     return [*checks, *permitted, *payers, *listed], execution
 
 
@@ -138,8 +141,8 @@ async def _provider(connections: Connections, subscription_id: str) -> Check:
     return Check(name="provider", subject=subject, outcome=CheckOutcome.OK, text="it is registered")
 
 
-async def _permissions(connections: Connections, missing: AbstractSet[str]) -> list[Check]:
-    needs = await fleet_needs(connections, missing)
+async def _permissions(connections: Connections, services: NewWebServices, missing: AbstractSet[str]) -> list[Check]:
+    needs = await fleet_needs(connections.fleet, services, missing)
     settled, access = await ask_permissions(connections.definitions, needs)
     scopes = sorted({need.scope for needed in settled.values() for need in needed})
     return [

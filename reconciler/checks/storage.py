@@ -7,17 +7,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from reconciler.azure.blobs import Blobs
+from reconciler.azure.blobs import ANY_CONTAINER, Blobs
 from reconciler.azure.errors import CloudError, ConnectionStringError, ServiceError, SignInError
 from reconciler.azure.renewal import Renewable
+from reconciler.azure.storage_account import REFUSED
 from reconciler.plan.preflight.facts import Storage
 from reconciler.spec.secrets import MissingSecret
 from reconciler.targets.connections import Connections
 from reconciler.targets.contract import AccountKey
 from reconciler.targets.new_payloads import connection_string
 
-_REFUSED = "AuthenticationFailed"
-_ANY_CONTAINER = "reconciler"
 """Asked for to see whether the key is accepted: it need not be there."""
 
 
@@ -99,9 +98,9 @@ async def ask_account(connections: Connections, handed_over: AccountKey) -> Stor
         return Storage(subject, problem=str(error), remedy=f"correct {handed_over.field}")
     async with client as blobs:
         try:
-            await blobs.look(_ANY_CONTAINER)
+            await blobs.look(ANY_CONTAINER)
         except ServiceError as error:
-            if not error.has_code(_REFUSED):
+            if not error.has_code(REFUSED):
                 return Storage(subject, base, unreached=str(error), ahead=blobs.ahead)
             problem = f"{base} refuses the key that {handed_over.reference} holds ({error.status} {error.code})"
             remedy = f"put the account's key of today into {handed_over.reference}, to which {handed_over.field} refers"
