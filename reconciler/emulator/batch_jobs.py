@@ -18,12 +18,12 @@ from typing import Any
 
 from reconciler.emulator.batch_request import JobRequest, signature_of
 from reconciler.emulator.batch_run import JobFailed, run_job
-from reconciler.emulator.blob_client import BlobReference
 from reconciler.emulator.context import Context
 from reconciler.emulator.documents import Document
 from reconciler.emulator.errors import invalid_operation
 from reconciler.emulator.execution_services import ExecutionService
 from reconciler.emulator.programs import program_of
+from reconciler.emulator.storage.routes.client import BlobReference
 
 NOT_STARTED, QUEUED, RUNNING = "NotStarted", "Queued", "Running"
 FINISHED, FAILED, CANCELLED = "Finished", "Failed", "Cancelled"

@@ -8,10 +8,10 @@ from typing import Any
 
 from azure.storage.blob import BlobServiceClient
 
-from reconciler.emulator.blob_client import BlobReference
 from reconciler.emulator.errors import bad_argument, invalid_operation
 from reconciler.emulator.predictive_experiments import PredictiveExperiment
 from reconciler.emulator.programs import Program
+from reconciler.emulator.storage.routes.client import BlobReference
 from reconciler.emulator.studio_file import ParameterInput, TrainingExperiment
 from reconciler.emulator.trained_models import MODEL_EXTENSION, sas_expired
 

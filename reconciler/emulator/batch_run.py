@@ -4,7 +4,6 @@ import asyncio
 
 from reconciler.emulator import experiments
 from reconciler.emulator.batch_request import JobRequest
-from reconciler.emulator.blob_client import BlobAccessError
 from reconciler.emulator.code_bundle import CodeBundle
 from reconciler.emulator.code_runs import CodeFailed
 from reconciler.emulator.context import Context
@@ -17,6 +16,7 @@ from reconciler.emulator.predictive_experiments import PredictiveExperiment
 from reconciler.emulator.programs import Program
 from reconciler.emulator.scored_columns import known_columns
 from reconciler.emulator.serving import CannotLoad, load
+from reconciler.emulator.storage.routes.client import BlobAccessError
 from reconciler.emulator.studio_file import ParameterInput, TrainingExperiment
 from reconciler.emulator.workers import WorkerDied
 

@@ -14,9 +14,9 @@ from reconciler.emulator.faults.job_faults import JobFaults
 from reconciler.emulator.studio_file import StudioFile
 
 if TYPE_CHECKING:  # The rooms import this module for their argument; importing them would close a circle.
-    from reconciler.emulator.blob_client import BlobClient
     from reconciler.emulator.code_runs import CodeRuns
-    from reconciler.emulator.storage_accounts import StorageAccounts
+    from reconciler.emulator.storage.routes.accounts import StorageAccounts
+    from reconciler.emulator.storage.routes.client import BlobClient
     from reconciler.emulator.trained_models import TrainedModels
     from reconciler.emulator.workers import Workers
 

@@ -14,7 +14,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from reconciler.emulator import web_services
-from reconciler.emulator.blob_client import BlobReference
 from reconciler.emulator.commitment_plans import CommitmentPlans
 from reconciler.emulator.commitment_tiers import RESOURCE_TYPE as PLAN_TYPE
 from reconciler.emulator.context import Context
@@ -26,6 +25,7 @@ from reconciler.emulator.proposals import REGIONS, Proposal, new_key, region_cod
 from reconciler.emulator.provisioning import Provisioning
 from reconciler.emulator.resource_groups import ResourceGroups
 from reconciler.emulator.scored_columns import input_columns
+from reconciler.emulator.storage.routes.client import BlobReference
 from reconciler.emulator.studio_file import NewService, ParameterInput, ResourceGroup, TrainingExperiment, derived_id
 from reconciler.emulator.web_services import CachedModel, WebService, timestamp
 

@@ -8,7 +8,6 @@ from typing import Any
 
 from aiohttp import web
 
-from reconciler.emulator.blob_client import BlobReference
 from reconciler.emulator.classic_refresh import Refreshing
 from reconciler.emulator.classic_services import DEFAULT_ENDPOINT, ClassicServices
 from reconciler.emulator.classic_wording import listing
@@ -26,6 +25,7 @@ from reconciler.emulator.errors import (
 )
 from reconciler.emulator.execution_services import BoundModel
 from reconciler.emulator.proposals import region_code
+from reconciler.emulator.storage.routes.client import BlobReference
 from reconciler.emulator.studio_file import Workspace
 from reconciler.emulator.trained_models import ModelRefused
 

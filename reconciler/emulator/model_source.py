@@ -11,10 +11,10 @@ from typing import NamedTuple
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from reconciler.emulator.behaviour import Behaviour
-from reconciler.emulator.blob_client import BlobReference
 from reconciler.emulator.context import Context
 from reconciler.emulator.definition_shape import TrainedModelAsset
 from reconciler.emulator.provisioning import FetchModel, ModelUnavailable, StorageAccount
+from reconciler.emulator.storage.routes.client import BlobReference
 from reconciler.emulator.trained_models import ModelRefused
 
 

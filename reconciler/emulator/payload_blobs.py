@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import json
 
-from reconciler.emulator.blob_client import BlobAccessError, BlobReference
 from reconciler.emulator.context import Context
 from reconciler.emulator.definition_shape import Json
 from reconciler.emulator.model_source import UnusableLocation, blob_reference
 from reconciler.emulator.provisioning import StorageAccount, Unprovisionable
+from reconciler.emulator.storage.routes.client import BlobAccessError, BlobReference
 
 CONTAINER = "azuremlassetscontainer"
 """The container in which the published walkthrough has its trained model; where payloads lie is in no source [I]."""

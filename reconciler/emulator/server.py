@@ -29,7 +29,6 @@ from reconciler.emulator import (
 )
 from reconciler.emulator.batch import BatchExecution
 from reconciler.emulator.batch_jobs import OUTPUT_CONTAINER, BatchJobs
-from reconciler.emulator.blob_client import BlobAccessError, BlobClient
 from reconciler.emulator.classic_refresh import ApiDocuments
 from reconciler.emulator.code_runs import CodeRuns
 from reconciler.emulator.context import Context, Secrets
@@ -49,8 +48,9 @@ from reconciler.emulator.requestlog import CONTROL_PREFIX, RequestLog, answer_er
 from reconciler.emulator.rotation import Rotation
 from reconciler.emulator.scoring import Scoring
 from reconciler.emulator.skewed_clock import SkewedClock
-from reconciler.emulator.storage import BlobService
-from reconciler.emulator.storage_accounts import StorageAccounts, real_accounts
+from reconciler.emulator.storage.routes.accounts import StorageAccounts, real_accounts
+from reconciler.emulator.storage.routes.client import BlobAccessError, BlobClient
+from reconciler.emulator.storage.routes.routes import BlobService
 from reconciler.emulator.studio_file import StudioFile, StudioFileError, load_studio
 from reconciler.emulator.trained_models import TrainedModels
 from reconciler.emulator.training_data import TrainingData

@@ -8,9 +8,9 @@ import hashlib
 import re
 from typing import NamedTuple
 
-from reconciler.emulator.blob_client import BlobAccessError, BlobReference
 from reconciler.emulator.context import Context
 from reconciler.emulator.execution_services import BoundModel
+from reconciler.emulator.storage.routes.client import BlobAccessError, BlobReference
 
 _LOCAL = re.compile(r"^http://127\.0\.0\.1:\d+(?=/)")
 

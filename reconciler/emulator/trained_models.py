@@ -13,9 +13,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import parse_qs
 
-from reconciler.emulator.blob_client import BlobAccessError, BlobClient, BlobReference
 from reconciler.emulator.execution_services import BoundModel
 from reconciler.emulator.experiments import TrainingError
+from reconciler.emulator.storage.routes.client import BlobAccessError, BlobClient, BlobReference
 from reconciler.emulator.workers import Workers
 
 MODEL_EXTENSION = ".ilearner"

@@ -11,9 +11,9 @@ import aiohttp
 import pytest
 from azure.storage.blob import BlobServiceClient
 from azure.storage.blob.aio import LinearRetry
+from reconciler.emulator.storage.routes.accounts import real_accounts
+from reconciler.emulator.storage.routes.client import BlobAccessError
 
-from reconciler.emulator.blob_client import BlobAccessError
-from reconciler.emulator.storage_accounts import real_accounts
 from reconciler.emulator.studio_file import FromEnvironment, StorageAccount, StudioFileError
 from tests.emulator.conftest import changed_studio
 from tests.emulator.storage.azurite import ACCOUNT, KEY, running_azurite

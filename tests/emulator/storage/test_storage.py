@@ -22,9 +22,9 @@ from azure.core.exceptions import (
 from azure.storage.blob import BlobServiceClient as SyncBlobServiceClient
 from azure.storage.blob import BlobType, ContentSettings
 from azure.storage.blob.aio import BlobServiceClient
+from reconciler.emulator.storage.routes.routes import BlobService
 
 from reconciler.emulator.documents import Documents
-from reconciler.emulator.storage import BlobService
 
 NAMES = ["plain.csv", "a/b c.csv", "weird (1)'!*~+&=%é/ü#?.csv", "a//b", "empty"]
 
@@ -362,7 +362,7 @@ import asyncio, sys
 from pathlib import Path
 from aiohttp import web
 from reconciler.emulator.documents import Documents
-from reconciler.emulator.storage import BlobService
+from reconciler.emulator.storage.routes import BlobService
 
 async def main():
     home = Path(sys.argv[1])

@@ -13,11 +13,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO
 
-from reconciler.emulator.blob_records import Blob, BlobPage, Container, blob_of, container_of, pieces_of
-from reconciler.emulator.content_files import Content, ContentFiles
 from reconciler.emulator.documents import Document, Documents
-from reconciler.emulator.leases import Lease, after_write, lease_document
-from reconciler.emulator.storage_errors import StorageError
+from reconciler.emulator.storage.routes.content_files import Content, ContentFiles
+from reconciler.emulator.storage.routes.errors import StorageError
+from reconciler.emulator.storage.routes.leases import Lease, after_write, lease_document
+from reconciler.emulator.storage.routes.records import Blob, BlobPage, Container, blob_of, container_of, pieces_of
 
 Precondition = Callable[[Blob | None], None]
 """Raises StorageError if the blob, as it is at the moment of the change, forbids it."""

@@ -16,9 +16,9 @@ from urllib.parse import urlsplit
 from aiohttp import web
 from azure.storage.blob import BlobServiceClient
 
-from reconciler.emulator.blob_client import BlobAccessError, BlobClient, BlobReference
-from reconciler.emulator.shared_access import sign
-from reconciler.emulator.storage import BlobService
+from reconciler.emulator.storage.routes.authentication import sign
+from reconciler.emulator.storage.routes.client import BlobAccessError, BlobClient, BlobReference
+from reconciler.emulator.storage.routes.routes import BlobService
 from reconciler.emulator.studio_file import StorageAccount, StudioFileError
 
 

@@ -8,12 +8,12 @@ from typing import Final
 
 from aiohttp import web
 
-from reconciler.emulator import leases
-from reconciler.emulator.blob_records import Container
-from reconciler.emulator.conditions import Conditions
-from reconciler.emulator.storage_errors import StorageError
-from reconciler.emulator.storage_exchange import Exchange, lease_headers, metadata_headers
-from reconciler.emulator.storage_xml import blob_list, container_list, http_date
+from reconciler.emulator.storage.routes import leases
+from reconciler.emulator.storage.routes.conditions import Conditions
+from reconciler.emulator.storage.routes.errors import StorageError
+from reconciler.emulator.storage.routes.exchange import Exchange, lease_headers, metadata_headers
+from reconciler.emulator.storage.routes.records import Container
+from reconciler.emulator.storage.routes.xml import blob_list, container_list, http_date
 
 _PUBLIC_ACCESS: Final = ("", "blob", "container")
 

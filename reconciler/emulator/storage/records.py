@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from reconciler.emulator.content_files import Piece
 from reconciler.emulator.documents import Document
-from reconciler.emulator.leases import NO_LEASE, Lease, lease_of
-from reconciler.emulator.storage_errors import StorageError
+from reconciler.emulator.storage.routes.content_files import Piece
+from reconciler.emulator.storage.routes.errors import StorageError
+from reconciler.emulator.storage.routes.leases import NO_LEASE, Lease, lease_of
 
 
 @dataclass(frozen=True)

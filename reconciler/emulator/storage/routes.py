@@ -20,11 +20,17 @@ from uuid import uuid4
 
 from aiohttp import web
 
-from reconciler.emulator import blob_requests, container_requests, lease_requests
-from reconciler.emulator.blob_copies import BlobCopies, abort_copy
-from reconciler.emulator.blob_store import BlobStore
 from reconciler.emulator.documents import Documents
-from reconciler.emulator.shared_access import (
+from reconciler.emulator.storage.routes import (
+    blob_routes as blob_requests,
+)
+from reconciler.emulator.storage.routes import (
+    container_routes as container_requests,
+)
+from reconciler.emulator.storage.routes import (
+    lease_routes as lease_requests,
+)
+from reconciler.emulator.storage.routes.authentication import (
     SIGNED_VERSION,
     Grant,
     Level,
@@ -33,9 +39,11 @@ from reconciler.emulator.shared_access import (
     authorize,
     sign,
 )
-from reconciler.emulator.storage_errors import StorageError
-from reconciler.emulator.storage_exchange import Exchange
-from reconciler.emulator.storage_xml import error_body, http_date
+from reconciler.emulator.storage.routes.blob_store import BlobStore
+from reconciler.emulator.storage.routes.copies import BlobCopies, abort_copy
+from reconciler.emulator.storage.routes.errors import StorageError
+from reconciler.emulator.storage.routes.exchange import Exchange
+from reconciler.emulator.storage.routes.xml import error_body, http_date
 
 Handler = Callable[[Exchange], Awaitable[web.StreamResponse]]
 
