@@ -19,7 +19,7 @@ from typing import Any, ClassVar, Final, Literal, Self
 
 from reconciler.emulator.endpoint_rules import member
 from reconciler.emulator.errors import refused
-from reconciler.emulator.experiments import FORMATS, Column, ColumnType
+from reconciler.emulator.ml.types import FORMATS, Column, ColumnType
 
 BUNDLES: Final = "code-bundles"
 """The collection of all of them, by digest."""

@@ -20,8 +20,8 @@ from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 from reconciler.emulator.code_bundle import CodeBundle
-from reconciler.emulator.csv_table import parse
-from reconciler.emulator.experiments import Column, Scalar, Scored, ScoringError
+from reconciler.emulator.ml.csv_table import parse
+from reconciler.emulator.ml.types import Column, Scalar, Scored, ScoringError
 from reconciler.emulator.studio_settings import CodeSettings
 
 _SCRIPT: Final = Path(__file__).with_name("python_script.py")

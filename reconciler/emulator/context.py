@@ -15,10 +15,10 @@ from reconciler.emulator.studio_file import StudioFile
 
 if TYPE_CHECKING:  # The rooms import this module for their argument; importing them would close a circle.
     from reconciler.emulator.code_runs import CodeRuns
+    from reconciler.emulator.ml.workers import Workers
     from reconciler.emulator.storage.routes.accounts import StorageAccounts
     from reconciler.emulator.storage.routes.client import BlobClient
     from reconciler.emulator.trained_models import TrainedModels
-    from reconciler.emulator.workers import Workers
 
 
 class Secrets:

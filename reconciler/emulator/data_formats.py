@@ -9,8 +9,8 @@ import re
 from collections.abc import Iterable, Sequence
 from pathlib import PurePosixPath
 
-from reconciler.emulator.csv_table import type_of
-from reconciler.emulator.experiments import training_error
+from reconciler.emulator.ml.csv_table import type_of
+from reconciler.emulator.ml.types import training_error
 
 _ATTRIBUTE = re.compile(r"@attribute\s+(?:'((?:[^'\\]|\\.)*)'|\"((?:[^\"\\]|\\.)*)\"|(\S+))\s+\S.*", re.IGNORECASE)
 _PLAIN = re.compile(r"[A-Za-z0-9_.+-]+")

@@ -17,9 +17,9 @@ from reconciler.emulator import web_services
 from reconciler.emulator.commitment_plans import CommitmentPlans
 from reconciler.emulator.commitment_tiers import RESOURCE_TYPE as PLAN_TYPE
 from reconciler.emulator.context import Context
-from reconciler.emulator.csv_table import read_table
 from reconciler.emulator.definition_shape import Json
-from reconciler.emulator.experiments import Column, ColumnType, Scalar
+from reconciler.emulator.ml.csv_table import read_table
+from reconciler.emulator.ml.types import Column, ColumnType, Scalar
 from reconciler.emulator.predictive_experiments import BlobAddress, PredictiveExperiment
 from reconciler.emulator.proposals import REGIONS, Proposal, new_key, region_code
 from reconciler.emulator.provisioning import Provisioning

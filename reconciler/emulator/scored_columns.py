@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-from reconciler.emulator.experiments import Column, ModelDescription, Scalar, ScoringError
+from reconciler.emulator.ml.types import Column, ModelDescription, Scalar, ScoringError
 
 
 def check_columns(given: Sequence[str], models: Sequence[ModelDescription]) -> None:

@@ -27,8 +27,9 @@ from reconciler.emulator.errors import (
 )
 from reconciler.emulator.execution_access import EXECUTION_ROUTE, check_api_version, find_service
 from reconciler.emulator.execution_services import BoundModel, ExecutionService
-from reconciler.emulator.experiments import Scalar, Scored, ScoringError, TrainingError
 from reconciler.emulator.initial_models import initial_models
+from reconciler.emulator.ml.types import Scalar, Scored, ScoringError, TrainingError
+from reconciler.emulator.ml.workers import WorkerDied
 from reconciler.emulator.predictive_experiments import PredictiveExperiment
 from reconciler.emulator.programs import program_of
 from reconciler.emulator.scored_columns import check_columns, known_columns
@@ -36,7 +37,6 @@ from reconciler.emulator.serving import CannotLoad, Loaded, load
 from reconciler.emulator.studio_file import TrainingExperiment
 from reconciler.emulator.swagger import code_swagger, predictive_swagger, training_swagger
 from reconciler.emulator.training_data import TrainingData
-from reconciler.emulator.workers import WorkerDied
 
 
 @dataclass(frozen=True)

@@ -43,6 +43,7 @@ from reconciler.emulator.initial_models import make_initial_models
 from reconciler.emulator.journal import Journal
 from reconciler.emulator.listening import Listening, PortTaken, listen
 from reconciler.emulator.management import Management
+from reconciler.emulator.ml.workers import Workers
 from reconciler.emulator.page_state import PageState
 from reconciler.emulator.requestlog import CONTROL_PREFIX, RequestLog, answer_errors
 from reconciler.emulator.rotation import Rotation
@@ -56,7 +57,6 @@ from reconciler.emulator.trained_models import TrainedModels
 from reconciler.emulator.training_data import TrainingData
 from reconciler.emulator.vault_requests import VaultRequests
 from reconciler.emulator.vault_secrets import VaultSecrets
-from reconciler.emulator.workers import Workers
 
 HOST = "127.0.0.1"
 # Put Blob in one piece; larger blobs come in blocks (storage's own limit is checked there).

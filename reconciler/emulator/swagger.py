@@ -9,7 +9,7 @@ from typing import Any
 
 from reconciler.emulator.code_bundle import CodeBundle
 from reconciler.emulator.execution_services import ExecutionService
-from reconciler.emulator.experiments import Column, ColumnType, ModelDescription
+from reconciler.emulator.ml.types import Column, ColumnType, ModelDescription
 from reconciler.emulator.predictive_experiments import PredictiveExperiment
 from reconciler.emulator.scored_columns import input_columns, label_columns
 from reconciler.emulator.studio_file import ParameterInput, TrainingExperiment

@@ -14,9 +14,9 @@ from pathlib import Path
 from urllib.parse import parse_qs
 
 from reconciler.emulator.execution_services import BoundModel
-from reconciler.emulator.experiments import TrainingError
+from reconciler.emulator.ml.types import TrainingError
+from reconciler.emulator.ml.workers import Workers
 from reconciler.emulator.storage.routes.client import BlobAccessError, BlobClient, BlobReference
-from reconciler.emulator.workers import Workers
 
 MODEL_EXTENSION = ".ilearner"
 

@@ -4,8 +4,8 @@ import asyncio
 from dataclasses import dataclass, field
 
 from reconciler.emulator.context import Context
-from reconciler.emulator.csv_table import read_table
-from reconciler.emulator.experiments import FORMATS, Column, Scalar, TrainingError
+from reconciler.emulator.ml.csv_table import read_table
+from reconciler.emulator.ml.types import FORMATS, Column, Scalar, TrainingError
 from reconciler.emulator.studio_file import Dataset, StudioFileError, TrainingExperiment
 
 _EXAMPLE_ROWS = 2

@@ -15,7 +15,7 @@ from reconciler.azure.errors import (
 from reconciler.azure.job_failures import advice, can_help
 from reconciler.azure.job_signature import JobSignature, job_signature
 from reconciler.emulator.execution_services import ExecutionService
-from reconciler.emulator.experiments import Column
+from reconciler.emulator.ml.types import Column
 from reconciler.emulator.studio_file import ParameterInput, TrainingExperiment, WebServiceInput
 from reconciler.emulator.swagger import training_swagger
 from reconciler.emulator.training_data import Example

@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import IO, Any
 
 from reconciler.emulator.faults import load_rules
+from reconciler.emulator.ml.workers import Workers
 from reconciler.emulator.server import Studio, log_to_standard_error
 from reconciler.emulator.studio_file import load_studio
-from reconciler.emulator.workers import Workers
 
 
 class StudioHost:

@@ -9,10 +9,10 @@ from dataclasses import asdict
 import pytest
 import skops.io
 
-from reconciler.emulator.datasets import dataset_csv
-from reconciler.emulator.experiments import ScoringError, TrainingExperiment, UnreadableModelError
-from reconciler.emulator.ilearner import load, score
-from reconciler.emulator.training import train
+from reconciler.emulator.ml.datasets import dataset_csv
+from reconciler.emulator.ml.ilearner import load, score
+from reconciler.emulator.ml.training import train
+from reconciler.emulator.ml.types import ScoringError, TrainingExperiment, UnreadableModelError
 
 ROWS = [f"{i % 10},{i / 4},{'red' if i % 3 else 'blue'},{'true' if i % 2 else 'false'}" for i in range(60)]
 LABELLED = [f"{row},{'big' if i > 30 else 'small'}" for i, row in enumerate(ROWS)]

@@ -6,11 +6,11 @@ import random
 
 import pytest
 
-from reconciler.emulator.csv_table import read_table
-from reconciler.emulator.datasets import dataset_csv
-from reconciler.emulator.experiments import LEARNERS, TrainingError, TrainingExperiment
-from reconciler.emulator.ilearner import load, score
-from reconciler.emulator.training import train
+from reconciler.emulator.ml.csv_table import read_table
+from reconciler.emulator.ml.datasets import dataset_csv
+from reconciler.emulator.ml.ilearner import load, score
+from reconciler.emulator.ml.training import train
+from reconciler.emulator.ml.types import LEARNERS, TrainingError, TrainingExperiment
 
 CLASSIFICATION = ["Accuracy", "Precision", "Recall", "F-Score", "AUC", "Average Log Loss", "Training Log Loss"]
 REGRESSION = [

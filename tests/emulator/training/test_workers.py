@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from reconciler.emulator.workers import (
+from reconciler.emulator.ml.workers import (
     ScoringError,
     TrainingError,
     TrainingExperiment,
@@ -250,7 +250,7 @@ async def test_workers_that_were_never_used_cost_nothing():
 
 SERVER = """
 import asyncio, os
-from reconciler.emulator.workers import Workers
+from reconciler.emulator.ml.workers import Workers
 
 async def main():
     async with Workers() as workers:

@@ -1,6 +1,6 @@
 """What a worker process does: read calls from its standard input, answer them on its standard output.
 
-Started as ``python -m reconciler.emulator.worker_process``, once per worker. It ends when its input ends, so that
+Started as ``python -m reconciler.emulator.ml.worker_process``, once per worker. It ends when its input ends, so that
 no worker outlives a server that was killed.
 """
 
@@ -14,9 +14,9 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any, BinaryIO, Final
 
-from reconciler.emulator import datasets, ilearner, training
-from reconciler.emulator.experiments import ExperimentError, TrainingExperiment
-from reconciler.emulator.worker_messages import Message, read_message, write_message
+from reconciler.emulator.ml import datasets, ilearner, training
+from reconciler.emulator.ml.types import ExperimentError, TrainingExperiment
+from reconciler.emulator.ml.worker_messages import Message, read_message, write_message
 
 MODELS_KEPT: Final = 16
 """How many loaded models a worker remembers; the least recently used one goes first."""

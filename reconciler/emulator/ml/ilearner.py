@@ -16,8 +16,8 @@ from zipfile import ZIP_DEFLATED
 import numpy as np
 import skops.io
 
-from reconciler.emulator.csv_table import parse
-from reconciler.emulator.experiments import (
+from reconciler.emulator.ml.csv_table import parse
+from reconciler.emulator.ml.types import (
     FORMATS,
     LEARNERS,
     Column,

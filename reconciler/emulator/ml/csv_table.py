@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from reconciler.emulator.experiments import ColumnType, Scalar, training_error
+from reconciler.emulator.ml.types import ColumnType, Scalar, training_error
 
 MISSING: Final = frozenset({"", "?", "NA", "N/A", "NaN", "nan", "null", "NULL"})
 """Texts that stand for a value that is not there."""

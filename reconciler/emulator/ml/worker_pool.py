@@ -16,8 +16,8 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, Final, Self
 
-from reconciler.emulator.experiments import ScoringError, TrainingError, UnreadableModelError
-from reconciler.emulator.worker_messages import Message, encode, receive
+from reconciler.emulator.ml.types import ScoringError, TrainingError, UnreadableModelError
+from reconciler.emulator.ml.worker_messages import Message, encode, receive
 
 _MODELS_REMEMBERED: Final = 16
 _SECONDS_TO_END: Final = 5.0
@@ -153,7 +153,7 @@ class Worker:
             sys.executable,
             "-P",  # the working directory is the user's, and must not offer modules
             "-m",
-            "reconciler.emulator.worker_process",
+            "reconciler.emulator.ml.worker_process",
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             env=environ,

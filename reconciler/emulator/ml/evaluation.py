@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from sklearn.metrics import accuracy_score, f1_score, log_loss, precision_score, recall_score, roc_auc_score
 
-from reconciler.emulator.experiments import Task
+from reconciler.emulator.ml.types import Task
 
 Array = np.ndarray[Any, np.dtype[Any]]
 

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from types import TracebackType
 from typing import Any, Self
 
-from reconciler.emulator.experiments import (
+from reconciler.emulator.ml.types import (
     Column,
     ModelDescription,
     Scalar,
@@ -19,8 +19,8 @@ from reconciler.emulator.experiments import (
     TrainingExperiment,
     UnreadableModelError,
 )
-from reconciler.emulator.worker_messages import Message
-from reconciler.emulator.worker_pool import Processes, WorkerDied, WorkerFailed
+from reconciler.emulator.ml.worker_messages import Message
+from reconciler.emulator.ml.worker_pool import Processes, WorkerDied, WorkerFailed
 
 __all__ = [
     "Column",
