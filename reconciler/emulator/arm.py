@@ -22,6 +22,7 @@ from reconciler.emulator.commitment_tiers import catalogue
 from reconciler.emulator.context import Context
 from reconciler.emulator.definition_seed import seed_services
 from reconciler.emulator.documents import Documents
+from reconciler.emulator.identity.routes import SignIn
 from reconciler.emulator.model_source import fetcher
 from reconciler.emulator.new_execution import NewExecution
 from reconciler.emulator.operations import Conclusion, Operation, Operations
@@ -34,7 +35,6 @@ from reconciler.emulator.rate_limits import RateLimits
 from reconciler.emulator.resource_groups import ResourceGroups
 from reconciler.emulator.resource_index import ResourceIndex
 from reconciler.emulator.second_writes import SecondWrites
-from reconciler.emulator.sign_in import SignIn
 from reconciler.emulator.web_service_requests import WebServiceRequests
 from reconciler.emulator.web_services import WebService
 

@@ -17,16 +17,7 @@ from uuid import uuid4
 
 from aiohttp import web
 
-from reconciler.emulator import (
-    arm,
-    certificates,
-    classic_services,
-    client_files,
-    control,
-    control_access,
-    page,
-    sign_in,
-)
+from reconciler.emulator import arm, classic_services, client_files, control, control_access, page
 from reconciler.emulator.batch import BatchExecution
 from reconciler.emulator.batch_jobs import OUTPUT_CONTAINER, BatchJobs
 from reconciler.emulator.classic_refresh import ApiDocuments
@@ -38,7 +29,9 @@ from reconciler.emulator.execution_services import ExecutionServices
 from reconciler.emulator.fault_control import FaultControl
 from reconciler.emulator.faults import Faults, FaultsFileError, load_rules
 from reconciler.emulator.faults.middleware import FaultMiddleware
-from reconciler.emulator.identity_files import IdentityFiles
+from reconciler.emulator.identity import certificates
+from reconciler.emulator.identity import routes as sign_in
+from reconciler.emulator.identity.credential_files import IdentityFiles
 from reconciler.emulator.initial_models import make_initial_models
 from reconciler.emulator.journal import Journal
 from reconciler.emulator.listening import Listening, PortTaken, listen

@@ -14,10 +14,10 @@ from typing import Any
 
 from aiohttp import web
 
-from reconciler.emulator.access_tokens import TokenInvalid
 from reconciler.emulator.context import Context
+from reconciler.emulator.identity.access_tokens import TokenInvalid
+from reconciler.emulator.identity.routes import Identities, SignIn
 from reconciler.emulator.principals import Principal
-from reconciler.emulator.sign_in import Identities, SignIn
 from reconciler.emulator.vault_secrets import StoredVersion, VaultSecrets
 from reconciler.emulator.vaults import LARGEST_SECRET, KeyVault, Permission, audiences, resource_of, vault_of
 

@@ -26,7 +26,7 @@ import reconciler
 from reconciler.azure.clouds import Cloud, load_cloud
 from reconciler.azure.http import Http
 from reconciler.azure.retries import Retries
-from reconciler.emulator.certificates import ServerTls, new_authority
+from reconciler.emulator.identity.certificates import ServerTls, new_authority
 
 Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 

@@ -23,7 +23,7 @@ from aiohttp import web
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from reconciler.emulator.certificates import ServerTls, new_authority
+from reconciler.emulator.identity.certificates import ServerTls, new_authority
 from tests.benchmarks.client_world import RESOURCE, WORKSPACE, World
 
 _TENANT = "99999999-8888-7777-6666-555555555555"

@@ -16,7 +16,7 @@ import yaml
 from azure.storage.blob import BlobClient
 
 from reconciler.emulator.documents import Documents
-from reconciler.emulator.sign_in import SignIn
+from reconciler.emulator.identity.routes import SignIn
 from reconciler.emulator.studio_file import StudioFile
 
 VERSION = "2017-01-01"

@@ -18,7 +18,7 @@ import pytest
 from azure.mgmt.resource.resources import ResourceManagementClient
 from cryptography import x509
 
-from reconciler.emulator.certificates import ServerTls, certificate_in, new_authority
+from reconciler.emulator.identity.certificates import ServerTls, certificate_in, new_authority
 
 SCOPE = "https://management.azure.com/.default"
 SUBSCRIPTION = "6f1d7c1e-8a53-4c56-9a0e-2f6f6f0d4b11"

@@ -12,14 +12,14 @@ from typing import Any, Self
 
 from aiohttp import web
 
-from reconciler.emulator import client_assertions
-from reconciler.emulator.access_tokens import AccessTokens, Proof, TokenInvalid
 from reconciler.emulator.arm_errors import ArmError
-from reconciler.emulator.certificates import certificate_in, new_client_certificate, new_rsa_key, rsa_key
-from reconciler.emulator.client_assertions import Registration
 from reconciler.emulator.context import Context, Secrets
+from reconciler.emulator.identity import client_assertions
+from reconciler.emulator.identity.access_tokens import AccessTokens, Proof, TokenInvalid
+from reconciler.emulator.identity.certificates import certificate_in, new_client_certificate, new_rsa_key, rsa_key
+from reconciler.emulator.identity.client_assertions import Registration
+from reconciler.emulator.identity.errors import SignInRefused, invalid_client, missing_parameter, tenant_not_found
 from reconciler.emulator.principals import Principal
-from reconciler.emulator.sign_in_errors import SignInRefused, invalid_client, missing_parameter, tenant_not_found
 from reconciler.emulator.vaults import audiences as vault_audiences
 from reconciler.emulator.web_services import timestamp
 

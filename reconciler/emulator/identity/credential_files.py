@@ -3,12 +3,12 @@
 import asyncio
 from pathlib import Path
 
-from reconciler.emulator.certificates import rsa_key
-from reconciler.emulator.client_assertions import SERVICE_ACCOUNT_TOKEN_LIVES, service_account_token
 from reconciler.emulator.client_files import write_file
 from reconciler.emulator.context import Context
+from reconciler.emulator.identity.certificates import rsa_key
+from reconciler.emulator.identity.client_assertions import SERVICE_ACCOUNT_TOKEN_LIVES, service_account_token
+from reconciler.emulator.identity.routes import Identities
 from reconciler.emulator.principals import FederatedIdentity, Principal
-from reconciler.emulator.sign_in import Identities
 
 # As the kubelet does: a projected token is replaced once four fifths of its life are over.
 _ROTATED_AFTER = SERVICE_ACCOUNT_TOKEN_LIVES * 0.8

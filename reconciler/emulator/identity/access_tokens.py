@@ -16,7 +16,7 @@ import jwt
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from jwt.algorithms import RSAAlgorithm
 
-from reconciler.emulator.certificates import rsa_key
+from reconciler.emulator.identity.certificates import rsa_key
 from reconciler.emulator.principals import Principal
 
 ALGORITHM = "RS256"
