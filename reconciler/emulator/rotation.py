@@ -9,8 +9,8 @@ from aiohttp import web
 
 from reconciler.emulator.context import Context
 from reconciler.emulator.errors import bad_argument
+from reconciler.emulator.key_vault.secrets import VaultSecrets
 from reconciler.emulator.requestlog import CONTROL_PREFIX
-from reconciler.emulator.vault_secrets import VaultSecrets
 
 _SORTS = ("workspaceToken", "storageKey", "secondStorageKey", "clientSecret")
 

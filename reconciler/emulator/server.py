@@ -34,6 +34,8 @@ from reconciler.emulator.identity import routes as sign_in
 from reconciler.emulator.identity.credential_files import IdentityFiles
 from reconciler.emulator.initial_models import make_initial_models
 from reconciler.emulator.journal import Journal
+from reconciler.emulator.key_vault.routes import VaultRequests
+from reconciler.emulator.key_vault.secrets import VaultSecrets
 from reconciler.emulator.listening import Listening, PortTaken, listen
 from reconciler.emulator.management import Management
 from reconciler.emulator.ml.workers import Workers
@@ -48,8 +50,6 @@ from reconciler.emulator.storage.routes.routes import BlobService
 from reconciler.emulator.studio_file import StudioFile, StudioFileError, load_studio
 from reconciler.emulator.trained_models import TrainedModels
 from reconciler.emulator.training_data import TrainingData
-from reconciler.emulator.vault_requests import VaultRequests
-from reconciler.emulator.vault_secrets import VaultSecrets
 
 HOST = "127.0.0.1"
 # Put Blob in one piece; larger blobs come in blocks (storage's own limit is checked there).
