@@ -14,10 +14,10 @@ from reconciler.emulator.classic_services import DEFAULT_ENDPOINT, ClassicServic
 from reconciler.emulator.context import Context
 from reconciler.emulator.documents import Document
 from reconciler.emulator.endpoint_rules import check_may_change, member
-from reconciler.emulator.errors import management_not_found, refused
-from reconciler.emulator.execution_services import ExecutionService
+from reconciler.emulator.execution.errors import management_not_found, refused
+from reconciler.emulator.execution.scoring import Scoring
+from reconciler.emulator.execution.services import ExecutionService
 from reconciler.emulator.requestlog import CONTROL_PREFIX
-from reconciler.emulator.scoring import Scoring
 from reconciler.emulator.studio_file import Workspace
 
 

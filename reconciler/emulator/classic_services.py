@@ -10,11 +10,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
-from reconciler.emulator.classic_wording import location, with_optional
 from reconciler.emulator.context import Context, new_key
 from reconciler.emulator.documents import Collection, Document
-from reconciler.emulator.execution_services import CODE, BoundModel, ExecutionService, execution_path
-from reconciler.emulator.initial_models import initial_models
+from reconciler.emulator.execution.initial_models import initial_models
+from reconciler.emulator.execution.services import CODE, BoundModel, ExecutionService, execution_path
+from reconciler.emulator.execution.wire_format import location, with_optional
 from reconciler.emulator.predictive_experiments import PredictiveExperiment
 from reconciler.emulator.studio_file import ClassicService, Workspace, derived_id
 

@@ -16,12 +16,12 @@ from reconciler.emulator.classic_services import (
     ClassicServices,
     timestamp,
 )
-from reconciler.emulator.code_bundle import BUNDLES, CodeBundle, read_bundle
 from reconciler.emulator.context import Context
 from reconciler.emulator.documents import Document
 from reconciler.emulator.endpoint_rules import member
-from reconciler.emulator.errors import ServiceError, refused
-from reconciler.emulator.execution_services import CODE, BoundModel
+from reconciler.emulator.execution.code_bundle import BUNDLES, CodeBundle, read_bundle
+from reconciler.emulator.execution.errors import ServiceError, refused
+from reconciler.emulator.execution.services import CODE, BoundModel
 from reconciler.emulator.studio_file import Workspace
 
 _ID = re.compile(r"[0-9a-f]{32}")

@@ -9,16 +9,16 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from reconciler.emulator.documents import Documents
-from reconciler.emulator.execution_services import ExecutionServices
+from reconciler.emulator.execution.services import ExecutionServices
 from reconciler.emulator.faults.job_faults import JobFaults
 from reconciler.emulator.studio_file import StudioFile
 
 if TYPE_CHECKING:  # The rooms import this module for their argument; importing them would close a circle.
-    from reconciler.emulator.code_runs import CodeRuns
+    from reconciler.emulator.execution.code_runs import CodeRuns
+    from reconciler.emulator.execution.model_copies import TrainedModels
     from reconciler.emulator.ml.workers import Workers
     from reconciler.emulator.storage.routes.accounts import StorageAccounts
     from reconciler.emulator.storage.routes.client import BlobClient
-    from reconciler.emulator.trained_models import TrainedModels
 
 
 class Secrets:

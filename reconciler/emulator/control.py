@@ -2,8 +2,8 @@
 
 from aiohttp import web
 
-from reconciler.emulator.batch_jobs import BatchJobs
-from reconciler.emulator.errors import bad_argument
+from reconciler.emulator.execution.batch_jobs import BatchJobs
+from reconciler.emulator.execution.errors import bad_argument
 from reconciler.emulator.requestlog import CONTROL_PREFIX, RequestLog
 
 

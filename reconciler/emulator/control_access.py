@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from aiohttp import web
 from aiohttp.typedefs import Middleware
 
-from reconciler.emulator.errors import ServiceError
+from reconciler.emulator.execution.errors import ServiceError
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 

@@ -18,13 +18,13 @@ from reconciler.emulator.commitment_plans import CommitmentPlans
 from reconciler.emulator.commitment_tiers import RESOURCE_TYPE as PLAN_TYPE
 from reconciler.emulator.context import Context
 from reconciler.emulator.definition_shape import Json
+from reconciler.emulator.execution.columns import input_columns
 from reconciler.emulator.ml.csv_table import read_table
 from reconciler.emulator.ml.types import Column, ColumnType, Scalar
 from reconciler.emulator.predictive_experiments import BlobAddress, PredictiveExperiment
 from reconciler.emulator.proposals import REGIONS, Proposal, new_key, region_code
 from reconciler.emulator.provisioning import Provisioning
 from reconciler.emulator.resource_groups import ResourceGroups
-from reconciler.emulator.scored_columns import input_columns
 from reconciler.emulator.storage.routes.client import BlobReference
 from reconciler.emulator.studio_file import NewService, ParameterInput, ResourceGroup, TrainingExperiment, derived_id
 from reconciler.emulator.web_services import CachedModel, WebService, timestamp

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from reconciler.emulator.behaviour import Behaviour
 from reconciler.emulator.documents import Document
-from reconciler.emulator.errors import refused
+from reconciler.emulator.execution.errors import refused
 from reconciler.emulator.studio_settings import Limits
 
 _NAMES = {

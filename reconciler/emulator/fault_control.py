@@ -19,7 +19,7 @@ from typing import Final, cast
 
 from aiohttp import web
 
-from reconciler.emulator.errors import Detail, ServiceError, bad_argument
+from reconciler.emulator.execution.errors import Detail, ServiceError, bad_argument
 from reconciler.emulator.faults.registry import Faults
 from reconciler.emulator.faults.rule_file import FaultsFileError, RuleFile, parse_rules
 from reconciler.emulator.journal import Caller, Journal, Kind

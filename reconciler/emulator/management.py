@@ -10,12 +10,11 @@ from aiohttp import web
 
 from reconciler.emulator.classic_refresh import Refreshing
 from reconciler.emulator.classic_services import DEFAULT_ENDPOINT, ClassicServices
-from reconciler.emulator.classic_wording import listing
 from reconciler.emulator.code_services import CodeServices
 from reconciler.emulator.context import Context
 from reconciler.emulator.documents import Document
 from reconciler.emulator.endpoint_rules import EndpointRules, ResourceUpdate, check_may_change
-from reconciler.emulator.errors import (
+from reconciler.emulator.execution.errors import (
     ServiceError,
     bearer,
     management_not_found,
@@ -23,11 +22,12 @@ from reconciler.emulator.errors import (
     origin,
     refused,
 )
-from reconciler.emulator.execution_services import BoundModel
+from reconciler.emulator.execution.model_copies import ModelRefused
+from reconciler.emulator.execution.services import BoundModel
+from reconciler.emulator.execution.wire_format import listing
 from reconciler.emulator.proposals import region_code
 from reconciler.emulator.storage.routes.client import BlobReference
 from reconciler.emulator.studio_file import Workspace
-from reconciler.emulator.trained_models import ModelRefused
 
 REGION_ROUTE = "/regions/{region}"
 """Below it only the workspaces of one region are known, as on that region's management host (classic-protocol 1.1)."""

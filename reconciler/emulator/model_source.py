@@ -13,9 +13,9 @@ from urllib.parse import SplitResult, unquote, urlsplit
 from reconciler.emulator.behaviour import Behaviour
 from reconciler.emulator.context import Context
 from reconciler.emulator.definition_shape import TrainedModelAsset
+from reconciler.emulator.execution.model_copies import ModelRefused
 from reconciler.emulator.provisioning import FetchModel, ModelUnavailable, StorageAccount
 from reconciler.emulator.storage.routes.client import BlobReference
-from reconciler.emulator.trained_models import ModelRefused
 
 
 class BlobPlace(NamedTuple):

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from reconciler.emulator.context import Context
 from reconciler.emulator.definition_shape import member
-from reconciler.emulator.execution_services import BoundModel, ExecutionService, execution_path
+from reconciler.emulator.execution.services import BoundModel, ExecutionService, execution_path
 from reconciler.emulator.model_source import blob_place
 from reconciler.emulator.predictive_experiments import PredictiveExperiment
 from reconciler.emulator.studio_file import StudioFile

@@ -14,7 +14,7 @@ from typing import Final
 
 from aiohttp import web
 
-from reconciler.emulator.errors import bad_argument
+from reconciler.emulator.execution.errors import bad_argument
 from reconciler.emulator.page_state import PageState
 from reconciler.emulator.requestlog import CONTROL_PREFIX
 

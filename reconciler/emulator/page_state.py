@@ -12,11 +12,11 @@ from itertools import islice
 from typing import Any, Final, NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
-from reconciler.emulator.batch_jobs import BatchJobs
 from reconciler.emulator.classic_services import ClassicServices
 from reconciler.emulator.context import Context
 from reconciler.emulator.documents import Document
-from reconciler.emulator.execution_services import BoundModel
+from reconciler.emulator.execution.batch_jobs import BatchJobs
+from reconciler.emulator.execution.services import BoundModel
 from reconciler.emulator.journal import Entry, Journal
 from reconciler.emulator.studio_file import Workspace
 from reconciler.emulator.web_services import COLLECTION as WEB_SERVICES

@@ -10,7 +10,7 @@ from uuid import uuid4
 
 from aiohttp import web
 
-from reconciler.emulator.errors import ServiceError
+from reconciler.emulator.execution.errors import ServiceError
 from reconciler.emulator.faults.visits import Visit, current
 from reconciler.emulator.journal import Journal, Kind
 from reconciler.emulator.operation_names import route_of

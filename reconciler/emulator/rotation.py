@@ -8,7 +8,7 @@ from collections.abc import Callable
 from aiohttp import web
 
 from reconciler.emulator.context import Context
-from reconciler.emulator.errors import bad_argument
+from reconciler.emulator.execution.errors import bad_argument
 from reconciler.emulator.key_vault.secrets import VaultSecrets
 from reconciler.emulator.requestlog import CONTROL_PREFIX
 

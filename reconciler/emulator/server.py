@@ -18,21 +18,24 @@ from uuid import uuid4
 from aiohttp import web
 
 from reconciler.emulator import arm, classic_services, client_files, control, control_access, page
-from reconciler.emulator.batch import BatchExecution
-from reconciler.emulator.batch_jobs import OUTPUT_CONTAINER, BatchJobs
 from reconciler.emulator.classic_refresh import ApiDocuments
-from reconciler.emulator.code_runs import CodeRuns
 from reconciler.emulator.context import Context, Secrets
 from reconciler.emulator.documents import Documents, StateInUse, StateUnreadable
-from reconciler.emulator.error_wording import ErrorWording
-from reconciler.emulator.execution_services import ExecutionServices
+from reconciler.emulator.execution.batch_jobs import OUTPUT_CONTAINER, BatchJobs
+from reconciler.emulator.execution.batch_routes import BatchExecution
+from reconciler.emulator.execution.code_runs import CodeRuns
+from reconciler.emulator.execution.error_format import ErrorWording
+from reconciler.emulator.execution.initial_models import make_initial_models
+from reconciler.emulator.execution.model_copies import TrainedModels
+from reconciler.emulator.execution.scoring import Scoring
+from reconciler.emulator.execution.services import ExecutionServices
+from reconciler.emulator.execution.training_data import TrainingData
 from reconciler.emulator.fault_control import FaultControl
 from reconciler.emulator.faults import Faults, FaultsFileError, load_rules
 from reconciler.emulator.faults.middleware import FaultMiddleware
 from reconciler.emulator.identity import certificates
 from reconciler.emulator.identity import routes as sign_in
 from reconciler.emulator.identity.credential_files import IdentityFiles
-from reconciler.emulator.initial_models import make_initial_models
 from reconciler.emulator.journal import Journal
 from reconciler.emulator.key_vault.routes import VaultRequests
 from reconciler.emulator.key_vault.secrets import VaultSecrets
@@ -42,14 +45,11 @@ from reconciler.emulator.ml.workers import Workers
 from reconciler.emulator.page_state import PageState
 from reconciler.emulator.requestlog import CONTROL_PREFIX, RequestLog, answer_errors
 from reconciler.emulator.rotation import Rotation
-from reconciler.emulator.scoring import Scoring
 from reconciler.emulator.skewed_clock import SkewedClock
 from reconciler.emulator.storage.routes.accounts import StorageAccounts, real_accounts
 from reconciler.emulator.storage.routes.client import BlobAccessError, BlobClient
 from reconciler.emulator.storage.routes.routes import BlobService
 from reconciler.emulator.studio_file import StudioFile, StudioFileError, load_studio
-from reconciler.emulator.trained_models import TrainedModels
-from reconciler.emulator.training_data import TrainingData
 
 HOST = "127.0.0.1"
 # Put Blob in one piece; larger blobs come in blocks (storage's own limit is checked there).

@@ -12,11 +12,13 @@ from typing import Any
 
 from aiohttp import web
 
-from reconciler.emulator.batch_request import read_parameters
-from reconciler.emulator.code_bundle import CodeBundle
-from reconciler.emulator.code_runs import CodeFailed
 from reconciler.emulator.context import Context
-from reconciler.emulator.errors import (
+from reconciler.emulator.execution.access import EXECUTION_ROUTE, check_api_version, find_service
+from reconciler.emulator.execution.batch_request import read_parameters
+from reconciler.emulator.execution.code_bundle import CodeBundle
+from reconciler.emulator.execution.code_runs import CodeFailed
+from reconciler.emulator.execution.columns import check_columns, known_columns
+from reconciler.emulator.execution.errors import (
     Detail,
     ServiceError,
     bad_argument,
@@ -25,18 +27,16 @@ from reconciler.emulator.errors import (
     origin,
     service_unavailable,
 )
-from reconciler.emulator.execution_access import EXECUTION_ROUTE, check_api_version, find_service
-from reconciler.emulator.execution_services import BoundModel, ExecutionService
-from reconciler.emulator.initial_models import initial_models
+from reconciler.emulator.execution.initial_models import initial_models
+from reconciler.emulator.execution.model_loading import CannotLoad, Loaded, load
+from reconciler.emulator.execution.programs import program_of
+from reconciler.emulator.execution.services import BoundModel, ExecutionService
+from reconciler.emulator.execution.swagger import code_swagger, predictive_swagger, training_swagger
+from reconciler.emulator.execution.training_data import TrainingData
 from reconciler.emulator.ml.types import Scalar, Scored, ScoringError, TrainingError
 from reconciler.emulator.ml.workers import WorkerDied
 from reconciler.emulator.predictive_experiments import PredictiveExperiment
-from reconciler.emulator.programs import program_of
-from reconciler.emulator.scored_columns import check_columns, known_columns
-from reconciler.emulator.serving import CannotLoad, Loaded, load
 from reconciler.emulator.studio_file import TrainingExperiment
-from reconciler.emulator.swagger import code_swagger, predictive_swagger, training_swagger
-from reconciler.emulator.training_data import TrainingData
 
 
 @dataclass(frozen=True)

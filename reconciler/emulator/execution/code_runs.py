@@ -19,7 +19,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
 
-from reconciler.emulator.code_bundle import CodeBundle
+from reconciler.emulator.execution.code_bundle import CodeBundle
 from reconciler.emulator.ml.csv_table import parse
 from reconciler.emulator.ml.types import Column, Scalar, Scored, ScoringError
 from reconciler.emulator.studio_settings import CodeSettings

@@ -2,21 +2,21 @@
 
 import asyncio
 
-from reconciler.emulator.batch_request import JobRequest
-from reconciler.emulator.code_bundle import CodeBundle
-from reconciler.emulator.code_runs import CodeFailed
 from reconciler.emulator.context import Context
-from reconciler.emulator.data_formats import from_csv, to_csv, write_csv
-from reconciler.emulator.execution_services import ExecutionService
+from reconciler.emulator.execution.batch_request import JobRequest
+from reconciler.emulator.execution.code_bundle import CodeBundle
+from reconciler.emulator.execution.code_runs import CodeFailed
+from reconciler.emulator.execution.columns import known_columns
+from reconciler.emulator.execution.data_formats import from_csv, to_csv, write_csv
+from reconciler.emulator.execution.model_loading import CannotLoad, load
+from reconciler.emulator.execution.programs import Program
+from reconciler.emulator.execution.services import ExecutionService
 from reconciler.emulator.faults.job_faults import JobFate
 from reconciler.emulator.ml import types as experiments
 from reconciler.emulator.ml.csv_table import read_table
 from reconciler.emulator.ml.types import ExperimentError
 from reconciler.emulator.ml.workers import WorkerDied
 from reconciler.emulator.predictive_experiments import PredictiveExperiment
-from reconciler.emulator.programs import Program
-from reconciler.emulator.scored_columns import known_columns
-from reconciler.emulator.serving import CannotLoad, load
 from reconciler.emulator.storage.routes.client import BlobAccessError
 from reconciler.emulator.studio_file import ParameterInput, TrainingExperiment
 

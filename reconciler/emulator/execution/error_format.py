@@ -12,7 +12,7 @@ from uuid import uuid4
 from aiohttp import web
 
 from reconciler.emulator.behaviour import Behaviour
-from reconciler.emulator.errors import ServiceError
+from reconciler.emulator.execution.errors import ServiceError
 
 _THROTTLING = frozenset({"RequestThrottled", "TooManyConcurrentRequests"})
 _RETRY_AFTER = timedelta(seconds=1)

@@ -9,14 +9,22 @@ from typing import Any
 from aiohttp import web
 from azure.storage.blob import BlobServiceClient, generate_container_sas
 
-from reconciler.emulator import classic_wording
-from reconciler.emulator.batch_jobs import CANCELLED, FAILED, FINISHED, NOT_STARTED, QUEUED, RUNNING, BatchJobs
-from reconciler.emulator.batch_request import read_job_request, signature_of
 from reconciler.emulator.context import Context
 from reconciler.emulator.documents import Document
-from reconciler.emulator.errors import Detail, ServiceError, bad_argument, json_object
-from reconciler.emulator.execution_access import EXECUTION_ROUTE, check_api_version, find_service
-from reconciler.emulator.programs import program_of
+from reconciler.emulator.execution import wire_format as classic_wording
+from reconciler.emulator.execution.access import EXECUTION_ROUTE, check_api_version, find_service
+from reconciler.emulator.execution.batch_jobs import (
+    CANCELLED,
+    FAILED,
+    FINISHED,
+    NOT_STARTED,
+    QUEUED,
+    RUNNING,
+    BatchJobs,
+)
+from reconciler.emulator.execution.batch_request import read_job_request, signature_of
+from reconciler.emulator.execution.errors import Detail, ServiceError, bad_argument, json_object
+from reconciler.emulator.execution.programs import program_of
 from reconciler.emulator.storage.routes.client import BlobReference
 
 _NUMBERS = {NOT_STARTED: 0, RUNNING: 1, FAILED: 2, CANCELLED: 3, FINISHED: 4}

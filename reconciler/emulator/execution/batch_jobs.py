@@ -16,13 +16,13 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
-from reconciler.emulator.batch_request import JobRequest, signature_of
-from reconciler.emulator.batch_run import JobFailed, run_job
 from reconciler.emulator.context import Context
 from reconciler.emulator.documents import Document
-from reconciler.emulator.errors import invalid_operation
-from reconciler.emulator.execution_services import ExecutionService
-from reconciler.emulator.programs import program_of
+from reconciler.emulator.execution.batch_request import JobRequest, signature_of
+from reconciler.emulator.execution.batch_run import JobFailed, run_job
+from reconciler.emulator.execution.errors import invalid_operation
+from reconciler.emulator.execution.programs import program_of
+from reconciler.emulator.execution.services import ExecutionService
 from reconciler.emulator.storage.routes.client import BlobReference
 
 NOT_STARTED, QUEUED, RUNNING = "NotStarted", "Queued", "Running"

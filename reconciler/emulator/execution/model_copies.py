@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import parse_qs
 
-from reconciler.emulator.execution_services import BoundModel
+from reconciler.emulator.execution.services import BoundModel
 from reconciler.emulator.ml.types import TrainingError
 from reconciler.emulator.ml.workers import Workers
 from reconciler.emulator.storage.routes.client import BlobAccessError, BlobClient, BlobReference

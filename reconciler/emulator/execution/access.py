@@ -3,8 +3,8 @@
 from aiohttp import web
 
 from reconciler.emulator.context import Context
-from reconciler.emulator.errors import bad_argument, bearer, execution_service_not_found, score_unauthorized
-from reconciler.emulator.execution_services import ExecutionService, execution_path
+from reconciler.emulator.execution.errors import bad_argument, bearer, execution_service_not_found, score_unauthorized
+from reconciler.emulator.execution.services import ExecutionService, execution_path
 
 # A subscription's id is written without dashes here; with dashes it is a path of Azure Resource Manager.
 EXECUTION_ROUTE = "/{scope:workspaces|subscriptions}/{scope_id:[0-9a-fA-F]{32}}/services/{service}"

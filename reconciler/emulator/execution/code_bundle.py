@@ -18,7 +18,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, ClassVar, Final, Literal, Self
 
 from reconciler.emulator.endpoint_rules import member
-from reconciler.emulator.errors import refused
+from reconciler.emulator.execution.errors import refused
 from reconciler.emulator.ml.types import FORMATS, Column, ColumnType
 
 BUNDLES: Final = "code-bundles"

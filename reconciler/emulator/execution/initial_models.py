@@ -4,11 +4,11 @@ import asyncio
 from dataclasses import asdict
 
 from reconciler.emulator.context import Context
-from reconciler.emulator.execution_services import BoundModel
+from reconciler.emulator.execution.services import BoundModel
+from reconciler.emulator.execution.training_data import TrainingData
 from reconciler.emulator.ml import types as experiments
 from reconciler.emulator.predictive_experiments import PredictiveExperiment, ScoredModel
 from reconciler.emulator.studio_file import StudioFileError, TrainingExperiment
-from reconciler.emulator.training_data import TrainingData
 
 
 async def make_initial_models(context: Context, data: TrainingData) -> None:

@@ -9,7 +9,7 @@ import re
 from typing import NamedTuple
 
 from reconciler.emulator.context import Context
-from reconciler.emulator.execution_services import BoundModel
+from reconciler.emulator.execution.services import BoundModel
 from reconciler.emulator.storage.routes.client import BlobAccessError, BlobReference
 
 _LOCAL = re.compile(r"^http://127\.0\.0\.1:\d+(?=/)")
