@@ -12,7 +12,7 @@ from itertools import islice
 from typing import Any, Final, NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
-from reconciler.emulator.classic_services import ClassicServices
+from reconciler.emulator.classic.services import ClassicServices
 from reconciler.emulator.context import Context
 from reconciler.emulator.documents import Document
 from reconciler.emulator.execution.batch_jobs import BatchJobs

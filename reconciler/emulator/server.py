@@ -17,8 +17,10 @@ from uuid import uuid4
 
 from aiohttp import web
 
-from reconciler.emulator import arm, classic_services, client_files, control, control_access, page
-from reconciler.emulator.classic_refresh import ApiDocuments
+from reconciler.emulator import arm, client_files, control, control_access, page
+from reconciler.emulator.classic import services as classic_services
+from reconciler.emulator.classic.refresh import ApiDocuments
+from reconciler.emulator.classic.routes import Management
 from reconciler.emulator.context import Context, Secrets
 from reconciler.emulator.documents import Documents, StateInUse, StateUnreadable
 from reconciler.emulator.execution.batch_jobs import OUTPUT_CONTAINER, BatchJobs
@@ -40,7 +42,6 @@ from reconciler.emulator.journal import Journal
 from reconciler.emulator.key_vault.routes import VaultRequests
 from reconciler.emulator.key_vault.secrets import VaultSecrets
 from reconciler.emulator.listening import Listening, PortTaken, listen
-from reconciler.emulator.management import Management
 from reconciler.emulator.ml.workers import Workers
 from reconciler.emulator.page_state import PageState
 from reconciler.emulator.requestlog import CONTROL_PREFIX, RequestLog, answer_errors

@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar, Final, Literal, Self
 
-from reconciler.emulator.endpoint_rules import member
+from reconciler.emulator.classic.endpoint_rules import member
 from reconciler.emulator.execution.errors import refused
 from reconciler.emulator.ml.types import FORMATS, Column, ColumnType
 

@@ -8,12 +8,12 @@ from typing import Any
 
 from aiohttp import web
 
-from reconciler.emulator.classic_refresh import Refreshing
-from reconciler.emulator.classic_services import DEFAULT_ENDPOINT, ClassicServices
-from reconciler.emulator.code_services import CodeServices
+from reconciler.emulator.classic.code_services import CodeServices
+from reconciler.emulator.classic.endpoint_rules import EndpointRules, ResourceUpdate, check_may_change
+from reconciler.emulator.classic.refresh import Refreshing
+from reconciler.emulator.classic.services import DEFAULT_ENDPOINT, ClassicServices
 from reconciler.emulator.context import Context
 from reconciler.emulator.documents import Document
-from reconciler.emulator.endpoint_rules import EndpointRules, ResourceUpdate, check_may_change
 from reconciler.emulator.execution.errors import (
     ServiceError,
     bearer,

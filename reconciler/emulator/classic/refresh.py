@@ -10,10 +10,10 @@ from typing import Any
 from aiohttp import web
 
 from reconciler.emulator.behaviour import Behaviour
-from reconciler.emulator.classic_services import DEFAULT_ENDPOINT, ClassicServices, timestamp
+from reconciler.emulator.classic.endpoint_rules import check_may_change, member
+from reconciler.emulator.classic.services import DEFAULT_ENDPOINT, ClassicServices, timestamp
 from reconciler.emulator.context import Context
 from reconciler.emulator.documents import Document
-from reconciler.emulator.endpoint_rules import check_may_change, member
 from reconciler.emulator.execution.errors import management_not_found, refused
 from reconciler.emulator.execution.scoring import Scoring
 from reconciler.emulator.execution.services import ExecutionService

@@ -10,15 +10,10 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from reconciler.emulator.classic_services import (
-    DEFAULT_ENDPOINT,
-    DESCRIPTION_OF_DEFAULT,
-    ClassicServices,
-    timestamp,
-)
+from reconciler.emulator.classic.endpoint_rules import member
+from reconciler.emulator.classic.services import DEFAULT_ENDPOINT, DESCRIPTION_OF_DEFAULT, ClassicServices, timestamp
 from reconciler.emulator.context import Context
 from reconciler.emulator.documents import Document
-from reconciler.emulator.endpoint_rules import member
 from reconciler.emulator.execution.code_bundle import BUNDLES, CodeBundle, read_bundle
 from reconciler.emulator.execution.errors import ServiceError, refused
 from reconciler.emulator.execution.services import CODE, BoundModel
