@@ -17,7 +17,8 @@ from uuid import uuid4
 
 from aiohttp import web
 
-from reconciler.emulator import arm, client_files, control, control_access, page
+from reconciler.emulator import client_files, control, control_access, page
+from reconciler.emulator.arm.routes import routes as arm
 from reconciler.emulator.classic import services as classic_services
 from reconciler.emulator.classic.refresh import ApiDocuments
 from reconciler.emulator.classic.routes import Management

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from reconciler.emulator.arm.routes.roles import need
 
 from reconciler.azure.errors import NotFound, SignInError
-from reconciler.emulator.roles import need
 from reconciler.plan.document import Action, CostClass, Difference, PatchOperation, Step
 from reconciler.plan.preflight.facts import Need
 from reconciler.spec.documents import NewWebServiceSpec

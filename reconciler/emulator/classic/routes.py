@@ -8,6 +8,7 @@ from typing import Any
 
 from aiohttp import web
 
+from reconciler.emulator.arm.routes.proposals import region_code
 from reconciler.emulator.classic.code_services import CodeServices
 from reconciler.emulator.classic.endpoint_rules import EndpointRules, ResourceUpdate, check_may_change
 from reconciler.emulator.classic.refresh import Refreshing
@@ -25,7 +26,6 @@ from reconciler.emulator.execution.errors import (
 from reconciler.emulator.execution.model_copies import ModelRefused
 from reconciler.emulator.execution.services import BoundModel
 from reconciler.emulator.execution.wire_format import listing
-from reconciler.emulator.proposals import region_code
 from reconciler.emulator.storage.routes.client import BlobReference
 from reconciler.emulator.studio_file import Workspace
 

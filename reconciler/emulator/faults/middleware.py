@@ -10,7 +10,7 @@ from contextlib import ExitStack
 
 from aiohttp import web
 
-from reconciler.emulator import arm_errors
+from reconciler.emulator.arm.routes import errors as arm_errors
 from reconciler.emulator.faults.delivery import HTML_PAGE, body_of, broken, deliver, pause, with_body
 from reconciler.emulator.faults.documented_codes import reply_for
 from reconciler.emulator.faults.job_faults import JobFate

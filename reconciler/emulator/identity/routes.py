@@ -12,7 +12,8 @@ from typing import Any, Self
 
 from aiohttp import web
 
-from reconciler.emulator.arm_errors import ArmError
+from reconciler.emulator.arm.routes.errors import ArmError
+from reconciler.emulator.arm.routes.web_services import timestamp
 from reconciler.emulator.context import Context, Secrets
 from reconciler.emulator.identity import client_assertions
 from reconciler.emulator.identity.access_tokens import AccessTokens, Proof, TokenInvalid
@@ -21,7 +22,6 @@ from reconciler.emulator.identity.client_assertions import Registration
 from reconciler.emulator.identity.errors import SignInRefused, invalid_client, missing_parameter, tenant_not_found
 from reconciler.emulator.principals import Principal
 from reconciler.emulator.vaults import audiences as vault_audiences
-from reconciler.emulator.web_services import timestamp
 
 AUDIENCES = ("https://management.azure.com", "https://management.core.windows.net")
 """What a token for Azure Resource Manager may be issued for, without slashes at the end."""

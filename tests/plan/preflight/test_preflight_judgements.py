@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from reconciler.emulator.arm.routes.roles import Need as Asked
+from reconciler.emulator.arm.routes.roles import allows, permissions
 
 from reconciler.emulator.principals import Principal, RoleAssignment
-from reconciler.emulator.roles import Need as Asked
-from reconciler.emulator.roles import allows, permissions
 from reconciler.plan.checks import CheckOutcome
 from reconciler.plan.preflight.claims import judge_claims
 from reconciler.plan.preflight.clocks import check_clock

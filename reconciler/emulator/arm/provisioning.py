@@ -14,9 +14,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import NamedTuple, Protocol
 
-from reconciler.emulator import web_services
-from reconciler.emulator.arm_errors import ArmError
-from reconciler.emulator.definition_shape import (
+from reconciler.emulator.arm.routes import web_services
+from reconciler.emulator.arm.routes.definition import (
     PAYLOAD,
     AssetsMerge,
     Json,
@@ -28,11 +27,12 @@ from reconciler.emulator.definition_shape import (
     trained_models,
     unsealed,
 )
+from reconciler.emulator.arm.routes.errors import ArmError
+from reconciler.emulator.arm.routes.operations import Conclusion, Failure, Operation
+from reconciler.emulator.arm.routes.proposals import Proposal, RandomBytes, with_payload
+from reconciler.emulator.arm.routes.regional_payloads import contents_everywhere, for_region
+from reconciler.emulator.arm.routes.web_services import CachedModel, WebService, timestamp
 from reconciler.emulator.documents import Documents
-from reconciler.emulator.operations import Conclusion, Failure, Operation
-from reconciler.emulator.proposals import Proposal, RandomBytes, with_payload
-from reconciler.emulator.regional_payloads import contents_everywhere, for_region
-from reconciler.emulator.web_services import CachedModel, WebService, timestamp
 
 _log = logging.getLogger(__name__)
 

@@ -11,15 +11,15 @@ from typing import Any
 
 from aiohttp import web
 
-from reconciler.emulator import commitment_plans, web_services
-from reconciler.emulator.arm_errors import ArmError
-from reconciler.emulator.commitment_plans import Plan
-from reconciler.emulator.commitment_tiers import RESOURCE_TYPE as PLAN_TYPE
-from reconciler.emulator.definition_shape import Json
+from reconciler.emulator.arm.routes import commitment_plans, web_services
+from reconciler.emulator.arm.routes.commitment_plans import Plan
+from reconciler.emulator.arm.routes.commitment_tiers import RESOURCE_TYPE as PLAN_TYPE
+from reconciler.emulator.arm.routes.definition import Json
+from reconciler.emulator.arm.routes.errors import ArmError
+from reconciler.emulator.arm.routes.paging import page
+from reconciler.emulator.arm.routes.proposals import region_code
+from reconciler.emulator.arm.routes.web_services import WebService
 from reconciler.emulator.documents import Documents
-from reconciler.emulator.list_pages import page
-from reconciler.emulator.proposals import region_code
-from reconciler.emulator.web_services import WebService
 
 Test = Callable[[Json], bool]
 

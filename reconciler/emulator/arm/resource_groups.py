@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from reconciler.emulator import arm_errors
-from reconciler.emulator.arm_errors import ArmError, invalid_json
-from reconciler.emulator.definition_shape import Json, member
+from reconciler.emulator.arm.routes import errors as arm_errors
+from reconciler.emulator.arm.routes.definition import Json, member
+from reconciler.emulator.arm.routes.errors import ArmError, invalid_json
 from reconciler.emulator.documents import Documents
 
 VERSIONS = (

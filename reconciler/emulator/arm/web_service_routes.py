@@ -11,21 +11,21 @@ from dataclasses import replace
 
 from aiohttp import web
 
-from reconciler.emulator import arm_errors, web_services
-from reconciler.emulator.arm_errors import ArmError, no_such_operation
-from reconciler.emulator.arm_exchange import base_url, json_object
-from reconciler.emulator.commitment_plans import CommitmentPlans
-from reconciler.emulator.context import Context
-from reconciler.emulator.definition_shape import ENVELOPE_START, Json, member
-from reconciler.emulator.definition_versions import has_payload_members, has_regions, shown_form
-from reconciler.emulator.definition_wording import properties_to_merge, tags_to_write, worded, worded_poll
-from reconciler.emulator.list_pages import page
-from reconciler.emulator.operations import Action, Operation, Operations
-from reconciler.emulator.payload_blobs import PayloadBlobs
-from reconciler.emulator.proposals import REGIONS, Proposal, as_json, propose_patch, propose_put, region_code
-from reconciler.emulator.regional_payloads import contents_of_a_copy, for_region
-from reconciler.emulator.second_writes import SecondWrites
-from reconciler.emulator.web_services import (
+from reconciler.emulator.arm.routes import errors as arm_errors
+from reconciler.emulator.arm.routes import web_services
+from reconciler.emulator.arm.routes.commitment_plans import CommitmentPlans
+from reconciler.emulator.arm.routes.concurrent_writes import SecondWrites
+from reconciler.emulator.arm.routes.definition import ENVELOPE_START, Json, member
+from reconciler.emulator.arm.routes.definition_format import properties_to_merge, tags_to_write, worded, worded_poll
+from reconciler.emulator.arm.routes.definition_versions import has_payload_members, has_regions, shown_form
+from reconciler.emulator.arm.routes.errors import ArmError, no_such_operation
+from reconciler.emulator.arm.routes.exchange import base_url, json_object
+from reconciler.emulator.arm.routes.operations import Action, Operation, Operations
+from reconciler.emulator.arm.routes.paging import page
+from reconciler.emulator.arm.routes.payload_blobs import PayloadBlobs
+from reconciler.emulator.arm.routes.proposals import REGIONS, Proposal, as_json, propose_patch, propose_put, region_code
+from reconciler.emulator.arm.routes.regional_payloads import contents_of_a_copy, for_region
+from reconciler.emulator.arm.routes.web_services import (
     WebService,
     accepted_view,
     full_view,
@@ -33,6 +33,7 @@ from reconciler.emulator.web_services import (
     regional_view,
     timestamp,
 )
+from reconciler.emulator.context import Context
 
 # Recorded: a deletion takes a tenth to a fifth of the time of the other writes, and the preparation of a region less.
 _SHARE_OF_TIME: Mapping[Action, float] = {"put": 1.0, "patch": 1.0, "delete": 0.2, "regional": 0.1}

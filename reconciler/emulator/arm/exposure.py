@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from reconciler.emulator.arm.routes.definition import member
+from reconciler.emulator.arm.routes.model_source import blob_place
+from reconciler.emulator.arm.routes.web_services import CachedModel, WebService
 from reconciler.emulator.context import Context
-from reconciler.emulator.definition_shape import member
 from reconciler.emulator.execution.services import BoundModel, ExecutionService, execution_path
-from reconciler.emulator.model_source import blob_place
 from reconciler.emulator.predictive_experiments import PredictiveExperiment
 from reconciler.emulator.studio_file import StudioFile
-from reconciler.emulator.web_services import CachedModel, WebService
 
 
 class NewExecution:

@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from reconciler.emulator import commitment_plans
-from reconciler.emulator.definition_shape import Json
-from reconciler.emulator.definition_versions import WEB_SERVICE_VERSIONS
-from reconciler.emulator.proposals import REGIONS
+from reconciler.emulator.arm.routes import commitment_plans
+from reconciler.emulator.arm.routes.definition import Json
+from reconciler.emulator.arm.routes.definition_versions import WEB_SERVICE_VERSIONS
+from reconciler.emulator.arm.routes.proposals import REGIONS
 
 PROVIDER = "Microsoft.MachineLearning"
 

@@ -13,9 +13,9 @@ from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Literal, Self, TypeAlias
 
-from reconciler.emulator.definition_shape import Json
+from reconciler.emulator.arm.routes.definition import Json
+from reconciler.emulator.arm.routes.web_services import timestamp
 from reconciler.emulator.documents import Documents
-from reconciler.emulator.web_services import timestamp
 
 COLLECTION = "operations"
 

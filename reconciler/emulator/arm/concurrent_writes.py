@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from reconciler.emulator import arm_errors
+from reconciler.emulator.arm.routes import errors as arm_errors
+from reconciler.emulator.arm.routes.operations import Operation, Operations
+from reconciler.emulator.arm.routes.web_services import WebService
 from reconciler.emulator.behaviour import Behaviour
 from reconciler.emulator.documents import Documents
-from reconciler.emulator.operations import Operation, Operations
-from reconciler.emulator.web_services import WebService
 
 
 class SecondWrites:

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import json
 
+from reconciler.emulator.arm.routes.definition import Json
+from reconciler.emulator.arm.routes.model_source import UnusableLocation, blob_reference
+from reconciler.emulator.arm.routes.provisioning import StorageAccount, Unprovisionable
 from reconciler.emulator.context import Context
-from reconciler.emulator.definition_shape import Json
-from reconciler.emulator.model_source import UnusableLocation, blob_reference
-from reconciler.emulator.provisioning import StorageAccount, Unprovisionable
 from reconciler.emulator.storage.routes.client import BlobAccessError, BlobReference
 
 CONTAINER = "azuremlassetscontainer"

@@ -1,6 +1,6 @@
 """Azure Resource Manager: resource groups, and the web services and commitment plans of Microsoft.MachineLearning.
 
-`reconciler.emulator.web_services` documents what is kept of a service. A request is checked in ARM's own order: who
+`reconciler.emulator.arm.web_services` documents what is kept of a service. A request is checked in ARM's own order: who
 asks, how often, the subscription, the resource group, the provider and its type, the ``api-version``, and only then
 what it wants. Path segments are case-insensitive, as everywhere in ARM.
 """
@@ -13,30 +13,31 @@ from weakref import WeakKeyDictionary
 
 from aiohttp import web
 
-from reconciler.emulator import arm_errors, provider_metadata, resource_groups, roles
-from reconciler.emulator.arm_errors import no_such_operation
-from reconciler.emulator.arm_exchange import Note, answer, json_object
-from reconciler.emulator.commitment_plans import CommitmentPlans
-from reconciler.emulator.commitment_requests import CommitmentRequests
-from reconciler.emulator.commitment_tiers import catalogue
+from reconciler.emulator.arm.routes import errors as arm_errors
+from reconciler.emulator.arm.routes import provider_metadata, resource_groups, roles
+from reconciler.emulator.arm.routes.commitment_plans import CommitmentPlans
+from reconciler.emulator.arm.routes.commitment_routes import CommitmentRequests
+from reconciler.emulator.arm.routes.commitment_tiers import catalogue
+from reconciler.emulator.arm.routes.concurrent_writes import SecondWrites
+from reconciler.emulator.arm.routes.errors import no_such_operation
+from reconciler.emulator.arm.routes.exchange import Note, answer, json_object
+from reconciler.emulator.arm.routes.exposure import NewExecution
+from reconciler.emulator.arm.routes.model_source import fetcher
+from reconciler.emulator.arm.routes.operations import Conclusion, Operation, Operations
+from reconciler.emulator.arm.routes.payload_blobs import PayloadBlobs
+from reconciler.emulator.arm.routes.proposals import REGIONS
+from reconciler.emulator.arm.routes.provider_metadata import PROVIDER, RESOURCE_TYPES
+from reconciler.emulator.arm.routes.provisioning import Provisioning
+from reconciler.emulator.arm.routes.rate_limits import RateLimits
+from reconciler.emulator.arm.routes.resource_groups import ResourceGroups
+from reconciler.emulator.arm.routes.resource_index import ResourceIndex
+from reconciler.emulator.arm.routes.seed import seed_services
+from reconciler.emulator.arm.routes.web_service_routes import WebServiceRequests
+from reconciler.emulator.arm.routes.web_services import WebService
 from reconciler.emulator.context import Context
-from reconciler.emulator.definition_seed import seed_services
 from reconciler.emulator.documents import Documents
 from reconciler.emulator.identity.routes import SignIn
-from reconciler.emulator.model_source import fetcher
-from reconciler.emulator.new_execution import NewExecution
-from reconciler.emulator.operations import Conclusion, Operation, Operations
-from reconciler.emulator.payload_blobs import PayloadBlobs
 from reconciler.emulator.principals import Principal
-from reconciler.emulator.proposals import REGIONS
-from reconciler.emulator.provider_metadata import PROVIDER, RESOURCE_TYPES
-from reconciler.emulator.provisioning import Provisioning
-from reconciler.emulator.rate_limits import RateLimits
-from reconciler.emulator.resource_groups import ResourceGroups
-from reconciler.emulator.resource_index import ResourceIndex
-from reconciler.emulator.second_writes import SecondWrites
-from reconciler.emulator.web_service_requests import WebServiceRequests
-from reconciler.emulator.web_services import WebService
 
 _PERMISSIONS_VERSIONS = ("2022-04-01", "2018-07-01", "2018-01-01-preview", "2015-07-01")
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from reconciler.emulator.arm.routes.definition import Json, member, spelling
 from reconciler.emulator.behaviour import Behaviour
-from reconciler.emulator.definition_shape import Json, member, spelling
 
 _Reword = Callable[[Any], Any]
 

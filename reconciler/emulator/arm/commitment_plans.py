@@ -12,8 +12,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Self
 
-from reconciler.emulator.arm_errors import ArmError, bad_request, conflict, resource_not_found
-from reconciler.emulator.commitment_tiers import (
+from reconciler.emulator.arm.routes.commitment_tiers import (
     HOURS,
     INCLUDED_METERS,
     REFILL_DAYS,
@@ -23,10 +22,11 @@ from reconciler.emulator.commitment_tiers import (
     Tier,
     sku_of,
 )
-from reconciler.emulator.definition_shape import Json, member
+from reconciler.emulator.arm.routes.definition import Json, member
+from reconciler.emulator.arm.routes.errors import ArmError, bad_request, conflict, resource_not_found
+from reconciler.emulator.arm.routes.proposals import known_location, region_code, tags_of
+from reconciler.emulator.arm.routes.web_services import WebService, timestamp
 from reconciler.emulator.documents import Documents
-from reconciler.emulator.proposals import known_location, region_code, tags_of
-from reconciler.emulator.web_services import WebService, timestamp
 
 ASSOCIATION_TYPE = f"{RESOURCE_TYPE}/commitmentAssociations"
 COLLECTION = "commitmentPlans"

@@ -10,9 +10,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from reconciler.emulator import web_services
-from reconciler.emulator.arm_errors import ArmError, bad_request, invalid_json
-from reconciler.emulator.definition_shape import (
+from reconciler.emulator.arm.routes import web_services
+from reconciler.emulator.arm.routes.definition import (
     PAYLOAD,
     AssetsMerge,
     Json,
@@ -23,9 +22,10 @@ from reconciler.emulator.definition_shape import (
     unsealed,
     written_properties,
 )
-from reconciler.emulator.definition_versions import CURRENT, PREVIEW, current_form
-from reconciler.emulator.regional_payloads import contents_everywhere
-from reconciler.emulator.web_services import WebService
+from reconciler.emulator.arm.routes.definition_versions import CURRENT, PREVIEW, current_form
+from reconciler.emulator.arm.routes.errors import ArmError, bad_request, invalid_json
+from reconciler.emulator.arm.routes.regional_payloads import contents_everywhere
+from reconciler.emulator.arm.routes.web_services import WebService
 
 REGIONS = (
     "South Central US",

@@ -10,11 +10,11 @@ import ipaddress
 from typing import NamedTuple
 from urllib.parse import SplitResult, unquote, urlsplit
 
+from reconciler.emulator.arm.routes.definition import TrainedModelAsset
+from reconciler.emulator.arm.routes.provisioning import FetchModel, ModelUnavailable, StorageAccount
 from reconciler.emulator.behaviour import Behaviour
 from reconciler.emulator.context import Context
-from reconciler.emulator.definition_shape import TrainedModelAsset
 from reconciler.emulator.execution.model_copies import ModelRefused
-from reconciler.emulator.provisioning import FetchModel, ModelUnavailable, StorageAccount
 from reconciler.emulator.storage.routes.client import BlobReference
 
 
