@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from reconciler.azure.clouds import load_cloud
 from reconciler.azure.errors import CloudError
+from reconciler.emulator.config.studio_file import StudioFileError, load_studio
 from reconciler.emulator.faults.rule_file import FaultsFileError, load_rules
-from reconciler.emulator.studio_file import StudioFileError, load_studio
 from reconciler.json_text import DEEPEST, NestedTooDeep, check_depth, read_json
 from reconciler.plan.document import Action, CostClass, PatchOperation, Plan, Step, VersionPlan
 from reconciler.plan.errors import SavedPlanError

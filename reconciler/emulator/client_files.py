@@ -13,7 +13,7 @@ from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import Any, Self
 
-from reconciler.emulator import vaults
+from reconciler.emulator.config import vaults
 from reconciler.emulator.context import Context
 
 # Whatever waits for a model to take effect waits this much longer than that takes.

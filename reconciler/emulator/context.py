@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from reconciler.emulator.config.studio_file import StudioFile
 from reconciler.emulator.documents import Documents
 from reconciler.emulator.execution.services import ExecutionServices
 from reconciler.emulator.faults.job_faults import JobFaults
-from reconciler.emulator.studio_file import StudioFile
 
 if TYPE_CHECKING:  # The rooms import this module for their argument; importing them would close a circle.
     from reconciler.emulator.execution.code_runs import CodeRuns

@@ -21,9 +21,9 @@ from typing import Any, TypeVar
 
 import pytest
 
+from reconciler.emulator.config.studio_file import StudioFile, load_studio
 from reconciler.emulator.ml.workers import Workers
 from reconciler.emulator.server import Studio
-from reconciler.emulator.studio_file import StudioFile, load_studio
 
 T = TypeVar("T")
 

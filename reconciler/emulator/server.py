@@ -22,6 +22,7 @@ from reconciler.emulator.arm.routes import routes as arm
 from reconciler.emulator.classic import services as classic_services
 from reconciler.emulator.classic.refresh import ApiDocuments
 from reconciler.emulator.classic.routes import Management
+from reconciler.emulator.config.studio_file import StudioFile, StudioFileError, load_studio
 from reconciler.emulator.context import Context, Secrets
 from reconciler.emulator.documents import Documents, StateInUse, StateUnreadable
 from reconciler.emulator.execution.batch_jobs import OUTPUT_CONTAINER, BatchJobs
@@ -51,7 +52,6 @@ from reconciler.emulator.skewed_clock import SkewedClock
 from reconciler.emulator.storage.routes.accounts import StorageAccounts, real_accounts
 from reconciler.emulator.storage.routes.client import BlobAccessError, BlobClient
 from reconciler.emulator.storage.routes.routes import BlobService
-from reconciler.emulator.studio_file import StudioFile, StudioFileError, load_studio
 
 HOST = "127.0.0.1"
 # Put Blob in one piece; larger blobs come in blocks (storage's own limit is checked there).

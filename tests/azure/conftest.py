@@ -234,7 +234,7 @@ class LocalStudio:
 def local_studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStudio]:
     """The default Studio, except that nothing takes longer than it must. One for all tests of the process."""
     root, directory = Path(reconciler.__file__).parents[1], tmp_path_factory.mktemp("studio")
-    content = yaml.safe_load((root / "reconciler/emulator/default_studio.yaml").read_text("utf-8"))
+    content = yaml.safe_load((root / "reconciler/emulator/config/default_studio.yaml").read_text("utf-8"))
     content["timings"] |= {"patchTakesEffect": "0s", "provisioning": "0.1s"}
     content["profile"] = os.environ.get("STUDIO_PROFILE", "documented")
     (directory / "studio.yaml").write_text(yaml.safe_dump(content), "utf-8")

@@ -14,11 +14,11 @@ from reconciler.azure.errors import (
 )
 from reconciler.azure.job_failures import advice, can_help
 from reconciler.azure.job_signature import JobSignature, job_signature
+from reconciler.emulator.config.studio_file import ParameterInput, TrainingExperiment, WebServiceInput
 from reconciler.emulator.execution.services import ExecutionService
 from reconciler.emulator.execution.swagger import training_swagger
 from reconciler.emulator.execution.training_data import Example
 from reconciler.emulator.ml.types import Column
-from reconciler.emulator.studio_file import ParameterInput, TrainingExperiment, WebServiceInput
 
 BLOB = {"$ref": "#/definitions/BatchExecutionBlobReference"}
 SERVICE = ExecutionService("workspaces", "w", "e", "Training", "default", "x", "k", "k", 4, "a")

@@ -18,10 +18,10 @@ import pytest
 import yaml
 from azure.storage.blob import BlobClient
 
+from reconciler.emulator.config.studio_file import StudioFile
 from reconciler.emulator.context import Context
 from reconciler.emulator.pytest_plugin import StudioThread
 from reconciler.emulator.server import Studio
-from reconciler.emulator.studio_file import StudioFile
 
 WORKSPACE = "3ad1c2b4e5f60718293a4b5c6d7e8f90"
 TRAINING = "Breast Cancer [training exp.]"

@@ -21,8 +21,8 @@ from urllib.parse import urlsplit
 import aiohttp
 import pytest
 
+from reconciler.emulator.config.studio_file import load_studio
 from reconciler.emulator.documents import Documents, StateInUse, StateUnreadable
-from reconciler.emulator.studio_file import load_studio
 
 TRAINING = "Breast Cancer [training exp.]"
 PREDICTIVE = "Breast Cancer [predictive exp.]"

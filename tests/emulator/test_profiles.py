@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from reconciler.emulator.behaviour import Behaviour
-from reconciler.emulator.profiles import (
+from reconciler.emulator.config.behaviour import Behaviour
+from reconciler.emulator.config.profiles import (
     PROFILES,
     UnknownProfile,
     allowed,
@@ -17,8 +17,8 @@ from reconciler.emulator.profiles import (
     table,
     values_of,
 )
-from reconciler.emulator.studio_file import load_studio
-from reconciler.emulator.studio_settings import Timings
+from reconciler.emulator.config.settings import Timings
+from reconciler.emulator.config.studio_file import load_studio
 
 ROOT = Path(__file__).parents[2]
 MODELS = {"behaviour": Behaviour, "timings": Timings}
@@ -61,7 +61,7 @@ def test_a_seed_draws_the_same_each_time_and_another_seed_draws_others() -> None
 
 
 def test_the_option_overrides_the_files_profile_and_neither_its_single_settings(tmp_path: Path) -> None:
-    text = (ROOT / "reconciler/emulator/default_studio.yaml").read_text("utf-8")
+    text = (ROOT / "reconciler/emulator/config/default_studio.yaml").read_text("utf-8")
     file = tmp_path / "studio.yaml"
     file.write_text(
         text.replace("profile: documented", "profile: hostile")

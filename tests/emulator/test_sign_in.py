@@ -13,13 +13,13 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 from reconciler.emulator.arm.routes.errors import ArmError
 
+from reconciler.emulator.config.principals import Principal
 from reconciler.emulator.context import Secrets
 from reconciler.emulator.documents import Documents
 from reconciler.emulator.identity.certificates import certificate_in, new_rsa_key, rsa_key
 from reconciler.emulator.identity.client_assertions import CLUSTER, EXCHANGE_AUDIENCE, TYPE
 from reconciler.emulator.identity.errors import SignInRefused
 from reconciler.emulator.identity.routes import Identities, SignIn
-from reconciler.emulator.principals import Principal
 
 TENANT = "0d9a6a44-3c0e-4b0e-9b5c-5a0a4c1f7e21"
 OTHER_TENANT = "aaaaaaaa-3c0e-4b0e-9b5c-5a0a4c1f7e21"

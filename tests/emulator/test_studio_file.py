@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 import yaml
 
-from reconciler.emulator.behaviour import Behaviour
-from reconciler.emulator.profiles import has_profiles
-from reconciler.emulator.studio_file import StudioFileError, derived_id, load_studio
+from reconciler.emulator.config.behaviour import Behaviour
+from reconciler.emulator.config.profiles import has_profiles
+from reconciler.emulator.config.studio_file import StudioFileError, derived_id, load_studio
 
 SMALL: dict[str, Any] = {
     "storageAccounts": [{"name": "store"}],

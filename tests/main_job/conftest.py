@@ -32,7 +32,7 @@ import pytest
 from azure.storage.blob import BlobSasPermissions, generate_blob_sas
 
 from reconciler.cli.__main__ import main
-from reconciler.emulator.studio_file import load_studio
+from reconciler.emulator.config.studio_file import load_studio
 from tests.main_job.studio_host import StudioHost
 
 ROOT = Path(__file__).resolve().parents[2]

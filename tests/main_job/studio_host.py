@@ -18,10 +18,10 @@ import sys
 from pathlib import Path
 from typing import IO, Any
 
+from reconciler.emulator.config.studio_file import load_studio
 from reconciler.emulator.faults import load_rules
 from reconciler.emulator.ml.workers import Workers
 from reconciler.emulator.server import Studio, log_to_standard_error
-from reconciler.emulator.studio_file import load_studio
 
 
 class StudioHost:

@@ -10,7 +10,7 @@ from dataclasses import replace
 from reconciler.emulator.arm.routes import errors as arm_errors
 from reconciler.emulator.arm.routes.operations import Operation, Operations
 from reconciler.emulator.arm.routes.web_services import WebService
-from reconciler.emulator.behaviour import Behaviour
+from reconciler.emulator.config.behaviour import Behaviour
 from reconciler.emulator.documents import Documents
 
 

@@ -1,6 +1,6 @@
 """How Azure Resource Manager words a definition and a failed operation, where sources leave more than one way.
 
-(new-protocol 1 "Normalisation", 3; what is a setting is in `reconciler.emulator.behaviour`.)
+(new-protocol 1 "Normalisation", 3; what is a setting is in `reconciler.emulator.config.behaviour`.)
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from reconciler.emulator.arm.routes.definition import Json, member, spelling
-from reconciler.emulator.behaviour import Behaviour
+from reconciler.emulator.config.behaviour import Behaviour
 
 _Reword = Callable[[Any], Any]
 

@@ -7,10 +7,10 @@ from datetime import timedelta
 from reconciler.emulator.arm.routes.definition import member
 from reconciler.emulator.arm.routes.model_source import blob_place
 from reconciler.emulator.arm.routes.web_services import CachedModel, WebService
+from reconciler.emulator.config.predictive_experiments import PredictiveExperiment
+from reconciler.emulator.config.studio_file import StudioFile
 from reconciler.emulator.context import Context
 from reconciler.emulator.execution.services import BoundModel, ExecutionService, execution_path
-from reconciler.emulator.predictive_experiments import PredictiveExperiment
-from reconciler.emulator.studio_file import StudioFile
 
 
 class NewExecution:

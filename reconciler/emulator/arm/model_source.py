@@ -12,7 +12,7 @@ from urllib.parse import SplitResult, unquote, urlsplit
 
 from reconciler.emulator.arm.routes.definition import TrainedModelAsset
 from reconciler.emulator.arm.routes.provisioning import FetchModel, ModelUnavailable, StorageAccount
-from reconciler.emulator.behaviour import Behaviour
+from reconciler.emulator.config.behaviour import Behaviour
 from reconciler.emulator.context import Context
 from reconciler.emulator.execution.model_copies import ModelRefused
 from reconciler.emulator.storage.routes.client import BlobReference

@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import Literal, TypeAlias
 
 from reconciler.emulator.arm.routes.errors import ArmError
-from reconciler.emulator.studio_settings import Rate, RequestRates
+from reconciler.emulator.config.settings import Rate, RequestRates
 
 Sort: TypeAlias = Literal["reads", "writes", "deletes"]
 

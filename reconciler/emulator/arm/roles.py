@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from reconciler.emulator.arm.routes.errors import ArmError
-from reconciler.emulator.principals import Principal, RoleAssignment
+from reconciler.emulator.config.principals import Principal, RoleAssignment
 
 _VERBS = {"GET": "read", "HEAD": "read", "PUT": "write", "PATCH": "write", "DELETE": "delete", "POST": "action"}
 

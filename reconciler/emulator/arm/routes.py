@@ -34,10 +34,10 @@ from reconciler.emulator.arm.routes.resource_index import ResourceIndex
 from reconciler.emulator.arm.routes.seed import seed_services
 from reconciler.emulator.arm.routes.web_service_routes import WebServiceRequests
 from reconciler.emulator.arm.routes.web_services import WebService
+from reconciler.emulator.config.principals import Principal
 from reconciler.emulator.context import Context
 from reconciler.emulator.documents import Documents
 from reconciler.emulator.identity.routes import SignIn
-from reconciler.emulator.principals import Principal
 
 _PERMISSIONS_VERSIONS = ("2022-04-01", "2018-07-01", "2018-01-01-preview", "2015-07-01")
 

@@ -21,13 +21,19 @@ from reconciler.emulator.arm.routes.proposals import REGIONS, Proposal, new_key,
 from reconciler.emulator.arm.routes.provisioning import Provisioning
 from reconciler.emulator.arm.routes.resource_groups import ResourceGroups
 from reconciler.emulator.arm.routes.web_services import CachedModel, WebService, timestamp
+from reconciler.emulator.config.predictive_experiments import BlobAddress, PredictiveExperiment
+from reconciler.emulator.config.studio_file import (
+    NewService,
+    ParameterInput,
+    ResourceGroup,
+    TrainingExperiment,
+    derived_id,
+)
 from reconciler.emulator.context import Context
 from reconciler.emulator.execution.columns import input_columns
 from reconciler.emulator.ml.csv_table import read_table
 from reconciler.emulator.ml.types import Column, ColumnType, Scalar
-from reconciler.emulator.predictive_experiments import BlobAddress, PredictiveExperiment
 from reconciler.emulator.storage.routes.client import BlobReference
-from reconciler.emulator.studio_file import NewService, ParameterInput, ResourceGroup, TrainingExperiment, derived_id
 
 _FAMILY = "506153734175476c4f62416c57734963"
 """The family of Studio's own modules, in every module uri that was ever published."""

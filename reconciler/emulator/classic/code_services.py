@@ -12,12 +12,12 @@ from typing import Any
 
 from reconciler.emulator.classic.endpoint_rules import member
 from reconciler.emulator.classic.services import DEFAULT_ENDPOINT, DESCRIPTION_OF_DEFAULT, ClassicServices, timestamp
+from reconciler.emulator.config.studio_file import Workspace
 from reconciler.emulator.context import Context
 from reconciler.emulator.documents import Document
 from reconciler.emulator.execution.code_bundle import BUNDLES, CodeBundle, read_bundle
 from reconciler.emulator.execution.errors import ServiceError, refused
 from reconciler.emulator.execution.services import CODE, BoundModel
-from reconciler.emulator.studio_file import Workspace
 
 _ID = re.compile(r"[0-9a-f]{32}")
 

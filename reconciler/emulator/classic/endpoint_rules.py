@@ -9,10 +9,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from reconciler.emulator.behaviour import Behaviour
+from reconciler.emulator.config.behaviour import Behaviour
+from reconciler.emulator.config.settings import Limits
 from reconciler.emulator.documents import Document
 from reconciler.emulator.execution.errors import refused
-from reconciler.emulator.studio_settings import Limits
 
 _NAMES = {
     "hyphens": (re.compile(r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?"), ", with hyphens between them"),

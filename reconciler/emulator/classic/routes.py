@@ -13,6 +13,7 @@ from reconciler.emulator.classic.code_services import CodeServices
 from reconciler.emulator.classic.endpoint_rules import EndpointRules, ResourceUpdate, check_may_change
 from reconciler.emulator.classic.refresh import Refreshing
 from reconciler.emulator.classic.services import DEFAULT_ENDPOINT, ClassicServices
+from reconciler.emulator.config.studio_file import Workspace
 from reconciler.emulator.context import Context
 from reconciler.emulator.documents import Document
 from reconciler.emulator.execution.errors import (
@@ -27,7 +28,6 @@ from reconciler.emulator.execution.model_copies import ModelRefused
 from reconciler.emulator.execution.services import BoundModel
 from reconciler.emulator.execution.wire_format import listing
 from reconciler.emulator.storage.routes.client import BlobReference
-from reconciler.emulator.studio_file import Workspace
 
 REGION_ROUTE = "/regions/{region}"
 """Below it only the workspaces of one region are known, as on that region's management host (classic-protocol 1.1)."""

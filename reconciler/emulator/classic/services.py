@@ -10,13 +10,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
+from reconciler.emulator.config.predictive_experiments import PredictiveExperiment
+from reconciler.emulator.config.studio_file import ClassicService, Workspace, derived_id
 from reconciler.emulator.context import Context, new_key
 from reconciler.emulator.documents import Collection, Document
 from reconciler.emulator.execution.initial_models import initial_models
 from reconciler.emulator.execution.services import CODE, BoundModel, ExecutionService, execution_path
 from reconciler.emulator.execution.wire_format import location, with_optional
-from reconciler.emulator.predictive_experiments import PredictiveExperiment
-from reconciler.emulator.studio_file import ClassicService, Workspace, derived_id
 
 DEFAULT_ENDPOINT = "default"
 DESCRIPTION_OF_DEFAULT = "Default endpoint, tied to the experiment"

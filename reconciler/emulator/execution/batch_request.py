@@ -8,12 +8,12 @@ from typing import Any
 
 from azure.storage.blob import BlobServiceClient
 
+from reconciler.emulator.config.predictive_experiments import PredictiveExperiment
+from reconciler.emulator.config.studio_file import ParameterInput, TrainingExperiment
 from reconciler.emulator.execution.errors import bad_argument, invalid_operation
 from reconciler.emulator.execution.model_copies import MODEL_EXTENSION, sas_expired
 from reconciler.emulator.execution.programs import Program
-from reconciler.emulator.predictive_experiments import PredictiveExperiment
 from reconciler.emulator.storage.routes.client import BlobReference
-from reconciler.emulator.studio_file import ParameterInput, TrainingExperiment
 
 DATA_EXTENSIONS = (".csv", ".tsv", ".arff")
 _LONGEST_BLOB_NAME = 1024

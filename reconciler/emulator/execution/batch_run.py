@@ -2,6 +2,8 @@
 
 import asyncio
 
+from reconciler.emulator.config.predictive_experiments import PredictiveExperiment
+from reconciler.emulator.config.studio_file import ParameterInput, TrainingExperiment
 from reconciler.emulator.context import Context
 from reconciler.emulator.execution.batch_request import JobRequest
 from reconciler.emulator.execution.code_bundle import CodeBundle
@@ -16,9 +18,7 @@ from reconciler.emulator.ml import types as experiments
 from reconciler.emulator.ml.csv_table import read_table
 from reconciler.emulator.ml.types import ExperimentError
 from reconciler.emulator.ml.workers import WorkerDied
-from reconciler.emulator.predictive_experiments import PredictiveExperiment
 from reconciler.emulator.storage.routes.client import BlobAccessError
-from reconciler.emulator.studio_file import ParameterInput, TrainingExperiment
 
 
 class JobFailed(Exception):

@@ -19,10 +19,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
 
+from reconciler.emulator.config.settings import CodeSettings
 from reconciler.emulator.execution.code_bundle import CodeBundle
 from reconciler.emulator.ml.csv_table import parse
 from reconciler.emulator.ml.types import Column, Scalar, Scored, ScoringError
-from reconciler.emulator.studio_settings import CodeSettings
 
 _SCRIPT: Final = Path(__file__).with_name("python_script.py")
 # Nothing else of the emulator's environment, in which there may be secrets.

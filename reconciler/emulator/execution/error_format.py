@@ -1,6 +1,6 @@
 """How an error of a Studio service is worded: with details or without, in camelCase or PascalCase, JSON or plain text.
 
-(classic-protocol 4; what is a setting is in `reconciler.emulator.behaviour`.)
+(classic-protocol 4; what is a setting is in `reconciler.emulator.config.behaviour`.)
 """
 
 from collections.abc import Awaitable, Callable, Mapping
@@ -11,7 +11,7 @@ from uuid import uuid4
 
 from aiohttp import web
 
-from reconciler.emulator.behaviour import Behaviour
+from reconciler.emulator.config.behaviour import Behaviour
 from reconciler.emulator.execution.errors import ServiceError
 
 _THROTTLING = frozenset({"RequestThrottled", "TooManyConcurrentRequests"})

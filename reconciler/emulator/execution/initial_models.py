@@ -3,12 +3,12 @@
 import asyncio
 from dataclasses import asdict
 
+from reconciler.emulator.config.predictive_experiments import PredictiveExperiment, ScoredModel
+from reconciler.emulator.config.studio_file import StudioFileError, TrainingExperiment
 from reconciler.emulator.context import Context
 from reconciler.emulator.execution.services import BoundModel
 from reconciler.emulator.execution.training_data import TrainingData
 from reconciler.emulator.ml import types as experiments
-from reconciler.emulator.predictive_experiments import PredictiveExperiment, ScoredModel
-from reconciler.emulator.studio_file import StudioFileError, TrainingExperiment
 
 
 async def make_initial_models(context: Context, data: TrainingData) -> None:

@@ -1,10 +1,10 @@
 """What an execution service runs: an experiment of the studio file, or code that was published."""
 
+from reconciler.emulator.config.predictive_experiments import PredictiveExperiment
+from reconciler.emulator.config.studio_file import TrainingExperiment
 from reconciler.emulator.context import Context
 from reconciler.emulator.execution.code_bundle import BUNDLES, CodeBundle
 from reconciler.emulator.execution.services import CODE, ExecutionService
-from reconciler.emulator.predictive_experiments import PredictiveExperiment
-from reconciler.emulator.studio_file import TrainingExperiment
 
 Program = TrainingExperiment | PredictiveExperiment | CodeBundle
 

@@ -12,6 +12,8 @@ from typing import Any
 
 from aiohttp import web
 
+from reconciler.emulator.config.predictive_experiments import PredictiveExperiment
+from reconciler.emulator.config.studio_file import TrainingExperiment
 from reconciler.emulator.context import Context
 from reconciler.emulator.execution.access import EXECUTION_ROUTE, check_api_version, find_service
 from reconciler.emulator.execution.batch_request import read_parameters
@@ -35,8 +37,6 @@ from reconciler.emulator.execution.swagger import code_swagger, predictive_swagg
 from reconciler.emulator.execution.training_data import TrainingData
 from reconciler.emulator.ml.types import Scalar, Scored, ScoringError, TrainingError
 from reconciler.emulator.ml.workers import WorkerDied
-from reconciler.emulator.predictive_experiments import PredictiveExperiment
-from reconciler.emulator.studio_file import TrainingExperiment
 
 
 @dataclass(frozen=True)

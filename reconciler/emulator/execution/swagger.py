@@ -7,13 +7,13 @@ from collections import ChainMap
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from reconciler.emulator.config.predictive_experiments import PredictiveExperiment
+from reconciler.emulator.config.studio_file import ParameterInput, TrainingExperiment
 from reconciler.emulator.execution.code_bundle import CodeBundle
 from reconciler.emulator.execution.columns import input_columns, label_columns
 from reconciler.emulator.execution.services import ExecutionService
 from reconciler.emulator.execution.training_data import Example
 from reconciler.emulator.ml.types import Column, ColumnType, ModelDescription
-from reconciler.emulator.predictive_experiments import PredictiveExperiment
-from reconciler.emulator.studio_file import ParameterInput, TrainingExperiment
 
 Json = dict[str, Any]
 

@@ -3,10 +3,10 @@
 import asyncio
 from dataclasses import dataclass, field
 
+from reconciler.emulator.config.studio_file import Dataset, StudioFileError, TrainingExperiment
 from reconciler.emulator.context import Context
 from reconciler.emulator.ml.csv_table import read_table
 from reconciler.emulator.ml.types import FORMATS, Column, Scalar, TrainingError
-from reconciler.emulator.studio_file import Dataset, StudioFileError, TrainingExperiment
 
 _EXAMPLE_ROWS = 2
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from aiohttp import web
 
-from reconciler.emulator.behaviour import Behaviour
+from reconciler.emulator.config.behaviour import Behaviour
 from reconciler.emulator.documents import Document
 
 

@@ -10,8 +10,8 @@ import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 from pydantic.alias_generators import to_camel
 
+from reconciler.emulator.config.yaml_text import read_yaml
 from reconciler.emulator.faults.rules import Rule
-from reconciler.emulator.yaml_text import read_yaml
 
 
 def _some(rules: tuple[Rule, ...]) -> tuple[Rule, ...]:

@@ -16,8 +16,8 @@ import jwt
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from jwt.algorithms import RSAAlgorithm
 
+from reconciler.emulator.config.principals import Principal
 from reconciler.emulator.identity.certificates import rsa_key
-from reconciler.emulator.principals import Principal
 
 ALGORITHM = "RS256"
 Proof = Literal["secret", "certificate"]

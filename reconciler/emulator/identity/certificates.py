@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from reconciler.emulator import vaults
+from reconciler.emulator.config import vaults
 
 NAMES = ("localhost",)
 ADDRESSES = ("127.0.0.1",)

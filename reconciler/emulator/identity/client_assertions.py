@@ -17,8 +17,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
 
+from reconciler.emulator.config.principals import Principal
 from reconciler.emulator.identity.errors import SignInRefused, invalid_client
-from reconciler.emulator.principals import Principal
 
 TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 CLUSTER = "https://cluster.local-studio.invalid/"

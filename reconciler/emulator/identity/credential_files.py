@@ -4,11 +4,11 @@ import asyncio
 from pathlib import Path
 
 from reconciler.emulator.client_files import write_file
+from reconciler.emulator.config.principals import FederatedIdentity, Principal
 from reconciler.emulator.context import Context
 from reconciler.emulator.identity.certificates import rsa_key
 from reconciler.emulator.identity.client_assertions import SERVICE_ACCOUNT_TOKEN_LIVES, service_account_token
 from reconciler.emulator.identity.routes import Identities
-from reconciler.emulator.principals import FederatedIdentity, Principal
 
 # As the kubelet does: a projected token is replaced once four fifths of its life are over.
 _ROTATED_AFTER = SERVICE_ACCOUNT_TOKEN_LIVES * 0.8

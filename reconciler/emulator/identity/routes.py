@@ -14,14 +14,14 @@ from aiohttp import web
 
 from reconciler.emulator.arm.routes.errors import ArmError
 from reconciler.emulator.arm.routes.web_services import timestamp
+from reconciler.emulator.config.principals import Principal
+from reconciler.emulator.config.vaults import audiences as vault_audiences
 from reconciler.emulator.context import Context, Secrets
 from reconciler.emulator.identity import client_assertions
 from reconciler.emulator.identity.access_tokens import AccessTokens, Proof, TokenInvalid
 from reconciler.emulator.identity.certificates import certificate_in, new_client_certificate, new_rsa_key, rsa_key
 from reconciler.emulator.identity.client_assertions import Registration
 from reconciler.emulator.identity.errors import SignInRefused, invalid_client, missing_parameter, tenant_not_found
-from reconciler.emulator.principals import Principal
-from reconciler.emulator.vaults import audiences as vault_audiences
 
 AUDIENCES = ("https://management.azure.com", "https://management.core.windows.net")
 """What a token for Azure Resource Manager may be issued for, without slashes at the end."""

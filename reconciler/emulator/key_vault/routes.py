@@ -14,12 +14,12 @@ from typing import Any
 
 from aiohttp import web
 
+from reconciler.emulator.config.principals import Principal
+from reconciler.emulator.config.vaults import LARGEST_SECRET, KeyVault, Permission, audiences, resource_of, vault_of
 from reconciler.emulator.context import Context
 from reconciler.emulator.identity.access_tokens import TokenInvalid
 from reconciler.emulator.identity.routes import Identities, SignIn
 from reconciler.emulator.key_vault.secrets import StoredVersion, VaultSecrets
-from reconciler.emulator.principals import Principal
-from reconciler.emulator.vaults import LARGEST_SECRET, KeyVault, Permission, audiences, resource_of, vault_of
 
 VERSIONS = ("2016-10-01", "7.0", "7.1", "7.2", "7.3", "7.4", "7.5", "7.6", "2025-07-01", "2026-04-01")
 """Those that azure-keyvault-secrets knows."""

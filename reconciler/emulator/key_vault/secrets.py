@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from reconciler.emulator.config.vaults import HeldSecret, KeyVault, SecretVersion
 from reconciler.emulator.context import Context
-from reconciler.emulator.vaults import HeldSecret, KeyVault, SecretVersion
 
 
 @dataclass(frozen=True)

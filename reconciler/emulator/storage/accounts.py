@@ -16,10 +16,10 @@ from urllib.parse import urlsplit
 from aiohttp import web
 from azure.storage.blob import BlobServiceClient
 
+from reconciler.emulator.config.studio_file import StorageAccount, StudioFileError
 from reconciler.emulator.storage.routes.authentication import sign
 from reconciler.emulator.storage.routes.client import BlobAccessError, BlobClient, BlobReference
 from reconciler.emulator.storage.routes.routes import BlobService
-from reconciler.emulator.studio_file import StorageAccount, StudioFileError
 
 
 @dataclass(frozen=True)

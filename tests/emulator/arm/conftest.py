@@ -15,9 +15,9 @@ import pytest
 import yaml
 from azure.storage.blob import BlobClient
 
+from reconciler.emulator.config.studio_file import StudioFile
 from reconciler.emulator.documents import Documents
 from reconciler.emulator.identity.routes import SignIn
-from reconciler.emulator.studio_file import StudioFile
 
 VERSION = "2017-01-01"
 SUBSCRIPTION = "6f1d7c1e-8a53-4c56-9a0e-2f6f6f0d4b11"

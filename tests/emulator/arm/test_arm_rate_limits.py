@@ -8,7 +8,7 @@ import pytest
 from reconciler.emulator.arm.routes.errors import ArmError
 from reconciler.emulator.arm.routes.rate_limits import RateLimits
 
-from reconciler.emulator.studio_settings import RequestRates
+from reconciler.emulator.config.settings import RequestRates
 
 SUBSCRIPTION = "6f1d7c1e-8a53-4c56-9a0e-2f6f6f0d4b11"
 SERVICE = (

@@ -6,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 from reconciler.emulator.arm.routes.roles import Need, allows, need, sees
 
-from reconciler.emulator.principals import Principal, RoleAssignment
+from reconciler.emulator.config.principals import Principal, RoleAssignment
 
 TENANT = "0d9a6a44-3c0e-4b0e-9b5c-5a0a4c1f7e21"
 CLIENT = "4e2f6a18-90b3-4f0d-9d57-6c8a1b2e3f40"

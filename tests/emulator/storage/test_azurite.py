@@ -14,7 +14,7 @@ from azure.storage.blob.aio import LinearRetry
 from reconciler.emulator.storage.routes.accounts import real_accounts
 from reconciler.emulator.storage.routes.client import BlobAccessError
 
-from reconciler.emulator.studio_file import FromEnvironment, StorageAccount, StudioFileError
+from reconciler.emulator.config.studio_file import FromEnvironment, StorageAccount, StudioFileError
 from tests.emulator.conftest import changed_studio
 from tests.emulator.storage.azurite import ACCOUNT, KEY, running_azurite
 

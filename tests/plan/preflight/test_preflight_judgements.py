@@ -8,7 +8,7 @@ import pytest
 from reconciler.emulator.arm.routes.roles import Need as Asked
 from reconciler.emulator.arm.routes.roles import allows, permissions
 
-from reconciler.emulator.principals import Principal, RoleAssignment
+from reconciler.emulator.config.principals import Principal, RoleAssignment
 from reconciler.plan.checks import CheckOutcome
 from reconciler.plan.preflight.claims import judge_claims
 from reconciler.plan.preflight.clocks import check_clock

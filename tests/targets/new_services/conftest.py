@@ -20,8 +20,8 @@ import yaml
 from reconciler.apply.report import Report
 from reconciler.azure.clouds import load_cloud
 from reconciler.convergence import Pass
+from reconciler.emulator.config.studio_file import StudioFile
 from reconciler.emulator.pytest_plugin import StudioThread
-from reconciler.emulator.studio_file import StudioFile
 from reconciler.plan.document import Plan
 from reconciler.spec.fleet import Fleet, load_fleet
 from reconciler.spec.secrets import SecretResolver

@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, StringConstraints, model_validator
 
-from reconciler.emulator.studio_types import EnvironmentName, Guid, Section
+from reconciler.emulator.config.types import EnvironmentName, Guid, Section
 
 
 def _without_slash(value: object) -> object:

@@ -1,6 +1,6 @@
 """Settings of a local Studio: how fast it is and where its limits lie.
 
-What it does where no source is sure is in `reconciler.emulator.behaviour`.
+What it does where no source is sure is in `reconciler.emulator.config.behaviour`.
 """
 
 import difflib
@@ -12,7 +12,7 @@ from typing import Annotated, Any, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic.alias_generators import to_camel
 
-from reconciler.emulator.profiles import setting
+from reconciler.emulator.config.profiles import setting
 
 _DURATION = re.compile(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s)?")
 

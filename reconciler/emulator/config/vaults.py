@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AwareDatetime, StringConstraints, model_validator
 
-from reconciler.emulator.studio_types import AccountName, Guid, Hex32, Section
+from reconciler.emulator.config.types import AccountName, Guid, Hex32, Section
 
 DOMAIN = "vault.localhost"
 AUDIENCE = "https://vault.azure.net"

@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, StringConstraints, model_validator
 
-from reconciler.emulator.studio_types import AccountName, Section
+from reconciler.emulator.config.types import AccountName, Section
 
 Name = Annotated[str, StringConstraints(min_length=1, max_length=260)]
 ContainerName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9](-?[a-z0-9]){2,62}$")]

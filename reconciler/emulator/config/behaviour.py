@@ -1,7 +1,7 @@
 """What the emulator does where sources are silent or disagree: one setting for each such question.
 
 The sources are classic-protocol (its marks [U] and [I], its contradictions in section 8) and new-protocol ("Not found /
-still open"). A setting's default is what they make most likely; `reconciler.emulator.profiles` says what the others
+still open"). A setting's default is what they make most likely; `reconciler.emulator.config.profiles` says what the others
 are for. What a captured reply or a source confirms is no setting.
 """
 
@@ -9,8 +9,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from reconciler.emulator.profiles import setting
-from reconciler.emulator.studio_settings import Settings
+from reconciler.emulator.config.profiles import setting
+from reconciler.emulator.config.settings import Settings
 
 
 class Behaviour(Settings):

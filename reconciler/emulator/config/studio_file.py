@@ -10,20 +10,15 @@ from typing import Annotated, Any, Literal, Self
 import yaml
 from pydantic import Field, StringConstraints, ValidationError, model_validator
 
-from reconciler.emulator import vaults
-from reconciler.emulator.behaviour import Behaviour
-from reconciler.emulator.predictive_experiments import (
-    BlobAddress,
-    ContainerName,
-    Name,
-    PredictiveExperiment,
-)
-from reconciler.emulator.principals import Principal
-from reconciler.emulator.profiles import DOCUMENTED, values_of
-from reconciler.emulator.studio_settings import CodeSettings, Limits, Timings
-from reconciler.emulator.studio_types import AccountName, EnvironmentName, Guid, Hex32
-from reconciler.emulator.studio_types import Section as _Section
-from reconciler.emulator.yaml_text import read_yaml
+from reconciler.emulator.config import vaults
+from reconciler.emulator.config.behaviour import Behaviour
+from reconciler.emulator.config.predictive_experiments import BlobAddress, ContainerName, Name, PredictiveExperiment
+from reconciler.emulator.config.principals import Principal
+from reconciler.emulator.config.profiles import DOCUMENTED, values_of
+from reconciler.emulator.config.settings import CodeSettings, Limits, Timings
+from reconciler.emulator.config.types import AccountName, EnvironmentName, Guid, Hex32
+from reconciler.emulator.config.types import Section as _Section
+from reconciler.emulator.config.yaml_text import read_yaml
 
 _DEFAULT_FILE = "default_studio.yaml"
 
