@@ -17,13 +17,21 @@ from uuid import uuid4
 
 from aiohttp import web
 
-from reconciler.emulator import client_files, control, control_access, page
+from reconciler.emulator import client_files
 from reconciler.emulator.arm.routes import routes as arm
 from reconciler.emulator.classic import services as classic_services
 from reconciler.emulator.classic.refresh import ApiDocuments
 from reconciler.emulator.classic.routes import Management
 from reconciler.emulator.config.studio_file import StudioFile, StudioFileError, load_studio
 from reconciler.emulator.context import Context, Secrets
+from reconciler.emulator.control.routes import access as control_access
+from reconciler.emulator.control.routes import page
+from reconciler.emulator.control.routes import routes as control
+from reconciler.emulator.control.routes.fault_routes import FaultControl
+from reconciler.emulator.control.routes.journal import Journal
+from reconciler.emulator.control.routes.page_state import PageState
+from reconciler.emulator.control.routes.request_log import CONTROL_PREFIX, RequestLog, answer_errors
+from reconciler.emulator.control.routes.rotation import Rotation
 from reconciler.emulator.documents import Documents, StateInUse, StateUnreadable
 from reconciler.emulator.execution.batch_jobs import OUTPUT_CONTAINER, BatchJobs
 from reconciler.emulator.execution.batch_routes import BatchExecution
@@ -34,20 +42,15 @@ from reconciler.emulator.execution.model_copies import TrainedModels
 from reconciler.emulator.execution.scoring import Scoring
 from reconciler.emulator.execution.services import ExecutionServices
 from reconciler.emulator.execution.training_data import TrainingData
-from reconciler.emulator.fault_control import FaultControl
 from reconciler.emulator.faults import Faults, FaultsFileError, load_rules
 from reconciler.emulator.faults.middleware import FaultMiddleware
 from reconciler.emulator.identity import certificates
 from reconciler.emulator.identity import routes as sign_in
 from reconciler.emulator.identity.credential_files import IdentityFiles
-from reconciler.emulator.journal import Journal
 from reconciler.emulator.key_vault.routes import VaultRequests
 from reconciler.emulator.key_vault.secrets import VaultSecrets
 from reconciler.emulator.listening import Listening, PortTaken, listen
 from reconciler.emulator.ml.workers import Workers
-from reconciler.emulator.page_state import PageState
-from reconciler.emulator.requestlog import CONTROL_PREFIX, RequestLog, answer_errors
-from reconciler.emulator.rotation import Rotation
 from reconciler.emulator.skewed_clock import SkewedClock
 from reconciler.emulator.storage.routes.accounts import StorageAccounts, real_accounts
 from reconciler.emulator.storage.routes.client import BlobAccessError, BlobClient
@@ -79,7 +82,7 @@ class Studio:
 
     Attributes:
         faults: rules that make it fail; see `reconciler.emulator.faults`.
-        journal: what was asked of it; see `reconciler.emulator.journal`.
+        journal: what was asked of it; see `reconciler.emulator.control.journal`.
     """
 
     def __init__(

@@ -8,10 +8,10 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from reconciler.emulator.control.routes.access import refusal
+from reconciler.emulator.control.routes.journal import Journal
 
-from reconciler.emulator.control_access import refusal
 from reconciler.emulator.faults import Rule
-from reconciler.emulator.journal import Journal
 from reconciler.emulator.operation_names import OPERATIONS
 
 WORKSPACE = "3ad1c2b4e5f60718293a4b5c6d7e8f90"

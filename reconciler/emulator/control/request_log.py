@@ -10,9 +10,9 @@ from uuid import uuid4
 
 from aiohttp import web
 
+from reconciler.emulator.control.routes.journal import Journal, Kind
 from reconciler.emulator.execution.errors import ServiceError
 from reconciler.emulator.faults.visits import Visit, current
-from reconciler.emulator.journal import Journal, Kind
 from reconciler.emulator.operation_names import route_of
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]

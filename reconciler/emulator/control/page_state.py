@@ -16,10 +16,10 @@ from reconciler.emulator.arm.routes.web_services import COLLECTION as WEB_SERVIC
 from reconciler.emulator.classic.services import ClassicServices
 from reconciler.emulator.config.studio_file import Workspace
 from reconciler.emulator.context import Context
+from reconciler.emulator.control.routes.journal import Entry, Journal
 from reconciler.emulator.documents import Document
 from reconciler.emulator.execution.batch_jobs import BatchJobs
 from reconciler.emulator.execution.services import BoundModel
-from reconciler.emulator.journal import Entry, Journal
 
 DIGEST_DIGITS: Final = 12
 _Row = dict[str, Any]

@@ -14,9 +14,9 @@ from typing import Final
 
 from aiohttp import web
 
+from reconciler.emulator.control.routes.page_state import PageState
+from reconciler.emulator.control.routes.request_log import CONTROL_PREFIX
 from reconciler.emulator.execution.errors import bad_argument
-from reconciler.emulator.page_state import PageState
-from reconciler.emulator.requestlog import CONTROL_PREFIX
 
 PAGE_PATH: Final = "/"
 _LARGEST_LIMIT: Final = 1000

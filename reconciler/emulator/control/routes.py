@@ -2,9 +2,9 @@
 
 from aiohttp import web
 
+from reconciler.emulator.control.routes.request_log import CONTROL_PREFIX, RequestLog
 from reconciler.emulator.execution.batch_jobs import BatchJobs
 from reconciler.emulator.execution.errors import bad_argument
-from reconciler.emulator.requestlog import CONTROL_PREFIX, RequestLog
 
 
 def routes(jobs: BatchJobs, log: RequestLog) -> list[web.RouteDef]:
