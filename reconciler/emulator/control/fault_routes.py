@@ -22,9 +22,9 @@ from aiohttp import web
 from reconciler.emulator.control.routes.journal import Caller, Journal, Kind
 from reconciler.emulator.control.routes.request_log import CONTROL_PREFIX
 from reconciler.emulator.execution.errors import Detail, ServiceError, bad_argument
+from reconciler.emulator.faults.operation_names import OPERATIONS
 from reconciler.emulator.faults.registry import Faults
 from reconciler.emulator.faults.rule_file import FaultsFileError, RuleFile, parse_rules
-from reconciler.emulator.operation_names import OPERATIONS
 
 _KINDS: Final = (None, "read", "score", "write")
 _CALLERS: Final = (None, "client", "studio")

@@ -12,8 +12,8 @@ from aiohttp import web
 
 from reconciler.emulator.control.routes.journal import Journal, Kind
 from reconciler.emulator.execution.errors import ServiceError
+from reconciler.emulator.faults.operation_names import route_of
 from reconciler.emulator.faults.visits import Visit, current
-from reconciler.emulator.operation_names import route_of
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 

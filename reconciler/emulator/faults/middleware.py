@@ -14,10 +14,10 @@ from reconciler.emulator.arm.routes import errors as arm_errors
 from reconciler.emulator.faults.delivery import HTML_PAGE, body_of, broken, deliver, pause, with_body
 from reconciler.emulator.faults.documented_codes import reply_for
 from reconciler.emulator.faults.job_faults import JobFate
+from reconciler.emulator.faults.operation_names import operation_of
 from reconciler.emulator.faults.registry import Faults
 from reconciler.emulator.faults.rules import Answer, Rule
 from reconciler.emulator.faults.visits import OWN_CALL_HEADER, Visit, current
-from reconciler.emulator.operation_names import operation_of
 from reconciler.emulator.skewed_clock import SkewedClock, skewed
 from reconciler.emulator.storage.routes.xml import http_date
 

@@ -11,8 +11,8 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from reconciler.emulator.faults.job_faults import JobFaults
+from reconciler.emulator.faults.operation_names import OWN_AREA
 from reconciler.emulator.faults.rules import Rule
-from reconciler.emulator.operation_names import OWN_AREA
 
 if TYPE_CHECKING:  # Both rooms look at faults themselves; importing them would close a circle.
     from reconciler.emulator.client_files import CloudFile

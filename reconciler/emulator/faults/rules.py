@@ -17,7 +17,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic.alias_generators import to_camel
 
 from reconciler.emulator.faults.documented_codes import execution_codes, mistake_in
-from reconciler.emulator.operation_names import OPERATIONS, PROVIDER_OPERATIONS, STUDIO_AREAS
+from reconciler.emulator.faults.operation_names import OPERATIONS, PROVIDER_OPERATIONS, STUDIO_AREAS
 
 _SPAN: Final = re.compile(r"(?P<sign>-?)(?:(?P<h>\d+)h)?(?:(?P<m>\d+)m)?(?:(?P<s>\d+(?:\.\d+)?)s)?")
 

@@ -12,7 +12,7 @@ from reconciler.emulator.control.routes.access import refusal
 from reconciler.emulator.control.routes.journal import Journal
 
 from reconciler.emulator.faults import Rule
-from reconciler.emulator.operation_names import OPERATIONS
+from reconciler.emulator.faults.operation_names import OPERATIONS
 
 WORKSPACE = "3ad1c2b4e5f60718293a4b5c6d7e8f90"
 SERVICES = f"/workspaces/{WORKSPACE}/webservices"
