@@ -6,8 +6,11 @@ import asyncio
 import errno
 import socket
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 _BACKLOG = 128
 _OTHER_PORTS = 20
@@ -104,3 +107,27 @@ def _listening_at(host: str, port: int) -> socket.socket:
         listener.close()
         raise
     return listener
+
+
+_SKEW: ContextVar[timedelta] = ContextVar("clock skew", default=timedelta(0))
+
+
+class SkewedClock:
+    """A clock that shows the true time, but for the requests inside `skewed`, and what they set off."""
+
+    def __init__(self, true: Callable[[], datetime]) -> None:
+        self.true = true
+
+    def __call__(self) -> datetime:
+        """The time now, with a time zone."""
+        return self.true() + _SKEW.get()
+
+
+@contextmanager
+def skewed(skew: timedelta) -> Iterator[None]:
+    """For this task, and for tasks that it starts, clocks are ahead by `skew`."""
+    token = _SKEW.set(skew)
+    try:
+        yield
+    finally:
+        _SKEW.reset(token)

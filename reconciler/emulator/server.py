@@ -49,9 +49,8 @@ from reconciler.emulator.identity import routes as sign_in
 from reconciler.emulator.identity.credential_files import IdentityFiles
 from reconciler.emulator.key_vault.routes import VaultRequests
 from reconciler.emulator.key_vault.secrets import VaultSecrets
-from reconciler.emulator.listening import Listening, PortTaken, listen
+from reconciler.emulator.listening import Listening, PortTaken, SkewedClock, listen
 from reconciler.emulator.ml.workers import Workers
-from reconciler.emulator.skewed_clock import SkewedClock
 from reconciler.emulator.storage.routes.accounts import StorageAccounts, real_accounts
 from reconciler.emulator.storage.routes.client import BlobAccessError, BlobClient
 from reconciler.emulator.storage.routes.routes import BlobService

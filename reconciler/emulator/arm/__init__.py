@@ -1,1 +1,1 @@
-"""TODO-PKG"""
+"""Azure Resource Manager: New web services, commitment plans, resource groups and roles."""

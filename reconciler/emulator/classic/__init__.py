@@ -1,1 +1,1 @@
-"""TODO-PKG"""
+"""The Classic management API."""

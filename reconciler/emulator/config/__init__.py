@@ -1,1 +1,1 @@
-"""TODO-PKG"""
+"""The studio file, its settings and the profiles."""

@@ -1,1 +1,1 @@
-"""TODO-PKG"""
+"""The emulator's own page, journal, request log, fault rules and key rotation."""

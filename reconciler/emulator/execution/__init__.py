@@ -1,1 +1,1 @@
-"""TODO-PKG"""
+"""Scoring and batch jobs, of both kinds of web service."""

@@ -18,7 +18,7 @@ from reconciler.emulator.faults.operation_names import operation_of
 from reconciler.emulator.faults.registry import Faults
 from reconciler.emulator.faults.rules import Answer, Rule
 from reconciler.emulator.faults.visits import OWN_CALL_HEADER, Visit, current
-from reconciler.emulator.skewed_clock import SkewedClock, skewed
+from reconciler.emulator.listening import SkewedClock, skewed
 from reconciler.emulator.storage.routes.xml import http_date
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]

@@ -1,1 +1,1 @@
-"""TODO-PKG"""
+"""The token endpoint, its certificates and the credentials that it accepts."""

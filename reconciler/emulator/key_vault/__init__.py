@@ -1,1 +1,1 @@
-"""TODO-PKG"""
+"""Key Vault secrets."""

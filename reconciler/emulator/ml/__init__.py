@@ -1,1 +1,1 @@
-"""TODO-PKG"""
+"""Training and scoring in worker processes; the only folder that imports scikit-learn."""

@@ -146,7 +146,7 @@ class Worker:
     @classmethod
     async def start(cls) -> Self:
         """A new process, which says by its greeting that it can be asked."""
-        package = str(Path(__file__).parents[2])
+        package = str(Path(__file__).parents[3])
         environ = {name: value for name, value in os.environ.items() if name != "PYTHONWARNINGS"} | _ONE_THREAD
         environ["PYTHONPATH"] = os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH")]))
         process = await asyncio.create_subprocess_exec(

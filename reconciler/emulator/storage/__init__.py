@@ -1,1 +1,1 @@
-"""TODO-PKG"""
+"""The Blob service: accounts, containers, blobs, blocks, leases, copies and shared access signatures."""
