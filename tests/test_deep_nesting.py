@@ -11,15 +11,15 @@ from hypothesis import strategies as st
 
 from reconciler.azure.clouds import load_cloud
 from reconciler.azure.errors import CloudError
+from reconciler.bounded_json import DEEPEST, NestedTooDeep, check_depth, read_json
 from reconciler.emulator.config.studio_file import StudioFileError, load_studio
 from reconciler.emulator.faults.rule_file import FaultsFileError, load_rules
-from reconciler.json_text import DEEPEST, NestedTooDeep, check_depth, read_json
 from reconciler.plan.document import Action, CostClass, PatchOperation, Plan, Step, VersionPlan
 from reconciler.plan.errors import SavedPlanError
 from reconciler.plan.saved import load_plan
 from reconciler.spec.diagnostics import SpecErrors
 from reconciler.spec.fleet import load_fleet
-from reconciler.targets.definition_file import DefinitionFileError, read_definition
+from reconciler.targets.new_service.definition.file import DefinitionFileError, read_definition
 
 # Around the limits of this program, of pydantic (255) and of the interpreter (1000), and where a C stack ends.
 DEPTHS = (130, 250, 260, 900, 980, 1010, 5_000, 200_000)

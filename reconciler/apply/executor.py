@@ -6,16 +6,16 @@ import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from functools import partial
 
+from reconciler.apply.deletion import forget_gone, leave_orphan, remove
 from reconciler.apply.in_sync import adopt, confirm
 from reconciler.apply.ledger import known_version
-from reconciler.apply.local_data import RecipeError
 from reconciler.apply.progress import Mark
-from reconciler.apply.removal import forget_gone, leave_orphan, remove
 from reconciler.apply.report import Outcome, Report, Result
 from reconciler.apply.rollout import roll_out, settle
 from reconciler.apply.run import Run
-from reconciler.apply.training import TrainingFailed, ensure_usable, usable_as_planned
-from reconciler.apply.training_service import service_key
+from reconciler.apply.training.local_files import RecipeError
+from reconciler.apply.training.service import service_key
+from reconciler.apply.training.trainer import TrainingFailed, ensure_usable, usable_as_planned
 from reconciler.azure.errors import StudioError
 from reconciler.plan.document import Action, Plan, TargetPlan, VersionPlan
 from reconciler.plan.states import DesiredVersion, KnownVersion, VersionKey, VersionState

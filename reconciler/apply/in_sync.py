@@ -6,15 +6,15 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 
-from reconciler.apply.adoption import remember_artefact
+from reconciler.apply.ledger import is_recorded, record_converged, remember
 from reconciler.apply.report import Outcome, Result
 from reconciler.apply.rollout import NO_SIGNATURE, roll_out
 from reconciler.apply.run import Run, leased
-from reconciler.apply.target_records import is_recorded, record_converged, remember
+from reconciler.apply.training.artefacts import remember_artefact
 from reconciler.plan.document import TargetPlan
 from reconciler.plan.states import KnownVersion
 from reconciler.store import LeaseHeld, LeaseLost
-from reconciler.targets.contract import Artefact, TargetError
+from reconciler.targets.driver import Artefact, TargetError
 
 
 async def adopt(

@@ -9,20 +9,19 @@ from datetime import timedelta
 
 from pydantic import SecretStr
 
-from reconciler.apply.ledger import converged
+from reconciler.apply.ledger import converged, is_recorded, record_converged, remember, served_words, serves_words
 from reconciler.apply.progress import Mark
 from reconciler.apply.report import Outcome, Result
 from reconciler.apply.run import Run, leased
-from reconciler.apply.target_records import is_recorded, record_converged, remember, served_words, serves_words
-from reconciler.apply.training import TrainingFailed
+from reconciler.apply.training.trainer import TrainingFailed
 from reconciler.azure.errors import StudioError
 from reconciler.plan.document import Action, GateOutcome, TargetPlan
 from reconciler.plan.gates import Incumbent, judge_gates, overall
-from reconciler.plan.guards import gate_forced
+from reconciler.plan.overrides import gate_forced
 from reconciler.plan.states import Converged, DesiredTarget, KnownVersion, Location, Proof, Use, VersionKey
 from reconciler.spec.secrets import MissingSecret
 from reconciler.store import LastOutcome, Lease, LeaseHeld, LeaseLost
-from reconciler.targets.contract import WRITES, Artefact, Artefacts, PlanMoved, TargetError, Verified
+from reconciler.targets.driver import WRITES, Artefact, Artefacts, PlanMoved, TargetError, Verified
 
 _DOING = {
     Action.CREATE: "creating it",

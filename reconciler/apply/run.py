@@ -12,8 +12,8 @@ from datetime import datetime, timedelta
 from reconciler.apply.progress import Amount, Mark, Note, Progress, silent
 from reconciler.plan.states import DesiredTarget, DesiredVersion, Ledger, VersionKey
 from reconciler.store import DEFAULT_TTL, Holder, Lease, Store, StoreError
-from reconciler.targets.connections import Connections
-from reconciler.targets.contract import Driver
+from reconciler.targets.clients import Connections
+from reconciler.targets.driver import Driver
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,9 +14,9 @@ from urllib.parse import quote
 
 from pydantic import SecretStr
 
+from reconciler.azure.credentials import Credential
 from reconciler.azure.errors import InvalidReply, NotFound, ServiceError
 from reconciler.azure.http import Http
-from reconciler.azure.renewal import Credential
 
 _NOT_MODIFIED = 304
 _BAD_REQUEST = 400

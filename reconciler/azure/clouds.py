@@ -18,7 +18,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from reconciler.azure.errors import CloudError
-from reconciler.json_text import read_json
+from reconciler.bounded_json import read_json
 
 FORMAT_MAJOR = "1"
 

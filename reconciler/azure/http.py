@@ -41,8 +41,8 @@ from pydantic import SecretStr
 
 from reconciler.azure.clocks import ahead_by
 from reconciler.azure.clouds import Cloud, is_loopback
-from reconciler.azure.errors import InvalidReply, SignInError
-from reconciler.azure.failures import (
+from reconciler.azure.credentials import Credential, accepted
+from reconciler.azure.error_mapping import (
     Call,
     connection_error,
     error_of,
@@ -50,7 +50,7 @@ from reconciler.azure.failures import (
     request_id_of,
     retired_host,
 )
-from reconciler.azure.renewal import Credential, accepted
+from reconciler.azure.errors import InvalidReply, SignInError
 from reconciler.azure.retries import Repeat, Retries
 
 _LOG = logging.getLogger(__name__)

@@ -23,8 +23,8 @@ from azure.core.pipeline.transport import AioHttpTransport
 from pydantic import SecretStr
 
 from reconciler.azure.clouds import Cloud, is_loopback
+from reconciler.azure.error_mapping import Call, translated
 from reconciler.azure.errors import InvalidReply, ServiceError
-from reconciler.azure.failures import Call, translated
 from reconciler.azure.retries import Retries
 
 if TYPE_CHECKING:

@@ -16,8 +16,8 @@ from azure.core.exceptions import AzureError, ClientAuthenticationError
 from pydantic import SecretStr
 
 from reconciler.azure.clouds import Cloud, is_loopback
+from reconciler.azure.error_mapping import Call, translated
 from reconciler.azure.errors import SignInError
-from reconciler.azure.failures import Call, translated
 
 SecretOf = Callable[[str], SecretStr]
 """Gives the value of an environment variable by its name."""

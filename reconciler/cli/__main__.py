@@ -16,7 +16,7 @@ _COLLECT_SELDOM = (1_000_000, 20, 20)
 
 def main() -> None:
     """The entry point: every expected failure is a message and an exit code, never a traceback."""
-    from reconciler.cli.failures import explained
+    from reconciler.cli.errors import explained
 
     # What a run reads (documents, listings, a plan) it keeps to its end, and hardly any of it is in a cycle. To look
     # all of it through for cycles as often as Python does by itself takes a third of a run over 10,000 endpoints.

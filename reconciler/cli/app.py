@@ -54,7 +54,7 @@ def reconcile(
 
         typer.echo(f"reconcile {installed('reconciler')}")
         return
-    from reconciler.cli.converge import Request, converge
+    from reconciler.cli.commands.converge import Request, converge
 
     if detailed_exitcode and not dry_run:
         raise typer.BadParameter("--detailed-exitcode goes with --dry-run")
@@ -93,7 +93,7 @@ def apply(
     output: options.Output = Format.TEXT,
 ) -> None:
     """Carry out exactly a saved plan; refused (exit 3) if the world moved since."""
-    from reconciler.cli.converge import Request, apply_saved
+    from reconciler.cli.commands.converge import Request, apply_saved
 
     request = Request(
         specs=tuple(specs or ()),
@@ -113,7 +113,7 @@ def status(
     output: options.AsListing = Listing.TEXT,
 ) -> None:
     """What the store knows: targets and why they are held, versions and their metrics, jobs in flight. No network."""
-    from reconciler.cli.inspect import show_status
+    from reconciler.cli.commands.status import show_status
 
     raise typer.Exit(show_status(store, name, output))
 
@@ -126,7 +126,7 @@ def history(
     output: options.AsListing = Listing.TEXT,
 ) -> None:
     """What was done, newest first. No network."""
-    from reconciler.cli.inspect import show_history
+    from reconciler.cli.commands.status import show_history
 
     raise typer.Exit(show_history(store, subject, limit, output))
 
@@ -143,7 +143,7 @@ def export(
     ] = None,
 ) -> None:
     """Write a New web service's definition, without secrets, as `definition: {file: …}` of a spec takes it."""
-    from reconciler.cli.export import export as write
+    from reconciler.cli.commands.export import export as write
 
     raise typer.Exit(write(service, tuple(specs or ()), cloud, out))
 
@@ -159,7 +159,7 @@ def doctor(
 
     Exit code 1 when something failed, else 0.
     """
-    from reconciler.cli.doctor import diagnose
+    from reconciler.cli.commands.doctor import diagnose
 
     raise typer.Exit(diagnose(tuple(specs or ()), cloud, tuple(select or ()), output))
 
@@ -173,7 +173,7 @@ def validate(
     specs: options.Specs = None,
 ) -> None:
     """Check the specs and their definition files; report every mistake at once, with its place. No network."""
-    from reconciler.cli.specs import validate as check
+    from reconciler.cli.commands.specs import validate as check
 
     raise typer.Exit(check([*(paths or ()), *(specs or ())]))
 
@@ -195,7 +195,7 @@ def fmt(
     Prints the names of the files that it changed. A file with mistakes is left as it is and reported (exit 1). No
     network.
     """
-    from reconciler.cli.specs import fmt as format_specs
+    from reconciler.cli.commands.specs import fmt as format_specs
 
     raise typer.Exit(format_specs([*(paths or ()), *(specs or ())], check=check, diff=diff))
 
@@ -248,8 +248,8 @@ def import_command(
 
     Nothing but files is written. Targets that have documents in --specs are left out.
     """
-    from reconciler.cli.imports import ImportRequest, import_live
-    from reconciler.takeover.workspaces import NewWorkspace
+    from reconciler.cli.commands.import_live import ImportRequest, import_live
+    from reconciler.importing.workspaces import NewWorkspace
     from reconciler.targets.inventory import Scope
 
     if resource_group and subscription is None:
@@ -279,7 +279,7 @@ def schema(
     ] = None,
 ) -> None:
     """Print a JSON Schema that an editor can use."""
-    from reconciler.cli.specs import schema as show
+    from reconciler.cli.commands.specs import schema as show
 
     raise typer.Exit(show(kind))
 
@@ -316,7 +316,7 @@ def emulator(
     ] = None,
 ) -> None:
     """Run a local Studio; prints one line of JSON, with its URL and its files, when it answers."""
-    from reconciler.cli.serve import run_emulator
+    from reconciler.cli.commands.emulator import run_emulator
 
     raise typer.Exit(run_emulator(studio, state, port, cloud_file, env_file, faults, profile=profile))
 
@@ -347,7 +347,7 @@ def chaos(
     """Make a running emulator fail here and there, until Ctrl-C: a seeded mix of faults, printed and then removed."""
     from datetime import timedelta
 
-    from reconciler.cli.chaos import run_chaos
+    from reconciler.cli.commands.chaos import run_chaos
 
     span = None if lasts is None else timedelta(seconds=lasts)
     raise typer.Exit(run_chaos(url, cloud_file, seed, share, span, retired=retired))
@@ -365,6 +365,6 @@ def demo(
     ] = None,
 ) -> None:
     """Walk through the main job on a local Studio with real data: two minutes, nothing but loopback."""
-    from reconciler.cli.demo import run_demo
+    from reconciler.cli.commands.demo import run_demo
 
     raise typer.Exit(run_demo(directory))

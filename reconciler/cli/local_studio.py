@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from urllib.error import URLError
 from urllib.request import ProxyHandler, build_opener
 
-from reconciler.cli.failures import UserError
+from reconciler.cli.errors import UserError
 
 if TYPE_CHECKING:
     from reconciler.azure.clouds import Cloud

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from reconciler.apply.report import Outcome, Report, Result
-from reconciler.plan.alike import grouped
 from reconciler.plan.document import Plan, TargetPlan
-from reconciler.plan.wording import listing, plain
+from reconciler.plan.render.grouping import grouped
+from reconciler.plan.text import listing, plain
 
 _FIRST_NAMES = 5
 _ONE_BY_ONE = 20

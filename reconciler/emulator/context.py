@@ -17,8 +17,8 @@ if TYPE_CHECKING:  # The rooms import this module for their argument; importing 
     from reconciler.emulator.execution.code_runs import CodeRuns
     from reconciler.emulator.execution.model_copies import TrainedModels
     from reconciler.emulator.ml.workers import Workers
-    from reconciler.emulator.storage.routes.accounts import StorageAccounts
-    from reconciler.emulator.storage.routes.client import BlobClient
+    from reconciler.emulator.storage.accounts import StorageAccounts
+    from reconciler.emulator.storage.client import BlobClient
 
 
 class Secrets:

@@ -18,20 +18,20 @@ from uuid import uuid4
 from aiohttp import web
 
 from reconciler.emulator import client_files
-from reconciler.emulator.arm.routes import routes as arm
+from reconciler.emulator.arm import routes as arm
 from reconciler.emulator.classic import services as classic_services
 from reconciler.emulator.classic.refresh import ApiDocuments
 from reconciler.emulator.classic.routes import Management
 from reconciler.emulator.config.studio_file import StudioFile, StudioFileError, load_studio
 from reconciler.emulator.context import Context, Secrets
-from reconciler.emulator.control.routes import access as control_access
-from reconciler.emulator.control.routes import page
-from reconciler.emulator.control.routes import routes as control
-from reconciler.emulator.control.routes.fault_routes import FaultControl
-from reconciler.emulator.control.routes.journal import Journal
-from reconciler.emulator.control.routes.page_state import PageState
-from reconciler.emulator.control.routes.request_log import CONTROL_PREFIX, RequestLog, answer_errors
-from reconciler.emulator.control.routes.rotation import Rotation
+from reconciler.emulator.control import access as control_access
+from reconciler.emulator.control import page
+from reconciler.emulator.control import routes as control
+from reconciler.emulator.control.fault_routes import FaultControl
+from reconciler.emulator.control.journal import Journal
+from reconciler.emulator.control.page_state import PageState
+from reconciler.emulator.control.request_log import CONTROL_PREFIX, RequestLog, answer_errors
+from reconciler.emulator.control.rotation import Rotation
 from reconciler.emulator.documents import Documents, StateInUse, StateUnreadable
 from reconciler.emulator.execution.batch_jobs import OUTPUT_CONTAINER, BatchJobs
 from reconciler.emulator.execution.batch_routes import BatchExecution
@@ -51,9 +51,9 @@ from reconciler.emulator.key_vault.routes import VaultRequests
 from reconciler.emulator.key_vault.secrets import VaultSecrets
 from reconciler.emulator.listening import Listening, PortTaken, SkewedClock, listen
 from reconciler.emulator.ml.workers import Workers
-from reconciler.emulator.storage.routes.accounts import StorageAccounts, real_accounts
-from reconciler.emulator.storage.routes.client import BlobAccessError, BlobClient
-from reconciler.emulator.storage.routes.routes import BlobService
+from reconciler.emulator.storage.accounts import StorageAccounts, real_accounts
+from reconciler.emulator.storage.client import BlobAccessError, BlobClient
+from reconciler.emulator.storage.routes import BlobService
 
 HOST = "127.0.0.1"
 # Put Blob in one piece; larger blobs come in blocks (storage's own limit is checked there).

@@ -7,7 +7,7 @@ from difflib import get_close_matches
 
 from reconciler.plan.document import VersionPlan
 from reconciler.plan.states import DesiredTarget, LiveTarget, Problem, VersionKey
-from reconciler.plan.wording import quoted
+from reconciler.plan.text import quoted
 
 READ_ONLY = Problem(
     "read-only",

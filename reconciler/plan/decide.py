@@ -20,8 +20,8 @@ from datetime import datetime
 from typing import TypeVar
 
 from reconciler.plan import steps
+from reconciler.plan.assessment import Case, WantedVersion
 from reconciler.plan.blockers import READ_ONLY, blocker
-from reconciler.plan.case import Case, WantedVersion
 from reconciler.plan.document import (
     Difference,
     GateOutcome,
@@ -33,9 +33,17 @@ from reconciler.plan.document import (
     TargetStatus,
 )
 from reconciler.plan.gates import find_incumbent, judge_gates, overall, rule_text
-from reconciler.plan.guards import check_forced, gate_forced
-from reconciler.plan.notes import NO_ROOM, gate_reason, missing_note, needs_refresh, not_asked_again, without_room
+from reconciler.plan.live import places, understand
 from reconciler.plan.orphans import decide_orphan, too_many_orphans
+from reconciler.plan.overrides import check_forced, gate_forced
+from reconciler.plan.reasons import (
+    NO_ROOM,
+    gate_reason,
+    missing_note,
+    needs_refresh,
+    not_asked_again,
+    without_room,
+)
 from reconciler.plan.states import (
     DesiredTarget,
     DesiredVersion,
@@ -45,9 +53,8 @@ from reconciler.plan.states import (
     Problem,
     VersionKey,
 )
-from reconciler.plan.understanding import places, understand
+from reconciler.plan.text import wanted_words
 from reconciler.plan.versions import estimates, with_training
-from reconciler.plan.wording import wanted_words
 
 _Given = TypeVar("_Given")
 _Key = TypeVar("_Key", bound=Hashable)
@@ -77,7 +84,7 @@ def make_plan(
         live: What was observed, by target identity.
         ledger: What the store remembers.
         now: The time of the plan.
-        forced: The rules that are overridden, as in `reconciler.plan.guards`.
+        forced: The rules that are overridden, as in `reconciler.plan.overrides`.
         groups: The names of the sets.
 
     Raises:

@@ -17,7 +17,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from reconciler.plan.checks import Preflight
+from reconciler.plan.checks.result import Preflight
 from reconciler.plan.states import Evidence, Scalar, VersionKey
 
 FORMAT_VERSION = "1.0"
@@ -283,3 +283,22 @@ def _without_estimates(owner: Mapping[str, Any]) -> dict[str, Any]:
         {name: value for name, value in step.items() if name != "estimate_seconds"} for step in owner.get("steps", ())
     ]
     return {**owner, "steps": steps}
+
+
+_DESCRIPTION = (
+    "A plan of reconcile. A reader ignores members that it does not know as long as the first number of"
+    " format_version is one that it knows, and refuses another. Codes of reasons and problems are an open"
+    " set. The digest covers everything but itself, created_at, preflight and every step's estimate_seconds."
+)
+
+
+def plan_schema() -> dict[str, Any]:
+    """The schema of the document that ``--output json`` writes, as draft 2020-12."""
+    schema = Plan.model_json_schema(mode="serialization")
+    schema["properties"]["format_version"]["pattern"] = rf"^{FORMAT_VERSION.partition('.')[0]}\.[0-9]+$"
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **schema,
+        "title": "Plan",
+        "description": _DESCRIPTION,
+    }

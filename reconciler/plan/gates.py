@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from reconciler.plan.document import GateOutcome, GateResult
 from reconciler.plan.states import Ledger, VersionKey
-from reconciler.plan.wording import number
+from reconciler.plan.text import number
 from reconciler.spec.documents import Gate
 
 # Of Evaluate Model's metrics these say how wrong a model is, so that more is worse. Others that end in the

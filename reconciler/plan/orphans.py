@@ -11,9 +11,9 @@ from collections.abc import Collection, Iterable, Mapping
 
 from reconciler.plan import steps
 from reconciler.plan.document import Reason, TargetPlan, TargetStatus
-from reconciler.plan.guards import PRUNE, prune_forced
+from reconciler.plan.overrides import PRUNE, prune_forced
 from reconciler.plan.states import DesiredTarget, Evidence, LiveTarget, Problem
-from reconciler.plan.wording import count
+from reconciler.plan.text import count
 
 PRUNED_AT_ONCE = 0.2
 """The share of a set's endpoints that may be deleted in one pass; one endpoint always may, unless no item is left."""

@@ -9,11 +9,11 @@ from typing import Any, NoReturn
 
 from pydantic import ValidationError
 
-from reconciler.json_text import DEEPEST, NestedTooDeep, read_json
+from reconciler.bounded_json import DEEPEST, NestedTooDeep, read_json
+from reconciler.plan.diff import explain_difference
 from reconciler.plan.document import FORMAT_VERSION, Plan, TargetPlan, VersionPlan, digest_of
 from reconciler.plan.errors import SavedPlanError
-from reconciler.plan.explain import explain_difference
-from reconciler.plan.wording import count, plain, short
+from reconciler.plan.text import count, plain, short
 
 _AGAIN = "make a new one with reconcile --dry-run --output json --out PLAN.json"
 # Sentences on so many targets are read; the rest is counted, because each costs a comparison in depth.

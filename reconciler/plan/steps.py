@@ -18,7 +18,7 @@ from reconciler.plan.states import (
     Scalar,
     VersionKey,
 )
-from reconciler.plan.wording import bare_uri
+from reconciler.plan.text import bare_uri
 
 AS_REFERENCED = "as referenced"
 ANOTHER = "another"

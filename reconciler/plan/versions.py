@@ -7,9 +7,9 @@ from statistics import median
 
 from reconciler.plan import steps
 from reconciler.plan.document import Reason, VersionPlan
+from reconciler.plan.live import wanted_version
 from reconciler.plan.states import DesiredVersion, KnownVersion, Ledger, Problem, VersionState
-from reconciler.plan.understanding import wanted_version
-from reconciler.plan.wording import short
+from reconciler.plan.text import short
 
 Estimate = Callable[[str], float | None]
 """How long a retrain of the model of this name takes, in seconds; None if none was ever finished."""

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from reconciler.spec.literals import looks_secret, shown
+from reconciler.spec.secret_detection import looks_secret, shown
 
 _PLAIN_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*\Z")
 _CUTOFF = 0.6

@@ -23,9 +23,9 @@ from reconciler.spec.documents import (
     Target,
     Workspace,
 )
-from reconciler.spec.loader import Tree, read_tree
+from reconciler.spec.loading.loader import Tree, read_tree
 from reconciler.spec.references import check
-from reconciler.spec.sets import ExpandedSet, expand_sets
+from reconciler.spec.sets.expansion import ExpandedSet, expand_sets
 
 _D = TypeVar("_D", bound=AnyDocument)
 _REVISION_LENGTH = 16

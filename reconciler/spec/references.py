@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 
 from reconciler.spec.diagnostics import Diagnostic, did_you_mean, listed
-from reconciler.spec.literals import shown
-from reconciler.spec.loader import Found, Mention, MentionedUse, Tree
+from reconciler.spec.loading.loader import Found, Mention, MentionedUse, Tree
+from reconciler.spec.secret_detection import shown
 
 TARGET_KINDS = frozenset({"ClassicEndpoint", "NewWebService"})
 _MOST_GUESSES = 100

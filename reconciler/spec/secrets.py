@@ -1,6 +1,6 @@
 """Finds the secret that a reference names on this machine, when it is needed and not before.
 
-What is in a Key Vault is asked for over the network, which this room does not do: `reconciler.targets.references` does.
+What is in a Key Vault is asked for over the network, which this room does not do: `reconciler.targets.secrets` does.
 """
 
 from __future__ import annotations

@@ -20,7 +20,8 @@ from typing import Self
 from sqlalchemy import Connection, Engine, QueuePool, create_engine, event
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError, StatementError
 
-from reconciler.store import schema, snapshot
+from reconciler.store import migrations as schema
+from reconciler.store import snapshot
 from reconciler.store.errors import StoreError
 
 _PATIENCE_SECONDS = 60.0

@@ -13,16 +13,16 @@ from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from reconciler.azure.arm.definition import studio_of, trained_models
 from reconciler.azure.classic import ClassicManagement, Endpoint, WebService
 from reconciler.azure.errors import DefinitionError, ServiceError
-from reconciler.azure.trained_models import studio_of, trained_models
 from reconciler.plan.states import LiveTarget
 from reconciler.spec.secrets import MissingSecret
-from reconciler.targets import classic_state
-from reconciler.targets.classic_state import DEFAULT_ENDPOINT, Service
-from reconciler.targets.connections import Connections
-from reconciler.targets.new_payloads import with_payload
-from reconciler.targets.new_state import live_definition
+from reconciler.targets.classic import state as classic_state
+from reconciler.targets.classic.state import DEFAULT_ENDPOINT, Service
+from reconciler.targets.clients import Connections
+from reconciler.targets.new_service.payloads import with_payload
+from reconciler.targets.new_service.state import live_definition
 
 _F = TypeVar("_F")
 

@@ -14,7 +14,7 @@ from datetime import timedelta
 from typing import Any, TypeAlias
 
 from reconciler.azure.errors import ServiceError, SwaggerError
-from reconciler.azure.scoring import Scoring, answers_digest, probe_rows
+from reconciler.azure.execution.scoring import Scoring, answers_digest, probe_rows
 from reconciler.spec.documents import Probe
 
 Row = Mapping[str, Any]

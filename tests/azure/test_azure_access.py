@@ -10,10 +10,10 @@ from email.utils import format_datetime
 import pytest
 from pydantic import SecretStr
 
-from reconciler.azure.access import Permission, caller_of, permissions, provider_state, subscription
+from reconciler.azure.arm.access import Permission, caller_of, permissions, provider_state, subscription
+from reconciler.azure.arm.commitment_plans import Quantity, list_plans, services_of
+from reconciler.azure.arm.web_services import Definitions
 from reconciler.azure.clocks import ahead_by
-from reconciler.azure.commitments import Quantity, list_plans, services_of
-from reconciler.azure.definitions import Definitions
 from reconciler.azure.errors import Retired, ServiceError, SignInError
 from reconciler.azure.retries import Retries
 from tests.azure.credentials import Credential

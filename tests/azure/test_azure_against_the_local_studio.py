@@ -13,16 +13,16 @@ import jsonpatch
 import pytest
 from pydantic import SecretStr
 
-from reconciler.azure.batch import BatchExecution, BatchRequest, JobState, StoredBlob
-from reconciler.azure.blobs import Blobs
+from reconciler.azure.arm.definition import api_location, find_trained_model
+from reconciler.azure.arm.web_services import Definitions
 from reconciler.azure.classic import ClassicManagement, EndpointPatch, ResourceUpdate
 from reconciler.azure.clouds import load_cloud
-from reconciler.azure.definitions import Definitions
 from reconciler.azure.errors import NotFound, Retired, ServiceError, SignInError
+from reconciler.azure.execution.batch import BatchExecution, BatchRequest, JobState, StoredBlob
+from reconciler.azure.execution.scoring import Scoring, answers_digest, probe_rows
 from reconciler.azure.http import Http
-from reconciler.azure.scoring import Scoring, answers_digest, probe_rows
 from reconciler.azure.sign_in import SignIn
-from reconciler.azure.trained_models import api_location, find_trained_model
+from reconciler.azure.storage.blobs import Blobs
 
 WORKSPACE = "3ad1c2b4e5f60718293a4b5c6d7e8f90"
 GROUP = "/subscriptions/6f1d7c1e-8a53-4c56-9a0e-2f6f6f0d4b11/resourceGroups/contoso-ml"

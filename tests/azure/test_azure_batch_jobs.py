@@ -5,8 +5,15 @@ from __future__ import annotations
 import pytest
 from pydantic import SecretStr
 
-from reconciler.azure.batch import BatchExecution, BatchRequest, BlobReference, JobState, JobStatus, StoredBlob
 from reconciler.azure.errors import InvalidReply, LostReply, NotFound, ServiceError, ServiceUnavailable, SignInError
+from reconciler.azure.execution.batch import (
+    BatchExecution,
+    BatchRequest,
+    BlobReference,
+    JobState,
+    JobStatus,
+    StoredBlob,
+)
 
 JOB = "0123456789abcdef0123456789abcdef"
 JOBS = "/workspaces/w/services/e/jobs"

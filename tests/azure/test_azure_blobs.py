@@ -11,9 +11,7 @@ from urllib.parse import parse_qs
 import pytest
 from aiohttp import web
 from pydantic import SecretStr
-from reconciler.emulator.storage.routes.routes import BlobService
 
-from reconciler.azure.blobs import BlobProperties, BlobReference, Blobs
 from reconciler.azure.errors import (
     Conflict,
     ConnectionStringError,
@@ -25,8 +23,10 @@ from reconciler.azure.errors import (
     SignInError,
     Unreachable,
 )
-from reconciler.azure.uploads import Content
+from reconciler.azure.storage.blobs import BlobProperties, BlobReference, Blobs
+from reconciler.azure.storage.uploads import Content
 from reconciler.emulator.documents import Documents
+from reconciler.emulator.storage.routes import BlobService
 
 KEY = base64.b64encode(b"k" * 64).decode()
 

@@ -9,7 +9,8 @@ from datetime import timedelta
 import jsonpatch
 import pytest
 
-from reconciler.azure.definitions import Definitions
+from reconciler.azure.arm.definition import api_location, find_trained_model
+from reconciler.azure.arm.web_services import Definitions
 from reconciler.azure.errors import (
     Conflict,
     DefinitionError,
@@ -23,7 +24,6 @@ from reconciler.azure.errors import (
     Unreachable,
 )
 from reconciler.azure.retries import Retries
-from reconciler.azure.trained_models import api_location, find_trained_model
 from tests.azure.credentials import Credential
 
 SUBSCRIPTION = "d128f140-94e6-4175-87a7-954b9d27db16"

@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from reconciler.azure.error_mapping import Call, error_of, read_error_body, seconds_after
 from reconciler.azure.errors import (
     Conflict,
     NotFound,
@@ -16,7 +17,6 @@ from reconciler.azure.errors import (
     Throttled,
     redact,
 )
-from reconciler.azure.failures import Call, error_of, read_error_body, seconds_after
 
 CALL = Call(
     "list endpoints of web service 1f2e", "https://management.azureml.net/workspaces/w/webservices?sig=abc", "own-1"

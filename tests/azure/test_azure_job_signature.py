@@ -12,8 +12,8 @@ from reconciler.azure.errors import (
     SwaggerError,
     Throttled,
 )
-from reconciler.azure.job_failures import advice, can_help
-from reconciler.azure.job_signature import JobSignature, job_signature
+from reconciler.azure.execution.job_errors import advice, can_help
+from reconciler.azure.execution.swagger import JobSignature, job_signature
 from reconciler.emulator.config.studio_file import ParameterInput, TrainingExperiment, WebServiceInput
 from reconciler.emulator.execution.services import ExecutionService
 from reconciler.emulator.execution.swagger import training_swagger

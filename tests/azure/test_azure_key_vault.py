@@ -212,5 +212,5 @@ async def test_a_local_vault_is_not_reached_through_a_proxy(secure_peer, vaults,
 
 
 def test_the_library_is_not_imported_before_a_vault_is_asked():
-    script = "import reconciler.targets.connections, sys; sys.exit('azure.keyvault' in sys.modules)"
+    script = "import reconciler.targets.clients, sys; sys.exit('azure.keyvault' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0

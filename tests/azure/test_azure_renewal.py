@@ -9,10 +9,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from pydantic import SecretStr
 
-from reconciler.azure.blobs import Blobs
 from reconciler.azure.classic import ClassicManagement, EndpointPatch
+from reconciler.azure.credentials import Renewal
 from reconciler.azure.errors import ConnectionStringError, SignInError
-from reconciler.azure.renewal import Renewal
+from reconciler.azure.storage.blobs import Blobs
 
 NOW = datetime(2026, 11, 24, 9, 30, tzinfo=UTC)
 SERVICES = "/workspaces/w/webservices"

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from reconciler.azure.errors import InvalidReply, SwaggerError, Throttled
-from reconciler.azure.scoring import Scoring, answers_digest, probe_rows
+from reconciler.azure.execution.scoring import Scoring, answers_digest, probe_rows
 
 EXECUTE = "/workspaces/w/services/e/execute"
 

@@ -204,7 +204,7 @@ async def test_once_closed_it_signs_in_anew(secure_peer, sign_in):
 
 def test_azure_identity_is_not_imported_before_it_is_needed():
     """It takes 0.3 s, which a fleet without New web services need not wait."""
-    script = "import reconciler.targets.connections, sys; sys.exit('azure.identity' in sys.modules)"
+    script = "import reconciler.targets.clients, sys; sys.exit('azure.identity' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
 
 

@@ -8,7 +8,7 @@ import pytest
 from aiohttp import web
 
 from reconciler.azure.errors import LostReply, NotFound, ServiceError, Unpinnable
-from reconciler.azure.url_pins import url_pin
+from reconciler.azure.url_versions import url_pin
 
 
 def bare(content, status=200):

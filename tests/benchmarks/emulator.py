@@ -37,7 +37,7 @@ def studio_text(endpoints: int) -> str:
     """The default Studio with another predictive service of so many endpoints (``default`` is one of them)."""
     import yaml  # noqa: PLC0415 - the bare server needs none of this
 
-    default = Path(__file__).parents[2] / "reconciler" / "emulator" / "default_studio.yaml"
+    default = Path(__file__).parents[2] / "reconciler" / "emulator" / "config" / "default_studio.yaml"
     content = yaml.safe_load(default.read_text("utf-8"))
     named = [{"name": f"rentalloc{number:05}", "description": f"Location {number}"} for number in range(1, endpoints)]
     content["workspaces"][0]["services"].append(

@@ -13,8 +13,8 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from reconciler.azure.clouds import Cloud
-from reconciler.checks.doctor import examine
-from reconciler.convergence import Pass
+from reconciler.preflight.doctor import examine
+from reconciler.reconciliation import Pass
 from reconciler.spec.fleet import Fleet, load_fleet
 from reconciler.spec.secrets import SecretResolver
 from reconciler.store import Store

@@ -27,7 +27,7 @@ WORKSPACE = "3ad1c2b4e5f60718293a4b5c6d7e8f90"
 TRAINING = "Breast Cancer [training exp.]"
 PREDICTIVE = "Breast Cancer [predictive exp.]"
 MODEL = "Breast Cancer [trained model]"
-DEFAULT_STUDIO = Path(__file__).parents[2] / "reconciler" / "emulator" / "default_studio.yaml"
+DEFAULT_STUDIO = Path(__file__).parents[2] / "reconciler" / "emulator" / "config" / "default_studio.yaml"
 
 
 @pytest.fixture(scope="session")

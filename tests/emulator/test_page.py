@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from reconciler.emulator.control.routes.page_state import without_secrets
+
+from reconciler.emulator.control.page_state import without_secrets
 
 TRAINING = "Breast Cancer [training exp.]"
 PREDICTIVE = "Breast Cancer [predictive exp.]"

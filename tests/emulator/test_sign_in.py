@@ -11,8 +11,8 @@ from types import SimpleNamespace
 import jwt
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
-from reconciler.emulator.arm.routes.errors import ArmError
 
+from reconciler.emulator.arm.errors import ArmError
 from reconciler.emulator.config.principals import Principal
 from reconciler.emulator.context import Secrets
 from reconciler.emulator.documents import Documents

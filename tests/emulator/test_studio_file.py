@@ -82,7 +82,7 @@ def test_the_default_studio_has_the_names_that_the_example_specs_use() -> None:
 
 
 def test_every_setting_is_named_and_explained_in_the_default_file() -> None:
-    text = (Path(__file__).parents[2] / "reconciler" / "emulator" / "default_studio.yaml").read_text("utf-8")
+    text = (Path(__file__).parents[2] / "reconciler" / "emulator" / "config" / "default_studio.yaml").read_text("utf-8")
     content = yaml.safe_load(text)
     studio = load_studio(None)
     for section in ("timings", "limits"):

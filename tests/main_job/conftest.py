@@ -342,7 +342,7 @@ class Kept:
 @pytest.fixture(scope="session")
 def quick_studio(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The built-in Studio, in which updates take effect sooner."""
-    text = (ROOT / "reconciler" / "emulator" / "default_studio.yaml").read_text()
+    text = (ROOT / "reconciler" / "emulator" / "config" / "default_studio.yaml").read_text()
     quicker = (("timings:\n", "timings:\n  patchTakesEffect: 0.2s\n"), ("provisioning: 1s", "provisioning: 0.1s"))
     for slow, quick in quicker:
         assert slow in text

@@ -19,7 +19,7 @@ import pytest
 import yaml
 
 from reconciler.azure.clouds import load_cloud
-from reconciler.convergence import Outcome, Pass, Result
+from reconciler.reconciliation import Outcome, Pass, Result
 from reconciler.spec.fleet import load_fleet
 from reconciler.spec.secrets import SecretResolver
 from reconciler.store import Store

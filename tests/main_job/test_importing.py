@@ -11,7 +11,7 @@ import pytest
 import yaml
 from azure.storage.blob import BlobServiceClient
 
-from reconciler.cli import imports
+from reconciler.cli.commands import import_live as imports
 from tests.main_job.conftest import SETTINGS, SHOWS_LOCATION, WORKSPACE, Desk, running
 
 SUBSCRIPTION = "6f1d7c1e-8a53-4c56-9a0e-2f6f6f0d4b11"
@@ -215,7 +215,7 @@ SERVICES, ENDPOINTS = 20, 50
 @pytest.fixture
 def large(tmp_path: Path) -> Iterator[Desk]:
     """A Studio with 1,000 endpoints in 20 services, and 20 New web services."""
-    source = (Path(imports.__file__).parents[1] / "emulator" / "default_studio.yaml").read_text()
+    source = (Path(imports.__file__).parents[2] / "emulator" / "config" / "default_studio.yaml").read_text()
     content = yaml.safe_load(source)
     content["workspaces"][0]["services"] += [
         {

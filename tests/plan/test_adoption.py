@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
+from reconciler.plan.checks.facts import Access, Facts, Need
+from reconciler.plan.checks.judge import examined
 from reconciler.plan.document import Action, TargetStatus
-from reconciler.plan.preflight.facts import Access, Facts, Need
-from reconciler.plan.preflight.judging import examined
 from reconciler.plan.render import json_text, markdown, text
 from reconciler.plan.saved import load_plan
 from reconciler.plan.states import Marker, VersionKey

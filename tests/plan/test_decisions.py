@@ -6,7 +6,7 @@ import pytest
 
 from reconciler.plan.document import Action, CostClass, Difference, TargetStatus
 from reconciler.plan.errors import UnknownRuleError
-from reconciler.plan.guards import gate_forced
+from reconciler.plan.overrides import gate_forced
 from reconciler.plan.states import Evidence, Problem, VersionState
 from reconciler.spec.documents import Gate
 

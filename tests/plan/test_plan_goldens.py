@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from reconciler.plan.checks.facts import Access, Facts, Grant, Need, Quota, Signature, Storage
+from reconciler.plan.checks.judge import examined
 from reconciler.plan.document import Action
-from reconciler.plan.preflight.facts import Access, Facts, Grant, Need, Quota, Signature, Storage
-from reconciler.plan.preflight.judging import examined
 from reconciler.plan.render import json_text, markdown, text
 from reconciler.plan.states import Problem, Served, Use, VersionState
 from reconciler.spec.documents import Gate

@@ -8,7 +8,7 @@ import re
 import pytest
 
 from reconciler.plan.render import json_text, markdown, text
-from reconciler.plan.wording import duration, listing, number, plain, scalar
+from reconciler.plan.text import duration, listing, number, plain, scalar
 
 HOSTILE = "a\x1b[31m|`x`</details>\n\u202e\x9b\ud800 @octocat \\"
 

@@ -4,12 +4,11 @@ import json
 
 import pytest
 
-from reconciler.plan.document import digest_of
+from reconciler.plan.diff import explain_difference
+from reconciler.plan.document import digest_of, plan_schema
 from reconciler.plan.errors import SavedPlanError
-from reconciler.plan.explain import explain_difference
 from reconciler.plan.render import json_text
 from reconciler.plan.saved import load_plan, same_plan
-from reconciler.plan.schema import plan_schema
 
 
 @pytest.fixture

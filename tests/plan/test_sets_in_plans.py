@@ -6,9 +6,9 @@ import json
 
 import pytest
 
-from reconciler.plan.alike import grouped
 from reconciler.plan.errors import UnknownRuleError
 from reconciler.plan.render import json_text, markdown, text
+from reconciler.plan.render.grouping import grouped
 from reconciler.plan.states import DesiredTarget, Problem
 
 GROUP = "bike-rental"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from reconciler.plan.live import places, understand, wanted_version
 from reconciler.plan.states import Evidence, Location, Marker, Proof
-from reconciler.plan.understanding import places, understand, wanted_version
 
 OLD, WANTED = "2026-09", "2026-11"
 

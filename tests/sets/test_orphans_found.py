@@ -9,8 +9,8 @@ import pytest
 
 from reconciler.azure.classic import Endpoint
 from reconciler.spec.fleet import Fleet, load_fleet
-from reconciler.targets import classic_orphans
-from reconciler.targets.classic_state import Service
+from reconciler.targets.classic import orphans as classic_orphans
+from reconciler.targets.classic.state import Service
 from tests.sets.franchise import TREE
 
 HOME = "3ad1c2b4e5f60718293a4b5c6d7e8f90/svc"

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from reconciler.apply.progress import Mark, Note
 from reconciler.apply.report import Outcome, Report, Result
-from reconciler.cli.console import Lines
+from reconciler.cli.progress import Lines
 from reconciler.cli.summary import summary
 from reconciler.plan.document import Plan, TargetPlan, TargetStatus
 from reconciler.plan.states import Evidence

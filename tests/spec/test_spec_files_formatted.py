@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from reconciler.cli.commands.specs import fmt
 from reconciler.cli.exit_codes import ExitCode
-from reconciler.cli.specs import fmt
 from reconciler.spec.fleet import load_fleet
 
 VALID = Path(__file__).with_name("valid_fleet.yaml").read_text()

@@ -10,7 +10,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reconciler.spec.formatting import formatted
+from reconciler.spec.formatting.formatter import formatted
 
 DOCUMENTS = list(yaml.safe_load_all(Path(__file__).with_name("valid_fleet.yaml").read_text()))
 ENDPOINT = """\

@@ -7,7 +7,7 @@ import pytest
 
 from reconciler.spec.diagnostics import SpecError
 from reconciler.spec.documents import KINDS
-from reconciler.spec.schema import json_schema
+from reconciler.spec.json_schema import json_schema
 
 KEYWORDS = {
     "$defs", "$ref", "$schema", "additionalProperties", "allOf", "anyOf", "const", "default", "description", "enum",

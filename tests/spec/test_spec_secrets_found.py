@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from reconciler.spec.documents import SecretReference
-from reconciler.spec.parts import KeyVaultReference
+from reconciler.spec.documents.base import KeyVaultReference
 from reconciler.spec.secrets import MissingSecret, SecretResolver
 
 BY_ENV = SecretReference(env="CONTOSO_STORAGE")

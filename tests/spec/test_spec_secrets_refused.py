@@ -2,7 +2,7 @@
 
 import pytest
 
-from reconciler.spec.literals import looks_secret
+from reconciler.spec.secret_detection import looks_secret
 
 KEY = "sbKJ8hqz1mZ0uVfW3rX9aTgY6cLpNdE2oQi5RwB7kHsMxU4jCvGyAeStDlFnPbIz0zO8q1r2s3t4u5v6w7x8yA=="
 SECRETS = {

@@ -7,8 +7,8 @@ from pydantic import ValidationError
 
 from reconciler.plan.states import Marker, VersionKey
 from reconciler.spec.documents import ClassicEndpointSpec, NewWebServiceSpec
-from reconciler.spec.rules import DESCRIPTION_LIMIT, room_beside
-from reconciler.targets.marker import TooLong, marked_description
+from reconciler.spec.documents.rules import DESCRIPTION_LIMIT, room_beside
+from reconciler.targets.ownership import TooLong, marked_description
 
 ID = (
     "/subscriptions/6f1d7c1e-8a53-4c56-9a0e-2f6f6f0d4b11/resourceGroups/ml/providers/"

@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 import reconciler
 from reconciler.store import Lease, ServedModel, Store, StoreError
 from reconciler.store.database import Database
-from reconciler.store.schema import APPLICATION_ID, SCHEMA_VERSION, bring_forward, found_version
+from reconciler.store.migrations import APPLICATION_ID, SCHEMA_VERSION, bring_forward, found_version
 
 
 def note(store: Store) -> None:

@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from reconciler.apply.recipes import artefact_path
+from reconciler.apply.training.recipes import artefact_path
+from reconciler.importing.known import Known
 from reconciler.plan.states import (
     Bound,
     Converged,
@@ -21,7 +22,6 @@ from reconciler.plan.states import (
     VersionState,
 )
 from reconciler.spec.documents import Metadata, SecretReference, Storage, Workspace, WorkspaceSpec
-from reconciler.takeover.known import Known
 from reconciler.targets.inventory import FoundEndpoint, FoundService, FoundWebService, Inventory
 
 BASE = "https://contosostore.blob.core.windows.net/"

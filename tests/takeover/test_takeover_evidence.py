@@ -2,9 +2,9 @@
 
 import pytest
 
+from reconciler.importing.versions import make_out, seen_resources
 from reconciler.plan.states import Ledger, Location, VersionKey
 from reconciler.spec.documents import Model, ModelMetadata, ModelSpec, ReadyLocation, ReadyVersion
-from reconciler.takeover.evidence import make_out, seen_resources
 
 KEY = VersionKey("breast-cancer", "2026-10")
 

@@ -2,11 +2,11 @@
 
 import pytest
 
+from reconciler.importing.drafts import draft
+from reconciler.importing.files import files_of
 from reconciler.plan.states import VersionKey
 from reconciler.spec.fleet import load_fleet
-from reconciler.spec.formatting import formatted
-from reconciler.takeover.drafts import draft
-from reconciler.takeover.files import files_of
+from reconciler.spec.formatting.formatter import formatted
 
 KEY = VersionKey("breast-cancer", "2026-10")
 SETTINGS = {

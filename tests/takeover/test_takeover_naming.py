@@ -2,8 +2,8 @@
 
 import pytest
 
-from reconciler.spec.rules import document_name, model_name
-from reconciler.takeover.naming import slug, told_apart, unique
+from reconciler.importing.naming import slug, told_apart, unique
+from reconciler.spec.documents.rules import document_name, model_name
 
 
 @pytest.mark.parametrize(

@@ -12,10 +12,10 @@ from pydantic import SecretStr
 
 from reconciler.azure.clouds import Cloud
 from reconciler.plan.states import Bound, DesiredTarget, LiveTarget, Location, Proof, VersionKey
-from reconciler.targets.classic_proof import Proving
-from reconciler.targets.classic_writing import Before
-from reconciler.targets.contract import Artefact, TargetError, Verified
-from reconciler.targets.marker import markers_for
+from reconciler.targets.classic.verification import Proving
+from reconciler.targets.classic.writer import Before
+from reconciler.targets.driver import Artefact, TargetError, Verified
+from reconciler.targets.ownership import markers_for
 
 _CLOUD = Cloud("test", "https://arm.example", "https://arm.example/", settle=timedelta(0), poll=timedelta(0))
 _TARGET = DesiredTarget("pair", "ClassicEndpoint", "w/s/pair")

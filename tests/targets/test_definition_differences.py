@@ -9,8 +9,8 @@ import jsonpatch
 import pytest
 
 from reconciler.plan.steps import definition_changes
-from reconciler.targets import definition_differences as normalisers
-from reconciler.targets.definition_differences import definition_difference
+from reconciler.targets.new_service.definition import diff as normalisers
+from reconciler.targets.new_service.definition.diff import definition_difference
 
 ENVELOPE = base64.b64encode(
     bytes.fromhex("3082026406092a864886f70d010703a082025530820251") + bytes(range(200))

@@ -6,7 +6,12 @@ import json
 
 import pytest
 
-from reconciler.targets.definition_file import DefinitionFileError, export_definition, read_definition, resolved
+from reconciler.targets.new_service.definition.file import (
+    DefinitionFileError,
+    export_definition,
+    read_definition,
+    resolved,
+)
 from tests.targets.test_definition_differences import ENVELOPE, definition, shown
 
 

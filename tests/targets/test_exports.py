@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from reconciler.cli.export import export
-from reconciler.cli.failures import UserError
+from reconciler.cli.commands.export import export
+from reconciler.cli.errors import UserError
 
 GROUP = "/subscriptions/6f1d7c1e-8a53-4c56-9a0e-2f6f6f0d4b11/resourceGroups/g/providers/Microsoft.MachineLearning"
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.cli import specs
+from reconciler.cli.commands import specs
 from reconciler.spec.diagnostics import SpecErrors
 from reconciler.spec.fleet import load_fleet, load_sound
-from reconciler.targets.named_definitions import definition_mistakes
+from reconciler.targets.new_service.definition.spec_rule import definition_mistakes
 
 GROUP = "/subscriptions/6f1d7c1e-8a53-4c56-9a0e-2f6f6f0d4b11/resourceGroups/g/providers/Microsoft.MachineLearning"
 HEAD = f"""apiVersion: reconciler/v1

@@ -18,9 +18,9 @@ from reconciler.azure.errors import (
     Unreachable,
 )
 from reconciler.azure.key_vault import VaultSecret
-from reconciler.spec.parts import SecretReference
+from reconciler.spec.documents.base import SecretReference
 from reconciler.spec.secrets import MissingSecret, SecretResolver
-from reconciler.targets.references import LEFT_ALONE_FOR, References
+from reconciler.targets.secrets import LEFT_ALONE_FOR, References
 
 WANTED = "Workspace contoso, spec.token"
 IN_VAULT = SecretReference.model_validate({"keyVault": {"vault": "contoso-vault", "secret": "token"}})

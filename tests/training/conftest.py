@@ -17,7 +17,7 @@ from reconciler.azure.clouds import Cloud
 from reconciler.plan.states import Ledger
 from reconciler.spec.fleet import load_fleet
 from reconciler.spec.secrets import SecretResolver
-from reconciler.targets.connections import Connections
+from reconciler.targets.clients import Connections
 from tests.azure.conftest import Peer, serving
 
 WORKSPACE = "3ad1c2b4e5f60718293a4b5c6d7e8f90"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.apply.local_data import LocalData, RecipeError, read_local_data
+from reconciler.apply.training.local_files import LocalData, RecipeError, read_local_data
 
 
 def write(base: Path, **files: str | bytes) -> None:

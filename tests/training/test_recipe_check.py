@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from reconciler.apply.recipe_check import recipe_problem
-from reconciler.azure.job_signature import JobSignature
+from reconciler.apply.training.recipe_check import recipe_problem
+from reconciler.azure.execution.swagger import JobSignature
 from reconciler.spec.documents import Training
 
 MODEL, DATA = frozenset({".ilearner"}), frozenset({".csv", ".tsv", ".arff"})

@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from reconciler.apply.job_request import job_request
-from reconciler.apply.local_data import RecipeError
-from reconciler.apply.recipes import recipe_fingerprint
-from reconciler.apply.training_data import identify_data, job_parameters, upload_files
-from reconciler.apply.training_failed import TrainingFailed
-from reconciler.azure.batch import BatchRequest
+from reconciler.apply.training.errors import TrainingFailed
+from reconciler.apply.training.inputs import identify_data, job_parameters, upload_files
+from reconciler.apply.training.job_request import job_request
+from reconciler.apply.training.local_files import RecipeError
+from reconciler.apply.training.recipes import recipe_fingerprint
+from reconciler.azure.execution.batch import BatchRequest
 from reconciler.plan.states import VersionKey
 from tests.azure.conftest import Peer
 from tests.training.conftest import Open
@@ -144,7 +144,7 @@ async def test_what_changes_while_a_file_is_uploaded_is_noticed(peer: Peer, open
 async def test_a_url_that_can_not_be_pinned_is_refused_with_a_remedy(
     peer: Peer, opened: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("reconciler.azure.url_pins.url_pin.__kwdefaults__", {"largest": 4})
+    monkeypatch.setattr("reconciler.azure.url_versions.url_pin.__kwdefaults__", {"largest": 4})
     peer.on_everything(peer.says_text("a,b\n1,2\n"))
     async with opened(m=training(f"inputs: {{x: {{url: '{peer.url}/public.csv?year=2026'}}}}")) as run:
         with pytest.raises(

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from reconciler.apply.recipes import desired_versions
-from reconciler.apply.training_service import TrainingJobs, find_training_service, service_key
-from reconciler.azure.batch import BatchRequest
+from reconciler.apply.training.recipes import desired_versions
+from reconciler.apply.training.service import TrainingJobs, find_training_service, service_key
 from reconciler.azure.errors import SignInError
+from reconciler.azure.execution.batch import BatchRequest
 from reconciler.plan.states import VersionKey
 from tests.azure.conftest import Peer
 from tests.training.conftest import WORKSPACE, Open

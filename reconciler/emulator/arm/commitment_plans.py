@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Self
 
-from reconciler.emulator.arm.routes.commitment_tiers import (
+from reconciler.emulator.arm.commitment_tiers import (
     HOURS,
     INCLUDED_METERS,
     REFILL_DAYS,
@@ -22,10 +22,10 @@ from reconciler.emulator.arm.routes.commitment_tiers import (
     Tier,
     sku_of,
 )
-from reconciler.emulator.arm.routes.definition import Json, member
-from reconciler.emulator.arm.routes.errors import ArmError, bad_request, conflict, resource_not_found
-from reconciler.emulator.arm.routes.proposals import known_location, region_code, tags_of
-from reconciler.emulator.arm.routes.web_services import WebService, timestamp
+from reconciler.emulator.arm.definition import Json, member
+from reconciler.emulator.arm.errors import ArmError, bad_request, conflict, resource_not_found
+from reconciler.emulator.arm.proposals import known_location, region_code, tags_of
+from reconciler.emulator.arm.web_services import WebService, timestamp
 from reconciler.emulator.documents import Documents
 
 ASSOCIATION_TYPE = f"{RESOURCE_TYPE}/commitmentAssociations"

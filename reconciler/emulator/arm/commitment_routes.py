@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 from aiohttp import web
 
-from reconciler.emulator.arm.routes.commitment_plans import Association, CommitmentPlans, Plan
-from reconciler.emulator.arm.routes.errors import no_such_operation
-from reconciler.emulator.arm.routes.exchange import json_object
-from reconciler.emulator.arm.routes.paging import page
+from reconciler.emulator.arm.commitment_plans import Association, CommitmentPlans, Plan
+from reconciler.emulator.arm.errors import no_such_operation
+from reconciler.emulator.arm.exchange import json_object
+from reconciler.emulator.arm.paging import page
 
 
 class CommitmentRequests:

@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from reconciler.emulator.arm.routes.definition import Json, member
-from reconciler.emulator.arm.routes.errors import bad_request
+from reconciler.emulator.arm.definition import Json, member
+from reconciler.emulator.arm.errors import bad_request
 
 RESOURCE_TYPE = "Microsoft.MachineLearning/commitmentPlans"
 HOURS = "machineLearningWebServiceComputeHours"

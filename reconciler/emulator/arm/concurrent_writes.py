@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from reconciler.emulator.arm.routes import errors as arm_errors
-from reconciler.emulator.arm.routes.operations import Operation, Operations
-from reconciler.emulator.arm.routes.web_services import WebService
+from reconciler.emulator.arm import errors as arm_errors
+from reconciler.emulator.arm.operations import Operation, Operations
+from reconciler.emulator.arm.web_services import WebService
 from reconciler.emulator.config.behaviour import Behaviour
 from reconciler.emulator.documents import Documents
 

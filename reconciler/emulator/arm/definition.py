@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Literal, NamedTuple, TypeAlias
 from urllib.parse import urlsplit
 
-from reconciler.emulator.arm.routes.errors import bad_request
+from reconciler.emulator.arm.errors import bad_request
 
 Json: TypeAlias = dict[str, Any]
 AssetsMerge: TypeAlias = Literal["merge", "replace"]

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from reconciler.emulator.arm.routes.definition import Json, member, spelling
+from reconciler.emulator.arm.definition import Json, member, spelling
 from reconciler.emulator.config.behaviour import Behaviour
 
 _Reword = Callable[[Any], Any]

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from reconciler.emulator.arm.routes.definition import Json, member, spelling
-from reconciler.emulator.arm.routes.errors import bad_request
+from reconciler.emulator.arm.definition import Json, member, spelling
+from reconciler.emulator.arm.errors import bad_request
 
 PREVIEW = "2016-05-01-preview"
 CURRENT = "2017-01-01"

@@ -15,7 +15,7 @@ from typing import Any
 
 from aiohttp import web
 
-from reconciler.emulator.arm.routes.errors import ArmError, invalid_json, request_too_large
+from reconciler.emulator.arm.errors import ArmError, invalid_json, request_too_large
 
 _log = logging.getLogger(__name__)
 _LARGEST_REQUEST = 4 << 20

@@ -10,12 +10,12 @@ import ipaddress
 from typing import NamedTuple
 from urllib.parse import SplitResult, unquote, urlsplit
 
-from reconciler.emulator.arm.routes.definition import TrainedModelAsset
-from reconciler.emulator.arm.routes.provisioning import FetchModel, ModelUnavailable, StorageAccount
+from reconciler.emulator.arm.definition import TrainedModelAsset
+from reconciler.emulator.arm.provisioning import FetchModel, ModelUnavailable, StorageAccount
 from reconciler.emulator.config.behaviour import Behaviour
 from reconciler.emulator.context import Context
 from reconciler.emulator.execution.model_copies import ModelRefused
-from reconciler.emulator.storage.routes.client import BlobReference
+from reconciler.emulator.storage.client import BlobReference
 
 
 class BlobPlace(NamedTuple):

@@ -13,8 +13,8 @@ from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Literal, Self, TypeAlias
 
-from reconciler.emulator.arm.routes.definition import Json
-from reconciler.emulator.arm.routes.web_services import timestamp
+from reconciler.emulator.arm.definition import Json
+from reconciler.emulator.arm.web_services import timestamp
 from reconciler.emulator.documents import Documents
 
 COLLECTION = "operations"

@@ -14,8 +14,8 @@ from urllib.parse import quote
 
 from aiohttp import web
 
-from reconciler.emulator.arm.routes.definition import Json
-from reconciler.emulator.arm.routes.errors import ArmError
+from reconciler.emulator.arm.definition import Json
+from reconciler.emulator.arm.errors import ArmError
 
 _TOKEN = "$skiptoken"  # noqa: S105 - the parameter's name
 

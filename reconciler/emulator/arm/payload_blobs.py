@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import json
 
-from reconciler.emulator.arm.routes.definition import Json
-from reconciler.emulator.arm.routes.model_source import UnusableLocation, blob_reference
-from reconciler.emulator.arm.routes.provisioning import StorageAccount, Unprovisionable
+from reconciler.emulator.arm.definition import Json
+from reconciler.emulator.arm.model_source import UnusableLocation, blob_reference
+from reconciler.emulator.arm.provisioning import StorageAccount, Unprovisionable
 from reconciler.emulator.context import Context
-from reconciler.emulator.storage.routes.client import BlobAccessError, BlobReference
+from reconciler.emulator.storage.client import BlobAccessError, BlobReference
 
 CONTAINER = "azuremlassetscontainer"
 """The container in which the published walkthrough has its trained model; where payloads lie is in no source [I]."""

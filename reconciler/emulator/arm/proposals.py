@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from reconciler.emulator.arm.routes import web_services
-from reconciler.emulator.arm.routes.definition import (
+from reconciler.emulator.arm import web_services
+from reconciler.emulator.arm.definition import (
     PAYLOAD,
     AssetsMerge,
     Json,
@@ -22,10 +22,10 @@ from reconciler.emulator.arm.routes.definition import (
     unsealed,
     written_properties,
 )
-from reconciler.emulator.arm.routes.definition_versions import CURRENT, PREVIEW, current_form
-from reconciler.emulator.arm.routes.errors import ArmError, bad_request, invalid_json
-from reconciler.emulator.arm.routes.regional_payloads import contents_everywhere
-from reconciler.emulator.arm.routes.web_services import WebService
+from reconciler.emulator.arm.definition_versions import CURRENT, PREVIEW, current_form
+from reconciler.emulator.arm.errors import ArmError, bad_request, invalid_json
+from reconciler.emulator.arm.regional_payloads import contents_everywhere
+from reconciler.emulator.arm.web_services import WebService
 
 REGIONS = (
     "South Central US",

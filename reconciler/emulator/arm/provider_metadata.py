@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from reconciler.emulator.arm.routes import commitment_plans
-from reconciler.emulator.arm.routes.definition import Json
-from reconciler.emulator.arm.routes.definition_versions import WEB_SERVICE_VERSIONS
-from reconciler.emulator.arm.routes.proposals import REGIONS
+from reconciler.emulator.arm import commitment_plans
+from reconciler.emulator.arm.definition import Json
+from reconciler.emulator.arm.definition_versions import WEB_SERVICE_VERSIONS
+from reconciler.emulator.arm.proposals import REGIONS
 
 PROVIDER = "Microsoft.MachineLearning"
 

@@ -14,8 +14,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import NamedTuple, Protocol
 
-from reconciler.emulator.arm.routes import web_services
-from reconciler.emulator.arm.routes.definition import (
+from reconciler.emulator.arm import web_services
+from reconciler.emulator.arm.definition import (
     PAYLOAD,
     AssetsMerge,
     Json,
@@ -27,11 +27,11 @@ from reconciler.emulator.arm.routes.definition import (
     trained_models,
     unsealed,
 )
-from reconciler.emulator.arm.routes.errors import ArmError
-from reconciler.emulator.arm.routes.operations import Conclusion, Failure, Operation
-from reconciler.emulator.arm.routes.proposals import Proposal, RandomBytes, with_payload
-from reconciler.emulator.arm.routes.regional_payloads import contents_everywhere, for_region
-from reconciler.emulator.arm.routes.web_services import CachedModel, WebService, timestamp
+from reconciler.emulator.arm.errors import ArmError
+from reconciler.emulator.arm.operations import Conclusion, Failure, Operation
+from reconciler.emulator.arm.proposals import Proposal, RandomBytes, with_payload
+from reconciler.emulator.arm.regional_payloads import contents_everywhere, for_region
+from reconciler.emulator.arm.web_services import CachedModel, WebService, timestamp
 from reconciler.emulator.documents import Documents
 
 _log = logging.getLogger(__name__)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, TypeAlias
 
-from reconciler.emulator.arm.routes.errors import ArmError
+from reconciler.emulator.arm.errors import ArmError
 from reconciler.emulator.config.settings import Rate, RequestRates
 
 Sort: TypeAlias = Literal["reads", "writes", "deletes"]

@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from reconciler.emulator.arm.routes import errors as arm_errors
-from reconciler.emulator.arm.routes.definition import Json, member
-from reconciler.emulator.arm.routes.errors import ArmError, invalid_json
+from reconciler.emulator.arm import errors as arm_errors
+from reconciler.emulator.arm.definition import Json, member
+from reconciler.emulator.arm.errors import ArmError, invalid_json
 from reconciler.emulator.documents import Documents
 
 VERSIONS = (

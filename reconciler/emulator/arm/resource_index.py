@@ -11,14 +11,14 @@ from typing import Any
 
 from aiohttp import web
 
-from reconciler.emulator.arm.routes import commitment_plans, web_services
-from reconciler.emulator.arm.routes.commitment_plans import Plan
-from reconciler.emulator.arm.routes.commitment_tiers import RESOURCE_TYPE as PLAN_TYPE
-from reconciler.emulator.arm.routes.definition import Json
-from reconciler.emulator.arm.routes.errors import ArmError
-from reconciler.emulator.arm.routes.paging import page
-from reconciler.emulator.arm.routes.proposals import region_code
-from reconciler.emulator.arm.routes.web_services import WebService
+from reconciler.emulator.arm import commitment_plans, web_services
+from reconciler.emulator.arm.commitment_plans import Plan
+from reconciler.emulator.arm.commitment_tiers import RESOURCE_TYPE as PLAN_TYPE
+from reconciler.emulator.arm.definition import Json
+from reconciler.emulator.arm.errors import ArmError
+from reconciler.emulator.arm.paging import page
+from reconciler.emulator.arm.proposals import region_code
+from reconciler.emulator.arm.web_services import WebService
 from reconciler.emulator.documents import Documents
 
 Test = Callable[[Json], bool]

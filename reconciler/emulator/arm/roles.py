@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from reconciler.emulator.arm.routes.errors import ArmError
+from reconciler.emulator.arm.errors import ArmError
 from reconciler.emulator.config.principals import Principal, RoleAssignment
 
 _VERBS = {"GET": "read", "HEAD": "read", "PUT": "write", "PATCH": "write", "DELETE": "delete", "POST": "action"}

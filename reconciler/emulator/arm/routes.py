@@ -13,27 +13,27 @@ from weakref import WeakKeyDictionary
 
 from aiohttp import web
 
-from reconciler.emulator.arm.routes import errors as arm_errors
-from reconciler.emulator.arm.routes import provider_metadata, resource_groups, roles
-from reconciler.emulator.arm.routes.commitment_plans import CommitmentPlans
-from reconciler.emulator.arm.routes.commitment_routes import CommitmentRequests
-from reconciler.emulator.arm.routes.commitment_tiers import catalogue
-from reconciler.emulator.arm.routes.concurrent_writes import SecondWrites
-from reconciler.emulator.arm.routes.errors import no_such_operation
-from reconciler.emulator.arm.routes.exchange import Note, answer, json_object
-from reconciler.emulator.arm.routes.exposure import NewExecution
-from reconciler.emulator.arm.routes.model_source import fetcher
-from reconciler.emulator.arm.routes.operations import Conclusion, Operation, Operations
-from reconciler.emulator.arm.routes.payload_blobs import PayloadBlobs
-from reconciler.emulator.arm.routes.proposals import REGIONS
-from reconciler.emulator.arm.routes.provider_metadata import PROVIDER, RESOURCE_TYPES
-from reconciler.emulator.arm.routes.provisioning import Provisioning
-from reconciler.emulator.arm.routes.rate_limits import RateLimits
-from reconciler.emulator.arm.routes.resource_groups import ResourceGroups
-from reconciler.emulator.arm.routes.resource_index import ResourceIndex
-from reconciler.emulator.arm.routes.seed import seed_services
-from reconciler.emulator.arm.routes.web_service_routes import WebServiceRequests
-from reconciler.emulator.arm.routes.web_services import WebService
+from reconciler.emulator.arm import errors as arm_errors
+from reconciler.emulator.arm import provider_metadata, resource_groups, roles
+from reconciler.emulator.arm.commitment_plans import CommitmentPlans
+from reconciler.emulator.arm.commitment_routes import CommitmentRequests
+from reconciler.emulator.arm.commitment_tiers import catalogue
+from reconciler.emulator.arm.concurrent_writes import SecondWrites
+from reconciler.emulator.arm.errors import no_such_operation
+from reconciler.emulator.arm.exchange import Note, answer, json_object
+from reconciler.emulator.arm.exposure import NewExecution
+from reconciler.emulator.arm.model_source import fetcher
+from reconciler.emulator.arm.operations import Conclusion, Operation, Operations
+from reconciler.emulator.arm.payload_blobs import PayloadBlobs
+from reconciler.emulator.arm.proposals import REGIONS
+from reconciler.emulator.arm.provider_metadata import PROVIDER, RESOURCE_TYPES
+from reconciler.emulator.arm.provisioning import Provisioning
+from reconciler.emulator.arm.rate_limits import RateLimits
+from reconciler.emulator.arm.resource_groups import ResourceGroups
+from reconciler.emulator.arm.resource_index import ResourceIndex
+from reconciler.emulator.arm.seed import seed_services
+from reconciler.emulator.arm.web_service_routes import WebServiceRequests
+from reconciler.emulator.arm.web_services import WebService
 from reconciler.emulator.config.principals import Principal
 from reconciler.emulator.context import Context
 from reconciler.emulator.documents import Documents

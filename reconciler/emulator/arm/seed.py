@@ -13,14 +13,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from reconciler.emulator.arm.routes import web_services
-from reconciler.emulator.arm.routes.commitment_plans import CommitmentPlans
-from reconciler.emulator.arm.routes.commitment_tiers import RESOURCE_TYPE as PLAN_TYPE
-from reconciler.emulator.arm.routes.definition import Json
-from reconciler.emulator.arm.routes.proposals import REGIONS, Proposal, new_key, region_code
-from reconciler.emulator.arm.routes.provisioning import Provisioning
-from reconciler.emulator.arm.routes.resource_groups import ResourceGroups
-from reconciler.emulator.arm.routes.web_services import CachedModel, WebService, timestamp
+from reconciler.emulator.arm import web_services
+from reconciler.emulator.arm.commitment_plans import CommitmentPlans
+from reconciler.emulator.arm.commitment_tiers import RESOURCE_TYPE as PLAN_TYPE
+from reconciler.emulator.arm.definition import Json
+from reconciler.emulator.arm.proposals import REGIONS, Proposal, new_key, region_code
+from reconciler.emulator.arm.provisioning import Provisioning
+from reconciler.emulator.arm.resource_groups import ResourceGroups
+from reconciler.emulator.arm.web_services import CachedModel, WebService, timestamp
 from reconciler.emulator.config.predictive_experiments import BlobAddress, PredictiveExperiment
 from reconciler.emulator.config.studio_file import (
     NewService,
@@ -33,7 +33,7 @@ from reconciler.emulator.context import Context
 from reconciler.emulator.execution.columns import input_columns
 from reconciler.emulator.ml.csv_table import read_table
 from reconciler.emulator.ml.types import Column, ColumnType, Scalar
-from reconciler.emulator.storage.routes.client import BlobReference
+from reconciler.emulator.storage.client import BlobReference
 
 _FAMILY = "506153734175476c4f62416c57734963"
 """The family of Studio's own modules, in every module uri that was ever published."""

@@ -11,21 +11,21 @@ from dataclasses import replace
 
 from aiohttp import web
 
-from reconciler.emulator.arm.routes import errors as arm_errors
-from reconciler.emulator.arm.routes import web_services
-from reconciler.emulator.arm.routes.commitment_plans import CommitmentPlans
-from reconciler.emulator.arm.routes.concurrent_writes import SecondWrites
-from reconciler.emulator.arm.routes.definition import ENVELOPE_START, Json, member
-from reconciler.emulator.arm.routes.definition_format import properties_to_merge, tags_to_write, worded, worded_poll
-from reconciler.emulator.arm.routes.definition_versions import has_payload_members, has_regions, shown_form
-from reconciler.emulator.arm.routes.errors import ArmError, no_such_operation
-from reconciler.emulator.arm.routes.exchange import base_url, json_object
-from reconciler.emulator.arm.routes.operations import Action, Operation, Operations
-from reconciler.emulator.arm.routes.paging import page
-from reconciler.emulator.arm.routes.payload_blobs import PayloadBlobs
-from reconciler.emulator.arm.routes.proposals import REGIONS, Proposal, as_json, propose_patch, propose_put, region_code
-from reconciler.emulator.arm.routes.regional_payloads import contents_of_a_copy, for_region
-from reconciler.emulator.arm.routes.web_services import (
+from reconciler.emulator.arm import errors as arm_errors
+from reconciler.emulator.arm import web_services
+from reconciler.emulator.arm.commitment_plans import CommitmentPlans
+from reconciler.emulator.arm.concurrent_writes import SecondWrites
+from reconciler.emulator.arm.definition import ENVELOPE_START, Json, member
+from reconciler.emulator.arm.definition_format import properties_to_merge, tags_to_write, worded, worded_poll
+from reconciler.emulator.arm.definition_versions import has_payload_members, has_regions, shown_form
+from reconciler.emulator.arm.errors import ArmError, no_such_operation
+from reconciler.emulator.arm.exchange import base_url, json_object
+from reconciler.emulator.arm.operations import Action, Operation, Operations
+from reconciler.emulator.arm.paging import page
+from reconciler.emulator.arm.payload_blobs import PayloadBlobs
+from reconciler.emulator.arm.proposals import REGIONS, Proposal, as_json, propose_patch, propose_put, region_code
+from reconciler.emulator.arm.regional_payloads import contents_of_a_copy, for_region
+from reconciler.emulator.arm.web_services import (
     WebService,
     accepted_view,
     full_view,

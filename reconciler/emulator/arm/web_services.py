@@ -22,8 +22,8 @@ from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
 from typing import Any, Self
 
-from reconciler.emulator.arm.routes.definition import PAYLOAD, Json
-from reconciler.emulator.arm.routes.definition_versions import CURRENT, has_payload_members
+from reconciler.emulator.arm.definition import PAYLOAD, Json
+from reconciler.emulator.arm.definition_versions import CURRENT, has_payload_members
 
 COLLECTION = "webServices"
 RESOURCE_TYPE = "Microsoft.MachineLearning/webServices"

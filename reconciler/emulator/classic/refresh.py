@@ -14,7 +14,7 @@ from reconciler.emulator.classic.services import DEFAULT_ENDPOINT, ClassicServic
 from reconciler.emulator.config.behaviour import Behaviour
 from reconciler.emulator.config.studio_file import Workspace
 from reconciler.emulator.context import Context
-from reconciler.emulator.control.routes.request_log import CONTROL_PREFIX
+from reconciler.emulator.control.request_log import CONTROL_PREFIX
 from reconciler.emulator.documents import Document
 from reconciler.emulator.execution.errors import management_not_found, refused
 from reconciler.emulator.execution.scoring import Scoring

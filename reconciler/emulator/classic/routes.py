@@ -8,7 +8,7 @@ from typing import Any
 
 from aiohttp import web
 
-from reconciler.emulator.arm.routes.proposals import region_code
+from reconciler.emulator.arm.proposals import region_code
 from reconciler.emulator.classic.code_services import CodeServices
 from reconciler.emulator.classic.endpoint_rules import EndpointRules, ResourceUpdate, check_may_change
 from reconciler.emulator.classic.refresh import Refreshing
@@ -27,7 +27,7 @@ from reconciler.emulator.execution.errors import (
 from reconciler.emulator.execution.model_copies import ModelRefused
 from reconciler.emulator.execution.services import BoundModel
 from reconciler.emulator.execution.wire_format import listing
-from reconciler.emulator.storage.routes.client import BlobReference
+from reconciler.emulator.storage.client import BlobReference
 
 REGION_ROUTE = "/regions/{region}"
 """Below it only the workspaces of one region are known, as on that region's management host (classic-protocol 1.1)."""

@@ -14,8 +14,8 @@ from typing import Final
 
 from aiohttp import web
 
-from reconciler.emulator.control.routes.page_state import PageState
-from reconciler.emulator.control.routes.request_log import CONTROL_PREFIX
+from reconciler.emulator.control.page_state import PageState
+from reconciler.emulator.control.request_log import CONTROL_PREFIX
 from reconciler.emulator.execution.errors import bad_argument
 
 PAGE_PATH: Final = "/"

@@ -12,11 +12,11 @@ from itertools import islice
 from typing import Any, Final, NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
-from reconciler.emulator.arm.routes.web_services import COLLECTION as WEB_SERVICES
+from reconciler.emulator.arm.web_services import COLLECTION as WEB_SERVICES
 from reconciler.emulator.classic.services import ClassicServices
 from reconciler.emulator.config.studio_file import Workspace
 from reconciler.emulator.context import Context
-from reconciler.emulator.control.routes.journal import Entry, Journal
+from reconciler.emulator.control.journal import Entry, Journal
 from reconciler.emulator.documents import Document
 from reconciler.emulator.execution.batch_jobs import BatchJobs
 from reconciler.emulator.execution.services import BoundModel

@@ -10,7 +10,7 @@ from uuid import uuid4
 
 from aiohttp import web
 
-from reconciler.emulator.control.routes.journal import Journal, Kind
+from reconciler.emulator.control.journal import Journal, Kind
 from reconciler.emulator.execution.errors import ServiceError
 from reconciler.emulator.faults.operation_names import route_of
 from reconciler.emulator.faults.visits import Visit, current

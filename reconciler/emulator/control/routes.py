@@ -2,7 +2,7 @@
 
 from aiohttp import web
 
-from reconciler.emulator.control.routes.request_log import CONTROL_PREFIX, RequestLog
+from reconciler.emulator.control.request_log import CONTROL_PREFIX, RequestLog
 from reconciler.emulator.execution.batch_jobs import BatchJobs
 from reconciler.emulator.execution.errors import bad_argument
 

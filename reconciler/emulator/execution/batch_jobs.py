@@ -23,7 +23,7 @@ from reconciler.emulator.execution.batch_run import JobFailed, run_job
 from reconciler.emulator.execution.errors import invalid_operation
 from reconciler.emulator.execution.programs import program_of
 from reconciler.emulator.execution.services import ExecutionService
-from reconciler.emulator.storage.routes.client import BlobReference
+from reconciler.emulator.storage.client import BlobReference
 
 NOT_STARTED, QUEUED, RUNNING = "NotStarted", "Queued", "Running"
 FINISHED, FAILED, CANCELLED = "Finished", "Failed", "Cancelled"

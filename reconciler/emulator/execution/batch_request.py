@@ -13,7 +13,7 @@ from reconciler.emulator.config.studio_file import ParameterInput, TrainingExper
 from reconciler.emulator.execution.errors import bad_argument, invalid_operation
 from reconciler.emulator.execution.model_copies import MODEL_EXTENSION, sas_expired
 from reconciler.emulator.execution.programs import Program
-from reconciler.emulator.storage.routes.client import BlobReference
+from reconciler.emulator.storage.client import BlobReference
 
 DATA_EXTENSIONS = (".csv", ".tsv", ".arff")
 _LONGEST_BLOB_NAME = 1024

@@ -25,7 +25,7 @@ from reconciler.emulator.execution.batch_jobs import (
 from reconciler.emulator.execution.batch_request import read_job_request, signature_of
 from reconciler.emulator.execution.errors import Detail, ServiceError, bad_argument, json_object
 from reconciler.emulator.execution.programs import program_of
-from reconciler.emulator.storage.routes.client import BlobReference
+from reconciler.emulator.storage.client import BlobReference
 
 _NUMBERS = {NOT_STARTED: 0, RUNNING: 1, FAILED: 2, CANCELLED: 3, FINISHED: 4}
 # A little before now, as the real ones: the caller's clock may be behind.

@@ -18,7 +18,7 @@ from reconciler.emulator.ml import types as experiments
 from reconciler.emulator.ml.csv_table import read_table
 from reconciler.emulator.ml.types import ExperimentError
 from reconciler.emulator.ml.workers import WorkerDied
-from reconciler.emulator.storage.routes.client import BlobAccessError
+from reconciler.emulator.storage.client import BlobAccessError
 
 
 class JobFailed(Exception):

@@ -16,7 +16,7 @@ from urllib.parse import parse_qs
 from reconciler.emulator.execution.services import BoundModel
 from reconciler.emulator.ml.types import TrainingError
 from reconciler.emulator.ml.workers import Workers
-from reconciler.emulator.storage.routes.client import BlobAccessError, BlobClient, BlobReference
+from reconciler.emulator.storage.client import BlobAccessError, BlobClient, BlobReference
 
 MODEL_EXTENSION = ".ilearner"
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from reconciler.emulator.context import Context
 from reconciler.emulator.execution.services import BoundModel
-from reconciler.emulator.storage.routes.client import BlobAccessError, BlobReference
+from reconciler.emulator.storage.client import BlobAccessError, BlobReference
 
 _LOCAL = re.compile(r"^http://127\.0\.0\.1:\d+(?=/)")
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 from uuid import uuid4
 from xml.etree import ElementTree as ET
 
-from reconciler.emulator.storage.routes.errors import ERRORS
+from reconciler.emulator.storage.errors import ERRORS
 
 
 @dataclass(frozen=True)

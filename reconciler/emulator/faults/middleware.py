@@ -10,7 +10,7 @@ from contextlib import ExitStack
 
 from aiohttp import web
 
-from reconciler.emulator.arm.routes import errors as arm_errors
+from reconciler.emulator.arm import errors as arm_errors
 from reconciler.emulator.faults.delivery import HTML_PAGE, body_of, broken, deliver, pause, with_body
 from reconciler.emulator.faults.documented_codes import reply_for
 from reconciler.emulator.faults.job_faults import JobFate
@@ -19,7 +19,7 @@ from reconciler.emulator.faults.registry import Faults
 from reconciler.emulator.faults.rules import Answer, Rule
 from reconciler.emulator.faults.visits import OWN_CALL_HEADER, Visit, current
 from reconciler.emulator.listening import SkewedClock, skewed
-from reconciler.emulator.storage.routes.xml import http_date
+from reconciler.emulator.storage.xml import http_date
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 

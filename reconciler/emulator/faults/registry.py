@@ -17,7 +17,7 @@ from reconciler.emulator.faults.rules import Rule
 if TYPE_CHECKING:  # Both rooms look at faults themselves; importing them would close a circle.
     from reconciler.emulator.client_files import CloudFile
     from reconciler.emulator.listening import Listening
-    from reconciler.emulator.storage.routes.accounts import StorageAccounts
+    from reconciler.emulator.storage.accounts import StorageAccounts
 
 T = TypeVar("T")
 

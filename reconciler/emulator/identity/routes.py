@@ -12,8 +12,8 @@ from typing import Any, Self
 
 from aiohttp import web
 
-from reconciler.emulator.arm.routes.errors import ArmError
-from reconciler.emulator.arm.routes.web_services import timestamp
+from reconciler.emulator.arm.errors import ArmError
+from reconciler.emulator.arm.web_services import timestamp
 from reconciler.emulator.config.principals import Principal
 from reconciler.emulator.config.vaults import audiences as vault_audiences
 from reconciler.emulator.context import Context, Secrets

@@ -17,9 +17,9 @@ from aiohttp import web
 from azure.storage.blob import BlobServiceClient
 
 from reconciler.emulator.config.studio_file import StorageAccount, StudioFileError
-from reconciler.emulator.storage.routes.authentication import sign
-from reconciler.emulator.storage.routes.client import BlobAccessError, BlobClient, BlobReference
-from reconciler.emulator.storage.routes.routes import BlobService
+from reconciler.emulator.storage.authentication import sign
+from reconciler.emulator.storage.client import BlobAccessError, BlobClient, BlobReference
+from reconciler.emulator.storage.routes import BlobService
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from urllib.parse import quote, unquote
 
 from yarl import URL
 
-from reconciler.emulator.storage.routes.errors import StorageError
+from reconciler.emulator.storage.errors import StorageError
 
 SIGNED_VERSION: Final = "2021-08-06"
 """The service version in the tokens that `sign` makes; any client of the last years can send it."""

@@ -11,13 +11,13 @@ from typing import Final
 from aiohttp import web
 
 from reconciler.emulator.faults.visits import reply_must_be_whole
-from reconciler.emulator.storage.routes import leases
-from reconciler.emulator.storage.routes.conditions import Conditions
-from reconciler.emulator.storage.routes.content_files import Content
-from reconciler.emulator.storage.routes.errors import StorageError
-from reconciler.emulator.storage.routes.exchange import Exchange, lease_headers, metadata_headers
-from reconciler.emulator.storage.routes.records import Blob
-from reconciler.emulator.storage.routes.xml import block_list, http_date, parse_block_list
+from reconciler.emulator.storage import leases
+from reconciler.emulator.storage.conditions import Conditions
+from reconciler.emulator.storage.content_files import Content
+from reconciler.emulator.storage.errors import StorageError
+from reconciler.emulator.storage.exchange import Exchange, lease_headers, metadata_headers
+from reconciler.emulator.storage.records import Blob
+from reconciler.emulator.storage.xml import block_list, http_date, parse_block_list
 
 _SEND_SIZE: Final = 1 << 20
 _BLOCK_LIST_LIMIT: Final = 16 << 20

@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import BinaryIO
 
 from reconciler.emulator.documents import Document, Documents
-from reconciler.emulator.storage.routes.content_files import Content, ContentFiles
-from reconciler.emulator.storage.routes.errors import StorageError
-from reconciler.emulator.storage.routes.leases import Lease, after_write, lease_document
-from reconciler.emulator.storage.routes.records import Blob, BlobPage, Container, blob_of, container_of, pieces_of
+from reconciler.emulator.storage.content_files import Content, ContentFiles
+from reconciler.emulator.storage.errors import StorageError
+from reconciler.emulator.storage.leases import Lease, after_write, lease_document
+from reconciler.emulator.storage.records import Blob, BlobPage, Container, blob_of, container_of, pieces_of
 
 Precondition = Callable[[Blob | None], None]
 """Raises StorageError if the blob, as it is at the moment of the change, forbids it."""

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Protocol, Self
 
-from reconciler.emulator.storage.routes.errors import StorageError
+from reconciler.emulator.storage.errors import StorageError
 
 
 class Stamped(Protocol):

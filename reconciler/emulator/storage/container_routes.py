@@ -8,12 +8,12 @@ from typing import Final
 
 from aiohttp import web
 
-from reconciler.emulator.storage.routes import leases
-from reconciler.emulator.storage.routes.conditions import Conditions
-from reconciler.emulator.storage.routes.errors import StorageError
-from reconciler.emulator.storage.routes.exchange import Exchange, lease_headers, metadata_headers
-from reconciler.emulator.storage.routes.records import Container
-from reconciler.emulator.storage.routes.xml import blob_list, container_list, http_date
+from reconciler.emulator.storage import leases
+from reconciler.emulator.storage.conditions import Conditions
+from reconciler.emulator.storage.errors import StorageError
+from reconciler.emulator.storage.exchange import Exchange, lease_headers, metadata_headers
+from reconciler.emulator.storage.records import Container
+from reconciler.emulator.storage.xml import blob_list, container_list, http_date
 
 _PUBLIC_ACCESS: Final = ("", "blob", "container")
 

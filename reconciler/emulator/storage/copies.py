@@ -22,21 +22,21 @@ from aiohttp import web
 from yarl import URL
 
 from reconciler.emulator.faults.visits import OWN_CALL_HEADER
-from reconciler.emulator.storage.routes import leases
-from reconciler.emulator.storage.routes.authentication import SignedRequest
-from reconciler.emulator.storage.routes.blob_routes import (
+from reconciler.emulator.storage import leases
+from reconciler.emulator.storage.authentication import SignedRequest
+from reconciler.emulator.storage.blob_routes import (
     STORED_HEADERS,
     check_md5,
     check_write,
     stored_headers,
     written,
 )
-from reconciler.emulator.storage.routes.blob_store import BlobStore
-from reconciler.emulator.storage.routes.conditions import Conditions
-from reconciler.emulator.storage.routes.content_files import Content
-from reconciler.emulator.storage.routes.errors import StorageError
-from reconciler.emulator.storage.routes.exchange import METADATA_PREFIX, Exchange
-from reconciler.emulator.storage.routes.xml import http_date
+from reconciler.emulator.storage.blob_store import BlobStore
+from reconciler.emulator.storage.conditions import Conditions
+from reconciler.emulator.storage.content_files import Content
+from reconciler.emulator.storage.errors import StorageError
+from reconciler.emulator.storage.exchange import METADATA_PREFIX, Exchange
+from reconciler.emulator.storage.xml import http_date
 
 AuthorizeRead = Callable[[SignedRequest, str, str, str], object]
 """Raises StorageError unless a request may read a blob: account, container and name."""

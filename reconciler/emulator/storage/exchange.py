@@ -10,10 +10,10 @@ from typing import Final
 
 from aiohttp import web
 
-from reconciler.emulator.storage.routes.authentication import Grant
-from reconciler.emulator.storage.routes.blob_store import BlobStore
-from reconciler.emulator.storage.routes.errors import StorageError
-from reconciler.emulator.storage.routes.leases import Lease
+from reconciler.emulator.storage.authentication import Grant
+from reconciler.emulator.storage.blob_store import BlobStore
+from reconciler.emulator.storage.errors import StorageError
+from reconciler.emulator.storage.leases import Lease
 
 METADATA_PREFIX: Final = "x-ms-meta-"
 _METADATA_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")

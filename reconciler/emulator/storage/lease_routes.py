@@ -7,13 +7,13 @@ from uuid import UUID, uuid4
 
 from aiohttp import web
 
-from reconciler.emulator.storage.routes import leases
-from reconciler.emulator.storage.routes.blob_routes import existing
-from reconciler.emulator.storage.routes.conditions import Conditions, Stamped
-from reconciler.emulator.storage.routes.errors import StorageError
-from reconciler.emulator.storage.routes.exchange import Exchange
-from reconciler.emulator.storage.routes.leases import INFINITE, Lease
-from reconciler.emulator.storage.routes.xml import http_date
+from reconciler.emulator.storage import leases
+from reconciler.emulator.storage.blob_routes import existing
+from reconciler.emulator.storage.conditions import Conditions, Stamped
+from reconciler.emulator.storage.errors import StorageError
+from reconciler.emulator.storage.exchange import Exchange
+from reconciler.emulator.storage.leases import INFINITE, Lease
+from reconciler.emulator.storage.xml import http_date
 
 _STATUS: Final = {"acquire": 201, "renew": 200, "change": 200, "release": 200, "break": 202}
 _SHORTEST, _LONGEST = 15, 60

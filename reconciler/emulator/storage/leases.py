@@ -13,7 +13,7 @@ from enum import Enum
 from math import ceil
 from typing import Any, Final, Literal
 
-from reconciler.emulator.storage.routes.errors import StorageError
+from reconciler.emulator.storage.errors import StorageError
 
 INFINITE: Final = -1
 """The duration of a lease that does not expire."""

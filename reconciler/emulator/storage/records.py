@@ -8,9 +8,9 @@ from datetime import datetime
 from typing import Any
 
 from reconciler.emulator.documents import Document
-from reconciler.emulator.storage.routes.content_files import Piece
-from reconciler.emulator.storage.routes.errors import StorageError
-from reconciler.emulator.storage.routes.leases import NO_LEASE, Lease, lease_of
+from reconciler.emulator.storage.content_files import Piece
+from reconciler.emulator.storage.errors import StorageError
+from reconciler.emulator.storage.leases import NO_LEASE, Lease, lease_of
 
 
 @dataclass(frozen=True)

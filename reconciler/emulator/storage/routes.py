@@ -21,16 +21,10 @@ from uuid import uuid4
 from aiohttp import web
 
 from reconciler.emulator.documents import Documents
-from reconciler.emulator.storage.routes import (
-    blob_routes as blob_requests,
-)
-from reconciler.emulator.storage.routes import (
-    container_routes as container_requests,
-)
-from reconciler.emulator.storage.routes import (
-    lease_routes as lease_requests,
-)
-from reconciler.emulator.storage.routes.authentication import (
+from reconciler.emulator.storage import blob_routes as blob_requests
+from reconciler.emulator.storage import container_routes as container_requests
+from reconciler.emulator.storage import lease_routes as lease_requests
+from reconciler.emulator.storage.authentication import (
     SIGNED_VERSION,
     Grant,
     Level,
@@ -39,11 +33,11 @@ from reconciler.emulator.storage.routes.authentication import (
     authorize,
     sign,
 )
-from reconciler.emulator.storage.routes.blob_store import BlobStore
-from reconciler.emulator.storage.routes.copies import BlobCopies, abort_copy
-from reconciler.emulator.storage.routes.errors import StorageError
-from reconciler.emulator.storage.routes.exchange import Exchange
-from reconciler.emulator.storage.routes.xml import error_body, http_date
+from reconciler.emulator.storage.blob_store import BlobStore
+from reconciler.emulator.storage.copies import BlobCopies, abort_copy
+from reconciler.emulator.storage.errors import StorageError
+from reconciler.emulator.storage.exchange import Exchange
+from reconciler.emulator.storage.xml import error_body, http_date
 
 Handler = Callable[[Exchange], Awaitable[web.StreamResponse]]
 

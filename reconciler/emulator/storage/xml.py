@@ -10,9 +10,9 @@ from typing import Final, Literal
 from urllib.parse import quote
 from xml.etree import ElementTree as ET
 
-from reconciler.emulator.storage.routes.errors import StorageError
-from reconciler.emulator.storage.routes.leases import Lease
-from reconciler.emulator.storage.routes.records import Blob, BlobPage, Container
+from reconciler.emulator.storage.errors import StorageError
+from reconciler.emulator.storage.leases import Lease
+from reconciler.emulator.storage.records import Blob, BlobPage, Container
 
 BlockSource = Literal["Committed", "Uncommitted", "Latest"]
 _SOURCES: Final[dict[str, BlockSource]] = {

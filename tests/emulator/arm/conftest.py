@@ -27,7 +27,7 @@ PLAN = SERVICES.replace("webServices", "commitmentPlans") + "/plan"
 MODEL = "Breast Cancer [trained model]"
 # Read once: it takes longer than the start of a Studio.
 DEFAULT_STUDIO = yaml.safe_load(
-    (Path(__file__).parents[3] / "reconciler" / "emulator" / "default_studio.yaml").read_text("utf-8")
+    (Path(__file__).parents[3] / "reconciler" / "emulator" / "config" / "default_studio.yaml").read_text("utf-8")
 )
 NOW = timedelta(0)
 

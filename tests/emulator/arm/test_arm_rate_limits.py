@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from reconciler.emulator.arm.routes.errors import ArmError
-from reconciler.emulator.arm.routes.rate_limits import RateLimits
 
+from reconciler.emulator.arm.errors import ArmError
+from reconciler.emulator.arm.rate_limits import RateLimits
 from reconciler.emulator.config.settings import RequestRates
 
 SUBSCRIPTION = "6f1d7c1e-8a53-4c56-9a0e-2f6f6f0d4b11"

@@ -8,9 +8,9 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from reconciler.emulator.control.routes.access import refusal
-from reconciler.emulator.control.routes.journal import Journal
 
+from reconciler.emulator.control.access import refusal
+from reconciler.emulator.control.journal import Journal
 from reconciler.emulator.faults import Rule
 from reconciler.emulator.faults.operation_names import OPERATIONS
 

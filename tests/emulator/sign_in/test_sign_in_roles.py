@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 from pydantic import ValidationError
-from reconciler.emulator.arm.routes.roles import Need, allows, need, sees
 
+from reconciler.emulator.arm.roles import Need, allows, need, sees
 from reconciler.emulator.config.principals import Principal, RoleAssignment
 
 TENANT = "0d9a6a44-3c0e-4b0e-9b5c-5a0a4c1f7e21"

@@ -14,9 +14,9 @@ import pytest
 from aiohttp import web
 from azure.core.exceptions import HttpResponseError
 from azure.storage.blob.aio import BlobServiceClient, ContainerClient
-from reconciler.emulator.storage.routes.routes import BlobService
 
 from reconciler.emulator.documents import Documents
+from reconciler.emulator.storage.routes import BlobService
 from tests.emulator.storage.azurite import Azurite, running_azurite
 
 KEY = base64.b64encode(b"k" * 64).decode()

@@ -11,10 +11,10 @@ import aiohttp
 import pytest
 from azure.storage.blob import BlobServiceClient
 from azure.storage.blob.aio import LinearRetry
-from reconciler.emulator.storage.routes.accounts import real_accounts
-from reconciler.emulator.storage.routes.client import BlobAccessError
 
 from reconciler.emulator.config.studio_file import FromEnvironment, StorageAccount, StudioFileError
+from reconciler.emulator.storage.accounts import real_accounts
+from reconciler.emulator.storage.client import BlobAccessError
 from tests.emulator.conftest import changed_studio
 from tests.emulator.storage.azurite import ACCOUNT, KEY, running_azurite
 

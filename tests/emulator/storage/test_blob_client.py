@@ -6,7 +6,8 @@ from datetime import timedelta
 import pytest
 from aiohttp import web
 from azure.storage.blob.aio import BlobServiceClient
-from reconciler.emulator.storage.routes.client import BlobAccessError, BlobClient, BlobReference
+
+from reconciler.emulator.storage.client import BlobAccessError, BlobClient, BlobReference
 
 HOUR = timedelta(hours=1)
 

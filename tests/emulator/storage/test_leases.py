@@ -6,10 +6,10 @@ from uuid import uuid4
 import aiohttp
 import pytest
 from azure.storage.blob.aio import BlobLeaseClient, BlobServiceClient
-from reconciler.emulator.storage.routes.blob_store import BlobStore
 
 from reconciler.emulator.documents import Documents
-from reconciler.emulator.storage.routes import leases
+from reconciler.emulator.storage import leases
+from reconciler.emulator.storage.blob_store import BlobStore
 from tests.emulator.storage.conftest import refusal
 
 OTHER = str(uuid4())

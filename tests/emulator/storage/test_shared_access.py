@@ -18,9 +18,9 @@ from azure.storage.blob import (
     generate_container_sas,
 )
 from azure.storage.blob.aio import BlobClient, BlobServiceClient, ContainerClient
-from reconciler.emulator.storage.routes.authentication import account_string, service_string
-from reconciler.emulator.storage.routes.errors import StorageError
 
+from reconciler.emulator.storage.authentication import account_string, service_string
+from reconciler.emulator.storage.errors import StorageError
 from tests.emulator.storage.conftest import refusal as refused
 
 HOUR = timedelta(hours=1)

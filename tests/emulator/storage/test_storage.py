@@ -22,9 +22,9 @@ from azure.core.exceptions import (
 from azure.storage.blob import BlobServiceClient as SyncBlobServiceClient
 from azure.storage.blob import BlobType, ContentSettings
 from azure.storage.blob.aio import BlobServiceClient
-from reconciler.emulator.storage.routes.routes import BlobService
 
 from reconciler.emulator.documents import Documents
+from reconciler.emulator.storage.routes import BlobService
 
 NAMES = ["plain.csv", "a/b c.csv", "weird (1)'!*~+&=%é/ü#?.csv", "a//b", "empty"]
 

@@ -18,8 +18,8 @@ from reconciler.apply.progress import silent
 from reconciler.apply.report import Report, Result
 from reconciler.apply.run import Limits, Run, leased
 from reconciler.azure.clouds import load_cloud
-from reconciler.convergence import Options, Pass
 from reconciler.plan.states import Ledger
+from reconciler.reconciliation import Options, Pass
 from reconciler.spec.fleet import load_fleet
 from reconciler.spec.secrets import SecretResolver
 from reconciler.store import LeaseLost, Store, TargetRecord, this_process

@@ -6,8 +6,8 @@ from datetime import timedelta
 
 import pytest
 
-from reconciler.plan.preflight.estimates import Retrain, estimate, retrains_of
-from reconciler.plan.render.preflight import dollars, estimate_words
+from reconciler.plan.checks.estimates import Retrain, estimate, retrains_of
+from reconciler.plan.render.phrases import dollars, estimate_words
 
 X = "X, endpoint default"
 

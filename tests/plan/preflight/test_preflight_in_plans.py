@@ -7,10 +7,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from reconciler.plan.checks import CheckOutcome
+from reconciler.plan.checks.facts import Access, Facts, Grant, Need, Quota, Signature, Storage
+from reconciler.plan.checks.judge import examined
+from reconciler.plan.checks.result import CheckOutcome
 from reconciler.plan.document import Action, TargetStatus
-from reconciler.plan.preflight.facts import Access, Facts, Grant, Need, Quota, Signature, Storage
-from reconciler.plan.preflight.judging import examined
 from reconciler.plan.render import json_text, markdown, text
 from reconciler.plan.saved import load_plan, same_plan
 

@@ -5,19 +5,18 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from reconciler.emulator.arm.routes.roles import Need as Asked
-from reconciler.emulator.arm.routes.roles import allows, permissions
 
+from reconciler.emulator.arm.roles import Need as Asked
+from reconciler.emulator.arm.roles import allows, permissions
 from reconciler.emulator.config.principals import Principal, RoleAssignment
-from reconciler.plan.checks import CheckOutcome
-from reconciler.plan.preflight.claims import judge_claims
-from reconciler.plan.preflight.clocks import check_clock
-from reconciler.plan.preflight.facts import Access, Claim, Grant, Need, Payer, Quota, Standing, Storage
-from reconciler.plan.preflight.headroom import Spending, check_headroom, judge_headroom
-from reconciler.plan.preflight.permissions import allowed, judge_permissions
-from reconciler.plan.preflight.quotas import check_quota, endpoint_quota, judge_jobs, judge_quotas
-from reconciler.plan.preflight.signatures import check_signature, judge_signatures, read_signature
-from reconciler.plan.preflight.storage import judge_storage
+from reconciler.plan.checks.clocks import check_clock
+from reconciler.plan.checks.commitment_plans import Spending, check_headroom, judge_claims, judge_headroom
+from reconciler.plan.checks.facts import Access, Claim, Grant, Need, Payer, Quota, Standing, Storage
+from reconciler.plan.checks.permissions import allowed, judge_permissions
+from reconciler.plan.checks.quotas import check_quota, endpoint_quota, judge_jobs, judge_quotas
+from reconciler.plan.checks.result import CheckOutcome
+from reconciler.plan.checks.signatures import check_signature, judge_signatures, read_signature
+from reconciler.plan.checks.storage import judge_storage
 
 NOW = datetime(2026, 11, 24, 9, 30, tzinfo=UTC)
 OK, WARNING, FAILED, UNKNOWN = CheckOutcome.OK, CheckOutcome.WARNING, CheckOutcome.FAILED, CheckOutcome.UNKNOWN

@@ -19,18 +19,18 @@ import yaml
 
 from reconciler.apply.report import Report
 from reconciler.azure.clouds import load_cloud
-from reconciler.convergence import Pass
 from reconciler.emulator.config.studio_file import StudioFile
 from reconciler.emulator.pytest_plugin import StudioThread
 from reconciler.plan.document import Plan
+from reconciler.reconciliation import Pass
 from reconciler.spec.fleet import Fleet, load_fleet
 from reconciler.spec.secrets import SecretResolver
 from reconciler.store import Store
-from reconciler.targets.connections import Connections
-from reconciler.targets.definition_file import export_definition
-from reconciler.targets.new_payloads import with_payload
+from reconciler.targets.clients import Connections
+from reconciler.targets.new_service.definition.file import export_definition
+from reconciler.targets.new_service.payloads import with_payload
 
-DEFAULT_STUDIO = Path(__file__).parents[3] / "reconciler" / "emulator" / "default_studio.yaml"
+DEFAULT_STUDIO = Path(__file__).parents[3] / "reconciler" / "emulator" / "config" / "default_studio.yaml"
 GROUP = "/subscriptions/6f1d7c1e-8a53-4c56-9a0e-2f6f6f0d4b11/resourceGroups/contoso-ml"
 PROVIDER = f"{GROUP}/providers/Microsoft.MachineLearning"
 EXAMPLE = f"{PROVIDER}/webServices/BreastCancer"

@@ -7,10 +7,9 @@ import asyncio
 import pytest
 from azure.storage.blob import ContainerClient
 
-from reconciler.azure.definition_members import member, spelling
-from reconciler.azure.trained_models import find_trained_model
+from reconciler.azure.arm.definition import find_trained_model, member, spelling
 from reconciler.plan.document import Action
-from reconciler.targets.definition_form import path_of
+from reconciler.targets.new_service.definition.form import path_of
 from tests.targets.new_services.conftest import EXAMPLE, MODEL, PROVIDER
 
 STUDIO = {"limits": {"inlinePayloadBytes": 2000}}
@@ -42,7 +41,7 @@ async def test_a_payload_in_a_blob_is_read_and_written_back_as_one(desk):
 
 
 async def test_a_payload_that_is_too_large_to_send_goes_through_a_blob_that_is_removed(desk, monkeypatch):
-    monkeypatch.setattr("reconciler.targets.new_payloads.INLINE_LIMIT", 2000)
+    monkeypatch.setattr("reconciler.targets.new_service.payloads.INLINE_LIMIT", 2000)
     await desk.export()
     report = await desk.converge(huge=desk.service("Huge"))
     assert report.verdict.value == "converged", report.outcomes

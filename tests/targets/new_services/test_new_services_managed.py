@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from reconciler.azure.definition_members import member, spelling
+from reconciler.azure.arm.definition import member, spelling
 from reconciler.plan.document import Action
 from tests.targets.new_services.conftest import PLAN, PROVIDER
 

@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 import pytest
 import yaml
 
-from reconciler.checks.doctor import examine
-from reconciler.plan.checks import CheckOutcome
+from reconciler.plan.checks.result import CheckOutcome
+from reconciler.preflight.doctor import examine
 from tests.targets.new_services.conftest import EXAMPLE, GROUP, MODEL, PLAN, PROVIDER, variable_of
 
 ML = "Microsoft.MachineLearning"

@@ -7,11 +7,11 @@ from datetime import UTC, datetime
 import pytest
 
 from reconciler.azure.clouds import GERMANY
-from reconciler.checks.doctor import examine
-from reconciler.plan.checks import CheckOutcome
+from reconciler.plan.checks.result import CheckOutcome
 from reconciler.plan.document import Action
+from reconciler.preflight.doctor import examine
 from reconciler.spec.fleet import Fleet
-from reconciler.targets.connections import Connections
+from reconciler.targets.clients import Connections
 
 
 @pytest.fixture

@@ -1,0 +1,137 @@
+"""Takes over an artefact that lies where its recipe says, instead of training it again.
+
+The path of an artefact is made of its recipe's fingerprint, so what lies there was made by that recipe. It matters
+when the store was lost: one more job would write over an artefact that targets may be pointed to, which nothing ever
+may (design 5.3).
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+
+from reconciler.apply.run import Run, leased
+from reconciler.apply.training.recipes import artefact_path
+from reconciler.azure.errors import NotFound, StudioError
+from reconciler.azure.storage.blobs import Blobs
+from reconciler.plan.states import DesiredVersion, Location
+from reconciler.spec.documents import Model
+from reconciler.spec.secrets import MissingSecret
+from reconciler.store import Lease, StoreError, VersionRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where an attempt's artefact goes.
+
+    Attributes:
+        attempt: The number of the attempt.
+        location: Where its artefact is or will be.
+        metrics: Those of the complete artefact that lies there; None if the place is free.
+    """
+
+    attempt: int
+    location: Location
+    metrics: Mapping[str, float] | None
+
+
+async def find_place(run: Run, desired: DesiredVersion, attempt: int) -> Place:
+    """The place of a version that the store does not have: taken by a complete artefact, or free to be written to.
+
+    Args:
+        run: The run.
+        desired: A version that is made by training, with its fingerprint.
+        attempt: The number of the first attempt that comes into question.
+
+    Raises:
+        ServiceError: storage refuses, or can't be reached.
+        MissingSecret: the account's connection string can't be resolved.
+    """
+    model: Model = run.connections.fleet.models[desired.key.model]
+    blobs = await run.connections.blobs(model.spec.workspace)
+    container = run.connections.fleet.workspaces[model.spec.workspace].spec.storage.container
+    while True:
+        relative = artefact_path(container, desired.key, desired.fingerprint or "", attempt)
+        location = Location(blobs.base, relative)
+        _, _, name = relative.partition("/")
+        found = await blobs.properties(container, name)
+        if found is None:
+            return Place(attempt, location, None)
+        metrics = await _metrics(blobs, model, container, name)
+        if found.length and metrics is not None:
+            return Place(attempt, location, metrics)
+        # What is there is not complete, and is not written over either.
+        attempt += 1
+
+
+async def _metrics(blobs: Blobs, model: Model, container: str, name: str) -> Mapping[str, float] | None:
+    training = model.spec.training
+    if training is None or training.outputs.evaluation is None:
+        return {}
+    try:
+        return read_metrics(await blobs.read(container, evaluation_path(name)))
+    except NotFound:
+        return None
+
+
+def evaluation_path(artefact: str) -> str:
+    """Where the evaluation of the artefact at a path goes."""
+    return artefact.removesuffix(".ilearner") + ".evaluation.csv"
+
+
+def take_over(run: Run, lease: Lease, desired: DesiredVersion, place: Place) -> VersionRecord:
+    """Record the artefact at a place as the version."""
+    record = VersionRecord(
+        model=desired.key.model,
+        label=desired.key.label,
+        fingerprint=desired.fingerprint or "",
+        state="usable",
+        attempt=place.attempt,
+        base_location=place.location.base,
+        relative_location=place.location.relative,
+        metrics=dict(place.metrics or {}),
+        recipe={**desired.inputs, "training": desired.training},
+        updated_at=run.clock(),
+    )
+    with run.store.fenced(lease) as transaction:
+        transaction.put_version(record)
+        transaction.add_event(
+            run_id=run.run_id,
+            subject=str(desired.key),
+            action="adopt",
+            outcome="usable",
+            message=f"taken over, because an artefact of this very recipe lies at {place.location.uri}",
+            details={"metrics": dict(place.metrics or {})},
+        )
+    return record
+
+
+async def remember_artefact(run: Run, desired: DesiredVersion) -> None:
+    """Record a version that targets serve and the store does not know, if its artefact is complete.
+
+    Without it a later version could not be compared with this one. It is a memory only: what goes wrong is let be.
+    """
+    key = desired.key
+    if desired.ready_made or run.store.version(key.model, key.label) is not None:
+        return
+    with suppress(StudioError, MissingSecret, StoreError):
+        async with leased(run, f"version:{key}") as lease:
+            place = await find_place(run, desired, 1)
+            if place.metrics is not None and run.store.version(key.model, key.label) is None:
+                take_over(run, lease, desired, place)
+
+
+def read_metrics(content: bytes) -> dict[str, float]:
+    """Evaluate Model's CSV, a header and a row, as metrics by name; what is no number is left out."""
+    rows = csv.DictReader(io.StringIO(content.decode("utf-8-sig", errors="replace")))
+    row = next(rows, None) or {}
+    metrics: dict[str, float] = {}
+    for name, value in row.items():
+        try:
+            metrics[name] = float(value)
+        except (TypeError, ValueError):
+            continue  # A column of text, such as the name of the positive label.
+    return metrics

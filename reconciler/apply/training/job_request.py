@@ -1,0 +1,80 @@
+"""Makes what a job is registered with, from the data as they are at that moment."""
+
+from __future__ import annotations
+
+from reconciler.apply.run import Run
+from reconciler.apply.training.artefacts import evaluation_path
+from reconciler.apply.training.errors import TrainingFailed
+from reconciler.apply.training.inputs import (
+    SIGNED_FOR,
+    TrainingData,
+    identify_again,
+    identify_data,
+    job_inputs,
+    job_parameters,
+    upload_files,
+)
+from reconciler.apply.training.local_files import RecipeError
+from reconciler.apply.training.recipes import recipe_fingerprint
+from reconciler.azure.errors import ContentChanged
+from reconciler.azure.execution.batch import BatchRequest
+from reconciler.azure.storage.blobs import StoredBlob
+from reconciler.plan.states import VersionKey
+from reconciler.spec.documents import Model, Training
+
+
+async def job_request(
+    run: Run, key: VersionKey, model: Model, training: Training, *, fingerprint: str, artefact: str
+) -> BatchRequest:
+    """The request for a version, whose data are uploaded where they are files.
+
+    Args:
+        run: The run.
+        key: The version.
+        model: Its model.
+        training: Its model's recipe.
+        fingerprint: That of the recipe that the plan is about.
+        artefact: Where the trained model goes, ``container/path``.
+
+    Raises:
+        TrainingFailed: the data are not those of the plan any more, or can't be read.
+        ServiceError, MissingSecret, OSError: storage refuses or can't be reached, or a file can't be read.
+    """
+    connections, workspace = run.connections, model.spec.workspace
+    data = await _data_as_planned(run, key, model, training, fingerprint)
+    signed = await job_parameters(data, connections, workspace, training.timeout + 2 * SIGNED_FOR)
+    account = await connections.connection_string(workspace)
+    outputs = {training.outputs.model: StoredBlob(account, artefact)}
+    if training.outputs.evaluation is not None:
+        outputs[training.outputs.evaluation] = StoredBlob(account, evaluation_path(artefact))
+    return BatchRequest(
+        inputs=job_inputs(data, connections, workspace, account),
+        outputs=outputs,
+        parameters={**training.resolve(key.label).parameters, **signed},
+        pool=training.pool,
+    )
+
+
+async def _data_as_planned(
+    run: Run, key: VersionKey, model: Model, training: Training, fingerprint: str
+) -> TrainingData:
+    def check(data: TrainingData) -> None:
+        if recipe_fingerprint(key, model, training, run.connections, data) != fingerprint:
+            raise _moved(key)
+
+    try:
+        data = await identify_data(key, model, run.connections)
+        check(data)
+        if await upload_files(data, run, key, model):
+            # That took its time. What the service fetches itself is looked at as late as can be.
+            data = await identify_again(data, key, model, run.connections)
+            check(data)
+    except ContentChanged as error:
+        raise _moved(key) from error
+    except RecipeError as error:
+        raise TrainingFailed(f"{error}; {error.problem.remedy}", again=False) from error
+    return data
+
+
+def _moved(key: VersionKey) -> TrainingFailed:
+    return TrainingFailed(f"the inputs of {key} changed since the plan was made; plan again", again=True)

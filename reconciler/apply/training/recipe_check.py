@@ -1,0 +1,110 @@
+"""Whether a recipe fits what its training service takes: by its own names, before anything is uploaded.
+
+Letter case matters (classic-protocol 2), so a name that differs in it alone is a wrong one too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from difflib import get_close_matches
+
+from reconciler.apply.training.local_files import listed_columns
+from reconciler.azure.execution.swagger import JobSignature
+from reconciler.plan.states import Problem
+from reconciler.plan.text import quoted
+from reconciler.spec.documents import Training
+
+_MODEL = ".ilearner"
+
+
+def recipe_problem(
+    training: Training, service: str, signature: JobSignature, columns: Mapping[str, Collection[str]]
+) -> Problem | None:
+    """All that is wrong with a recipe's names as one problem; None if the service would take them.
+
+    Args:
+        training: The recipe.
+        service: Its training service, for people.
+        signature: What the service says of its jobs. What it does not say is not checked.
+        columns: By input, the columns of the data, as far as they are known.
+    """
+    found = [
+        *_inputs(training, signature),
+        *_outputs(training, signature),
+        *_parameters(training, signature),
+        *_columns(signature, columns),
+    ]
+    if not found:
+        return None
+    return Problem(
+        found[0].code,
+        f"training service {service}: " + "; ".join(problem.message for problem in found),
+        "; ".join(dict.fromkeys(problem.remedy for problem in found)),
+    )
+
+
+def _inputs(training: Training, signature: JobSignature) -> Iterator[Problem]:
+    if signature.inputs is not None:
+        yield from _unknown("input", training.inputs, signature.inputs)
+        if missing := _missing(training.inputs, signature.inputs, signature.inputs):
+            message = f"no data are given for its input {quoted(missing)}"
+            yield Problem("input-not-given", message, "name it in training.inputs")
+
+
+def _outputs(training: Training, signature: JobSignature) -> Iterator[Problem]:
+    if signature.outputs is None:
+        return
+    outputs, wanted = signature.outputs, training.outputs
+    yield from _unknown("output", [name for name in (wanted.model, wanted.evaluation) if name is not None], outputs)
+    if (told := outputs.get(wanted.model)) and _MODEL not in told:
+        models = [name for name, extensions in outputs.items() if _MODEL in extensions]
+        there = f"those that do: {quoted(sorted(models))}" if models else "none of its outputs does"
+        yield Problem(
+            "output-is-no-model",
+            f'its output "{wanted.model}" gives no trained model; {there}',
+            "correct outputs.model",
+        )
+    if wanted.evaluation is not None and outputs.get(wanted.evaluation) == frozenset({_MODEL}):
+        yield Problem(
+            "output-is-no-evaluation",
+            f'its output "{wanted.evaluation}" gives a trained model, and no evaluation',
+            "correct outputs.evaluation",
+        )
+
+
+def _parameters(training: Training, signature: JobSignature) -> Iterator[Problem]:
+    if signature.parameters is not None:
+        yield from _unknown("parameter", training.parameters, signature.parameters)
+    if missing := _missing(training.parameters, signature.required, signature.parameters or ()):
+        message = f"no value is given for its parameter {quoted(missing)}, which has no default"
+        yield Problem("parameter-not-given", message, "name it in training.parameters")
+
+
+def _columns(signature: JobSignature, columns: Mapping[str, Collection[str]]) -> Iterator[Problem]:
+    for name, given in columns.items():
+        if missing := set(signature.columns.get(name, ())) - set(given):
+            yield Problem(
+                "input-columns",
+                f'the data of input "{name}" lack the column {listed_columns(missing)}',
+                "add what is missing to the file",
+            )
+
+
+def _unknown(what: str, given: Iterable[str], known: Collection[str]) -> Iterator[Problem]:
+    there = f"it has {quoted(sorted(known))}" if known else f"it has no {what}s"
+    for name in given:
+        if name not in known:
+            meant = _meant(name, known)
+            remedy = f'did you mean "{meant}"?' if meant else f"correct the name of the {what}, or leave it out"
+            yield Problem(f"unknown-{what}", f'it has no {what} "{name}"; {there}', remedy)
+
+
+def _missing(given: Collection[str], needed: Collection[str], known: Collection[str]) -> list[str]:
+    """What is needed and not given, without that which a misspelt name stands for."""
+    meant = {_meant(name, known) for name in given if name not in known}
+    return sorted(set(needed) - set(given) - meant)
+
+
+def _meant(name: str, known: Collection[str]) -> str | None:
+    near = [each for each in sorted(known) if each.casefold() == name.casefold()]
+    return next(iter(near or get_close_matches(name, sorted(known), n=1)), None)

@@ -1,0 +1,372 @@
+"""From a missing version to a usable one, through one batch job.
+
+The order of the writes is what makes it safe to be killed between any two lines (classic-protocol 6):
+
+1. *intent* is stored, then the inputs are uploaded under the hash of their content.
+2. The job is registered. It does not run yet and costs nothing, so a lost reply is answered by registering again.
+3. Its id is stored (*registered*), and only then it is started. A lost reply to the start is answered by looking.
+4. *started* is stored with the deadline, and the job is polled until it ended.
+5. One transaction records the version as usable with its metrics and closes the operation.
+
+A later run finds the operation at whichever phase it stands and goes on from there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from reconciler.apply.ledger import known_version
+from reconciler.apply.progress import Mark
+from reconciler.apply.run import Run, leased
+from reconciler.apply.training.artefacts import find_place, read_metrics, take_over
+from reconciler.apply.training.errors import TrainingFailed
+from reconciler.apply.training.inputs import SIGNED_FOR, remote_texts
+from reconciler.apply.training.job_request import job_request
+from reconciler.apply.training.job_watch import JobLost, JobOverdue, watch_job
+from reconciler.apply.training.local_files import RecipeError
+from reconciler.apply.training.recipes import artefact_path
+from reconciler.apply.training.service import NoTrainingService, TrainingJobs, find_training_service
+from reconciler.azure.errors import (
+    LostReply,
+    NotFound,
+    ServiceError,
+    ServiceUnavailable,
+    StudioError,
+    Throttled,
+    redact,
+)
+from reconciler.azure.execution.batch import BatchRequest, JobState, JobStatus
+from reconciler.azure.execution.job_errors import advice, can_help
+from reconciler.plan.states import DesiredVersion, KnownVersion, VersionKey
+from reconciler.spec.documents import Model, Training
+from reconciler.spec.documents.rules import in_units
+from reconciler.spec.secrets import MissingSecret
+from reconciler.store import Lease, Operation, Outcome, Transaction, VersionRecord, VersionState
+
+__all__ = ["TrainingFailed", "ensure_usable", "usable_as_planned"]
+
+_REGISTRATIONS = 3
+_LOST_TRIES = 2
+
+
+async def ensure_usable(run: Run, desired: DesiredVersion) -> KnownVersion:
+    """Train the version, or take up the training that is in flight, or find that it is usable by now.
+
+    Raises:
+        TrainingFailed: it can't be had; the store says so too.
+        LeaseHeld: another run works on this version.
+        LeaseLost: another run took it over.
+    """
+    key = desired.key
+    async with leased(run, f"version:{key}") as lease:
+        record = run.store.version(key.model, key.label)
+        if record is not None and record.state == "usable":
+            return usable_as_planned(known_version(record), desired)
+        if desired.ready_made:
+            return _record_ready_made(run, lease, desired)
+        try:
+            return await _Trainer(run, lease, desired).train()
+        except StudioError as error:
+            raise TrainingFailed(_advised(error), can_help(error)) from error
+        except (MissingSecret, NoTrainingService, OSError) as error:
+            raise TrainingFailed(str(error), again=False) from error
+
+
+def usable_as_planned(known: KnownVersion, desired: DesiredVersion) -> KnownVersion:
+    """The usable version, if it was made by the recipe that the plan is about.
+
+    Raises:
+        TrainingFailed: another run made the label usable meanwhile, by another recipe.
+    """
+    if desired.fingerprint not in (None, known.fingerprint):
+        raise TrainingFailed(
+            f"{desired.key} was made by recipe {known.fingerprint[:12]}, but the plan is about "
+            f"{(desired.fingerprint or '')[:12]}; plan again"
+        )
+    return known
+
+
+def _record_ready_made(run: Run, lease: Lease, desired: DesiredVersion) -> KnownVersion:
+    if desired.location is None or desired.fingerprint is None:
+        raise TrainingFailed(f"{desired.key} is ready-made, but has no location")
+    record = VersionRecord(
+        model=desired.key.model,
+        label=desired.key.label,
+        fingerprint=desired.fingerprint,
+        state="usable",
+        base_location=desired.location.base,
+        relative_location=desired.location.relative,
+        updated_at=run.clock(),
+    )
+    with run.store.fenced(lease) as transaction:
+        transaction.put_version(record)
+    return known_version(record)
+
+
+class _Trainer:
+    """One version's training under its lease."""
+
+    def __init__(self, run: Run, lease: Lease, desired: DesiredVersion) -> None:
+        self._run = run
+        self._lease = lease
+        self._desired = desired
+        self._key: VersionKey = desired.key
+        self._model: Model = run.connections.fleet.models[desired.key.model]
+        training = self._model.spec.training
+        if training is None or desired.fingerprint is None:
+            raise TrainingFailed(f"{desired.key} has no recipe to train by")
+        self._training: Training = training
+        self._fingerprint: str = desired.fingerprint
+        self._workspace = self._model.spec.workspace
+        self._jobs: TrainingJobs | None = None
+
+    async def train(self) -> KnownVersion:
+        """Go on from wherever the operation stands."""
+        for attempt in range(_LOST_TRIES):
+            operation = self._run.store.open_operation(self._key.model, self._key.label)
+            if operation is not None and (reason := self._why_give_way(operation)) is not None:
+                await self._give_way(operation, reason)
+                operation = None
+            if operation is None:
+                place = await find_place(self._run, self._desired, self._next_attempt())
+                if place.metrics is not None:
+                    self._note(Mark.DONE, f"taken over: its artefact lies at {place.location.uri}")
+                    return known_version(take_over(self._run, self._lease, self._desired, place))
+                await self._training_jobs()  # A service that is not there must not leave an intent behind.
+                operation = self._begin(place.attempt)
+            try:
+                return await self._see_through(operation)
+            except JobLost as lost:
+                self._close(operation, "abandoned", f"the service does not know job {lost.job_id} any more")
+                if attempt + 1 == _LOST_TRIES:
+                    raise TrainingFailed(f"the service lost job {lost.job_id} of {self._key}") from lost
+        raise AssertionError("unreachable: the loop returns or raises")
+
+    def _why_give_way(self, operation: Operation) -> str | None:
+        """Why an attempt that is open can't be seen through.
+
+        Raises:
+            TrainingFailed: it is by another recipe, and was started, so what it makes is this version.
+        """
+        if operation.fingerprint != self._fingerprint:
+            if operation.phase == "started":
+                raise TrainingFailed(
+                    f"a training of {self._key} with another recipe ({operation.fingerprint[:12]}) is in flight; "
+                    "restore its inputs until it has ended, or use a new label"
+                )
+            return "its recipe changed before it was started"
+        signed = bool(self._training.resolve(self._key.label).parameter_data)
+        if operation.phase == "registered" and signed and self._run.clock() - operation.created_at > SIGNED_FOR:
+            return "the signatures in its parameters expire too soon after it was left unstarted"
+        return None
+
+    async def _give_way(self, operation: Operation, reason: str) -> None:
+        """End an attempt that was not started yet."""
+        if operation.job_id is not None:
+            # Its start may have been sent by a run that was killed before it could say so.
+            await (await self._training_jobs()).cancel(operation.job_id)
+        self._close(operation, "abandoned", reason)
+
+    async def _see_through(self, operation: Operation) -> KnownVersion:
+        jobs = await self._training_jobs()
+        if operation.phase == "intent":
+            operation = await self._register(jobs, operation)
+        else:
+            self._note(Mark.STARTED, f"taking up job {operation.job_id}, attempt {operation.attempt}")
+        if operation.phase == "registered":
+            operation = await self._start(jobs, operation)
+        try:
+            status = await watch_job(self._run, jobs, operation)
+        except JobOverdue as error:
+            message = f"job {operation.job_id} did not end within {in_units(self._training.timeout)} and was cancelled"
+            raise self._failed(
+                operation, "cancelled", f"{message}; raise training.timeout if it needs longer", again=None
+            ) from error
+        if status.state is JobState.FINISHED:
+            return await self._record(operation, status)
+        reason = redact(status.details) or "the service gives no reason"
+        outcome: Outcome = "cancelled" if status.state is JobState.CANCELLED else "failed"
+        again = can_help(status.details)
+        raise self._failed(operation, outcome, f"job {operation.job_id} {outcome}: {reason}; {advice(again)}", again)
+
+    # -- the phases
+
+    def _next_attempt(self) -> int:
+        record = self._run.store.version(self._key.model, self._key.label)
+        earlier = self._run.store.last_attempt(self._key.model, self._key.label)
+        return max(earlier, record.attempt if record is not None and record.state == "failed" else 0) + 1
+
+    def _begin(self, attempt: int) -> Operation:
+        container = self._run.connections.fleet.workspaces[self._workspace].spec.storage.container
+        operation = Operation(
+            model=self._key.model,
+            label=self._key.label,
+            fingerprint=self._fingerprint,
+            attempt=attempt,
+            phase="intent",
+            output_relative=artefact_path(container, self._key, self._fingerprint, attempt),
+            created_at=self._run.clock(),
+        )
+        with self._run.store.fenced(self._lease) as transaction:
+            transaction.put_version(self._version("training", attempt))
+            operation = transaction.put_operation(operation)
+            self._event(transaction, "begun", f"attempt {attempt} with {self._desired.training}")
+        self._note(Mark.STARTED, f"training, attempt {attempt}")
+        return operation
+
+    async def _training_jobs(self) -> TrainingJobs:
+        if self._jobs is None:
+            connections = self._run.connections
+            service = await find_training_service(connections, self._model, self._training)
+            self._jobs = TrainingJobs(connections, self._model, self._training, service)
+        return self._jobs
+
+    async def _register(self, jobs: TrainingJobs, operation: Operation) -> Operation:
+        try:
+            request = await job_request(
+                self._run,
+                self._key,
+                self._model,
+                self._training,
+                fingerprint=self._fingerprint,
+                artefact=operation.output_relative or "",
+            )
+            job_id = await self._job_id_of(jobs, request)
+        except (TrainingFailed, StudioError) as error:
+            if _is_final(error):
+                # Nothing runs, and nothing will by this recipe: the attempt is over, so that the spec can be corrected.
+                self._close(operation, "failed", f"no job was registered: {_advised(error)}")
+            raise
+        registered = replace(operation, phase="registered", job_id=job_id, jobs_url=jobs.url)
+        with self._run.store.fenced(self._lease) as transaction:
+            return transaction.put_operation(registered)
+
+    async def _job_id_of(self, jobs: TrainingJobs, request: BatchRequest) -> str:
+        for _ in range(_REGISTRATIONS - 1):
+            try:
+                return await jobs.register(request)
+            except LostReply:
+                continue  # If it was registered it never starts and costs nothing, so registering again is safe.
+        return await jobs.register(request)
+
+    async def _start(self, jobs: TrainingJobs, operation: Operation) -> Operation:
+        job_id = operation.job_id or ""
+        try:
+            await jobs.start(job_id)
+        except NotFound as error:
+            raise JobLost(job_id) from error
+        except (LostReply, ServiceUnavailable, Throttled) as error:
+            # It may have been started or not; from here on it counts as started, and waiting for it starts it if not.
+            self._note(Mark.WAITING, f"whether the job was started can't be seen now: {error}")
+        now = self._run.clock()
+        started = replace(operation, phase="started", started_at=now, deadline=now + self._training.timeout)
+        with self._run.store.fenced(self._lease) as transaction:
+            return transaction.put_operation(started)
+
+    async def _record(self, operation: Operation, status: JobStatus) -> KnownVersion:
+        blobs = await self._run.connections.blobs(self._workspace)
+        output = operation.output_relative or ""
+        container, _, name = output.partition("/")
+        properties = await blobs.properties(container, name)
+        if properties is None or properties.length == 0:
+            what = "is missing" if properties is None else "is empty"
+            raise self._failed(operation, "failed", f"job {operation.job_id} finished, but its model {output} {what}")
+        if changed := await self._changed_under_the_job():
+            message = f"{changed} changed while job {operation.job_id} ran, so what it read is not known; plan again"
+            raise self._failed(operation, "failed", message, again=True)
+        metrics = await self._metrics(status)
+        now = self._run.clock()
+        usable = replace(
+            self._version("training", operation.attempt),
+            state="usable",
+            base_location=blobs.base,
+            relative_location=output,
+            metrics=metrics,
+            trained_seconds=(now - (operation.started_at or operation.created_at)).total_seconds(),
+        )
+        shown = ", ".join(f"{name} {value:.4g}" for name, value in metrics.items())
+        with self._run.store.fenced(self._lease) as transaction:
+            transaction.put_version(usable)
+            transaction.put_operation(replace(operation, phase="closed", outcome="succeeded"))
+            self._event(transaction, "usable", shown or "no metrics", {"job": operation.job_id})
+        self._note(Mark.DONE, f"trained: {shown}" if shown else "trained; it has no metrics")
+        return known_version(usable)
+
+    # -- what they need
+
+    async def _changed_under_the_job(self) -> str:
+        """The data that the service read itself and that are not any more what they were, by what they are now."""
+        record = self._run.store.version(self._key.model, self._key.label)
+        before = {} if record is None else record.recipe
+        try:
+            now = await remote_texts(self._key, self._model, self._run.connections)
+        except (RecipeError, StudioError):
+            return ""  # They may be gone by now, which the job does not mind.
+        return ", ".join(text for name, text in now.items() if before.get(name, text) != text)
+
+    async def _metrics(self, status: JobStatus) -> Mapping[str, float]:
+        output = self._training.outputs.evaluation
+        reference = None if output is None else status.results.get(output)
+        if reference is None:
+            return {}
+        blobs = await self._run.connections.blobs(self._workspace)
+        return read_metrics(await blobs.read_reference(reference))
+
+    def _version(self, state: VersionState, attempt: int) -> VersionRecord:
+        earlier = self._run.store.version(self._key.model, self._key.label)
+        recipe = {**self._desired.inputs, "training": self._desired.training}
+        if earlier is not None and earlier.fingerprint == self._fingerprint and not self._desired.inputs:
+            recipe = dict(earlier.recipe)  # Its inputs may be gone by now.
+        return VersionRecord(
+            model=self._key.model,
+            label=self._key.label,
+            fingerprint=self._fingerprint,
+            state=state,
+            attempt=attempt,
+            recipe=recipe,
+            updated_at=self._run.clock(),
+        )
+
+    def _close(self, operation: Operation, outcome: Outcome, message: str, again: bool | None = None) -> None:
+        current = self._run.store.open_operation(self._key.model, self._key.label) or operation
+        closed = replace(current, phase="closed", outcome=outcome, message=message)
+        with self._run.store.fenced(self._lease) as transaction:
+            transaction.put_operation(closed)
+            transaction.put_version(replace(self._version("failed", operation.attempt), message=message))
+            self._event(transaction, outcome, message, None if again is None else {"tryingAgainCanHelp": again})
+
+    def _failed(
+        self, operation: Operation, outcome: Outcome, message: str, again: bool | None = None
+    ) -> TrainingFailed:
+        """Close the attempt; gives what is to be raised."""
+        self._close(operation, outcome, message, again)
+        return TrainingFailed(message, again)
+
+    def _event(
+        self,
+        transaction: Transaction,
+        outcome: str,
+        message: str,
+        details: Mapping[str, object] | None = None,
+    ) -> None:
+        transaction.add_event(
+            run_id=self._run.run_id,
+            subject=str(self._key),
+            action="train",
+            outcome=outcome,
+            message=message,
+            details=details,
+        )
+
+    def _note(self, mark: Mark, text: str) -> None:
+        self._run.note(str(self._key), mark, text)
+
+
+def _advised(error: StudioError | TrainingFailed) -> str:
+    return f"{error}; {advice(can_help(error))}" if isinstance(error, StudioError) else str(error)
+
+
+def _is_final(error: Exception) -> bool:
+    """Whether the request itself was refused, so that the same one will be refused again."""
+    return isinstance(error, TrainingFailed | NotFound) or type(error) is ServiceError

@@ -1,0 +1,1 @@
+"""Azure Resource Manager: New web services, commitment plans, permissions and sign-in."""

@@ -1,0 +1,1 @@
+"""The services' own APIs: scoring (Request/Response), batch jobs and their swagger."""

@@ -1,0 +1,1 @@
+"""Storage accounts: blobs, signatures and uploads."""

@@ -1,0 +1,105 @@
+"""``reconcile doctor``: what works and what does not. It changes nothing, and half a setup is enough for it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+import textwrap
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from reconciler.azure.errors import CloudError
+from reconciler.cli.errors import UserError
+from reconciler.cli.exit_codes import ExitCode
+from reconciler.cli.local_studio import the_cloud
+from reconciler.cli.options import DEFAULT_SPECS, Listing
+from reconciler.plan.checks.result import Check, CheckOutcome
+from reconciler.plan.text import count, plain
+from reconciler.preflight.doctor import examine
+from reconciler.spec.diagnostics import SpecError
+from reconciler.spec.fleet import Fleet, load_sound
+from reconciler.spec.secrets import SecretResolver
+from reconciler.targets.new_service.definition.spec_rule import definition_mistakes
+
+_WIDTH = 110
+_COLOURS = {
+    CheckOutcome.OK: "32",
+    CheckOutcome.WARNING: "33",
+    CheckOutcome.FAILED: "31",
+    CheckOutcome.UNKNOWN: "35",
+    CheckOutcome.SKIPPED: "2",
+}
+
+
+def diagnose(specs: Sequence[Path], cloud_name: str | None, select: Sequence[str], output: Listing) -> ExitCode:
+    """Check everything that can be checked, print it, and say by the exit code whether something failed."""
+    fleet, checks = _specs(specs, select)
+    try:
+        with the_cloud(cloud_name) as cloud:
+            secrets = SecretResolver(os.environ, cloud.env_file)
+            checks += asyncio.run(examine(fleet, cloud, secrets, lambda: datetime.now(UTC)))
+    except (CloudError, UserError) as error:
+        checks.append(Check(name="cloud", subject=cloud_name or "local", outcome=CheckOutcome.FAILED, text=str(error)))
+    failed = any(check.outcome is CheckOutcome.FAILED for check in checks)
+    if output is Listing.JSON:
+        body = {
+            "outcome": "failed" if failed else "ok",
+            "checks": [check.model_dump(mode="json") for check in checks],
+        }
+        print(json.dumps(body, indent=2))
+    else:
+        print("\n".join(_lines(checks, color=sys.stdout.isatty() and "NO_COLOR" not in os.environ)))
+    return ExitCode.ERROR if failed else ExitCode.OK
+
+
+def _specs(paths: Sequence[Path], select: Sequence[str]) -> tuple[Fleet, list[Check]]:
+    """The sound part of the specs, as far as it was selected, and what is wrong with the rest."""
+    fleet, mistakes = load_sound(paths or (DEFAULT_SPECS,), definition_mistakes)
+    checks = [
+        Check(
+            name="specs",
+            subject=str(mistake.position),
+            outcome=CheckOutcome.FAILED,
+            text=f"{mistake.field}: {mistake.summary}" if mistake.field else mistake.summary,
+            remedy=mistake.remedy or mistake.detail,
+        )
+        for mistake in mistakes
+    ]
+    if not mistakes:
+        text = f"{count(len(fleet.targets), 'target')}, revision {fleet.revision}"
+        subject = ", ".join(map(str, paths or (DEFAULT_SPECS,)))
+        checks.append(Check(name="specs", subject=subject, outcome=CheckOutcome.OK, text=text))
+    try:
+        return fleet.select(select).used_workspaces() if select else fleet, checks
+    except SpecError as error:
+        failed = Check(name="specs", subject="--select", outcome=CheckOutcome.FAILED, text=str(error))
+        return fleet, [*checks, failed]
+
+
+def _lines(checks: Sequence[Check], *, color: bool) -> Iterator[str]:
+    names = max(len(check.name) for check in checks)
+    for check in checks:
+        outcome = f"{check.outcome:<8}"
+        shown = f"\033[{_COLOURS[check.outcome]}m{outcome}\033[0m" if color else outcome
+        head = f"{check.name:<{names}}  "
+        indent = " " * (len(outcome) + 1 + len(head))
+        body = textwrap.wrap(
+            plain(f"{check.subject}: {check.text}"),
+            max(_WIDTH - len(indent), 40),
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+        yield f"{shown} {head}{body[0] if body else ''}"
+        yield from (indent + line for line in body[1:])
+        if check.remedy:
+            wrapped = textwrap.wrap(
+                plain(f"remedy: {check.remedy}"), max(_WIDTH - len(indent), 40), break_long_words=False
+            )
+            yield from (indent + line for line in wrapped)
+    yield ""
+    counted = Counter(check.outcome for check in checks)
+    yield ", ".join(f"{counted[outcome]:,} {outcome}" for outcome in CheckOutcome if counted[outcome])

@@ -1,0 +1,153 @@
+"""``reconcile import``: spec files for what is live, and the proof that nothing is left to do over them."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from reconciler.apply.ledger import read_ledger
+from reconciler.cli.errors import UserError
+from reconciler.cli.exit_codes import ExitCode
+from reconciler.cli.local_studio import the_cloud
+from reconciler.cli.options import DEFAULT_SPECS
+from reconciler.importing.drafts import Drafts, draft
+from reconciler.importing.files import WORKSPACES, files_of
+from reconciler.importing.known import known_of
+from reconciler.importing.workspaces import Meant, NewWorkspace, meant
+from reconciler.plan import render
+from reconciler.plan.document import Plan
+from reconciler.plan.text import count
+from reconciler.reconciliation import Options, Pass
+from reconciler.spec.diagnostics import Position
+from reconciler.spec.fleet import Fleet, load_fleet
+from reconciler.spec.loading.files import replace_file
+from reconciler.spec.secrets import SecretResolver
+from reconciler.store import Store
+from reconciler.targets.clients import Connections
+from reconciler.targets.inventory import Scope, take_inventory
+
+if TYPE_CHECKING:
+    from reconciler.azure.clouds import Cloud
+
+
+@dataclass(frozen=True, slots=True)
+class ImportRequest:
+    """What the options ask for."""
+
+    workspaces: tuple[str, ...]
+    specs: tuple[Path, ...]
+    new_workspace: NewWorkspace
+    scopes: tuple[Scope, ...]
+    out: Path
+    force: bool
+    verify: bool
+    cloud: str | None
+    store: str
+    probes: int
+
+
+def import_live(request: ImportRequest) -> ExitCode:
+    """Write spec files for what is live and has no document yet."""
+    of = meant(request.workspaces, request.specs, DEFAULT_SPECS, request.new_workspace)
+    with the_cloud(request.cloud) as cloud:
+        return asyncio.run(_import(request, of, cloud))
+
+
+async def _import(request: ImportRequest, of: Meant, cloud: Cloud) -> ExitCode:
+    secrets = SecretResolver(os.environ, cloud.env_file)
+    with Store.open(request.store, clock=lambda: datetime.now(UTC), read_only=True) as store:
+        reading = _workspaces_alone(of, request.out)
+        async with Connections(reading, cloud, secrets, resource_manager=bool(request.scopes)) as connections:
+            inventory = await take_inventory(connections, sorted(of.workspaces), request.scopes)
+        drafts = draft(inventory, known_of(inventory, of, read_ledger(store)))
+        written = _write(files_of(drafts), request, of)
+        print(_told(drafts))
+        for problem in drafts.problems:
+            print(f"could not be read: {problem}", file=sys.stderr)
+        if request.verify and written:
+            fleet = _written_targets(request, of, written)
+            async with Pass(fleet, cloud, store, secrets, Options(partial=True, probes=request.probes)) as one:
+                if not _empty(await one.plan()):
+                    return ExitCode.ERROR
+    return ExitCode.ERROR if drafts.problems else ExitCode.OK
+
+
+def _workspaces_alone(of: Meant, out: Path) -> Fleet:
+    """The workspaces as a fleet. One that is not written yet will lie where its document goes."""
+    positions = {("Workspace", name): Position(out / WORKSPACES) for name in of.written}
+    if of.fleet is not None:
+        positions |= {("Workspace", name): of.fleet.position_of("Workspace", name) for name in of.fleet.workspaces}
+    return Fleet(
+        workspaces=of.workspaces, models={}, classic_endpoints={}, new_web_services={}, revision="", positions=positions
+    )
+
+
+def _write(files: Mapping[str, str], request: ImportRequest, of: Meant) -> list[Path]:
+    """Write the files, none of which may be there already unless that is forced."""
+    paths = {request.out / name: text for name, text in files.items()}
+    there = [str(path) for path in paths if path.exists()]
+    needed = {} if of.fleet is None else {place.file.resolve(): place.file for place in of.fleet.positions.values()}
+    lost = [str(path) for path in paths if path.resolve() in needed]
+    if lost:
+        text = f"{', '.join(lost)} would lose documents of --specs, which are not written again; give another --out"
+        raise UserError(text)
+    if there and not request.force:
+        raise UserError(f"already there, and not written over without --force: {', '.join(there)}")
+    try:
+        request.out.mkdir(parents=True, exist_ok=True)
+        for path, text in paths.items():
+            replace_file(path, text)
+            print(path)
+    except OSError as error:
+        raise UserError(f"{error.filename or request.out} can't be written: {error.strerror}") from error
+    return list(paths)
+
+
+def _told(drafts: Drafts) -> str:
+    classic = sum(len(service.endpoints) for service in drafts.services)
+    new = sum(len(group.web_services) for group in drafts.groups)
+    of = f"{count(classic, 'Classic endpoint')} of {count(len(drafts.services), 'web service')}"
+    lines = [f"imported {of}, {count(new, 'New web service')}, {count(len(drafts.models), 'model')}"]
+    if drafts.managed:
+        lines.append(f"left out, because documents manage them already: {count(drafts.managed, 'target')}")
+    if drafts.unsaid:
+        lines.append(f"left out, because no document can say them: {count(drafts.unsaid, 'target')}; see the comments")
+    return "\n".join(lines)
+
+
+def _written_targets(request: ImportRequest, of: Meant, written: list[Path]) -> Fleet:
+    """The targets that were written, with whatever documents they refer to."""
+    alone = load_fleet(written) if of.fleet is None else None
+    whole = alone or load_fleet([*(request.specs or (DEFAULT_SPECS,)), *written])
+    ours = {path.resolve() for path in written}
+
+    def is_ours(kind: str, name: str) -> bool:
+        return whole.position_of(kind, name).file.resolve() in ours
+
+    return replace(
+        whole,
+        classic_endpoints={
+            name: each for name, each in whole.classic_endpoints.items() if is_ours("ClassicEndpoint", name)
+        },
+        new_web_services={
+            name: each for name, each in whole.new_web_services.items() if is_ours("NewWebService", name)
+        },
+    )
+
+
+def _empty(plan: Plan) -> bool:
+    """Say whether nothing is left to do over what was written."""
+    if len(plan.in_sync) == len(plan.targets):
+        print(f"verified: the plan over them is empty, {count(len(plan.targets), 'target')} in sync")
+        if plan.adopted:
+            print(f"the first converge takes {len(plan.adopted):,} of them over: it puts our note on them, no more")
+        return True
+    print(render.text(plan), file=sys.stderr)
+    print("not verified: the plan over them is not empty", file=sys.stderr)
+    return False

@@ -1,0 +1,191 @@
+"""Progress for people, on stderr: on a terminal one row per running thing, piped plain lines."""
+
+from __future__ import annotations
+
+import sys
+import time
+from types import TracebackType
+from typing import TYPE_CHECKING, Self, TextIO
+
+from reconciler.apply.progress import Mark, Note
+from reconciler.plan.text import plain
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+    from rich.live import Live
+    from rich.table import Table
+
+_SYMBOL = {Mark.STARTED: "»", Mark.WAITING: "…", Mark.DONE: "✓", Mark.HELD: "‖", Mark.FAILED: "✗"}
+_PLAIN = {
+    Mark.STARTED: "start",
+    Mark.WAITING: "wait",
+    Mark.DONE: "done",
+    Mark.HELD: "held",
+    Mark.FAILED: "failed",
+}
+_BAR = 20
+MANY = 40
+"""Beyond so many targets what is done is counted, and only what needs attention has a line of its own."""
+_FINAL = frozenset({Mark.DONE, Mark.HELD, Mark.FAILED})
+
+
+class Tally:
+    """Counts how many of a run's targets have come to their ends, and how many jobs have."""
+
+    def __init__(self, targets: frozenset[str]) -> None:
+        self._targets = targets
+        self._ended: dict[str, Mark] = {}
+        self._trained: set[str] = set()
+        self.many = len(targets) > MANY
+
+    def take(self, note: Note) -> bool:
+        """Count a note; whether it is the end of a target."""
+        if note.mark not in _FINAL:
+            return False
+        if note.subject not in self._targets:
+            if note.mark is Mark.DONE:
+                self._trained.add(note.subject)
+            return False
+        first = note.subject not in self._ended
+        self._ended[note.subject] = note.mark
+        return first
+
+    @property
+    def is_round(self) -> bool:
+        """Whether another twentieth of the targets is done, or all are."""
+        done, total = len(self._ended), len(self._targets)
+        return done == total or done % max(1, total // 20) == 0
+
+    @property
+    def text(self) -> str:
+        """``412 of 1,000 targets done, 430 versions made, 3 failed``."""
+        marks = list(self._ended.values())
+        parts = [f"{len(marks):,} of {len(self._targets):,} targets done"]
+        if self._trained:
+            parts.append(f"{len(self._trained):,} versions made")
+        parts += [f"{marks.count(mark):,} {mark.value}" for mark in (Mark.FAILED, Mark.HELD) if mark in marks]
+        return ", ".join(parts)
+
+
+class Lines:
+    """Progress as plain lines: one per thing that happened, repeated waiting left out.
+
+    For many targets there is a line for each twentieth of them that is done, and for what failed or is held.
+    """
+
+    def __init__(self, stream: TextIO, targets: frozenset[str] = frozenset()) -> None:
+        self._stream = stream
+        self._last: dict[str, str] = {}
+        self._tally = Tally(targets)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        pass
+
+    def __call__(self, note: Note) -> None:
+        """Print the note, unless it is the last one of its subject again."""
+        ended = self._tally.take(note)
+        if self._tally.many and note.mark not in {Mark.HELD, Mark.FAILED}:
+            if ended and self._tally.is_round:
+                print(self._tally.text, file=self._stream, flush=True)
+            return
+        line = f"{note.subject}: {_PLAIN[note.mark]}: {plain(note.text)}"
+        if self._last.get(note.subject) != line:
+            self._last[note.subject] = line
+            print(line, file=self._stream, flush=True)
+
+
+class Rows:
+    """Progress as live rows with a clock each; what has ended scrolls up as a line.
+
+    ``targets`` are the names of those that the run is about; ``longest`` is how long its retrains are expected to take
+    in seconds, if earlier ones tell.
+    """
+
+    def __init__(self, stream: TextIO, targets: frozenset[str], longest: float | None) -> None:
+        from rich.console import Console
+        from rich.live import Live
+
+        self._console = Console(file=stream)
+        self._running: dict[str, tuple[float, Note]] = {}
+        self._tally = Tally(targets)
+        self._longest = longest
+        self._began = time.monotonic()
+        self._live: Live = Live(get_renderable=self._table, console=self._console, refresh_per_second=4, transient=True)
+
+    def __enter__(self) -> Self:
+        self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._live.stop()
+
+    def __call__(self, note: Note) -> None:
+        """Update the subject's row, or end it."""
+        started, _ = self._running.get(note.subject, (time.monotonic(), note))
+        self._tally.take(note)
+        if note.mark in _FINAL:
+            self._running.pop(note.subject, None)
+            if self._tally.many and note.mark is Mark.DONE:
+                return
+            seconds = time.monotonic() - started
+            colour = {Mark.DONE: "green", Mark.HELD: "yellow"}.get(note.mark, "red")
+            self._console.print(
+                f"[{colour}]{_SYMBOL[note.mark]}[/] {note.subject}  {_plain(note.text)} [dim]({seconds:.0f} s)[/]",
+                highlight=False,
+            )
+            return
+        begun = note.subject not in self._running
+        self._running[note.subject] = (started, note)
+        if begun and not self._tally.many:
+            self._live.refresh()  # What is over before the next redraw was there, too.
+
+    def _table(self) -> Table:
+        from rich.table import Table
+
+        table = Table.grid(padding=(0, 2))
+        now = time.monotonic()
+        # As many rows as the terminal has room for, the longest running first.
+        room = max(3, self._console.height - 4)
+        for subject, (started, note) in list(self._running.items())[:room]:
+            table.add_row(_SYMBOL[note.mark], subject, _with_bar(note), f"{now - started:.0f} s")
+        if self._running:
+            total = f"{self._tally.text}, {len(self._running):,} running"
+            table.add_row("", f"[dim]{total}{self._left(now)}[/]", "", "")
+        return table
+
+    def _left(self, now: float) -> str:
+        if self._longest is None:
+            return ""
+        left = self._longest - (now - self._began)
+        return f", about {left:.0f} s left" if left > 0 else ", longer than the last time"
+
+
+def _with_bar(note: Note) -> RenderableType:
+    """A note's text, with a bar behind it where it says how far it is."""
+    if note.amount is None:
+        return _plain(note.text)
+    from rich.progress_bar import ProgressBar
+    from rich.table import Table
+
+    row = Table.grid(padding=(0, 1))
+    share = note.amount.done / note.amount.total if note.amount.total else 1.0
+    row.add_row(_plain(note.text), ProgressBar(total=1.0, completed=share, width=_BAR), f"{share:.0%}")
+    return row
+
+
+def _plain(text: str) -> str:
+    from rich.markup import escape
+
+    return escape(plain(text))
+
+
+def progress_on(targets: frozenset[str], longest: float | None = None) -> Lines | Rows:
+    """The progress that suits stderr, as a context manager; see `Rows` for what it takes."""
+    return Rows(sys.stderr, targets, longest) if sys.stderr.isatty() else Lines(sys.stderr, targets)

@@ -1,0 +1,173 @@
+"""Drafts as files: one for the workspaces, one for the models, one for each web service, one for each resource group.
+
+The text is that which `reconcile fmt` would make of it.
+"""
+
+from __future__ import annotations
+
+import json
+import textwrap
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from reconciler.importing.drafts import Draft, Drafts, GroupDrafts, ServiceDrafts
+from reconciler.importing.naming import in_full, slug, told_apart, unique
+from reconciler.plan.text import plain
+from reconciler.spec.documents import ClassicEndpoint, NewWebService
+from reconciler.spec.formatting.comments import BLANK, Collection, CommentedDocument, Item, Scalar, Value
+from reconciler.spec.formatting.formatter import formatted
+from reconciler.spec.formatting.writer import WIDTH, quoted, written
+from reconciler.targets.inventory import FoundService
+
+WORKSPACES = "workspaces.yaml"
+MODELS = "models.yaml"
+
+_FILE_NAME = 60
+_SAMPLE, _ENTRY = "    ", "- "
+"""Begin lines of a comment that are not wrapped: a piece of a spec, an entry of a list."""
+_NOT_MANAGED = "What is left out is not managed."
+_BLOCKS = frozenset({"spec", "storage", "versions", "models"})
+"""The fields whose mappings and lists are written on lines of their own; others stand in braces where they fit."""
+
+
+def files_of(drafts: Drafts) -> dict[str, str]:
+    """The text of each file, by its name; none if all that was found has documents."""
+    if not (drafts.workspaces or drafts.models or drafts.services or drafts.groups):
+        return {}
+    files = {WORKSPACES: _file(_WORKSPACES_HEAD, drafts.workspaces)} if drafts.workspaces else {}
+    models = _models_head(drafts)
+    if models or drafts.models:
+        files[MODELS] = _file(models, drafts.models)
+    named: dict[str, ServiceDrafts | GroupDrafts] = {}
+    wanted: dict[str, str] = {}
+    homes: dict[str, str] = {}
+    for service in drafts.services:
+        identity = f"{service.service.workspace}/{service.service.id}"
+        named[identity] = service
+        wanted[identity] = slug(service.service.name, _FILE_NAME, otherwise="service")
+        homes[identity] = service.service.workspace
+    wanted = {identity: f"classic-{name}" for identity, name in told_apart(wanted, homes, _FILE_NAME).items()}
+    for group in drafts.groups:
+        named[f"group {group.group}"] = group
+        wanted[f"group {group.group}"] = f"new-{slug(group.group, _FILE_NAME, otherwise='group')}"
+    names = unique(wanted, {identity: identity for identity in wanted}, (), _FILE_NAME + 10)
+    for identity, part in named.items():
+        documents = part.endpoints if isinstance(part, ServiceDrafts) else part.web_services
+        files[f"{names[identity]}.yaml"] = _file(_head(part), documents)
+    return dict(sorted(files.items()))
+
+
+_WORKSPACES_HEAD = ("Workspaces, as `reconcile import` was told of them. Secrets are named here and never written.",)
+
+
+def _head(part: ServiceDrafts | GroupDrafts) -> Iterator[str]:
+    if isinstance(part, ServiceDrafts):
+        service = part.service
+        yield (
+            f"The endpoints of the web service {in_full(service.name)} (id {service.id}) of workspace "
+            f"{service.workspace}, as they were live when `reconcile import` read them. {_NOT_MANAGED}"
+        )
+        yield from _unknown_models(part.endpoints, [each.resources for each in service.endpoints])
+        yield from _unsaid("endpoints", part.unsaid)
+    else:
+        yield (
+            f"The New web services of the resource group {in_full(part.group)}, as they were live when `reconcile "
+            f"import` read them. {_NOT_MANAGED}"
+        )
+        yield from _unsaid("web services", part.unsaid)
+
+
+def _unknown_models(drafts: Sequence[Draft], offered: Iterable[Sequence[str]]) -> Iterator[str]:
+    if all(_serves(draft) for draft in drafts):
+        return
+    yield (
+        "Which model an endpoint serves is not known where none is named: the service does not show it, and no note "
+        "of ours tells. Of such an endpoint the settings alone are managed. Once it names a model, the next run points "
+        "it there:"
+    )
+    resource = next((names[0] for names in offered if names), "NAME [trained model]")
+    yield f'{_SAMPLE}model: {{resource: {quoted(resource)}, name: MODEL, version: "LABEL"}}'
+
+
+def _serves(draft: Draft) -> bool:
+    document = draft.document
+    return isinstance(document, ClassicEndpoint | NewWebService) and bool(document.spec.uses)
+
+
+def _unsaid(what: str, names: Sequence[str]) -> Iterator[str]:
+    if names:
+        yield f"No document can be written for these {what}, whose names the rules do not allow: {', '.join(names)}"
+
+
+def _models_head(drafts: Drafts) -> list[str]:
+    lines = []
+    if drafts.models:
+        lines.append(
+            "Models whose versions were found live: ready-made, since what they were trained from is not known. One "
+            "in another storage account than its workspace's needs a sasToken before anything else is pointed at it."
+        )
+    training = [service for service in drafts.idle if service.training]
+    if training or drafts.training:
+        lines.append(
+            "Training services, to which nothing here refers. To have versions trained by one, write into a model:"
+        )
+        lines.append(
+            f"{_SAMPLE}training: {{classic: {{webService: NAME}}, inputs: …, outputs: …}}  # or new: {{resourceId: ID}}"
+        )
+        lines += _listed(training)
+        lines += [f"{_ENTRY}{in_full(resource_id)}" for resource_id in drafts.training]
+    others = [service for service in drafts.idle if not service.training]
+    if others:
+        lines.append("Services with no endpoint but default, which can't be patched:")
+        lines += _listed(others)
+    return lines
+
+
+def _listed(services: Sequence[FoundService]) -> Iterator[str]:
+    for service in services:
+        yield f"{_ENTRY}{in_full(service.name)} of workspace {service.workspace}, id {service.id}"
+
+
+def _file(head: Iterable[str], drafts: Sequence[Draft]) -> str:
+    lines: list[str] = []
+    for paragraph in head:
+        apart = lines and not paragraph.startswith((_SAMPLE, _ENTRY))
+        lines += [*(["#"] if apart else []), *_comment(paragraph)]
+    documents = [CommentedDocument(_tree(_content(draft)), _comments(draft.comments)) for draft in drafts]
+    if documents:
+        documents[0].head[:0] = [*lines, BLANK]
+    return formatted(written(documents, lines), as_json=False)
+
+
+def _comments(paragraphs: Iterable[str]) -> list[str]:
+    return [line for paragraph in paragraphs for line in _comment(paragraph)]
+
+
+def _comment(paragraph: str) -> list[str]:
+    text = plain(paragraph)
+    if paragraph.startswith((_SAMPLE, _ENTRY)):
+        return [f"# {text}"]
+    wrapped = textwrap.wrap(text, WIDTH - 2, break_long_words=False, break_on_hyphens=False)
+    return [f"# {line}" for line in wrapped]
+
+
+def _content(draft: Draft) -> Mapping[str, Any]:
+    """What a document says, without what it would say anyway."""
+    document = draft.document
+    said = document.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+    return {"apiVersion": document.api_version, "kind": document.kind, **said}
+
+
+def _tree(content: Mapping[str, Any]) -> Collection:
+    return Collection(
+        mapping=True, items=[Item(_value(value, block=key in _BLOCKS), key) for key, value in content.items()]
+    )
+
+
+def _value(value: Any, *, block: bool = False) -> Value:
+    if isinstance(value, Mapping):
+        items = [Item(_value(each, block=key in _BLOCKS), key) for key, each in value.items()]
+        return Collection(mapping=True, items=items, flow=not block)
+    if isinstance(value, list):
+        return Collection(mapping=False, items=[Item(_value(each)) for each in value], flow=not block)
+    return Scalar(value) if isinstance(value, str) else Scalar("", json.dumps(value))

@@ -1,0 +1,95 @@
+"""Puts what was found about a plan's steps into the plan: what can't be carried out is stopped, all else is told."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+
+from reconciler.plan.checks.commitment_plans import Spending, judge_claims, judge_headroom
+from reconciler.plan.checks.estimates import Retrain, estimate, jobs_by_endpoint, retrains_of
+from reconciler.plan.checks.facts import Facts, Finding
+from reconciler.plan.checks.permissions import judge_permissions
+from reconciler.plan.checks.quotas import judge_jobs, judge_quotas
+from reconciler.plan.checks.result import Preflight, worst_first
+from reconciler.plan.checks.signatures import judge_signatures
+from reconciler.plan.checks.storage import judge_storage
+from reconciler.plan.document import Plan, Reason, TargetPlan, TargetStatus
+from reconciler.plan.states import Ledger
+
+
+def examined(plan: Plan, facts: Facts, ledger: Ledger, now: datetime, at_once: int) -> Plan:
+    """The plan after its preflight.
+
+    A target with a step that would fail is blocked; one whose step could be done and should not is refused. Versions
+    that nobody waits for any more are not trained. The rest of the plan is as it was.
+
+    Args:
+        plan: As it was decided.
+        facts: What was asked for it.
+        ledger: What the store remembers, for the estimate.
+        now: The time of the plan.
+        at_once: How many trainings run side by side at one training service.
+    """
+    findings = tuple(_judged(facts, retrains_of(plan, ledger), now))
+    stopping = [finding for finding in findings if finding.steps]
+    # The digest of ten thousand targets takes its time, and what the preflight only tells is no part of it.
+    stopped = _stopped(plan, stopping).sealed() if stopping else plan
+    retrains = retrains_of(stopped, ledger)
+    told = (*findings, *judge_jobs(jobs_by_endpoint(retrains)))
+    checks = (*(finding.check for finding in told), *facts.more)
+    preflight = Preflight(checks=worst_first(checks), estimate=estimate(retrains, at_once))
+    return stopped.model_copy(update={"preflight": preflight})
+
+
+def _judged(facts: Facts, retrains: tuple[Retrain, ...], now: datetime) -> Iterator[Finding]:
+    yield from judge_quotas(facts.quotas)
+    yield from judge_permissions(facts.needs, facts.access)
+    yield from judge_storage(facts.storage)
+    yield from judge_signatures(facts.signatures, now)
+    spending = {
+        retrain.step: Spending(1, None if retrain.seconds is None else retrain.seconds / 3600) for retrain in retrains
+    }
+    yield from judge_headroom(facts.payers, spending, now)
+    yield from judge_claims(facts.claims, facts.standings, now)
+
+
+def _stopped(plan: Plan, findings: Iterable[Finding]) -> Plan:
+    by_step: dict[str, list[Finding]] = {}
+    for finding in findings:
+        for step_id in finding.steps:
+            by_step.setdefault(step_id, []).append(finding)
+    targets = [_after(target, by_step) for target in plan.targets]
+    awaited = {after for target in targets for step in target.steps for after in step.after}
+    versions = tuple(
+        version if any(step.id in awaited for step in version.steps) else version.model_copy(update={"steps": ()})
+        for version in plan.versions
+    )
+    grouped = {
+        status.name.lower() if status is not TargetStatus.CHANGE else "changes": tuple(
+            sorted((target for target in targets if target.status is status), key=lambda each: (each.name, each.kind))
+        )
+        for status in TargetStatus
+    }
+    return plan.model_copy(update={"versions": versions, **grouped})
+
+
+def _after(target: TargetPlan, by_step: dict[str, list[Finding]]) -> TargetPlan:
+    """The target as the findings leave it: as it was, or stopped by all those that are about its way home."""
+    way = dict.fromkeys(step_id for step in target.steps for step_id in (*step.after, step.id))
+    found = list(dict.fromkeys(finding for step_id in way for finding in by_step.get(step_id, ())))
+    if not found:
+        return target
+    if target.status is TargetStatus.IN_SYNC:
+        # It serves what it should, and only goes without our note.
+        check = found[0].check
+        told = Reason(code="not-noted", text=f"our note can't be put on it: {check.subject}: {check.text}")
+        return target.model_copy(update={"reasons": (*target.reasons, told), "steps": ()})
+    status = TargetStatus.REFUSED if all(finding.unsafe for finding in found) else TargetStatus.BLOCKED
+    reasons = tuple(
+        Reason(code=f"preflight-{finding.check.name}", text=f"{finding.check.subject}: {finding.check.text}")
+        for finding in found
+    )
+    remedy = "; ".join(dict.fromkeys(finding.check.remedy for finding in found if finding.check.remedy))
+    return target.model_copy(
+        update={"status": status, "reasons": (*reasons, *target.reasons), "remedy": remedy, "steps": ()}
+    )

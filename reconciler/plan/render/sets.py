@@ -1,0 +1,136 @@
+"""Sets are told in one line each, unless a person unfolds them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+
+from reconciler.plan.document import Action, Plan, Step, TargetPlan, TargetStatus, VersionPlan
+from reconciler.plan.render.grouping import Alike, grouped
+from reconciler.plan.render.phrases import way
+from reconciler.plan.text import count, duration, listing, plain
+
+_GROUPS = ("changes", "drift", "held", "refused", "blocked", "in_sync", "orphaned")
+_STANDS = {
+    TargetStatus.IN_SYNC: "in sync",
+    TargetStatus.HELD: "held",
+    TargetStatus.REFUSED: "refused",
+    TargetStatus.BLOCKED: "blocked",
+    TargetStatus.ORPHANED: "orphaned",
+}
+_DEEDS = {
+    "train": "retrain",
+    Action.CREATE: "create",
+    Action.REFRESH: "refresh",
+    Action.REPOINT: "repoint",
+    Action.SETTINGS: "write settings",
+    Action.DELETE: "delete",
+}
+_FIRST_NAMES = 5
+
+
+@dataclass(frozen=True, slots=True)
+class FoldedSet:
+    """A set as one line: its targets, and the versions that only they wait for."""
+
+    name: str
+    targets: tuple[TargetPlan, ...]
+    training: tuple[VersionPlan, ...]
+
+    @property
+    def worst(self) -> TargetStatus:
+        """The status that a person looks at first."""
+        return next(iter(self.targets)).status
+
+    @property
+    def line(self) -> str:
+        """Its counts: ``1,000 endpoints: 990 in sync, 10 to retrain and repoint``."""
+        counted = Counter(map(_stands, self.targets))
+        parts = sorted(counted.items(), key=lambda part: (part[0] != "in sync", -part[1], part[0]))
+        return f"{count(len(self.targets), 'endpoint')}: " + ", ".join(f"{number:,} {words}" for words, number in parts)
+
+    @property
+    def jobs(self) -> str:
+        """What its retrains cost; empty if there are none."""
+        steps: list[Step] = [step for version in self.training for step in version.steps]
+        if not steps:
+            return ""
+        known = [step.estimate_seconds for step in steps if step.estimate_seconds is not None]
+        timed = f"; earlier ones took {duration(max(known))} at most" if known else ""
+        services = sorted({version.training for version in self.training if version.training})
+        where = f" at {listing(services, 3)}" if services else ""
+        return f"{count(len(steps), 'batch job')}{where}{timed}"
+
+    @property
+    def told(self) -> Iterator[tuple[str, str]]:
+        """What people have to know of those that are not simply in sync or on their way: (status, sentence).
+
+        What is to be deleted is named, too: a count does not tell whether the right ones go.
+        """
+        for status in (
+            TargetStatus.BLOCKED,
+            TargetStatus.REFUSED,
+            TargetStatus.HELD,
+            TargetStatus.DRIFT,
+            TargetStatus.ORPHANED,
+        ):
+            those = [target for target in self.targets if target.status is status]
+            for alike in grouped((target, _why(target)) for target in those):
+                yield str(status), with_names(alike)
+        leaving = [target for target in self.targets if any(step.action is Action.DELETE for step in target.steps)]
+        for alike in grouped((target, _why(target)) for target in leaving):
+            yield str(Action.DELETE), with_names(alike)
+
+
+def with_names(alike: Alike) -> str:
+    """A sentence with how many it is about, and the first of them."""
+    names = listing([plain(name) for name in alike.names], _FIRST_NAMES)
+    return (
+        f"{names}: {plain(alike.text)}"
+        if len(alike.names) == 1
+        else f"{len(alike.names):,} ({names}): {plain(alike.text)}"
+    )
+
+
+def fold(plan: Plan, unfolded: Collection[str]) -> tuple[Plan, tuple[FoldedSet, ...]]:
+    """The plan without what is told in one line, and the sets that are."""
+    members: dict[str, list[TargetPlan]] = {}
+    for target in plan.targets:
+        if target.group and target.group not in unfolded:
+            members.setdefault(target.group, []).append(target)
+    if not members:
+        return plan, ()
+    inside = {(target.name, target.kind) for targets in members.values() for target in targets}
+    rest = {
+        group: tuple(target for target in getattr(plan, group) if (target.name, target.kind) not in inside)
+        for group in _GROUPS
+    }
+    elsewhere = {name for targets in rest.values() for name in _wanted(targets)}
+    kept = tuple(version for version in plan.versions if version.name in elsewhere)
+    trained = {version.name: version for version in plan.versions if version.steps}
+    folded: list[FoldedSet] = []
+    for name, targets in sorted(members.items()):
+        wanted = set(_wanted(targets)) - elsewhere
+        training = tuple(trained[wish] for wish in sorted(wanted) if wish in trained)
+        folded.append(FoldedSet(name, tuple(targets), training))
+    return plan.model_copy(update={**rest, "versions": kept}), tuple(folded)
+
+
+def _wanted(targets: Collection[TargetPlan]) -> Iterator[str]:
+    return (model.desired for target in targets for model in target.models)
+
+
+def _stands(target: TargetPlan) -> str:
+    if target.status is TargetStatus.IN_SYNC and target.steps:
+        return "in sync and to adopt"
+    if target.status in _STANDS:
+        return _STANDS[target.status]
+    deeds = [_DEEDS[action] for action in way(target) if action in _DEEDS]
+    todo = "to " + (" and ".join(filter(None, (", ".join(deeds[:-1]), deeds[-1]))) if deeds else "verify")
+    return f"drifted, {todo}" if target.status is TargetStatus.DRIFT else todo
+
+
+def _why(target: TargetPlan) -> str:
+    text = "; ".join(reason.text for reason in target.reasons)
+    return f"{text} ({target.remedy})" if target.remedy else text

@@ -1,0 +1,1 @@
+"""What Azure Resource Manager can be asked before anything starts."""

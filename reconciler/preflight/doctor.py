@@ -1,0 +1,147 @@
+"""What works and what does not: every check that needs no plan, side by side, each thing asked once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from datetime import datetime
+
+from reconciler.azure.clouds import Cloud
+from reconciler.azure.errors import CloudError
+from reconciler.azure.http import Http
+from reconciler.azure.key_vault import LoopbackNames
+from reconciler.azure.retries import Retries
+from reconciler.plan.checks.result import Check, CheckOutcome
+from reconciler.plan.checks.signatures import check_signature
+from reconciler.plan.checks.storage import judge_storage
+from reconciler.preflight.arm.resource_manager import look_at_resource_manager
+from reconciler.preflight.hosts import Host, Hosts
+from reconciler.preflight.storage import ask_account, ask_storage, look_at_signature
+from reconciler.preflight.vaults import uses_vaults, vault_hosts
+from reconciler.preflight.workspaces import look_at_workspace
+from reconciler.spec.fleet import Fleet
+from reconciler.spec.secrets import MissingSecret, SecretResolver
+from reconciler.targets.clients import Connections
+from reconciler.targets.driver import AccountKey
+from reconciler.targets.new_service.driver import NewWebServices
+from reconciler.targets.new_service.source import UNUSABLE
+
+_ONE_TRY = 1
+
+
+async def examine(
+    fleet: Fleet, cloud: Cloud, secrets: SecretResolver, clock: Callable[[], datetime]
+) -> tuple[Check, ...]:
+    """Ask everything that the documents of a fleet need. Sends only reads, and raises for nothing that is answered.
+
+    Hosts first: what rests on one that does not answer is skipped, so that its silence is told once.
+    """
+    trusting = Http(
+        retries=Retries(tries=_ONE_TRY),
+        proxies=not cloud.allow_http,
+        ca_file=cloud.ca_file,
+        connections=8,
+        resolver=LoopbackNames(),
+    )
+    async with Connections(fleet, cloud, secrets) as connections, trusting:
+        hosts = Hosts(cloud, connections.http, trusting)
+        workspaces = sorted(fleet.workspaces)
+        services = NewWebServices(connections)
+        await services.prepare()
+        keys = list(dict.fromkeys(services.account_keys()))
+        checks = await hosts.ask([*_hosts(connections), *await _accounts(connections, keys)])
+        looks = await asyncio.gather(
+            *(look_at_workspace(connections, workspace, hosts) for workspace in workspaces),
+            look_at_resource_manager(connections, services, hosts, clock),
+        )
+        storage = await asyncio.gather(
+            *(_storage(connections, workspace, hosts) for workspace in workspaces),
+            *(_handed_over(connections, key, hosts) for key in keys),
+        )
+        checks += await hosts.ask(host for _, found in looks for host in found)
+        return (
+            *checks,
+            *(check for found, _ in looks for check in found),
+            *(check for found in storage for check in found),
+            *_not_looked_up(services),
+            *hosts.clocks(),
+            *await _signatures(connections, clock()),
+        )
+
+
+def _hosts(connections: Connections) -> Iterator[Host]:
+    """The hosts that are known without asking anybody."""
+    cloud, fleet = connections.cloud, connections.fleet
+    for workspace in fleet.workspaces.values():
+        region = workspace.spec.region
+        try:
+            yield Host(cloud.management_url(region), f"management of {region}", studio=True)
+        except CloudError:
+            continue  # Told with the workspace.
+    if not fleet.workspaces:
+        for region, url in (cloud.regions or {"every region": cloud.management_base or ""}).items():
+            if url:
+                yield Host(url, f"management of {region}", studio=True)
+    if connections.needs_resource_manager:
+        yield Host(cloud.resource_manager_url, "Azure Resource Manager", own_authority=True)
+    if cloud.authority is not None and (connections.needs_resource_manager or uses_vaults(fleet)):
+        url = cloud.authority if "://" in cloud.authority else f"https://{cloud.authority}"
+        yield Host(url, "sign-in", own_authority=True)
+    yield from vault_hosts(connections)
+
+
+def _not_looked_up(services: NewWebServices) -> Iterator[Check]:
+    """What New web services refer to and can't be had; their definition files are told with the specs."""
+    for name, problem in services.not_looked_up().items():
+        if problem.code != UNUSABLE:
+            subject = f"NewWebService {name}"
+            text, remedy = problem.message, problem.remedy
+            yield Check(name=problem.code, subject=subject, outcome=CheckOutcome.FAILED, text=text, remedy=remedy)
+
+
+async def _accounts(connections: Connections, keys: list[AccountKey]) -> list[Host]:
+    found = []
+    for key in keys:
+        try:
+            found.append(Host(await connections.account_url(key.account), f"storage account {key.account}"))
+        except CloudError:
+            continue  # Told with the storage.
+    for name in connections.fleet.workspaces:
+        try:
+            found.append(Host((await connections.blobs(name)).base, f"storage of workspace {name}"))
+        except MissingSecret:
+            continue  # Told with the storage.
+    return found
+
+
+async def _storage(connections: Connections, workspace: str, hosts: Hosts) -> list[Check]:
+    try:
+        base = (await connections.blobs(workspace)).base
+    except MissingSecret:
+        base = ""
+    if base and hosts.is_silent(base):
+        text = "its host does not answer"
+        return [Check(name="storage", subject=f"workspace {workspace}", outcome=CheckOutcome.SKIPPED, text=text)]
+    account = await ask_storage(connections, workspace)
+    return [finding.check for finding in judge_storage({account: frozenset()})]
+
+
+async def _handed_over(connections: Connections, key: AccountKey, hosts: Hosts) -> list[Check]:
+    with suppress(CloudError):
+        if hosts.is_silent(await connections.account_url(key.account)):
+            text = "its host does not answer"
+            return [Check(name="storage", subject=key.subject, outcome=CheckOutcome.SKIPPED, text=text)]
+    account = await ask_account(connections, key)
+    return [finding.check for finding in judge_storage({account: frozenset()})]
+
+
+async def _signatures(connections: Connections, now: datetime) -> list[Check]:
+    """Those of the ready-made versions that a target wants."""
+    found = []
+    for model, label in connections.fleet.wanted_versions():
+        if model in connections.fleet.models:
+            signature = await look_at_signature(connections, model, label)
+            if signature is not None:
+                found.append(check_signature(signature, now))
+    return found

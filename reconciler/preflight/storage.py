@@ -1,0 +1,125 @@
+"""Asks whether storage accounts accept the keys that we have: a workspace's, and those that New services are given."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from reconciler.azure.credentials import Renewable
+from reconciler.azure.errors import CloudError, ConnectionStringError, ServiceError, SignInError
+from reconciler.azure.storage.account import REFUSED
+from reconciler.azure.storage.blobs import ANY_CONTAINER, Blobs
+from reconciler.plan.checks.facts import Signature, Storage
+from reconciler.plan.checks.signatures import read_signature
+from reconciler.spec.secrets import MissingSecret
+from reconciler.targets.clients import Connections
+from reconciler.targets.driver import AccountKey
+from reconciler.targets.new_service.payloads import connection_string
+
+"""Asked for to see whether the key is accepted: it need not be there."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Tried:
+    """What an account said to one key.
+
+    Attributes:
+        field: The field that refers to it.
+        refusal: Status and code of its refusal; empty if it was not refused.
+        unreached: Why nothing was said to it; empty if something was.
+        ahead: By how much the account's clock is ahead of ours, if it told.
+    """
+
+    field: str
+    refusal: str = ""
+    unreached: str = ""
+    ahead: timedelta | None = None
+
+
+async def ask_storage(connections: Connections, workspace: str) -> Storage:
+    """One call with each key of a workspace document's account: does it accept it, and what time is it there?"""
+    subject = f"workspace {workspace}"
+    try:
+        base = (await connections.blobs(workspace)).base  # That both are of one account is seen by it.
+    except MissingSecret as error:
+        return Storage(subject, problem=f"its connection string can't be used: {error}")
+    keys = connections.storage_keys(workspace)
+    tried = await asyncio.gather(*(_try(connections, workspace, field, source) for field, source in keys.items()))
+    ahead = next((each.ahead for each in tried if each.ahead is not None), None)
+    refused = [each for each in tried if each.refusal]
+    unreached = next((each.unreached for each in tried if each.unreached), "")
+    # Without the requests' ids, so that two plans of one world are the same.
+    told = " and ".join(f"that of {each.field} ({each.refusal})" for each in refused)
+    if len(refused) == len(tried):
+        problem = f"{base} refuses the key that we have ({refused[0].refusal})"
+        if len(refused) > 1:
+            problem = f"{base} refuses both keys that we have: {told}"
+        return Storage(subject, base, problem, _remedy(workspace, refused), ahead=ahead)
+    if unreached:
+        return Storage(subject, base, unreached=unreached, ahead=ahead)
+    warning = (
+        f"{base} refuses one of the two keys that we have, {told}; the other is accepted, and used" if told else ""
+    )
+    remedy = _remedy(workspace, refused) if refused else ""
+    return Storage(subject, base, remedy=remedy, warning=warning, keys=len(tried), ahead=ahead)
+
+
+async def _try(connections: Connections, workspace: str, field: str, source: Renewable) -> _Tried:
+    container = connections.fleet.workspaces[workspace].spec.storage.container
+    async with Blobs(await source.current(), source=source) as blobs:
+        try:
+            await blobs.look(container)
+        except SignInError as error:
+            return _Tried(field, refusal=f"{error.status} {error.code}", ahead=blobs.ahead)
+        except ServiceError as error:
+            return _Tried(field, unreached=str(error), ahead=blobs.ahead)
+        return _Tried(field, ahead=blobs.ahead)
+
+
+def _remedy(workspace: str, refused: Sequence[_Tried]) -> str:
+    fields = " and ".join(f"{each.field} of Workspace {workspace}" for each in refused)
+    return (
+        f"if the account's key was rotated, put the new one into {fields}; the services that hold the old one "
+        "need it too (resync the workspace's storage keys, update the New web services)"
+    )
+
+
+async def ask_account(connections: Connections, handed_over: AccountKey) -> Storage:
+    """One call with a key that is to be given to a service: does its account accept it?
+
+    Nothing but that is judged: the service reaches the account from elsewhere than we do.
+    """
+    subject = handed_over.subject
+    try:
+        base = await connections.account_url(handed_over.account)
+        client = Blobs(connection_string(handed_over.account, handed_over.key, base))
+    except (CloudError, ConnectionStringError) as error:
+        return Storage(subject, problem=str(error), remedy=f"correct {handed_over.field}")
+    async with client as blobs:
+        try:
+            await blobs.look(ANY_CONTAINER)
+        except ServiceError as error:
+            if not error.has_code(REFUSED):
+                return Storage(subject, base, unreached=str(error), ahead=blobs.ahead)
+            problem = f"{base} refuses the key that {handed_over.reference} holds ({error.status} {error.code})"
+            remedy = f"put the account's key of today into {handed_over.reference}, to which {handed_over.field} refers"
+            return Storage(subject, base, problem, remedy, ahead=blobs.ahead)
+        return Storage(subject, base, ahead=blobs.ahead)
+
+
+async def look_at_signature(connections: Connections, model: str, label: str) -> Signature | None:
+    """That of a ready-made version; None if it comes with none."""
+    ready = connections.fleet.models[model].spec.versions.get(label)
+    if ready is None or ready.location.sas_token is None:
+        return None
+    subject = f"version {label} of model {model}"
+    try:
+        base = connections.fleet.base_dir_of("Model", model)
+        token = await connections.secret(
+            ready.location.sas_token, base, wanted_for=f"Model {model}, spec.versions.{label}.location.sasToken"
+        )
+    except MissingSecret as error:
+        return Signature(subject, problem=f"its SAS can't be had: {error}")
+    return read_signature(subject, token.get_secret_value())

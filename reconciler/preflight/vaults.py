@@ -1,0 +1,48 @@
+"""Which Key Vaults the secrets of a fleet are in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from reconciler.azure.errors import CloudError
+from reconciler.preflight.hosts import Host
+from reconciler.spec.documents import SecretReference
+from reconciler.spec.fleet import Fleet
+from reconciler.targets.clients import Connections
+
+
+def vault_hosts(connections: Connections) -> list[Host]:
+    """The vaults' hosts; one that is no vault of the cloud is told where its secret is asked for."""
+    found: dict[str, Host] = {}
+    for reference in _references(connections.fleet):
+        if reference.key_vault is not None:
+            vault = reference.key_vault.vault
+            try:
+                url = connections.cloud.key_vault_url(vault)
+            except CloudError:
+                continue
+            found.setdefault(url, Host(url, f"Key Vault {vault}", own_authority=True))
+    return list(found.values())
+
+
+def uses_vaults(fleet: Fleet) -> bool:
+    """Whether any secret is in a vault, for which we sign in."""
+    return any(reference.key_vault is not None for reference in _references(fleet))
+
+
+def _references(fleet: Fleet) -> Iterator[SecretReference]:
+    for workspace in fleet.workspaces.values():
+        yield workspace.spec.token
+        storage = workspace.spec.storage
+        yield from (
+            each for each in (storage.connection_string, storage.secondary_connection_string) if each is not None
+        )
+    for service in fleet.new_web_services.values():
+        if service.spec.storage is not None:
+            yield service.spec.storage.key
+        if service.spec.keys is not None:
+            yield from (each for each in (service.spec.keys.primary, service.spec.keys.secondary) if each is not None)
+    for model, label in fleet.wanted_versions():
+        ready = fleet.models[model].spec.versions.get(label)
+        if ready is not None and ready.location.sas_token is not None:
+            yield ready.location.sas_token

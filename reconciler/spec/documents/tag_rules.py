@@ -1,0 +1,49 @@
+"""What Azure takes for the tags of a resource, and which of them are ours."""
+
+from __future__ import annotations
+
+import re
+
+from reconciler.spec.documents.rules import broken, present
+
+OUR_TAGS = "reconciler-"
+"""With what the names of the tags begin that we write for ourselves."""
+TAG_LIMIT = 256
+"""Characters of a tag's value in Azure Resource Manager, in which a New web service carries its markers."""
+TAG_NAME_LIMIT = 512
+TAGS_LIMIT = 50
+"""Tags of one resource, ours among them (Azure documentation, "Tag resources", limitations)."""
+_NOT_IN_TAG_NAMES = re.compile(r"[<>%&\\?/\x00-\x1f\x7f]")
+
+
+def tag_name(value: str) -> str:
+    """The name of a tag that is not one of ours (Azure documentation, "Tag resources", limitations)."""
+    if present(value).casefold().startswith(OUR_TAGS):
+        raise broken(f"begins with {OUR_TAGS!r}, as the tags do that the reconciler writes", allowed="any other name")
+    if len(value) > TAG_NAME_LIMIT or _NOT_IN_TAG_NAMES.search(value) or value != value.strip():
+        raise broken(
+            "is no name that Azure takes for a tag",
+            allowed=f"1 to {TAG_NAME_LIMIT} characters, none of < > % & \\ ? / among them, no blank at either end",
+        )
+    return value
+
+
+def tag_value(value: str) -> str:
+    """The value of a tag (Azure documentation, "Tag resources", limitations)."""
+    if len(value) > TAG_LIMIT:
+        raise broken(f"has {len(value)} characters, more than Azure takes", allowed=f"{TAG_LIMIT} characters at most")
+    return value
+
+
+def tags(value: dict[str, str]) -> dict[str, str]:
+    """The tags of one resource, whose names Azure tells apart by more than their casing alone."""
+    folded: dict[str, str] = {}
+    for name in value:
+        if name.casefold() in folded:
+            raise broken(
+                "names a tag twice: to Azure names are the same that differ by casing alone", remedy="keep one of them"
+            )
+        folded[name.casefold()] = name
+    if len(value) > TAGS_LIMIT:
+        raise broken(f"has {len(value)} tags, more than Azure takes", allowed=f"{TAGS_LIMIT} at most, ours among them")
+    return value

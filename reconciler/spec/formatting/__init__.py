@@ -1,0 +1,1 @@
+"""The one form of spec files that ``reconcile fmt`` writes."""

@@ -1,0 +1,221 @@
+"""Reads a spec tree: every document that can be made out, and every mistake of every file."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from reconciler.spec.diagnostics import Diagnostic, Position, did_you_mean, field_path, listed, nearest
+from reconciler.spec.documents import API_VERSION, KINDS, AnyDocument
+from reconciler.spec.loading.files import is_definition, read, spec_files
+from reconciler.spec.loading.json_reader import JsonReader
+from reconciler.spec.loading.nodes import Node, TreeBuilder
+from reconciler.spec.loading.validation_errors import describe, explain
+from reconciler.spec.loading.yaml_reader import YamlReader
+
+# Names in a text that could not be read: a reference to one of them is not called dangling.
+_NAME_IN_TEXT = re.compile(r"""["']?\bname["']?[ \t]*:[ \t]*["']?([A-Za-z0-9._-]+)""")
+
+_REFERENCES: Mapping[str, tuple[str, ...]] = {
+    "Workspace": ("metadata.name", "spec.id"),
+    "Model": ("metadata.name", "spec.workspace", "spec.training.classic.webService", "spec.training.new.resourceId"),
+    "ClassicEndpoint": ("metadata.name", "spec.workspace", "spec.webService", "spec.endpoint"),
+    "NewWebService": ("metadata.name", "spec.resourceId", "spec.copyOf", "spec.definition.file", "spec.state"),
+    "EndpointSet": ("metadata.name",),
+}
+_PATHS = {kind: {name: tuple(name.split(".")) for name in names} for kind, names in _REFERENCES.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Mention:
+    """A name or id as it stands in a document, for checks between documents."""
+
+    value: str
+    position: Position
+
+
+@dataclass(frozen=True, slots=True)
+class MentionedUse:
+    """A model that a target names, as it stands there.
+
+    Attributes:
+        field: The path of the use, such as ``spec.model``.
+        name: The model.
+        version: The label.
+        resource: The resource that is to serve it.
+    """
+
+    field: str
+    name: Mention | None
+    version: Mention | None
+    resource: Mention | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A document of a known kind. ``document`` is None when it has mistakes of its own, which are reported."""
+
+    kind: str
+    file: Path
+    position: Position
+    mentions: Mapping[str, Mention]
+    document: AnyDocument | None = None
+    uses: tuple[MentionedUse, ...] = ()
+    """A target: the models that it names."""
+    trains: bool = False
+    """A model: whether it says how it is trained."""
+    ready: frozenset[str] = frozenset()
+    """A model: the labels of its ready-made versions."""
+    root: Node | None = None
+    """A set: the document as it stands, for expanding it."""
+    home: Path | None = None
+    """What a set made: the file of the set, to which its paths are relative. Its position is the item's."""
+
+    @property
+    def name(self) -> str | None:
+        """``metadata.name``, if there is one."""
+        mention = self.mentions.get("metadata.name")
+        return mention.value if mention else None
+
+
+@dataclass(slots=True)
+class Tree:
+    """What a spec tree holds."""
+
+    found: list[Found] = field(default_factory=list)
+    diagnostics: list[Diagnostic] = field(default_factory=list)
+    lost_names: set[str] = field(default_factory=set)
+    """Names in texts that could not be read, which may or may not be those of documents."""
+
+
+def read_tree(paths: Sequence[Path]) -> Tree:
+    """Read files and directories of documents. Mistakes between documents are not looked for here."""
+    tree = Tree()
+    documents = 0
+    files = 0
+    for file in spec_files(paths, tree.diagnostics):
+        files += 1
+        documents += read_file(file, tree)
+    if not paths:
+        tree.diagnostics.append(Diagnostic("no spec files were named", Position(Path())))
+    elif files and not documents and not tree.diagnostics:
+        where = paths[0]
+        tree.diagnostics.append(Diagnostic("there are no documents in it", Position(where)))
+    return tree
+
+
+def read_file(file: Path, tree: Tree) -> int:
+    """Read one file into the tree; gives the number of documents that are not empty."""
+    source = read(file, tree.diagnostics)
+    if source.text is None:
+        tree.lost_names.update(_NAME_IN_TEXT.findall(source.rest))
+        return 0
+    if file.suffix.lower() == ".json" and is_definition(source.text):
+        return 0  # It may lie in the tree, beside the document that names it.
+    builder = TreeBuilder(file)
+    reader = JsonReader(builder) if file.suffix.lower() == ".json" else YamlReader(builder)
+    count = 0
+    for root in reader.documents(source.text):
+        if root.value is None and not root.entries:
+            continue
+        count += 1
+        found = _document(root, file, builder)
+        if found is not None:
+            tree.found.append(found)
+    for text in reader.lost:
+        tree.lost_names.update(_NAME_IN_TEXT.findall(text))
+    tree.diagnostics.extend(builder.diagnostics)
+    return count
+
+
+def _document(root: Node, file: Path, builder: TreeBuilder) -> Found | None:
+    builder.path.clear()
+    if root.entries is None:
+        builder.report(
+            root.line,
+            root.column,
+            f"a document must be a mapping, found {describe(root)}",
+            "allowed: one object with apiVersion, kind, metadata and spec",
+            "write the documents one after the other, with '---' between them" if root.items is not None else "",
+        )
+        return None
+    if "apiVersion" not in root.entries:
+        builder.path.append("apiVersion")
+        builder.report(root.line, root.column, "missing field 'apiVersion'", f"allowed: {API_VERSION}")
+        builder.path.pop()
+    kind = _kind(root, builder)
+    if kind is None:
+        return None
+    return _found(root, kind, file, _validated(root, kind, builder))
+
+
+def _kind(root: Node, builder: TreeBuilder) -> str | None:
+    """The kind of a document; the one that was probably meant, after it has been reported."""
+    entries = root.entries or {}
+    builder.path.append("kind")
+    if "kind" not in entries:
+        builder.report(root.line, root.column, "missing field 'kind'", f"allowed: {listed(KINDS)}")
+        return None
+    node = entries["kind"].node
+    if isinstance(node.value, str) and node.value in KINDS:
+        return node.value
+    meant = nearest(node.value, KINDS) if isinstance(node.value, str) else None
+    builder.report(
+        node.line,
+        node.column,
+        f"unknown kind {describe(node)}",
+        f"allowed: {listed(KINDS)}",
+        did_you_mean(meant, KINDS) if meant else "",
+    )
+    return meant
+
+
+def _validated(root: Node, kind: str, builder: TreeBuilder) -> AnyDocument | None:
+    model = KINDS[kind]
+    value: Any = root.value if root.value["kind"] == kind else {**root.value, "kind": kind}
+    try:
+        return model.model_validate(value, by_alias=True, by_name=False)
+    except ValidationError as error:
+        builder.diagnostics.extend(explain(error, root, model, builder.file))
+        return None
+
+
+def _found(root: Node, kind: str, file: Path, document: AnyDocument | None) -> Found:
+    position = Position(file, root.line, root.column)
+    mentions = {
+        name: mention for name, path in _PATHS[kind].items() if (mention := _mention(root.at(path), file)) is not None
+    }
+    if kind == "EndpointSet":
+        return Found(kind, file, position, mentions, document, root=root)
+    if kind != "Model":
+        return Found(kind, file, position, mentions, document, tuple(_uses(root, file)))
+    versions = root.at(("spec", "versions"))
+    return Found(
+        kind,
+        file,
+        position,
+        mentions,
+        document,
+        trains=root.at(("spec", "training")) is not None,
+        ready=frozenset(versions.entries or ()) if versions is not None else frozenset(),
+    )
+
+
+def _mention(node: Node | None, file: Path) -> Mention | None:
+    if node is None or not isinstance(node.value, str) or node.secret:
+        return None
+    return Mention(node.value, Position(file, node.line, node.column))
+
+
+def _uses(root: Node, file: Path) -> Iterator[MentionedUse]:
+    one, several = root.at(("spec", "model")), root.at(("spec", "models"))
+    uses = {} if one is None else {"spec.model": one}
+    if several is not None:
+        uses |= {field_path(("spec", "models", index)): use for index, use in enumerate(several.items or ())}
+    for place, use in uses.items():
+        yield MentionedUse(place, *(_mention(use.child(part), file) for part in ("name", "version", "resource")))

@@ -1,0 +1,1 @@
+"""Endpoint sets: their items, templates and expansion."""

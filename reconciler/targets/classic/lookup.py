@@ -1,0 +1,119 @@
+"""Why a workspace can't be listed, and what to do: a token that is refused, another region, a service that ended."""
+
+from __future__ import annotations
+
+import asyncio
+import difflib
+from collections.abc import Sequence
+
+from reconciler.azure.classic import WebService
+from reconciler.azure.errors import RETIREMENT, CloudError, Retired, ServiceError, SignInError
+from reconciler.plan.states import Problem
+from reconciler.plan.text import count
+from reconciler.spec.secrets import MissingSecret
+from reconciler.targets.clients import Connections
+
+Unlisted = ServiceError | MissingSecret | CloudError
+"""What listing the web services of a workspace raises."""
+
+_UNKNOWN_HERE = ("WorkspaceNotFound", "GetWorkspaceFailed")
+"""What a workspace of another region is answered with (classic-protocol 4.2)."""
+
+
+async def workspace_problem(connections: Connections, workspace: str, error: Unlisted) -> Problem:
+    """What stands in the way of listing a workspace document's web services.
+
+    A host that does not know the workspace may be that of another region: then the other regions' hosts are asked, as
+    Microsoft's own client does (classic-protocol 1.1).
+    """
+    field = f"Workspace {workspace}"
+    if isinstance(error, ServiceError) and error.has_code(*_UNKNOWN_HERE):
+        return await _unknown_here(connections, workspace, error)
+    if isinstance(error, Retired) or (isinstance(error, ServiceError) and _is_nobodys(error)):
+        gone = isinstance(error, Retired)
+        told = error.message if gone else f"its host answers {error.status} to it: {RETIREMENT}"
+        return Problem("retired", f"workspace {workspace}: {told}")
+    if isinstance(error, SignInError):
+        remedy = (
+            f"copy the workspace's authorization token from Studio's settings into what spec.token of {field} names"
+        )
+        return Problem("token-refused", f"workspace {workspace}: {error}", remedy)
+    if isinstance(error, ServiceError) and error.has_code("InvalidWorkspaceId"):
+        return Problem("workspace-unreadable", f"workspace {workspace}: {error}", f"correct spec.id of {field}")
+    if isinstance(error, CloudError):
+        return Problem("region-unknown", f"workspace {workspace}: {error}", f"correct spec.region of {field}")
+    return Problem("workspace-unreadable", f"workspace {workspace}: {error}")
+
+
+def _is_nobodys(error: ServiceError) -> bool:
+    """Whether an answer comes of no management API, though something of its host answers (as Storage, beside it)."""
+    return not error.code and (error.status == 410 or (error.status == 404 and error.message.startswith("a web page")))
+
+
+async def _unknown_here(connections: Connections, workspace: str, error: ServiceError) -> Problem:
+    spec = connections.fleet.workspaces[workspace].spec
+    said = f"{error.status} {error.code}"
+    regions = await _regions_that_know(connections, workspace)
+    if regions:
+        return Problem(
+            "wrong-region",
+            f"workspace {workspace} ({spec.id}) is not in {spec.region}, whose host answers {said}: it answers in "
+            f"{' and in '.join(regions)}",
+            f"write region: {regions[0]} in Workspace {workspace}",
+        )
+    others = len(connections.cloud.other_regions(spec.region))
+    elsewhere = f", nor do those of {count(others, 'other region')}" if others else ""
+    return Problem(
+        "workspace-unknown",
+        f"the host of {spec.region} does not know workspace {workspace} ({spec.id}): {said}{elsewhere}",
+        f"correct spec.id or spec.region of Workspace {workspace}; a workspace that was deleted is gone",
+    )
+
+
+async def _regions_that_know(connections: Connections, workspace: str) -> list[str]:
+    """The other regions of the cloud whose host lists the workspace."""
+    elsewhere = connections.cloud.other_regions(connections.fleet.workspaces[workspace].spec.region)
+
+    async def known(url: str) -> bool:
+        try:
+            await connections.management_at(url, workspace).list_services(once=True)
+        except (ServiceError, MissingSecret):
+            return False
+        return True
+
+    found = await asyncio.gather(*(known(url) for url in elsewhere.values()))
+    return [region for region, knows in zip(elsewhere, found, strict=True) if knows]
+
+
+def find_web_service(workspace: str, name: str, listed: Sequence[WebService]) -> WebService | Problem:
+    """The one web service of a workspace with this id or name; service names are not unique (classic-protocol 1.4).
+
+    Args:
+        workspace: The name of the workspace's document, for messages.
+        name: What the spec says.
+        listed: The workspace's web services.
+    """
+    wanted = _bare(name)
+    found = [each for each in listed if _bare(each.id) == wanted] or [each for each in listed if each.name == name]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        ids = ", ".join(service.id for service in found)
+        text = f"{len(found)} web services of workspace {workspace} are named {name}: {ids}"
+        return Problem("service-ambiguous", text, "name the one that is meant by its id")
+    return Problem(
+        "service-not-found",
+        f"workspace {workspace} has no web service {name}",
+        nearest(name, [service.name for service in listed]),
+    )
+
+
+def _bare(identifier: str) -> str:
+    """An id as it compares: a guid is written with hyphens or without, in either case (classic-protocol 1.3)."""
+    return identifier.replace("-", "").lower()
+
+
+def nearest(name: str, known: Sequence[str]) -> str:
+    """What may have been meant by a name that there is not."""
+    near = difflib.get_close_matches(name, known, n=1)
+    return f"did you mean {near[0]}?" if near else f"there is {', '.join(known) or 'none'}"

@@ -1,0 +1,191 @@
+"""What the specs and the service say of a Classic endpoint, in the plan's words. Pure.
+
+The one captured listing shows neither ``Resources`` nor a bound ``Location`` (classic-protocol 1.5), so a location is
+used where a service shows one, and what is live is otherwise known by our marker and by probes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+from dataclasses import dataclass, field
+
+from reconciler.azure.classic import Endpoint, WebService
+from reconciler.plan.states import (
+    Bound,
+    DesiredTarget,
+    LiveTarget,
+    Location,
+    Marker,
+    Problem,
+    Scalar,
+    Use,
+    VersionKey,
+)
+from reconciler.spec.documents import ClassicEndpoint, ClassicEndpointSpec
+from reconciler.targets.classic.lookup import find_web_service
+from reconciler.targets.driver import Artefact, PlanMoved, TargetError
+from reconciler.targets.ownership import DESCRIPTION_LIMIT, split_description
+from reconciler.targets.probing import Rows
+
+KIND = "ClassicEndpoint"
+DEFAULT_ENDPOINT = "default"
+
+
+@dataclass(slots=True)
+class Service:
+    """One web service as a pass knows it."""
+
+    workspace: str
+    name: str
+    id: str = ""
+    endpoints: dict[str, Endpoint] = field(default_factory=dict)
+    resources: tuple[str, ...] | None = None
+    problem: Problem | None = None
+    made_rows: asyncio.Task[Rows] | None = None
+    """What its endpoints are scored with, where a spec gives no rows."""
+
+
+def resolve(workspace: str, name: str, listed: list[WebService], problem: Problem | None) -> Service:
+    """The web service that a spec means by its name or id."""
+    found = problem if problem is not None else find_web_service(workspace, name, listed)
+    if isinstance(found, Problem):
+        return Service(workspace, name, problem=found)
+    return Service(workspace, name, id=found.id)
+
+
+def desired(identity: str, document: ClassicEndpoint, group: str = "") -> DesiredTarget:
+    """A document in the plan's words."""
+    spec = document.spec
+    managed: dict[str, Scalar] = {
+        "Description": None if spec.description is None else spec.description.strip(),
+        "ThrottleLevel": spec.throttle_level,
+        "MaxConcurrentCalls": spec.max_concurrent_calls,
+        "DiagnosticsTraceLevel": spec.diagnostics,
+    }
+    return DesiredTarget(
+        name=document.metadata.name,
+        kind=KIND,
+        identity=identity,
+        uses=tuple(Use(use.resource, VersionKey(use.name, use.version)) for use in spec.uses),
+        settings={name: value for name, value in managed.items() if value is not None},
+        absent=spec.state == "absent",
+        refresh=spec.refresh,
+        group=group,
+    )
+
+
+def live(identity: str, spec: ClassicEndpointSpec, service: Service) -> LiveTarget:
+    """One endpoint of a service as it was read, or that it is not there."""
+    if service.problem is not None:
+        code = _fingerprint(service.problem.code)
+        return LiveTarget(identity, exists=False, problem=service.problem, fingerprint=code)
+    endpoint = service.endpoints.get(spec.endpoint)
+    if endpoint is None:
+        absent = _fingerprint("absent", service.id)
+        return LiveTarget(identity, exists=False, resources=service.resources, fingerprint=absent)
+    return live_endpoint(identity, endpoint, service, described=spec.description is not None)
+
+
+def live_endpoint(identity: str, endpoint: Endpoint, service: Service, *, described: bool = False) -> LiveTarget:
+    """An endpoint as it was read.
+
+    A description that is managed (``described``) is written with our note, for which the rules of specs keep room.
+    """
+    text, markers, ours = split_description(endpoint.description)
+    names = service.resources
+    if endpoint.resources is not None:
+        names = tuple(found.name for found in endpoint.resources)
+    shown = places(endpoint)
+    settings: dict[str, Scalar] = {
+        "Description": text,
+        "ThrottleLevel": endpoint.throttle_level,
+        "MaxConcurrentCalls": endpoint.max_concurrent_calls,
+        "DiagnosticsTraceLevel": endpoint.diagnostics,
+    }
+    stale = _stale(endpoint, service)
+    return LiveTarget(
+        identity,
+        exists=True,
+        resources=names,
+        bound={resource: Bound(place) for resource, place in shown.items()},
+        markers=markers,
+        ours=ours,
+        note_room=None if described else DESCRIPTION_LIMIT - len(text.strip()) - 1,
+        settings=settings,
+        stale=stale,
+        published=_published(service) if stale else "",
+        fingerprint=_fingerprint(
+            service.id, endpoint.description, settings, {resource: place.uri for resource, place in shown.items()}
+        ),
+    )
+
+
+def places(endpoint: Endpoint) -> dict[str, Location]:
+    """Where the artefacts of an endpoint's resources lie, of those that it shows."""
+    return {found.name: Location(*found.location) for found in endpoint.resources or () if found.location is not None}
+
+
+def not_in_a_free_workspace(spec: ClassicEndpointSpec) -> Problem | None:
+    """What of a spec the service refuses in a free workspace (classic-protocol 1.6); how many endpoints is a quota."""
+    if spec.throttle_level != "High":
+        return None
+    return Problem(
+        "free-workspace",
+        f"workspace {spec.workspace} is a free one, and there throttleLevel is Low alone",
+        "write throttleLevel: Low, or leave it out",
+    )
+
+
+def _stale(endpoint: Endpoint, service: Service) -> bool | None:
+    """Whether ``default`` was republished since; ``Version`` may be left out (classic-protocol 1.5)."""
+    default = service.endpoints.get(DEFAULT_ENDPOINT)
+    if default is None or default.version is None or endpoint.version is None:
+        return None
+    return default.version > endpoint.version
+
+
+def _published(service: Service) -> str:
+    default = service.endpoints.get(DEFAULT_ENDPOINT)
+    return "" if default is None or default.version is None else default.version.isoformat()
+
+
+def is_copy(shown: Location, artefact: Artefact) -> bool:
+    """Whether a place that is not the artefact's may be the service's own copy of it (classic-protocol 1.5).
+
+    What lies where our versions lie is none: somebody pointed the endpoint to another of them.
+    """
+    ours, container = artefact.location.base, artefact.location.relative.partition("/")[0]
+    return (shown.base, shown.relative.partition("/")[0]) != (ours, container)
+
+
+def check_unmoved(now: Endpoint, planned_on: Endpoint | None, ours: tuple[Marker, ...]) -> None:
+    """Read, compare, write: what was repointed by somebody else since the plan is not ours to overwrite.
+
+    Raises:
+        PlanMoved: it was.
+    """
+    if planned_on is None:
+        return
+    was, found = (split_description(endpoint.description).markers for endpoint in (planned_on, now))
+    if found not in (was, ours):
+        versions = ", ".join(str(marker.version) for marker in found)
+        shown = f"the marker of {versions}" if found else "no marker any more"
+        raise PlanMoved(f"since the plan was made it was changed by somebody else: it carries {shown}; plan again")
+
+
+def check_resource(endpoint: Endpoint, resource: str, service: str) -> None:
+    """Refuse a resource that the endpoint does not offer.
+
+    Raises:
+        TargetError: it names those that it does.
+    """
+    if endpoint.resources is None or any(found.name == resource for found in endpoint.resources):
+        return
+    offered = ", ".join(found.name for found in endpoint.resources) or "nothing: is it a training service?"
+    raise TargetError(f"{service} offers no updatable resource {resource}; it offers {offered}")
+
+
+def _fingerprint(*observed: object) -> str:
+    return hashlib.sha256(json.dumps(observed, sort_keys=True, default=str).encode()).hexdigest()

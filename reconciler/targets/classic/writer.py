@@ -1,0 +1,199 @@
+"""Writes to one Classic endpoint, each safe to be done again: a run may be killed between any two lines."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+
+from reconciler.azure.classic import ClassicManagement, Endpoint, EndpointPatch, ResourceUpdate
+from reconciler.azure.errors import Conflict, LostReply, ServiceError, ServiceUnavailable
+from reconciler.plan.document import Step
+from reconciler.plan.states import DesiredTarget, Location
+from reconciler.spec.documents import ClassicEndpointSpec
+from reconciler.targets.classic import state as classic_state
+from reconciler.targets.classic.state import Service
+from reconciler.targets.clients import Connections
+from reconciler.targets.driver import Artefacts, PlanMoved, TargetError
+from reconciler.targets.ownership import TooLong, marked_description, markers_for, split_description
+from reconciler.targets.polling import Patience
+
+_TRIES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Before:
+    """What a target showed as its models, by resource, before this pass wrote them.
+
+    Attributes:
+        replaced: Of those that were replaced.
+        rewritten: Of those that were in sync and were written once more, with the others or after a refresh. They may
+            be shown where they were, or as another copy when the write has taken effect.
+    """
+
+    replaced: Mapping[str, Location]
+    rewritten: Mapping[str, Location]
+
+
+class Writer:
+    """Carries out steps. Raises TargetError, PlanMoved, TooLong and ServiceError."""
+
+    def __init__(self, connections: Connections) -> None:
+        self._connections = connections
+        self.before: dict[str, Before] = {}
+        """By the identity of each target that was repointed."""
+
+    def _management(self, service: Service) -> ClassicManagement:
+        return self._connections.management(service.workspace)
+
+    async def read(self, service: Service, name: str) -> Endpoint:
+        """An endpoint as it is now."""
+        endpoint = await self._management(service).get_endpoint(service.id, name)
+        if endpoint is None:
+            raise TargetError(f"endpoint {name} of {service.name} is gone; run again to create it")
+        service.endpoints[name] = endpoint
+        return endpoint
+
+    async def create(self, service: Service, spec: ClassicEndpointSpec) -> None:
+        """Create an endpoint that carries our note from its first moment on, unless it is there."""
+        management, name = self._management(service), spec.endpoint
+        endpoint = await management.get_endpoint(service.id, name)
+        if endpoint is None:
+            try:
+                endpoint = await management.create_endpoint(
+                    service.id,
+                    name,
+                    description=marked_description(spec.description or "", ()),
+                    throttle_level=spec.throttle_level,
+                    max_concurrent_calls=spec.max_concurrent_calls,
+                )
+            except ServiceError as error:
+                # Whether a PUT on an existing name is an upsert, a 409 or a 400 is unknown (classic-protocol 1.6), and
+                # so is what a lost reply did: what is there now decides.
+                endpoint = await management.get_endpoint(service.id, name)
+                if endpoint is None and not isinstance(error, LostReply | Conflict):
+                    raise
+        if endpoint is None:
+            raise TargetError(f"endpoint {name} was not created, though the service did not refuse it; run again")
+        service.endpoints[name] = endpoint
+
+    async def refresh(self, service: Service, name: str) -> None:
+        """Make it of what ``default`` is made of. What it serves is written again by the repoint that follows."""
+        patience = self._patience()
+        while True:
+            try:
+                await self._management(service).refresh_endpoint(service.id, name)
+                return
+            except (LostReply, ServiceUnavailable):
+                if not await patience.again():  # Twice ends in the same state (classic-protocol 6).
+                    raise
+
+    async def repoint(
+        self,
+        step: Step,
+        service: Service,
+        spec: ClassicEndpointSpec,
+        target: DesiredTarget,
+        artefacts: Artefacts,
+    ) -> None:
+        """Write all its models, with our note of them."""
+        moving = frozenset(moved.resource for moved in step.differences if moved.old != moved.new)
+        markers = markers_for(artefacts)
+        planned_on = service.endpoints.get(spec.endpoint)
+        patience = self._patience()
+        while True:
+            endpoint = await self.read(service, spec.endpoint)
+            for resource in artefacts:
+                classic_state.check_resource(endpoint, resource, service.name)
+            classic_state.check_unmoved(endpoint, planned_on, markers)
+            shown = classic_state.places(endpoint)
+            self.before.setdefault(
+                target.identity,
+                Before(
+                    replaced={name: place for name, place in shown.items() if name in moving},
+                    rewritten={name: place for name, place in shown.items() if name in artefacts.keys() - moving},
+                ),
+            )
+            # Read, compare, write: a text that someone else wrote meanwhile stays, unless the spec manages it.
+            text = split_description(endpoint.description).text if spec.description is None else spec.description
+            patch = EndpointPatch(
+                resources=tuple(
+                    ResourceUpdate(resource, artefact.location.base, artefact.location.relative, artefact.signature)
+                    for resource, artefact in artefacts.items()
+                ),
+                description=marked_description(text, markers),
+            )
+            try:
+                await self._management(service).patch_endpoint(service.id, spec.endpoint, patch)
+                return
+            except (LostReply, ServiceUnavailable):
+                # It may have been done, and the same PATCH twice ends in the same state (classic-protocol 6). Or the
+                # endpoint is too new to be patched: whether one can be right after its PUT is unknown.
+                if not await patience.again():
+                    raise
+
+    async def settings(self, step: Step, service: Service, spec: ClassicEndpointSpec, artefacts: Artefacts) -> None:
+        """Write what differs still of a step's settings, and our note where it is missing."""
+        endpoint = await self.read(service, spec.endpoint)
+        live = classic_state.live_endpoint("", endpoint, service).settings
+        # What the creation or the repoint just before took along is there by now.
+        changed = {wanted.field for wanted in step.differences if live.get(wanted.field) != wanted.new}
+        if not changed:
+            return
+        described = split_description(endpoint.description)
+        markers = markers_for(artefacts) or described.markers
+        description: str | None = None
+        if "Description" in changed:
+            description = marked_description(described.text if spec.description is None else spec.description, markers)
+        elif not described.ours or described.markers != markers:
+            # Whoever rewrote the text took our note with it; that the model was not touched, the plan has seen.
+            with suppress(TooLong):  # A text that leaves no room is theirs, and the settings are written without.
+                description = marked_description(described.text, markers)
+        patch = EndpointPatch(
+            description=description,
+            diagnostics=spec.diagnostics if "DiagnosticsTraceLevel" in changed else None,
+            throttle_level=spec.throttle_level if "ThrottleLevel" in changed else None,
+            max_concurrent_calls=spec.max_concurrent_calls if "MaxConcurrentCalls" in changed else None,
+        )
+        await self._patch(service, spec.endpoint, patch)
+
+    async def adopt(self, service: Service, name: str, artefacts: Artefacts) -> None:
+        """Put our note on it; what it says and serves stays."""
+        markers = markers_for(artefacts)
+        planned_on = service.endpoints.get(name)
+        endpoint = await self.read(service, name)
+        classic_state.check_unmoved(endpoint, planned_on, markers)
+        if planned_on is not None and classic_state.places(endpoint) != classic_state.places(planned_on):
+            raise PlanMoved("since the plan was made it was pointed elsewhere; plan again")
+        text, noted, ours = split_description(endpoint.description)
+        if not ours or noted != markers:
+            await self._patch(service, name, EndpointPatch(description=marked_description(text, markers)))
+
+    async def _patch(self, service: Service, name: str, patch: EndpointPatch) -> None:
+        """Once more after a lost reply: the same ``PATCH`` twice ends in the same state (classic-protocol 6)."""
+        management = self._management(service)
+        try:
+            await management.patch_endpoint(service.id, name, patch)
+        except (LostReply, ServiceUnavailable):
+            await management.patch_endpoint(service.id, name, patch)
+
+    async def delete(self, service: Service, name: str) -> None:
+        """Delete an endpoint that carries our note, and see that it is gone."""
+        planned_on = service.endpoints.get(name)
+        patience = self._patience()
+        management = self._management(service)
+        endpoint = await management.get_endpoint(service.id, name)
+        while endpoint is not None:
+            if not split_description(endpoint.description).ours:
+                raise PlanMoved(f"endpoint {name} does not carry our note any more; nothing was deleted")
+            classic_state.check_unmoved(endpoint, planned_on, ours=())
+            with suppress(LostReply, ServiceUnavailable):  # The next look tells whether it was done.
+                await management.delete_endpoint(service.id, name)
+            endpoint = await management.get_endpoint(service.id, name)
+            if endpoint is not None and not await patience.again():
+                raise TargetError(f"endpoint {name} is still there, though the service did not refuse to delete it")
+        service.endpoints.pop(name, None)
+
+    def _patience(self) -> Patience:
+        cloud = self._connections.cloud
+        return Patience(cloud.settle, cloud.poll, tries=_TRIES)

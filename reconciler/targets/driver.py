@@ -1,0 +1,198 @@
+"""What a kind of target must be able to do.
+
+A pass works with a driver in this order:
+
+1. `Driver.prepare` — what the specs' names stand for on the service.
+2. `Driver.desired` — pure: the specs of its kind, as the plan's words.
+3. `Driver.observe` — bulk: all of them as they are live now, in as few calls as the service allows.
+4. (the plan decides the steps; it asks no driver)
+5. `Driver.carry_out` — one step of one target. Called again after a crash, it must come to the same end.
+6. `Driver.verify` — after the last step: what the target shows now, and the strongest honest word for it.
+
+A driver never decides *whether* something should be done, never touches the store, and never raises for one target's
+trouble in `observe`: it says so in `LiveTarget.problem`, because one bad target must not block the others.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from pydantic import SecretStr
+
+from reconciler.plan.checks.facts import Claim, Need, Quota
+from reconciler.plan.document import Action, Step
+from reconciler.plan.states import DesiredTarget, LiveTarget, Location, Proof, Scalar, VersionKey
+
+
+@dataclass(frozen=True, slots=True)
+class Artefact:
+    """A usable version, ready to be pointed to. ``signature`` (``?sv=…``) grants reading it; it may be empty."""
+
+    key: VersionKey
+    fingerprint: str
+    location: Location
+    signature: SecretStr
+
+
+Artefacts: TypeAlias = Mapping[str, Artefact]
+"""What a target is to serve: an artefact for each of its resources that is managed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """What is known of a target after its last step.
+
+    Attributes:
+        proof: The strongest honest word.
+        text: The same as a sentence for people.
+        answers: The probe's answers as `observe` compares them later, if it could be scored.
+        not_taken: Settings that the service accepted and does not show.
+        shown: By resource where the service shows its model, if that is a copy of its own and not the artefact.
+    """
+
+    proof: Proof
+    text: str
+    answers: str | None = None
+    not_taken: Mapping[str, Scalar] = field(default_factory=dict)
+    shown: Mapping[str, Location] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class AccountKey:
+    """The key of a storage account that a step hands to a service.
+
+    Attributes:
+        account: The account's name.
+        key: The key.
+        field: The field of the document that refers to it: ``spec.storage.key of NewWebService mine``.
+        reference: What it refers to: ``env STORAGE_KEY``.
+    """
+
+    account: str
+    key: SecretStr
+    field: str
+    reference: str
+
+    @property
+    def subject(self) -> str:
+        """What it is, for people."""
+        return f"storage account {self.account} ({self.field})"
+
+
+class TargetError(Exception):
+    """A step could not be carried out on one target. The message names the place and the remedy, and no secret."""
+
+
+class PlanMoved(TargetError):
+    """The live side is no longer what the step was planned on; nothing was changed."""
+
+
+Notify = Callable[[str], None]
+"""Takes a few words on what is being waited for, for the progress display."""
+
+
+class Driver(ABC):
+    """One kind of target. Made anew for each pass, so what it learns while observing may be kept for carrying out."""
+
+    kind: str
+    probes: bool
+    """Whether `observe` scores targets, because their service does not show what they serve."""
+
+    @abstractmethod
+    async def prepare(self) -> None:
+        """Look up what the names in the specs stand for, so that one thing has one identity however it is spelt.
+
+        Must not raise for what a service answers: a name that can't be resolved is a `LiveTarget.problem` later.
+        """
+
+    @abstractmethod
+    def desired(self) -> tuple[DesiredTarget, ...]:
+        """The selected specs of this kind in the plan's words. Pure: no I/O. Must give each an identity of its own."""
+
+    @abstractmethod
+    async def observe(self, recorded: Mapping[str, str]) -> dict[str, LiveTarget]:
+        """All desired targets as they are live, by identity.
+
+        Must use one list call per service, never one per target. May score a probe for those identities that are in
+        ``recorded`` (identity to the answers recorded when it was converged) and must then leave
+        `LiveTarget.answers` None unless they are comparable. Must not change anything, and must not raise for what
+        one target or one service answers.
+        """
+
+    def orphans(self, names: Mapping[str, str]) -> tuple[tuple[DesiredTarget, LiveTarget], ...]:
+        """What a set made and no document names any more, as far as `observe` has listed it. Pure.
+
+        ``names`` is what the store called each target, by identity. Must be empty for a selection of the fleet, which
+        does not say what all the documents name. A kind that sets don't make has none.
+        """
+        del names
+        return ()
+
+    def quota(self, identity: str) -> Quota | None:
+        """What a target that has to be created draws on; None if nothing limits it. Pure: asks nobody.
+
+        May be called after `observe`, with whose answers it speaks.
+        """
+        del identity
+        return None
+
+    def claim(self, identity: str, step: Step) -> Claim | None:
+        """The commitment plan that is to pay for a target from a step on; None if that changes nothing of it. Pure."""
+        del identity, step
+        return None
+
+    def needs(self, identity: str, step: Step) -> tuple[Need, ...]:
+        """What we have to be allowed for a step; empty where no service tells what we are. Pure: asks nobody.
+
+        The first is of the target itself.
+        """
+        del identity, step
+        return ()
+
+    def storage(self, identity: str, step: Step) -> AccountKey | None:
+        """The storage account whose key a step hands over; None if it hands over none. Pure."""
+        del identity, step
+        return None
+
+    @abstractmethod
+    async def answers(self, target: DesiredTarget) -> str | None:
+        """The target's answers to its probe, as text that compares; None when it can't be scored. Never raises."""
+
+    @abstractmethod
+    async def carry_out(self, step: Step, target: DesiredTarget, artefacts: Artefacts) -> None:
+        """Do one step of `WRITES` and see it through.
+
+        Must be idempotent; must read back after a lost reply instead of assuming either way. A repoint writes all
+        artefacts, also those of resources that are in sync: whether a service keeps what is left out is not known.
+
+        Raises:
+            PlanMoved: the live side moved since the plan; nothing was changed.
+            TargetError: the service refused or did not do it.
+        """
+
+    @abstractmethod
+    async def delete(self, target: DesiredTarget) -> None:
+        """Delete a target that carries our marker, and see that it is gone. One that is gone already is success.
+
+        Raises:
+            PlanMoved: it carries our marker no more; nothing was deleted.
+            TargetError: the service refused, or it is still there.
+        """
+
+    @abstractmethod
+    async def verify(self, target: DesiredTarget, artefacts: Artefacts, before: str | None, notify: Notify) -> Verified:
+        """Read the target back and score it.
+
+        ``before`` is what `answers` gave before the repoint; None when that is not known. May wait as long as the
+        service takes to load a model.
+
+        Raises:
+            TargetError: it does not show what was written.
+        """
+
+
+WRITES = frozenset({Action.CREATE, Action.REFRESH, Action.REPOINT, Action.SETTINGS, Action.ADOPT})
+"""The actions that `Driver.carry_out` takes."""

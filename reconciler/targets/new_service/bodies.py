@@ -1,0 +1,161 @@
+"""The bodies that are written to New web services. Pure."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import jsonpatch
+
+from reconciler.azure.arm.definition import TrainedModelAsset, find_trained_model, member, spelling
+from reconciler.plan.document import PatchOperation, Step
+from reconciler.plan.states import Scalar
+from reconciler.targets.driver import Artefact, Artefacts, PlanMoved
+from reconciler.targets.new_service.definition.file import set_member
+from reconciler.targets.new_service.definition.form import Definition, path_of, without_query
+from reconciler.targets.new_service.state import SETTING_PLACES, TAGS, account_of
+from reconciler.targets.ownership import made_tags, marked_tags, markers_for, with_tags
+
+
+def is_repointed(definition: Definition, artefacts: Artefacts) -> bool:
+    """Whether a definition shows these artefacts already."""
+    return all(
+        without_query(find_trained_model(definition, resource).uri) == artefact.location.uri
+        for resource, artefact in artefacts.items()
+    )
+
+
+def repoint_body(definition: Definition, step: Step, artefacts: Artefacts) -> dict[str, Any]:
+    """The whole assets map with the uris changed, right whether the service merges or replaces (new-protocol 2).
+
+    Raises:
+        PlanMoved: the definition's models are not where the plan saw them.
+    """
+    found = {resource: find_trained_model(definition, resource) for resource in artefacts}
+    try:
+        patched = jsonpatch.apply_patch(copy.deepcopy(dict(definition)), _repoints(definition, step, found, artefacts))
+    except (
+        jsonpatch.JsonPatchTestFailed,
+        jsonpatch.JsonPatchConflict,
+        jsonpatch.JsonPointerException,
+    ) as error:
+        shown = ", ".join(without_query(asset.uri) for asset in found.values())
+        raise PlanMoved(
+            f"the definition's trained model is now {shown}, which is not what was planned on; plan again"
+        ) from error
+    properties = member(patched, "properties")
+    assets = spelling(properties, "assets") or "assets"
+    return {
+        "tags": marked_tags(member(definition, "tags") or {}, markers_for(artefacts)),
+        "properties": {"packageType": "Graph", assets: properties[assets]},
+    }
+
+
+def _repoints(
+    definition: Definition, step: Step, found: Mapping[str, TrainedModelAsset], artefacts: Artefacts
+) -> list[dict[str, Any]]:
+    operations = [operation.model_dump(mode="json") for operation in step.patch]
+    resources = {asset.pointer: resource for resource, asset in found.items()}
+    for operation in operations:
+        resource = resources.get(operation["path"])
+        if resource is None:
+            raise PlanMoved(f"the definition has no trained model at {operation['path']} any more; plan again")
+        asset, artefact = found[resource], artefacts[resource]
+        if operation["op"] == "test":
+            # A signature in the live uri is no part of what was planned on, and never was in the plan.
+            operation["value"] = asset.uri if operation["value"] == without_query(asset.uri) else operation["value"]
+        else:
+            account = str(member(definition, "properties", "storageAccount", "name") or "")
+            operation["value"] = artefact.location.uri + signature_if_foreign(account, artefact)
+    return operations
+
+
+def signature_if_foreign(account: str, artefact: Artefact) -> str:
+    """A service reads blobs of its own storage account by its own key; any other account needs a signature."""
+    if account and account.casefold() == account_of(artefact.location.uri).casefold():
+        return ""
+    return artefact.signature.get_secret_value()
+
+
+def settings_body(definition: Definition, changed: Mapping[str, Scalar]) -> dict[str, Any]:
+    """A PATCH of settings and tags, by the names of `reconciler.targets.new_service.state`. Others are let be."""
+    properties: dict[str, Any] = {"packageType": "Graph"}
+    for name, path in SETTING_PLACES.items():
+        if name in changed:
+            *above, last = path
+            holder = properties
+            for part in above:
+                holder = holder.setdefault(part, {})
+            holder[last] = changed[name]
+    body: dict[str, Any] = {"properties": properties}
+    tags = {name.removeprefix(TAGS): str(value) for name, value in changed.items() if name.startswith(TAGS)}
+    if tags:
+        # All of them: it is not known whether a PATCH merges tags (new-protocol 3).
+        body["tags"] = with_tags(member(definition, "tags") or {}, tags)
+    return body
+
+
+def patched_definition(definition: Definition, operations: Sequence[PatchOperation]) -> dict[str, Any]:
+    """A definition after the operations of a plan. What they test for was compared before, in the plan's own terms."""
+    writes = [operation.model_dump(mode="json") for operation in operations if operation.op != "test"]
+    try:
+        patched: dict[str, Any] = jsonpatch.apply_patch(copy.deepcopy(dict(definition)), writes)
+    except (jsonpatch.JsonPatchConflict, jsonpatch.JsonPointerException) as error:
+        raise PlanMoved("the definition is not the one any more that was planned on; plan again") from error
+    return patched
+
+
+def touched_members(definition: Definition, operations: Sequence[PatchOperation]) -> dict[str, Any]:
+    """The members of a definition's properties that operations changed, each as a whole."""
+    properties = member(definition, "properties")
+    names = dict.fromkeys(path_of(operation.path)[1] for operation in operations)
+    return {name: properties[name] for name in names if name in properties}
+
+
+def removes_something(operations: Sequence[PatchOperation]) -> bool:
+    """Whether a PATCH may leave something standing that is to go: it merges, nobody knows how deep (new-protocol 3)."""
+    return any(operation.op == "remove" for operation in operations)
+
+
+@dataclass(frozen=True, slots=True)
+class Creation:
+    """What a service is made of beside its definition. Secrets are plain here: this is made to be sent at once."""
+
+    target: str
+    location: str
+    account: str
+    storage_key: str = field(repr=False)
+    plan: str
+    keys: Mapping[str, str] = field(repr=False)
+    settings: Mapping[str, Scalar] = field(default_factory=dict)
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+
+def creation_body(properties: Definition, creation: Creation, artefacts: Artefacts) -> dict[str, Any]:
+    """A PUT of a whole service that serves the artefacts from its first moment on.
+
+    It names both keys, so that writing it twice makes no other keys (new-protocol 1).
+
+    Raises:
+        DefinitionError: the definition has no such trained model.
+    """
+    made = copy.deepcopy(dict(properties))
+    wanted = settings_body({}, {**creation.settings})["properties"]
+    for name, value in wanted.items():
+        set_member(made, name, value)
+    set_member(made, "storageAccount", {"name": creation.account, "key": creation.storage_key})
+    set_member(made, "commitmentPlan", {"id": creation.plan})
+    set_member(made, "keys", dict(creation.keys))
+    for resource, artefact in artefacts.items():
+        path = path_of(find_trained_model({"properties": made}, resource).pointer)
+        place = member({"properties": made}, *path[:-1])
+        place[path[-1]] = artefact.location.uri + signature_if_foreign(creation.account, artefact)
+        if (credentials := spelling(place, "credentials")) is not None:
+            del place[credentials]
+    return {
+        "location": creation.location,
+        "tags": made_tags(creation.tags, creation.target, markers_for(artefacts)),
+        "properties": made,
+    }

@@ -1,0 +1,1 @@
+"""Definition files of New web services: reading, validating, comparing."""

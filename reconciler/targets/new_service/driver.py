@@ -1,0 +1,343 @@
+"""New web services: one definition each on Azure Resource Manager, written by ``PATCH``, created by ``PUT``.
+
+A ``200`` proves nothing here (new-protocol 6.1, 6.2): only what a later ``GET`` shows does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from reconciler.azure.arm.definition import api_location, find_trained_model, member, spelling
+from reconciler.azure.arm.web_service_writes import ServiceWrites
+from reconciler.azure.errors import DefinitionError, NotFound, ServiceError
+from reconciler.plan.checks.facts import Claim, Need
+from reconciler.plan.document import Action, Step
+from reconciler.plan.states import DefinitionDifference, DesiredTarget, LiveTarget, Problem, Proof
+from reconciler.spec.documents import NewWebService
+from reconciler.spec.secrets import MissingSecret
+from reconciler.targets import probing
+from reconciler.targets.clients import Connections
+from reconciler.targets.driver import AccountKey, Artefacts, Driver, Notify, TargetError, Verified
+from reconciler.targets.new_service.bodies import removes_something
+from reconciler.targets.new_service.commitment_plans import Commitments
+from reconciler.targets.new_service.definition.diff import definition_difference
+from reconciler.targets.new_service.definition.form import PREVIEW, Definition, current_form, same_place
+from reconciler.targets.new_service.payloads import with_payload
+from reconciler.targets.new_service.permissions import refusal, step_needs
+from reconciler.targets.new_service.source import Given, Origins, RandomBytes
+from reconciler.targets.new_service.state import (
+    COMMITMENT_PLAN,
+    KIND,
+    SETTING_PLACES,
+    STORAGE_KEY,
+    desired,
+    digest,
+    is_being_provisioned,
+    is_never_provisioned,
+    live_definition,
+    too_many_tags,
+    wanted_settings,
+    with_secrets_and_plan,
+    with_tags_as_wanted,
+)
+from reconciler.targets.new_service.writer import Writer
+from reconciler.targets.ownership import markers_for, tags_with_ours, with_tags
+from reconciler.targets.polling import Patience
+
+__all__ = ["NewWebServices", "live_definition"]
+
+_AT_ONCE = 16
+_TRIES = 3
+
+
+class NewWebServices(Driver):
+    """The fleet's New web services."""
+
+    kind = KIND
+    probes = False
+
+    def __init__(self, connections: Connections, random_bytes: RandomBytes = os.urandom) -> None:
+        self._connections = connections
+        self._specs: dict[str, NewWebService] = {
+            document.spec.resource_id.lower(): document for document in connections.fleet.new_web_services.values()
+        }
+        self._seen: dict[str, Definition] = {}
+        self._given: dict[str, Given] = {}
+        if self._specs:
+            writes = ServiceWrites(connections.definitions)
+            self._plans = Commitments(connections.definitions, writes)
+            self._origins = Origins(connections, writes, random_bytes)
+            self._writer = Writer(connections, writes, self._plans, self._origins, self.read)
+
+    async def prepare(self) -> None:
+        """See `Driver.prepare`. A resource id is an identity by itself; files and references are looked up."""
+        for identity, document in self._specs.items():
+            self._given[identity] = await self._origins.look_up(document)
+
+    def desired(self) -> tuple[DesiredTarget, ...]:
+        """See `Driver.desired`."""
+        return tuple(
+            desired(identity, document, self._given[identity].storage_key) for identity, document in self._specs.items()
+        )
+
+    # -- observe
+
+    async def observe(self, recorded: Mapping[str, str]) -> dict[str, LiveTarget]:
+        """See `Driver.observe`. One ``GET`` each, side by side: the list does not show assets (new-protocol 1)."""
+        del recorded  # The definition shows its model's uri, so nothing has to be scored.
+        gate = asyncio.Semaphore(_AT_ONCE)
+
+        async def look(identity: str) -> LiveTarget:
+            async with gate:
+                return await self._look(identity)
+
+        found = await asyncio.gather(*(look(identity) for identity in self._specs))
+        return {live.identity: live for live in found}
+
+    async def _look(self, identity: str) -> LiveTarget:
+        document, given = self._specs[identity], self._given[identity]
+        if given.problem is not None:
+            return LiveTarget(identity, exists=False, problem=given.problem, fingerprint=digest(given.problem.code))
+        try:
+            try:
+                definition = await self._provisioned(identity)
+            except NotFound:
+                return await self._absent(identity)
+            if is_never_provisioned(definition) and self._origins.lacking(document, given) is None:
+                # Its creation failed: nothing of it is there that could be lost, and it is made once more.
+                return await self._absent(identity)
+            return await self._whole(identity, definition)
+        except (ServiceError, MissingSecret, DefinitionError) as error:
+            problem = refusal(error, document.spec.resource_id)
+            problem = problem or Problem("service-unreadable", f"{document.spec.resource_id}: {error}")
+            return LiveTarget(identity, exists=False, problem=problem, fingerprint=digest(problem.code))
+
+    async def _provisioned(self, identity: str) -> Definition:
+        """The definition; that of a service which is being created, when it has one."""
+        cloud = self._connections.cloud
+        patience = Patience(cloud.settle, cloud.poll, tries=_TRIES)
+        while True:
+            definition = await self.read(identity)
+            creating = is_never_provisioned(definition) and is_being_provisioned(definition)
+            if not creating or not await patience.again():
+                return definition
+
+    async def _absent(self, identity: str) -> LiveTarget:
+        document, given = self._specs[identity], self._given[identity]
+        if document.spec.state == "absent":
+            return LiveTarget(identity, exists=False, fingerprint=digest("absent"))
+        problem = self._origins.lacking(document, given)
+        if problem is not None:
+            return LiveTarget(identity, exists=False, problem=problem, fingerprint=digest("absent"))
+        properties = await self._origins.properties(document, given)
+        try:
+            for use in document.spec.uses:
+                find_trained_model({"properties": properties}, use.resource)  # Else no PUT of it is to be tried.
+        except DefinitionError as error:
+            made_from = document.spec.copy_of or (document.spec.definition and document.spec.definition.file)
+            problem = Problem("no-trained-model", f"{made_from}: {error}", "correct model.resource in the spec")
+            return LiveTarget(identity, exists=False, problem=problem, fingerprint=digest("absent"))
+        tags = with_tags({} if given.file is None else given.file.tags, document.spec.tags)
+        problem = too_many_tags(tags_with_ours(tags, made=True, marked=bool(document.spec.uses)))
+        if problem is not None:
+            return LiveTarget(identity, exists=False, problem=problem, fingerprint=digest("absent"))
+        assets = member(properties, "assets") or {}
+        resources = [str(member(each, "name")) for each in assets.values() if _is_resource(each)]
+        made_of = digest(properties) if given.file is not None else ""
+        return LiveTarget(
+            identity, exists=False, resources=tuple(sorted(resources)), fingerprint=digest("absent", made_of)
+        )
+
+    async def _whole(self, identity: str, definition: Definition) -> LiveTarget:
+        """A service that is there, with what is managed of it beside its model."""
+        document, given = self._specs[identity], self._given[identity]
+        spec = document.spec
+        live = live_definition(identity, [use.resource for use in spec.uses], definition)
+        if live.problem is not None or spec.state == "absent":
+            return live
+        live = with_tags_as_wanted(live, spec.tags)
+        problem = _misplaced(document, given, definition)
+        if problem is None:
+            tags = with_tags(member(definition, "tags") or {}, spec.tags)
+            problem = too_many_tags(len(tags))
+            if too_many_tags(tags_with_ours(tags, made=False, marked=bool(spec.uses))) is not None:
+                live = replace(live, note_room=0)
+        if problem is not None:
+            return LiveTarget(identity, exists=True, problem=problem, fingerprint=live.fingerprint)
+        keys: dict[str, bool] = {}
+        if given.keys:
+            shown = await self._connections.definitions.all_keys(spec.resource_id, spec.arm_version)
+            keys = {
+                name: name in shown and shown[name].get_secret_value() == key.get_secret_value()
+                for name, key in given.keys.items()
+            }
+        plan = None
+        if spec.commitment_plan is not None:
+            plan = await self._plans.plan_of(spec.resource_id, spec.commitment_plan)
+        return with_secrets_and_plan(live, keys=keys, plan=plan, difference=self._difference(identity, definition))
+
+    def _difference(self, identity: str, definition: Definition) -> DefinitionDifference:
+        spec, file = self._specs[identity].spec, self._given[identity].file
+        if file is None:
+            return DefinitionDifference()
+        managed = [SETTING_PLACES[name][0] for name, value in wanted_settings(spec).items() if value is not None]
+        models = [use.resource for use in spec.uses]
+        return definition_difference(file.content, definition, models=models, settings=managed, ignore=spec.ignore)
+
+    async def read(self, identity: str) -> Definition:
+        """A service's definition with its payload inline and its parameters in the newer form; raises ServiceError."""
+        spec = self._specs[identity].spec
+        definition: Definition = await self._connections.definitions.get(spec.resource_id, spec.arm_version)
+        definition = await with_payload(self._connections.http, definition)
+        key = spelling(definition, "properties")
+        if spec.arm_version == PREVIEW and key is not None:
+            definition = {**definition, key: current_form(definition[key])}
+        self._seen[identity] = definition
+        return definition
+
+    def needs(self, identity: str, step: Step) -> tuple[Need, ...]:
+        """See `Driver.needs`."""
+        return step_needs(self._specs[identity].spec, step, self._origins.source(self._specs[identity].spec))
+
+    async def payer(self, identity: str) -> str | None:
+        """The commitment plan that pays for a service, if that is managed and can be told."""
+        spec = self._specs[identity].spec
+        if spec.commitment_plan is None:
+            return None
+        try:
+            return await self._plans.plan_of(spec.resource_id, spec.commitment_plan)
+        except (ServiceError, MissingSecret):
+            return None
+
+    def claim(self, identity: str, step: Step) -> Claim | None:
+        """See `Driver.claim`. Where a service is, or is to be, its plan has to be too (new-protocol 5)."""
+        moved = any(each.field == COMMITMENT_PLAN for each in step.differences)
+        if step.action is not Action.CREATE and not (moved and step.action is Action.SETTINGS):
+            return None
+        if step.action is Action.SETTINGS and identity not in self._seen:
+            return None  # It is created by the step before, which claims the plan.
+        spec, file = self._specs[identity].spec, self._given[identity].file
+        live = member(self._seen.get(identity, {}), "location")
+        location = live or spec.location or (None if file is None else file.location)
+        return None if spec.commitment_plan is None or not location else Claim(spec.commitment_plan, str(location))
+
+    def storage(self, identity: str, step: Step) -> AccountKey | None:
+        """See `Driver.storage`. A ``PUT`` has the key in it, also where it is to take something out."""
+        changed = any(each.field == STORAGE_KEY for each in step.differences) or removes_something(step.patch)
+        return self._account_key(identity) if step.action is Action.CREATE or changed else None
+
+    def account_keys(self) -> tuple[AccountKey, ...]:
+        """The storage keys that specs give to services, as far as they could be looked up."""
+        return tuple(key for key in map(self._account_key, self._specs) if key is not None)
+
+    def not_looked_up(self) -> dict[str, Problem]:
+        """What stands in the way of what specs refer to, by the name of the document."""
+        found = {self._specs[identity].name: given.problem for identity, given in self._given.items()}
+        return {name: problem for name, problem in found.items() if problem is not None}
+
+    def _account_key(self, identity: str) -> AccountKey | None:
+        document, key = self._specs[identity], self._given[identity].storage_key
+        storage = document.spec.storage
+        if storage is None or key is None:
+            return None
+        return AccountKey(storage.account, key, f"spec.storage.key of {KIND} {document.name}", str(storage.key))
+
+    async def answers(self, target: DesiredTarget) -> str | None:
+        """See `Driver.answers`."""
+        document = self._specs[target.identity]
+        definition = self._seen.get(target.identity)
+        if definition is None:
+            return None
+        try:
+            key = await self._connections.definitions.list_keys(document.spec.resource_id)
+        except (ServiceError, MissingSecret):
+            return None
+        base = api_location(definition)
+        if base is None:
+            return None
+        scoring = self._connections.scoring(base, key)
+        return await probing.score(scoring, document.spec.probe, lambda: probing.made_rows(scoring))
+
+    # -- carry out
+
+    async def carry_out(self, step: Step, target: DesiredTarget, artefacts: Artefacts) -> None:
+        """See `Driver.carry_out`."""
+        document, given = self._specs[target.identity], self._given[target.identity]
+        try:
+            match step.action:
+                case Action.CREATE:
+                    await self._writer.create(target, document, given, artefacts)
+                case Action.REPOINT:
+                    await self._writer.repoint(step, target, document, given, artefacts)
+                case Action.SETTINGS:
+                    markers = markers_for(artefacts)
+                    await self._writer.settings(step, target, document, given, self._fresh, markers=markers)
+                case Action.ADOPT:
+                    await self._writer.adopt(target, document, given, artefacts)
+                case _:
+                    raise TargetError(f"a New web service has no step {step.action}")
+        except (ServiceError, DefinitionError) as error:
+            raise TargetError(str(error)) from error
+
+    async def _fresh(self, identity: str, definition: Definition) -> LiveTarget:
+        self._plans.forget()
+        return await self._whole(identity, definition)
+
+    async def delete(self, target: DesiredTarget) -> None:
+        """See `Driver.delete`."""
+        try:
+            await self._writer.delete(target, self._specs[target.identity])
+        except (ServiceError, DefinitionError) as error:
+            raise TargetError(str(error)) from error
+
+    async def verify(self, target: DesiredTarget, artefacts: Artefacts, before: str | None, notify: Notify) -> Verified:
+        """See `Driver.verify`. The proof is the uri that the definition shows, whatever the answers are."""
+        notify("reading the definition again")
+        try:
+            definition = await self.read(target.identity)
+            live = await self._fresh(target.identity, definition)
+        except (ServiceError, DefinitionError) as error:
+            raise TargetError(str(error)) from error
+        if live.problem is not None:
+            raise TargetError(live.problem.message)
+        for resource, artefact in artefacts.items():
+            location = live.bound[resource].location
+            if location != artefact.location:
+                shown = "nothing" if location is None else location.uri
+                raise TargetError(
+                    f"the service answered with success, but its definition shows {shown}, not {artefact.location.uri}"
+                )
+        if live.definition.sentences:
+            differing = "; ".join(live.definition.sentences[:3])
+            raise TargetError(f"the service answered with success, but its definition still differs: {differing}")
+        not_taken = {name: value for name, value in target.settings.items() if live.settings.get(name) != value}
+        answers = await self.answers(target)
+        text = "the definition shows the new location" if artefacts else "the definition shows its settings"
+        if probing.comparable(before, answers):
+            text += ", the answers are the same as before" if answers == before else ", the answers changed"
+        return Verified(Proof.PROVEN, text, answers, not_taken)
+
+
+def _is_resource(asset: Any) -> bool:
+    return str(member(asset, "type") or "").casefold() == "resource"
+
+
+def _misplaced(document: NewWebService, given: Given, definition: Definition) -> Problem | None:
+    """A service stays in the region and in the storage account that it was created with (new-protocol 1, 6.3)."""
+    spec = document.spec
+    region = str(member(definition, "location") or "")
+    wanted = spec.location or (given.file.location if given.file is not None else None)
+    if wanted is not None and region and not same_place(wanted, region):
+        text = f"it is in {region}, the spec says {wanted}; a service can't be moved to another region"
+        return Problem(
+            "other-region", text, "correct the location, or make a copy there: copyOf in a document of its own"
+        )
+    account = str(member(definition, "properties", "storageAccount", "name") or "")
+    if spec.storage is not None and account and account.casefold() != spec.storage.account.casefold():
+        text = f"its storage account is {account}, the spec says {spec.storage.account}; it can't be changed"
+        return Problem("other-storage-account", text, "correct spec.storage.account")
+    return None

@@ -1,0 +1,235 @@
+"""What a New web service is created from: a definition file, or a service in another region."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from pydantic import SecretStr
+
+from reconciler.azure.arm.definition import member
+from reconciler.azure.arm.web_service_writes import ServiceWrites
+from reconciler.azure.arm.web_services import Definitions
+from reconciler.plan.states import Problem, Scalar
+from reconciler.spec.documents import NewWebService, NewWebServiceSpec, SecretReference
+from reconciler.spec.secrets import MissingSecret
+from reconciler.targets.clients import Connections
+from reconciler.targets.driver import Artefacts
+from reconciler.targets.new_service.bodies import Creation, creation_body
+from reconciler.targets.new_service.definition.file import (
+    DefinitionFileError,
+    Written,
+    export_definition,
+    read_definition,
+    resolved,
+)
+from reconciler.targets.new_service.definition.form import Definition, is_placeholder, pointer, walk, without_query
+from reconciler.targets.new_service.definition.validation import reference_of
+from reconciler.targets.new_service.payloads import with_payload
+from reconciler.targets.new_service.state import KIND, account_of, is_storage_key, uri_parts, wanted_settings
+from reconciler.targets.ownership import with_tags
+
+UNUSABLE = "definition-unusable"
+"""The code of the problem with a definition file."""
+_KEY_BYTES = 64
+_SIGNATURE_LASTS = timedelta(hours=24)
+_NOT_COPIED = frozenset({"keys", "commitmentplan", "storageaccount", "machinelearningworkspace"})
+
+RandomBytes = Callable[[int], bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What a document refers to, looked up before anything is observed.
+
+    Attributes:
+        file: The definition in its file.
+        storage_key: The key of its storage account.
+        keys: The keys that it is to have, by ``primary`` and ``secondary``.
+        problem: What could not be looked up.
+    """
+
+    file: Written | None = None
+    storage_key: SecretStr | None = None
+    keys: Mapping[str, SecretStr] = field(default_factory=dict)
+    problem: Problem | None = None
+
+
+class Origins:
+    """Where the services of a fleet come from."""
+
+    def __init__(self, connections: Connections, writes: ServiceWrites, random_bytes: RandomBytes) -> None:
+        self._connections = connections
+        self._writes = writes
+        self._random_bytes = random_bytes
+
+    @property
+    def _definitions(self) -> Definitions:
+        return self._connections.definitions
+
+    async def secret(self, document: NewWebService, reference: SecretReference, field: str) -> SecretStr:
+        """What a reference of a document stands for; raises MissingSecret."""
+        base = self._connections.fleet.base_dir_of(KIND, document.name)
+        asked = f"{KIND} {document.name}, {field}"
+        return await self._connections.secret(reference, base, wanted_for=asked)
+
+    async def look_up(self, document: NewWebService) -> Given:
+        """Read a document's definition file, and the secrets that it refers to."""
+        spec = document.spec
+        if spec.state == "absent":
+            return Given()
+        try:
+            file = None
+            if spec.definition is not None:
+                base = self._connections.fleet.base_dir_of(KIND, document.name)
+                file = read_definition(base / spec.definition.path)
+            storage_key = None
+            if spec.storage is not None:
+                storage_key = await self.secret(document, spec.storage.key, "spec.storage.key")
+                if not is_storage_key(storage_key):
+                    text = f"{KIND} {document.name}, spec.storage.key: what it refers to is no storage account's key"
+                    return Given(problem=Problem("storage-key-malformed", text, "refer to the key alone, in base64"))
+            references = {} if spec.keys is None else {"primary": spec.keys.primary, "secondary": spec.keys.secondary}
+            keys = {
+                name: await self.secret(document, reference, f"spec.keys.{name}")
+                for name, reference in references.items()
+                if reference is not None
+            }
+        except MissingSecret as error:
+            return Given(problem=Problem("secret-missing", str(error)))
+        except DefinitionFileError as error:
+            return Given(problem=Problem(UNUSABLE, str(error)))
+        return Given(file, storage_key, keys)
+
+    async def properties(self, document: NewWebService, given: Given) -> Definition:
+        """The definition that a service would be created with, as far as reading alone tells.
+
+        Raises:
+            ServiceError, DefinitionError: the service that it is to be a copy of can't be read.
+        """
+        if given.file is not None:
+            return given.file.properties
+        source = await self._definitions.get(self._copied_from(document.spec))
+        found = await with_payload(self._connections.http, source)
+        return dict(member(found, "properties") or {})
+
+    async def body(self, document: NewWebService, given: Given, artefacts: Artefacts) -> dict[str, Any]:
+        """The body that creates a service.
+
+        Raises:
+            MissingSecret, ServiceError, DefinitionError: as what it is made of can't be had.
+        """
+        spec = document.spec
+        if spec.storage is None or spec.commitment_plan is None or given.storage_key is None:
+            raise MissingSecret("a service is created with a storage account and a commitment plan only")
+        file = given.file
+        properties = await self._copied(spec) if file is None else file.properties
+        tags = {} if file is None else file.tags
+        location = spec.location or (None if file is None else file.location)
+        creation = Creation(
+            target=document.name,
+            location=str(location),
+            account=spec.storage.account,
+            storage_key=given.storage_key.get_secret_value().strip(),
+            plan=spec.commitment_plan,
+            keys={name: self._key(given, name) for name in ("primary", "secondary")},
+            settings=_given_settings(spec),
+            tags=with_tags(tags, spec.tags),
+        )
+        return await self.with_secrets(document, creation_body(properties, creation, artefacts))
+
+    async def with_secrets(self, document: NewWebService, body: Mapping[str, Any]) -> dict[str, Any]:
+        """A body with the secrets in it that its placeholders stand for; raises MissingSecret."""
+        secrets = {
+            pointer(path): (
+                await self.secret(document, reference_of(value), f"spec.definition, {pointer(path)}")
+            ).get_secret_value()
+            for path, value in walk(body)
+            if is_placeholder(value)
+        }
+        found: dict[str, Any] = resolved(body, secrets)
+        return found
+
+    def lacking(self, document: NewWebService, given: Given) -> Problem | None:
+        """What a service that does not exist can't be created for; None if it can."""
+        spec = document.spec
+        if spec.definition is None and spec.copy_of is None:
+            return Problem(
+                "nothing-to-create-from",
+                f"{spec.resource_id} does not exist, and the spec does not say what it is to be made of",
+                "correct its resourceId, or give it a definition (`reconcile export` writes one) or copyOf",
+            )
+        located = spec.location is not None or (given.file is not None and given.file.location is not None)
+        needed = {"location": located, "storage": spec.storage, "commitmentPlan": spec.commitment_plan}
+        missing = [name for name, value in needed.items() if not value]
+        if missing:
+            told = ": no definition carries them" if "location" not in missing else ""
+            return Problem(
+                "cannot-create",
+                f"{spec.resource_id} does not exist, and can't be created without {' and '.join(missing)}",
+                f"add {', '.join(f'spec.{name}' for name in missing)}{told}",
+            )
+        return None
+
+    def source(self, spec: NewWebServiceSpec) -> str | None:
+        """The resource id of what a service is to be a copy of; None if it is to be no copy."""
+        return None if spec.copy_of is None else self._copied_from(spec)
+
+    def _copied_from(self, spec: NewWebServiceSpec) -> str:
+        named = str(spec.copy_of)
+        return self._connections.fleet.resource_ids.get(named, named)
+
+    async def _copied(self, spec: NewWebServiceSpec) -> dict[str, Any]:
+        """A service's definition with its secrets encrypted for another region (new-protocol 1, 3)."""
+        source, region = self._copied_from(spec), str(spec.location).replace(" ", "").lower()
+        await self._writes.prepare_region(source, region)
+        shown = await with_payload(self._connections.http, await self._definitions.get(source, region=region))
+        exported = export_definition(shown).content["properties"]
+        # The envelopes are for this very region, so they are taken along and not asked for.
+        properties = {
+            name: _with_envelopes(value, member(shown, "properties", name))
+            for name, value in exported.items()
+            if name.casefold() not in _NOT_COPIED
+        }
+        account = spec.storage.account if spec.storage is not None else ""
+        for path, value in list(walk(properties)):
+            if path[-1:] and path[-1].casefold() == "uri" and isinstance(value, str) and path[0].casefold() == "assets":
+                member(properties, *path[:-1])[path[-1]] = await self._readable(value, account)
+        return properties
+
+    async def _readable(self, uri: str, account: str) -> str:
+        """The uri of a model with a signature, if it lies in another account that the fleet has a key of."""
+        place = without_query(uri)
+        if "://" not in place or not place.startswith("http") or account_of(place).casefold() == account.casefold():
+            return uri
+        base, relative = uri_parts(place)
+        for workspace in self._connections.fleet.workspaces:
+            blobs = await self._connections.blobs(workspace)
+            if blobs.holds(base):
+                container, _, name = relative.partition("/")
+                return place + (await blobs.sign(container, name, _SIGNATURE_LASTS)).get_secret_value()
+        return uri
+
+    def _key(self, given: Given, name: str) -> str:
+        """A key of the caller's, or a new one like those that the service makes."""
+        if name in given.keys:
+            return given.keys[name].get_secret_value()
+        return base64.b64encode(self._random_bytes(_KEY_BYTES)).decode()
+
+
+def _given_settings(spec: NewWebServiceSpec) -> dict[str, Scalar]:
+    return {name: value for name, value in wanted_settings(spec).items() if value is not None}
+
+
+def _with_envelopes(exported: Any, shown: Any) -> Any:
+    """An exported value with what was shown where a placeholder stands."""
+    if is_placeholder(exported):
+        return shown
+    if isinstance(exported, Mapping):
+        return {name: _with_envelopes(value, member(shown, name)) for name, value in exported.items()}
+    if isinstance(exported, list) and isinstance(shown, list):
+        return [_with_envelopes(one, other) for one, other in zip(exported, shown, strict=True)]
+    return exported

@@ -1,0 +1,219 @@
+"""What the specs and Resource Manager say of a New web service, in the plan's words. Pure.
+
+The names of settings are those of the wire, and ``tags.NAME``, ``keys.primary``, ``storage.key``, ``commitmentPlan``
+for what a spec has fields of its own for. A key's value is only ever ``as referenced`` or ``another``.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+
+from pydantic import SecretStr
+
+from reconciler.azure.arm.definition import find_trained_model, member, trained_models
+from reconciler.azure.errors import DefinitionError
+from reconciler.plan.states import (
+    Bound,
+    DefinitionDifference,
+    DesiredTarget,
+    LiveTarget,
+    Location,
+    Problem,
+    Scalar,
+    Use,
+    VersionKey,
+)
+from reconciler.plan.steps import ANOTHER, AS_REFERENCED
+from reconciler.spec.documents import NewWebService, NewWebServiceSpec
+from reconciler.spec.documents.tag_rules import TAGS_LIMIT
+from reconciler.targets.new_service.definition.form import Definition, without_query
+from reconciler.targets.ownership import is_ours, markers_of_tags, without_ours
+
+KIND = "NewWebService"
+STORAGE_KEY = "storage.key"
+COMMITMENT_PLAN = "commitmentPlan"
+KEYS = "keys."
+TAGS = "tags."
+SETTING_PLACES: Mapping[str, tuple[str, ...]] = {
+    "maxConcurrentCalls": ("realtimeConfiguration", "maxConcurrentCalls"),
+    "diagnostics": ("diagnostics", "level"),
+    "title": ("title",),
+    "description": ("description",),
+    "exposeSampleData": ("exposeSampleData",),
+}
+"""Where in a definition's properties each of a spec's settings is."""
+
+_DIGITS = 16
+_LEAST_KEY_BYTES = 32
+
+
+def desired(identity: str, document: NewWebService, storage_key: SecretStr | None) -> DesiredTarget:
+    """A document in the plan's words."""
+    spec = document.spec
+    settings: dict[str, Scalar] = {name: value for name, value in wanted_settings(spec).items() if value is not None}
+    settings |= {f"{TAGS}{name}": value for name, value in spec.tags.items()}
+    if spec.keys is not None:
+        referenced = {"primary": spec.keys.primary, "secondary": spec.keys.secondary}
+        settings |= {f"{KEYS}{name}": AS_REFERENCED for name, each in referenced.items() if each is not None}
+    if spec.commitment_plan is not None:
+        settings[COMMITMENT_PLAN] = spec.commitment_plan
+    absent = spec.state == "absent"
+    return DesiredTarget(
+        name=document.metadata.name,
+        kind=KIND,
+        identity=identity,
+        uses=tuple(Use(use.resource, VersionKey(use.name, use.version)) for use in spec.uses),
+        settings={} if absent else settings,
+        write_only={} if absent or storage_key is None else {STORAGE_KEY: secret_digest(identity, storage_key)},
+        absent=absent,
+    )
+
+
+def wanted_settings(spec: NewWebServiceSpec) -> dict[str, Scalar]:
+    """The settings of a spec by their wire names; None is not managed."""
+    given = spec.settings
+    return {
+        "maxConcurrentCalls": given.max_concurrent_calls,
+        "diagnostics": given.diagnostics,
+        "title": given.title,
+        "description": given.description,
+        "exposeSampleData": given.expose_sample_data,
+    }
+
+
+def secret_digest(identity: str, secret: SecretStr) -> str:
+    """What is remembered of a storage key: 16 hex digits, of this target alone, from which no key can be guessed."""
+    text = secret.get_secret_value().strip()
+    return hashlib.sha256(f"{identity}\0{text}".encode()).hexdigest()[:_DIGITS]
+
+
+def is_storage_key(secret: SecretStr) -> bool:
+    """Whether a secret has as many random bits as a storage account's key, of which alone a digest may be kept."""
+    try:
+        return len(base64.b64decode(secret.get_secret_value().strip(), validate=True)) >= _LEAST_KEY_BYTES
+    except (binascii.Error, ValueError):
+        return False
+
+
+def live_definition(identity: str, resources: Sequence[str], definition: Definition) -> LiveTarget:
+    """A web service with these trained models, as its definition shows it."""
+    properties = member(definition, "properties") or {}
+    tags = member(definition, "tags") or {}
+    settings: dict[str, Scalar] = {name: member(properties, *path) for name, path in SETTING_PLACES.items()}
+    settings |= {f"{TAGS}{name}": value for name, value in without_ours(tags).items()}
+    markers = markers_of_tags(tags)
+    state = str(member(properties, "provisioningState") or "")
+    seen = LiveTarget(
+        identity,
+        exists=True,
+        markers=markers,
+        ours=is_ours(tags),
+        settings=settings,
+        read_only=member(properties, "readOnly") is True,
+    )
+    try:
+        assets = {resource: find_trained_model(definition, resource) for resource in resources}
+    except DefinitionError as error:
+        problem = Problem("no-trained-model", str(error), "correct model.resource in the spec")
+        return replace(seen, problem=problem, fingerprint=digest(state))
+    return replace(
+        seen,
+        resources=tuple(sorted({*resources, *_offered(definition)})),
+        bound={
+            resource: Bound(Location(*uri_parts(asset.uri)), asset.pointer, without_query(asset.uri))
+            for resource, asset in assets.items()
+        },
+        fingerprint=digest(
+            state,
+            str(member(properties, "modifiedOn") or ""),
+            {resource: without_query(asset.uri) for resource, asset in assets.items()},
+            settings,
+            [str(marker.version) for marker in markers],
+        ),
+    )
+
+
+def with_tags_as_wanted(live: LiveTarget, wanted: Iterable[str]) -> LiveTarget:
+    """The same with its tags named in the casing of a spec: to Azure that makes no difference."""
+    spelt = {f"{TAGS}{name}".casefold(): f"{TAGS}{name}" for name in wanted}
+    return replace(live, settings={spelt.get(name.casefold(), name): value for name, value in live.settings.items()})
+
+
+def too_many_tags(count: int) -> Problem | None:
+    """What Azure refuses of a number of tags, ours among them."""
+    if count <= TAGS_LIMIT:
+        return None
+    text = f"with the tags of the spec and ours it would have {count} tags; Azure takes {TAGS_LIMIT} at most"
+    return Problem("too-many-tags", text, "take tags away that are not needed, at the service or in the spec")
+
+
+def with_secrets_and_plan(
+    live: LiveTarget,
+    *,
+    keys: Mapping[str, bool],
+    plan: str | None,
+    difference: DefinitionDifference,
+) -> LiveTarget:
+    """The same with what its definition alone does not tell.
+
+    Args:
+        live: As `live_definition` gives it.
+        keys: Of each managed key whether it is the one that is referenced.
+        plan: The commitment plan that pays for it; None if that is not managed, or none does.
+        difference: To the definition in the file.
+    """
+    settings = dict(live.settings)
+    settings |= {f"{KEYS}{name}": AS_REFERENCED if same else ANOTHER for name, same in keys.items()}
+    if plan is not None:
+        settings[COMMITMENT_PLAN] = plan
+    told = digest(live.fingerprint, settings, difference.sentences)
+    return replace(live, settings=settings, definition=difference, fingerprint=told)
+
+
+def is_never_provisioned(definition: Definition) -> bool:
+    """Whether a service has no definition: its creation runs still, or failed (new-protocol 1, "Failed services")."""
+    properties = member(definition, "properties") or {}
+    has_payload = member(properties, "assets") is not None or member(properties, "package") is not None
+    has_account = bool(member(properties, "storageAccount", "name"))
+    return not has_payload and not member(properties, "packageType") and not has_account
+
+
+def is_being_provisioned(definition: Definition) -> bool:
+    """Whether a write of it is under way."""
+    return str(member(definition, "properties", "provisioningState") or "").casefold() == "provisioning"
+
+
+def _offered(definition: Definition) -> list[str]:
+    try:
+        return trained_models(definition)
+    except DefinitionError:
+        return []  # No assets: it trains, or was made by no Studio.
+
+
+def uri_parts(uri: str) -> tuple[str, str]:
+    """A blob's uri as (base of the account, the rest), without its query.
+
+    A path-style address, as an account on an IP address has, keeps the account's name in the base.
+    """
+    scheme, _, rest = without_query(uri).partition("://")
+    host, _, path = rest.partition("/")
+    if host.partition(":")[0].replace(".", "").isdigit() or host.startswith("localhost"):
+        account, _, path = path.partition("/")
+        host = f"{host}/{account}"
+    return f"{scheme}://{host}/", path
+
+
+def account_of(uri: str) -> str:
+    """The name of the storage account that a blob's uri is in."""
+    base = uri_parts(uri)[0].partition("://")[2].rstrip("/")
+    return base.rpartition("/")[2] if "/" in base else base.partition(".")[0]
+
+
+def digest(*observed: object) -> str:
+    """A digest of what was observed."""
+    return hashlib.sha256(json.dumps(observed, sort_keys=True, default=str).encode()).hexdigest()

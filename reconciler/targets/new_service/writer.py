@@ -1,0 +1,299 @@
+"""Writes to one New web service, each safe to be done again: a run may be killed between any two lines."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack
+from typing import Any
+
+from pydantic import SecretStr
+
+from reconciler.azure.arm.definition import member
+from reconciler.azure.arm.web_service_writes import ServiceWrites
+from reconciler.azure.errors import Conflict, LostReply, NotFound
+from reconciler.plan.document import PatchOperation, Step
+from reconciler.plan.states import DesiredTarget, LiveTarget, Marker, Scalar
+from reconciler.plan.steps import definition_changes
+from reconciler.spec.documents import NewWebService
+from reconciler.targets.clients import Connections
+from reconciler.targets.driver import Artefacts, PlanMoved, TargetError
+from reconciler.targets.new_service.bodies import (
+    is_repointed,
+    patched_definition,
+    removes_something,
+    repoint_body,
+    settings_body,
+    touched_members,
+)
+from reconciler.targets.new_service.commitment_plans import Commitments
+from reconciler.targets.new_service.definition.diff import HANDED_OVER, SERVER_SET
+from reconciler.targets.new_service.definition.file import set_member, with_placeholders
+from reconciler.targets.new_service.definition.form import PREVIEW, Definition, current_form, preview_form, walk
+from reconciler.targets.new_service.payloads import HandedOver, connection_string, is_in_blob, is_too_large, payload_of
+from reconciler.targets.new_service.source import Given, Origins
+from reconciler.targets.new_service.state import (
+    COMMITMENT_PLAN,
+    KEYS,
+    STORAGE_KEY,
+    account_of,
+    is_being_provisioned,
+    is_never_provisioned,
+    uri_parts,
+)
+from reconciler.targets.ownership import carries, is_ours, marked_tags, markers_for
+
+_TRIES = 3
+_BUSY_FOR = 60.0
+"""Seconds that a refused write is tried again for; a write takes 10 to 18 (new-protocol 3)."""
+_LONGEST_PAUSE = 5.0
+
+Read = Callable[[str], Awaitable[Definition]]
+Fresh = Callable[[str, Definition], Awaitable[LiveTarget]]
+
+
+class Writer:
+    """Carries out steps. Raises TargetError, PlanMoved, ServiceError, DefinitionError and MissingSecret."""
+
+    def __init__(
+        self, connections: Connections, writes: ServiceWrites, plans: Commitments, origins: Origins, read: Read
+    ) -> None:
+        self._connections = connections
+        self._writes = writes
+        self._plans = plans
+        self._origins = origins
+        self._read = read
+        self._created: set[str] = set()
+
+    async def create(self, target: DesiredTarget, document: NewWebService, given: Given, artefacts: Artefacts) -> None:
+        """Create a service that serves the artefacts from its first moment on, unless an earlier try did."""
+        identity = target.identity
+
+        async def once() -> None:
+            try:
+                definition = await self._read(identity)
+            except NotFound:
+                definition = None
+            if definition is not None and is_being_provisioned(definition):
+                raise Conflict("it is being provisioned", operation=f"create {target.name}")
+            if definition is not None and not is_never_provisioned(definition):
+                tags = member(definition, "tags") or {}
+                if not is_ours(tags):
+                    raise PlanMoved("somebody else has created it since the plan was made; plan again")
+                return
+            body = await self._origins.body(document, given, artefacts)
+            await self._put(document, given, body)
+            self._created.add(identity)
+
+        await self._until_through(once)
+
+    async def repoint(
+        self, step: Step, target: DesiredTarget, document: NewWebService, given: Given, artefacts: Artefacts
+    ) -> None:
+        """Point the trained models to the artefacts, unless they are."""
+
+        async def once() -> None:
+            definition = await self._read(target.identity)
+            if not is_repointed(definition, artefacts):  # else an earlier try, ours or another run's, got through
+                await self._patch(document, given, definition, repoint_body(definition, step, artefacts))
+
+        await self._until_through(once)
+
+    async def adopt(self, target: DesiredTarget, document: NewWebService, given: Given, artefacts: Artefacts) -> None:
+        """Put our note on it; what it says and serves stays."""
+
+        async def once() -> None:
+            definition = await self._read(target.identity)
+            if not is_repointed(definition, artefacts):
+                raise PlanMoved("since the plan was made it was pointed elsewhere; plan again")
+            tags = member(definition, "tags") or {}
+            if not carries(tags, markers_for(artefacts)):
+                body = {"tags": marked_tags(tags, markers_for(artefacts)), "properties": {"packageType": "Graph"}}
+                await self._patch(document, given, definition, body)
+
+        await self._until_through(once)
+
+    async def settings(
+        self,
+        step: Step,
+        target: DesiredTarget,
+        document: NewWebService,
+        given: Given,
+        fresh: Fresh,
+        *,
+        markers: tuple[Marker, ...],
+    ) -> None:
+        """Write what differs still of a step's settings, keys and definition, with our note; then move its plan."""
+
+        async def once() -> None:
+            definition = await self._read(target.identity)
+            live = await fresh(target.identity, definition)
+            if live.problem is not None:
+                raise TargetError(live.problem.message)
+            changed = {each.field: each.new for each in step.differences if live.settings.get(each.field) != each.new}
+            if target.identity in self._created:
+                changed.pop(STORAGE_KEY, None)
+            operations = definition_changes(live.definition)
+            if operations and not step.patch and target.identity in self._created:
+                differing = "; ".join(live.definition.sentences[:3])
+                raise TargetError(f"it was created, but the service did not take all of its definition: {differing}")
+            if operations not in ((), step.patch):
+                raise PlanMoved("its definition changed since the plan was made; plan again")
+            if COMMITMENT_PLAN in changed:
+                await self._move(document, str(changed.pop(COMMITMENT_PLAN)))
+            if changed or operations:
+                await self._write_settings(document, given, definition, changed, operations, markers=markers)
+
+        await self._until_through(once)
+
+    async def _move(self, document: NewWebService, plan: str) -> None:
+        if not await self._plans.move(document.spec.resource_id, plan):
+            # None pays for it yet: a plan can be given by a write then.
+            body = {"properties": {"packageType": "Graph", "commitmentPlan": {"id": plan}}}
+            await self._connections.definitions.patch(document.spec.resource_id, body)
+
+    async def _write_settings(
+        self,
+        document: NewWebService,
+        given: Given,
+        definition: Definition,
+        changed: dict[str, Scalar],
+        operations: tuple[PatchOperation, ...],
+        *,
+        markers: tuple[Marker, ...],
+    ) -> None:
+        patched = patched_definition(definition, operations)
+        body = settings_body(definition, changed)
+        tags = body.get("tags") or member(definition, "tags") or {}
+        if not carries(tags, markers):
+            body["tags"] = marked_tags(tags, markers)
+        if any(name.startswith(KEYS) for name in changed) or removes_something(operations):
+            body["properties"]["keys"] = await self._keys(document, given)
+        if removes_something(operations):
+            whole = _whole_body(document, given, patched, body)
+            await self._put(document, given, await self._origins.with_secrets(document, whole))
+            return
+        if STORAGE_KEY in changed and given.storage_key is not None:
+            # Without the name, as PowerShell does it: the name can't be changed (new-protocol 3, 6.3).
+            body["properties"]["storageAccount"] = {"key": given.storage_key.get_secret_value().strip()}
+        body["properties"] = {**touched_members(patched, operations), **body["properties"]}
+        await self._patch(document, given, definition, await self._origins.with_secrets(document, body))
+
+    async def _keys(self, document: NewWebService, given: Given) -> dict[str, str]:
+        """Both keys as they are to be: a write that names one alone might make the other anew."""
+        spec = document.spec
+        shown = await self._connections.definitions.all_keys(spec.resource_id, spec.arm_version)
+        return {name: key.get_secret_value() for name, key in {**shown, **given.keys}.items()}
+
+    async def delete(self, target: DesiredTarget, document: NewWebService) -> None:
+        """Delete a service that says that it is ours, and see that it is gone."""
+        spec = document.spec
+
+        async def once() -> None:
+            try:
+                tags = member(await self._connections.definitions.get(spec.resource_id, spec.arm_version), "tags") or {}
+            except NotFound:
+                return
+            if not is_ours(tags):
+                raise PlanMoved("it does not carry our note any more; plan again")
+            await self._writes.delete(spec.resource_id, spec.arm_version)
+            try:
+                await self._connections.definitions.get(spec.resource_id, spec.arm_version)
+            except NotFound:
+                return
+            raise TargetError(f"{target.name}: the service answered with success, and it is still there")
+
+        await self._until_through(once)
+
+    # -- how anything is written
+
+    async def _until_through(self, once: Callable[[], Awaitable[None]]) -> None:
+        """Look and write, until that got through.
+
+        A service that is busy with an earlier write refuses others until that is through (new-protocol 3): ours,
+        whose reply was lost or whose run was killed, or somebody else's. So it is waited for, and looked at again.
+        """
+        loop = asyncio.get_running_loop()
+        busy_until = loop.time() + _BUSY_FOR
+        pause = self._connections.cloud.poll.total_seconds()
+        lost = 0
+        while True:
+            try:
+                await once()
+                return
+            except LostReply:
+                # Unknown whether it was taken: what GET shows decides, or the refusal of a second one.
+                lost += 1
+                if lost == _TRIES:
+                    raise
+            except Conflict:
+                if loop.time() >= busy_until:
+                    raise
+                await asyncio.sleep(pause)
+                pause = min(pause * 1.5, _LONGEST_PAUSE)
+
+    async def _patch(self, document: NewWebService, given: Given, definition: Definition, body: dict[str, Any]) -> None:
+        spec = document.spec
+        properties = body["properties"]
+        async with AsyncExitStack() as stack:
+            if is_in_blob(definition) and payload_of(properties) and given.storage_key is not None:
+                # As it was shown, so it is handed over: the whole payload, as a blob.
+                whole = {**payload_of(member(definition, "properties")), **payload_of(properties)}
+                rest = {name: value for name, value in properties.items() if name not in payload_of(properties)}
+                properties = await stack.enter_async_context(
+                    HandedOver(await self._storage(document, given, definition), {**rest, **whole})
+                )
+            written = {**body, "properties": properties}
+            if spec.arm_version == PREVIEW:
+                location = member(definition, "location")
+                written |= {"location": location, "properties": preview_form(current_form(properties))}
+            await self._connections.definitions.patch(spec.resource_id, written, version=spec.arm_version)
+
+    async def _put(self, document: NewWebService, given: Given, body: dict[str, Any]) -> None:
+        spec = document.spec
+        async with AsyncExitStack() as stack:
+            properties = body["properties"]
+            if spec.arm_version == PREVIEW:
+                properties = preview_form(current_form(properties))
+            elif is_too_large(properties):
+                storage = await self._storage(document, given, {"properties": properties})
+                properties = await stack.enter_async_context(HandedOver(storage, properties))
+            await self._writes.put(spec.resource_id, {**body, "properties": properties}, spec.arm_version)
+
+    async def _storage(self, document: NewWebService, given: Given, definition: Definition) -> SecretStr:
+        """How to reach the service's own storage account: where a model of its lies, if one does."""
+        storage, key = document.spec.storage, given.storage_key
+        if storage is None or key is None:
+            raise TargetError("its payload is too large to be sent, and spec.storage does not say where to put it")
+        uris = [value for path, value in walk(definition) if path[-1:] and path[-1].casefold() == "uri"]
+        near = [uri for uri in uris if isinstance(uri, str) and uri.startswith("http")]
+        at_home = next((uri for uri in near if account_of(uri).casefold() == storage.account.casefold()), None)
+        base = uri_parts(at_home)[0] if at_home else await self._connections.account_url(storage.account)
+        return connection_string(storage.account, key, base)
+
+
+def _whole_body(
+    document: NewWebService, given: Given, patched: Definition, settings: Mapping[str, Any]
+) -> dict[str, Any]:
+    """What PUT takes for a definition of which something is to go: GET shows less than PUT wants (new-protocol 6.5).
+
+    The commitment plan is left out: the service keeps the one that it has.
+    """
+    spec = document.spec
+    if spec.storage is None or given.storage_key is None:
+        raise TargetError(
+            "something is to be taken out of its definition, which only a PUT of the whole does, and that needs the "
+            "storage account's key; add spec.storage"
+        )
+    left_out = SERVER_SET | HANDED_OVER | {"commitmentplan"}
+    shown = member(patched, "properties") or {}
+    properties = {name: value for name, value in shown.items() if value is not None and name.casefold() not in left_out}
+    for name, value in settings["properties"].items():
+        old = member(properties, name)
+        set_member(properties, name, {**old, **value} if isinstance(old, dict) and isinstance(value, dict) else value)
+    key = given.storage_key.get_secret_value().strip()
+    set_member(properties, "storageAccount", {"name": spec.storage.account, "key": key})
+    if given.file is not None:
+        properties = with_placeholders(properties, given.file.properties)
+    tags = settings.get("tags") or member(patched, "tags") or {}
+    return {"location": member(patched, "location"), "tags": tags, "properties": properties}

@@ -1,0 +1,137 @@
+"""Our note on a live target: that it is ours, and which version we last pointed it to.
+
+A Classic endpoint carries it as the end of its ``Description`` (patchable, at most 2000 characters: classic-protocol
+1.5, 1.7), a New web service as tags. It is ownership, not proof: whoever patches the model behind our back leaves the
+note as it was. A target whose model is not managed carries one without versions.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from reconciler.azure.arm.definition import member, spelling
+from reconciler.plan.states import Marker, VersionKey
+from reconciler.spec.documents.tag_rules import OUR_TAGS
+from reconciler.targets.driver import Artefact
+
+DESCRIPTION_LIMIT = 2000
+_MANAGED = "managed"
+"""What a note says that names no version."""
+_ONE = r"[A-Za-z0-9._-]+@[A-Za-z0-9._-]+ [0-9a-f]{12}"
+_IN_DESCRIPTION = re.compile(rf"\s*\[reconciler: (?:{_MANAGED}|(?P<notes>{_ONE}(?:, {_ONE})*))\]\s*$")
+_TAG_VERSION = "reconciler-version"
+_TAG_FINGERPRINT = "reconciler-fingerprint"
+_TAG_MADE = "reconciler-made"
+_TAG_MANAGED = "reconciler-managed"
+
+
+class TooLong(ValueError):
+    """A description leaves no room for the marker. The message says how long it may be."""
+
+
+class Described(NamedTuple):
+    """A Classic ``Description``: what people wrote, and our note if there is one."""
+
+    text: str
+    markers: tuple[Marker, ...] = ()
+    ours: bool = False
+    """Whether there is one; it need not name a version."""
+
+
+def markers_for(artefacts: Mapping[str, Artefact]) -> tuple[Marker, ...]:
+    """The markers of what a target is to serve, in the order of its resources' names."""
+    return tuple(Marker.of(artefact.key, artefact.fingerprint) for _, artefact in sorted(artefacts.items()))
+
+
+def split_description(description: str | None) -> Described:
+    """A Classic ``Description`` in its parts."""
+    text = description or ""
+    found = _IN_DESCRIPTION.search(text)
+    if found is None:
+        return Described(text)
+    notes = found["notes"]
+    return Described(text[: found.start()], () if notes is None else tuple(map(_marker, notes.split(", "))), ours=True)
+
+
+def _marker(note: str) -> Marker:
+    version, _, fingerprint = note.partition(" ")
+    model, _, label = version.partition("@")
+    return Marker(VersionKey(model, label), fingerprint)
+
+
+def _note(markers: Sequence[Marker]) -> str:
+    versions = ", ".join(f"{marker.version} {marker.fingerprint}" for marker in markers)
+    return f"[reconciler: {versions or _MANAGED}]"
+
+
+def marked_description(text: str, markers: Sequence[Marker]) -> str:
+    """The ``Description`` that says ``text`` and carries our note.
+
+    Raises:
+        TooLong: there is no room for both; a text that people wrote is never cut.
+    """
+    note = _note(markers)
+    room = DESCRIPTION_LIMIT - len(note) - 1
+    if len(text.strip()) > room:
+        raise TooLong(f"its description leaves no room for our marker: shorten it to {room} characters")
+    return f"{text.strip()} {note}".lstrip()
+
+
+def without_ours(tags: Mapping[str, str]) -> dict[str, str]:
+    """The tags that are not ours."""
+    return {name: value for name, value in tags.items() if not name.casefold().startswith(OUR_TAGS)}
+
+
+def with_tags(tags: Mapping[str, str], wanted: Mapping[str, str]) -> dict[str, str]:
+    """Tags with others among them, each in its own spelling: Azure takes no notice of the casing of their names."""
+    folded = {name.casefold() for name in wanted}
+    return {**{name: value for name, value in tags.items() if name.casefold() not in folded}, **wanted}
+
+
+def tags_with_ours(tags: Mapping[str, str], *, made: bool, marked: bool) -> int:
+    """How many tags a service has once ours are among them."""
+    ours = {_TAG_VERSION, _TAG_FINGERPRINT} if marked else {_TAG_MANAGED}
+    ours |= {_TAG_MADE} if made else set()
+    return len(ours | {name.casefold() for name in tags})
+
+
+def markers_of_tags(tags: Mapping[str, str]) -> tuple[Marker, ...]:
+    """The markers that a New web service's tags carry, if they do."""
+    versions, fingerprints = (str(member(tags, name) or "").split(", ") for name in (_TAG_VERSION, _TAG_FINGERPRINT))
+    if len(versions) != len(fingerprints):
+        return ()
+    notes = [f"{version} {fingerprint}" for version, fingerprint in zip(versions, fingerprints, strict=True)]
+    return tuple(map(_marker, notes)) if all(re.fullmatch(_ONE, note) for note in notes) else ()
+
+
+def is_ours(tags: Mapping[str, str]) -> bool:
+    """Whether a New web service's tags carry our note; it need not name a version."""
+    noted = any(spelling(tags, name) is not None for name in (_TAG_MADE, _TAG_MANAGED))
+    return noted or bool(markers_of_tags(tags))
+
+
+def carries(tags: Mapping[str, str], markers: Sequence[Marker]) -> bool:
+    """Whether a New web service's tags carry our note with these markers; without any, whether they carry one."""
+    return markers_of_tags(tags) == tuple(markers) if markers else is_ours(tags)
+
+
+def made_tags(tags: Mapping[str, str], target: str, markers: Sequence[Marker]) -> dict[str, str]:
+    """The tags of a New web service that we make."""
+    made = with_tags(tags, {_TAG_MADE: target})
+    return marked_tags(made, markers) if markers else made
+
+
+def marked_tags(tags: Mapping[str, str], markers: Sequence[Marker]) -> dict[str, str]:
+    """All of a New web service's tags with our note among them.
+
+    The whole map is sent, because it is not known whether a ``PATCH`` merges tags (new-protocol 3).
+    """
+    if not markers:
+        return with_tags(tags, {_TAG_MANAGED: "true"})
+    ours = {
+        _TAG_VERSION: ", ".join(str(marker.version) for marker in markers),
+        _TAG_FINGERPRINT: ", ".join(marker.fingerprint for marker in markers),
+    }
+    return with_tags(tags, ours)
