@@ -17,8 +17,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from tests.sets.franchise import Franchise, numbers, open_studio
-from tests.sets.killing import assert_each_trained_once_and_all_repointed, kill_at_random
+from tests.end_to_end.sets.franchise import Franchise, numbers, open_studio
+from tests.end_to_end.sets.killing import assert_each_trained_once_and_all_repointed, kill_at_random
 
 parser = argparse.ArgumentParser(description="Kills runs over a set at random and proves what came of it.")
 parser.add_argument("--locations", type=int, default=1000)

@@ -17,7 +17,7 @@ from azure.storage.blob.aio import BlobServiceClient, ContainerClient
 
 from reconciler.emulator.documents import Documents
 from reconciler.emulator.storage.routes import BlobService
-from tests.emulator.storage.azurite import Azurite, running_azurite
+from tests.support.azurite import Azurite, running_azurite
 
 KEY = base64.b64encode(b"k" * 64).decode()
 

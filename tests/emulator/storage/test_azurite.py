@@ -16,7 +16,7 @@ from reconciler.emulator.config.studio_file import FromEnvironment, StorageAccou
 from reconciler.emulator.storage.accounts import real_accounts
 from reconciler.emulator.storage.client import BlobAccessError
 from tests.emulator.conftest import changed_studio
-from tests.emulator.storage.azurite import ACCOUNT, KEY, running_azurite
+from tests.support.azurite import ACCOUNT, KEY, running_azurite
 
 TRAINING = "Breast Cancer [training exp.]"
 PREDICTIVE = "Breast Cancer [predictive exp.]"
