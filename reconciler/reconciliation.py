@@ -1,7 +1,7 @@
 """One pass, wired: observe, plan, and carry the plan out. The command line and every other caller use this.
 
-A pass always starts from what is live now. `Pass.plan` reads and changes nothing anywhere; `Pass.converge` does what
-the plan says and nothing else.
+A pass always starts from what is live now. `Reconciliation.plan` reads and changes nothing anywhere;
+`Reconciliation.apply` does what the plan says and nothing else.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from reconciler.apply.report import Outcome, Report, Result, Verdict
 from reconciler.apply.run import Limits, Run
 from reconciler.apply.training.recipes import desired_versions
 from reconciler.azure.clouds import Cloud
-from reconciler.plan.checks.judge import examined
+from reconciler.plan.checks.judge import with_preflight
 from reconciler.plan.decide import make_plan
 from reconciler.plan.document import Plan
 from reconciler.plan.saved import same_plan
@@ -33,14 +33,14 @@ from reconciler.spec.fleet import Fleet
 from reconciler.spec.secrets import SecretResolver
 from reconciler.store import Store, this_process
 from reconciler.targets.classic.driver import ClassicEndpoints
-from reconciler.targets.clients import Connections
+from reconciler.targets.clients import Clients
 from reconciler.targets.driver import Driver
 from reconciler.targets.new_service.driver import NewWebServices
 
-__all__ = ["Options", "Outcome", "Pass", "Report", "Result", "Verdict", "WorldMoved"]
+__all__ = ["Options", "Outcome", "Reconciliation", "Report", "Result", "StalePlanError", "Verdict"]
 
 
-class WorldMoved(Exception):
+class StalePlanError(Exception):
     """A saved plan no longer fits: carrying it out was refused, and nothing was changed."""
 
     def __init__(self, moved: tuple[str, ...]) -> None:
@@ -76,7 +76,7 @@ class _Observed:
     ledger: Ledger
 
 
-class Pass:
+class Reconciliation:
     """One pass over a fleet. An async context manager.
 
     Raises where it is used:
@@ -101,13 +101,13 @@ class Pass:
         self._options = options if options is not None else Options()
         self._clock = clock
         self.run_id = run_id if run_id is not None else uuid.uuid4().hex[:12]
-        self._connections = Connections(fleet, cloud, secrets)
+        self._clients = Clients(fleet, cloud, secrets)
         self._drivers: dict[str, Driver] = {}
         self._observed: _Observed | None = None
         self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
-        await self._stack.enter_async_context(self._connections)
+        await self._stack.enter_async_context(self._clients)
         return self
 
     async def __aexit__(
@@ -131,12 +131,12 @@ class Pass:
             forced=self._options.forced,
             groups=frozenset(self._fleet.sets),
         )
-        facts = await facts_for(plan, self._connections, self._drivers)
-        return examined(plan, facts, observed.ledger, now, self._options.limits.trainings)
+        facts = await facts_for(plan, self._clients, self._drivers)
+        return with_preflight(plan, facts, observed.ledger, now, self._options.limits.trainings)
 
     async def _observe(self) -> _Observed:
         self._drivers = {
-            driver.kind: driver for driver in (ClassicEndpoints(self._connections), NewWebServices(self._connections))
+            driver.kind: driver for driver in (ClassicEndpoints(self._clients), NewWebServices(self._clients))
         }
         await asyncio.gather(*(driver.prepare() for driver in self._drivers.values()))
         targets = tuple(target for driver in self._drivers.values() for target in driver.desired())
@@ -148,10 +148,10 @@ class Pass:
             self._options.probes,
             self.run_id,
         )
-        wanted = frozenset(use.version for target in targets for use in target.uses)
+        wanted = frozenset(use.version for target in targets for use in target.bindings)
         found, versions = await asyncio.gather(
             asyncio.gather(*(driver.observe(recorded) for driver in self._drivers.values())),
-            desired_versions(wanted, self._connections, ledger.versions),
+            desired_versions(wanted, self._clients, ledger.versions),
         )
         live: dict[str, LiveTarget] = {}
         for part in found:
@@ -163,7 +163,7 @@ class Pass:
         self._observed = _Observed(targets, versions, live, ledger)
         return self._observed
 
-    async def converge(self, plan: Plan, progress: Progress = silent) -> Report:
+    async def apply(self, plan: Plan, progress: Progress = silent) -> Report:
         """Carry out a plan that this pass made."""
         if self._observed is None:
             raise RuntimeError("a pass carries out only what it planned itself")
@@ -171,7 +171,7 @@ class Pass:
             run_id=self.run_id,
             holder=this_process(self.run_id),
             store=self._store,
-            connections=self._connections,
+            clients=self._clients,
             drivers=self._drivers,
             versions={version.key: version for version in self._observed.versions},
             targets={target.identity: target for target in self._observed.targets},
@@ -182,7 +182,7 @@ class Pass:
         )
         return await execute(run, plan)
 
-    async def converge_saved(self, saved: Plan, progress: Progress = silent) -> Report:
+    async def apply_saved(self, saved: Plan, progress: Progress = silent) -> Report:
         """Carry out a saved plan, exactly, if a fresh look gives the same plan.
 
         Raises:
@@ -190,8 +190,8 @@ class Pass:
         """
         fresh = await self.plan()
         if fresh.digest != saved.digest:
-            raise WorldMoved(same_plan(saved, fresh))
-        return await self.converge(fresh, progress)
+            raise StalePlanError(same_plan(saved, fresh))
+        return await self.apply(fresh, progress)
 
 
 def _to_probe(identities: Sequence[str], ledger: Ledger, limit: int, seed: str) -> dict[str, str]:

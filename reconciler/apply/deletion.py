@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from contextlib import suppress
 
-from reconciler.apply.ledger import converged, remember, served_words
-from reconciler.apply.progress import Mark
+from reconciler.apply.ledger import converged, record_attempt, served_words
+from reconciler.apply.progress import ProgressState
 from reconciler.apply.report import Outcome, Result
 from reconciler.apply.rollout import ended
 from reconciler.apply.run import Run, leased
@@ -14,7 +14,7 @@ from reconciler.azure.errors import StudioError
 from reconciler.plan.document import TargetPlan
 from reconciler.spec.secrets import MissingSecret
 from reconciler.store import Lease, LeaseHeld, LeaseLost
-from reconciler.targets.driver import PlanMoved, TargetError
+from reconciler.targets.driver import TargetChangedError, TargetError
 
 
 async def remove(run: Run, plan: TargetPlan, writing: asyncio.Semaphore) -> Outcome:
@@ -26,21 +26,21 @@ async def remove(run: Run, plan: TargetPlan, writing: asyncio.Semaphore) -> Outc
             if now is not None and now != run.ledger.converged.get(plan.identity):
                 # Another run wanted it, and brought it somewhere, between our plan and our lease.
                 text = f"another run brought it to {served_words(now)} since the plan was made; plan again"
-                run.note(plan.name, Mark.FAILED, text)
+                run.note(plan.name, ProgressState.FAILED, text)
                 return Outcome(plan.name, plan.kind, Result.REFUSED, text)
-            run.note(plan.name, Mark.STARTED, "deleting it")
+            run.note(plan.name, ProgressState.STARTED, "deleting it")
             try:
                 await driver.delete(target)
-            except PlanMoved as error:
+            except TargetChangedError as error:
                 return ended(run, lease, plan, Result.REFUSED, str(error))
             except (TargetError, StudioError, MissingSecret) as error:
                 return ended(run, lease, plan, Result.FAILED, str(error))
             text = "deleted" if plan.live is None else f"deleted; it served {plan.live}"
             _forget(run, lease, plan, text)
-            run.note(plan.name, Mark.DONE, text)
+            run.note(plan.name, ProgressState.DONE, text)
             return Outcome(plan.name, plan.kind, Result.CONVERGED, text)
     except (LeaseHeld, LeaseLost) as error:
-        run.note(plan.name, Mark.HELD, str(error))
+        run.note(plan.name, ProgressState.HELD, str(error))
         return Outcome(plan.name, plan.kind, Result.HELD, str(error))
 
 
@@ -56,7 +56,7 @@ async def forget_gone(run: Run, plan: TargetPlan) -> Outcome:
     return Outcome(plan.name, plan.kind, Result.IN_SYNC, "absent, as the spec wants it")
 
 
-async def leave_orphan(run: Run, plan: TargetPlan, text: str) -> Outcome:
+async def record_orphan(run: Run, plan: TargetPlan, text: str) -> Outcome:
     """Remember that a target has no item any more, so that ``status`` does not show it like one that is wanted.
 
     What the store does not know it does not learn here: its knowing an endpoint is a sign that it is of a set.
@@ -65,7 +65,7 @@ async def leave_orphan(run: Run, plan: TargetPlan, text: str) -> Outcome:
     if earlier is not None and (earlier.last_outcome, earlier.last_message) != ("held", text):
         with suppress(LeaseHeld, LeaseLost):  # Whoever is at work on it records its own, newer end.
             async with leased(run, f"target:{plan.identity}") as lease:
-                remember(run, lease, plan, "held", text)
+                record_attempt(run, lease, plan, "held", text)
     return Outcome(plan.name, plan.kind, Result.ORPHANED, text)
 
 

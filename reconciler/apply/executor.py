@@ -6,12 +6,12 @@ import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from functools import partial
 
-from reconciler.apply.deletion import forget_gone, leave_orphan, remove
+from reconciler.apply.deletion import forget_gone, record_orphan, remove
 from reconciler.apply.in_sync import adopt, confirm
 from reconciler.apply.ledger import known_version
-from reconciler.apply.progress import Mark
+from reconciler.apply.progress import ProgressState
 from reconciler.apply.report import Outcome, Report, Result
-from reconciler.apply.rollout import roll_out, settle
+from reconciler.apply.rollout import record_unchanged, roll_out
 from reconciler.apply.run import Run
 from reconciler.apply.training.local_files import RecipeError
 from reconciler.apply.training.service import service_key
@@ -49,7 +49,7 @@ async def execute(run: Run, plan: Plan) -> Report:
         except Exception as error:  # noqa: BLE001 - it is raised at the end: a mistake here stops no other target
             mistakes.append(error)
             text = f"{type(error).__name__}: a mistake of this program"
-        run.note(target.name, Mark.FAILED, text)
+        run.note(target.name, ProgressState.FAILED, text)
         return Outcome(target.name, target.kind, Result.FAILED, text)
 
     def move(target: TargetPlan) -> Awaitable[Outcome]:
@@ -59,7 +59,7 @@ async def execute(run: Run, plan: Plan) -> Report:
 
     async def stay(target: TargetPlan, result: Result) -> Outcome:
         async with rollouts:
-            return await settle(run, target, result, _why(target))
+            return await record_unchanged(run, target, result, _why(target))
 
     async def leave(target: TargetPlan) -> Outcome:
         if target.steps:
@@ -69,7 +69,7 @@ async def execute(run: Run, plan: Plan) -> Report:
             return await (forget_gone if gone else confirm)(run, target)
 
     async def pass_by(target: TargetPlan) -> Outcome:
-        return await leave_orphan(run, target, _why(target))
+        return await record_orphan(run, target, _why(target))
 
     work: list[Coroutine[None, None, Outcome]] = [
         *(bounded(target, partial(stay, target, Result.FAILED)) for target in plan.blocked),
@@ -98,7 +98,7 @@ def _start_versions(run: Run, plan: Plan) -> dict[str, asyncio.Task[KnownVersion
         for model in target.models
         if not model.in_sync
     }
-    models = run.connections.fleet.models
+    models = run.clients.fleet.models
     return {
         version.name: asyncio.create_task(
             _version(run, version, run.training_at[service_key(models[version.model])]), name=f"version {version.name}"
@@ -118,10 +118,10 @@ async def _version(run: Run, plan: VersionPlan, trainings: asyncio.Semaphore) ->
         try:
             return await ensure_usable(run, desired)
         except TrainingFailed as error:
-            run.note(plan.name, Mark.FAILED, str(error))
+            run.note(plan.name, ProgressState.FAILED, str(error))
             raise
         except (LeaseHeld, LeaseLost) as error:
-            run.note(plan.name, Mark.HELD, str(error))
+            run.note(plan.name, ProgressState.HELD, str(error))
             raise
         except FORESEEN as error:
             raise TrainingFailed(str(error)) from error
@@ -131,9 +131,9 @@ async def _versions_of(
     run: Run, target: TargetPlan, made: Mapping[str, asyncio.Task[KnownVersion]]
 ) -> Mapping[str, KnownVersion]:
     """The versions that a target is to serve, by resource, when all of them may be used."""
-    uses = run.targets[target.identity].uses
-    ready = await asyncio.gather(*(made.get(str(use.version)) or _as_planned(run, use.version) for use in uses))
-    return {use.resource: known for use, known in zip(uses, ready, strict=True)}
+    bindings = run.targets[target.identity].bindings
+    ready = await asyncio.gather(*(made.get(str(use.version)) or _as_planned(run, use.version) for use in bindings))
+    return {use.resource: known for use, known in zip(bindings, ready, strict=True)}
 
 
 async def _as_planned(run: Run, key: VersionKey) -> KnownVersion:

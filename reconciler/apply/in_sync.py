@@ -6,15 +6,15 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 
-from reconciler.apply.ledger import is_recorded, record_converged, remember
+from reconciler.apply.ledger import is_recorded, record_attempt, record_converged
 from reconciler.apply.report import Outcome, Result
 from reconciler.apply.rollout import NO_SIGNATURE, roll_out
 from reconciler.apply.run import Run, leased
-from reconciler.apply.training.artefacts import remember_artefact
+from reconciler.apply.training.artifacts import record_artifact
 from reconciler.plan.document import TargetPlan
 from reconciler.plan.states import KnownVersion
 from reconciler.store import LeaseHeld, LeaseLost
-from reconciler.targets.driver import Artefact, TargetError
+from reconciler.targets.driver import Artifact, TargetError
 
 
 async def adopt(
@@ -27,7 +27,7 @@ async def adopt(
 
     While another run is at work on it, it is in sync as it is: that run puts the note on it, or the next pass.
     """
-    await remember_artefacts(run, plan)
+    await record_artifacts(run, plan)
     outcome = await roll_out(run, plan, versions(), frozenset(), writing)
     return replace(outcome, result=Result.IN_SYNC) if outcome.result is Result.HELD else outcome
 
@@ -41,31 +41,31 @@ async def confirm(run: Run, plan: TargetPlan) -> Outcome:
     outcome = Outcome(plan.name, plan.kind, Result.IN_SYNC, f"in sync, by {plan.evidence.value}")
     target = run.targets[plan.identity]
     before = run.ledger.converged.get(plan.identity)
-    settled = before is not None and all(is_recorded(before, use) for use in target.uses)
+    settled = before is not None and all(is_recorded(before, use) for use in target.bindings)
     if settled and plan.identity not in run.ledger.unsettled:
         return outcome
-    await remember_artefacts(run, plan)
-    versions = {use.resource: run.versions[use.version] for use in target.uses}
-    artefacts = {
-        resource: Artefact(known.key, known.fingerprint, known.location, NO_SIGNATURE)
+    await record_artifacts(run, plan)
+    versions = {use.resource: run.versions[use.version] for use in target.bindings}
+    artifacts = {
+        resource: Artifact(known.key, known.fingerprint, known.location, NO_SIGNATURE)
         for resource, known in versions.items()
         if known.fingerprint is not None and known.location is not None
     }
     try:
         async with leased(run, f"target:{plan.identity}") as lease:
             if settled:
-                remember(run, lease, plan, "converged", outcome.text)
-            elif len(artefacts) == len(target.uses):
-                verified = await run.drivers[plan.kind].verify(target, artefacts, None, lambda _: None)
-                record_converged(run, lease, plan, artefacts, verified)
+                record_attempt(run, lease, plan, "converged", outcome.text)
+            elif len(artifacts) == len(target.bindings):
+                verified = await run.drivers[plan.kind].verify(target, artifacts, None, lambda _: None)
+                record_converged(run, lease, plan, artifacts, verified)
     except (LeaseHeld, LeaseLost, TargetError):
         pass  # It is only a memory of what the live side shows anyway.
     return outcome
 
 
-async def remember_artefacts(run: Run, plan: TargetPlan) -> None:
+async def record_artifacts(run: Run, plan: TargetPlan) -> None:
     """Record the versions that a target serves and the store does not know."""
-    for use in run.targets[plan.identity].uses:
+    for use in run.targets[plan.identity].bindings:
         known = run.versions[use.version]
         if known.fingerprint is not None:
-            await remember_artefact(run, known)
+            await record_artifact(run, known)

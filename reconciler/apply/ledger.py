@@ -12,14 +12,14 @@ from reconciler.plan.states import (
     KnownVersion,
     Ledger,
     Location,
+    ModelBinding,
     Proof,
     Served,
-    Use,
     VersionKey,
     VersionState,
 )
 from reconciler.store import LastOutcome, Lease, ServedModel, Store, TargetRecord, VersionRecord
-from reconciler.targets.driver import Artefacts, Verified
+from reconciler.targets.driver import Artifacts, Verified
 
 _PROOFS = {word.value: word for word in Proof}
 
@@ -96,7 +96,7 @@ def served_words(converged: Converged) -> str:
     return ", ".join(str(served.version) for served in converged.serves.values()) or "its settings"
 
 
-def remember(run: Run, lease: Lease, plan: TargetPlan, outcome: LastOutcome, text: str) -> None:
+def record_attempt(run: Run, lease: Lease, plan: TargetPlan, outcome: LastOutcome, text: str) -> None:
     """Record how the last try went; what the target was converged to before stays."""
     earlier = run.store.target(plan.identity)
     record = TargetRecord(
@@ -122,7 +122,7 @@ def record_converged(
     run: Run,
     lease: Lease,
     plan: TargetPlan,
-    artefacts: Artefacts,
+    artifacts: Artifacts,
     verified: Verified,
     *,
     steps: tuple[str, ...] = (),
@@ -136,14 +136,14 @@ def record_converged(
         models=tuple(
             ServedModel(
                 resource=resource,
-                model=artefact.key.model,
-                label=artefact.key.label,
-                fingerprint=artefact.fingerprint,
+                model=artifact.key.model,
+                label=artifact.key.label,
+                fingerprint=artifact.fingerprint,
                 base_location=shown.base,
                 relative_location=shown.relative,
             )
-            for resource, artefact in artefacts.items()
-            for shown in (verified.shown.get(resource, artefact.location),)
+            for resource, artifact in artifacts.items()
+            for shown in (verified.shown.get(resource, artifact.location),)
         ),
         answers=verified.answers,
         proof=verified.proof.value,
@@ -172,7 +172,7 @@ def record_converged(
         )
 
 
-def is_recorded(converged: Converged, use: Use) -> bool:
+def is_recorded(converged: Converged, use: ModelBinding) -> bool:
     """Whether a record says that a resource was brought to the version that it is to serve."""
     served = converged.served(use.resource)
     return served is not None and served.version == use.version

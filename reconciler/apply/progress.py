@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Protocol
 
 
-class Mark(StrEnum):
+class ProgressState(StrEnum):
     """What a note is about."""
 
     STARTED = "started"
@@ -26,14 +26,14 @@ class Amount:
 
 
 @dataclass(frozen=True, slots=True)
-class Note:
+class ProgressEvent:
     """One thing that happened. ``subject`` is a target's name or ``model@label``; ``text`` holds no secret.
 
     While an ``amount`` grows, the text stays the same.
     """
 
     subject: str
-    mark: Mark
+    mark: ProgressState
     text: str
     amount: Amount | None = None
 
@@ -41,10 +41,10 @@ class Note:
 class Progress(Protocol):
     """Takes the notes of a run; must not raise and must not block."""
 
-    def __call__(self, note: Note) -> None:
+    def __call__(self, note: ProgressEvent) -> None:
         """Take one note."""
 
 
-def silent(note: Note) -> None:
+def silent(note: ProgressEvent) -> None:
     """A progress that shows nothing."""
     del note

@@ -9,8 +9,8 @@ from datetime import timedelta
 
 from pydantic import SecretStr
 
-from reconciler.apply.ledger import converged, is_recorded, record_converged, remember, served_words, serves_words
-from reconciler.apply.progress import Mark
+from reconciler.apply.ledger import converged, is_recorded, record_attempt, record_converged, served_words, serves_words
+from reconciler.apply.progress import ProgressState
 from reconciler.apply.report import Outcome, Result
 from reconciler.apply.run import Run, leased
 from reconciler.apply.training.trainer import TrainingFailed
@@ -18,10 +18,10 @@ from reconciler.azure.errors import StudioError
 from reconciler.plan.document import Action, GateOutcome, TargetPlan
 from reconciler.plan.gates import Incumbent, judge_gates, overall
 from reconciler.plan.overrides import gate_forced
-from reconciler.plan.states import Converged, DesiredTarget, KnownVersion, Location, Proof, Use, VersionKey
+from reconciler.plan.states import Converged, DesiredTarget, KnownVersion, Location, ModelBinding, Proof, VersionKey
 from reconciler.spec.secrets import MissingSecret
 from reconciler.store import LastOutcome, Lease, LeaseHeld, LeaseLost
-from reconciler.targets.driver import WRITES, Artefact, Artefacts, PlanMoved, TargetError, Verified
+from reconciler.targets.driver import WRITES, Artifact, Artifacts, TargetChangedError, TargetError, Verified
 
 _DOING = {
     Action.CREATE: "creating it",
@@ -34,7 +34,7 @@ _NOTED = "our note was put on it"
 _SIGNATURE_LASTS = timedelta(hours=24)
 """As long as the service's own (classic-protocol 3); it only has to outlive the update."""
 NO_SIGNATURE = SecretStr("")
-"""Of an artefact that nobody is to read anew."""
+"""Of an artifact that nobody is to read anew."""
 
 
 async def roll_out(
@@ -54,22 +54,22 @@ async def roll_out(
         async with leased(run, f"target:{plan.identity}") as lease:
             return await _Rollout(run, lease, plan, known, writing).go(forced)
     except TrainingFailed as error:
-        return await settle(run, plan, Result.FAILED, f"{plan.desired} can't be used: {error}")
+        return await record_unchanged(run, plan, Result.FAILED, f"{plan.desired} can't be used: {error}")
     except (LeaseHeld, LeaseLost) as error:
         # Somebody else is at work on it; what they bring about is seen by the next pass.
-        run.note(plan.name, Mark.HELD, str(error))
+        run.note(plan.name, ProgressState.HELD, str(error))
         return Outcome(plan.name, plan.kind, Result.HELD, str(error))
 
 
-async def settle(run: Run, plan: TargetPlan, result: Result, text: str) -> Outcome:
+async def record_unchanged(run: Run, plan: TargetPlan, result: Result, text: str) -> Outcome:
     """Remember and tell that a target stays where it is, and why."""
     last: LastOutcome = "held" if result is Result.HELD else "failed"
-    run.note(plan.name, Mark.HELD if result is Result.HELD else Mark.FAILED, text)
+    run.note(plan.name, ProgressState.HELD if result is Result.HELD else ProgressState.FAILED, text)
     earlier = run.store.target(plan.identity)
     if earlier is None or (earlier.last_outcome, earlier.last_message) != (last, text):
         try:
             async with leased(run, f"target:{plan.identity}") as lease:
-                remember(run, lease, plan, last, text)
+                record_attempt(run, lease, plan, last, text)
         except (LeaseHeld, LeaseLost):
             pass  # Whoever holds it records its own, newer end.
     return Outcome(plan.name, plan.kind, result, text)
@@ -103,9 +103,9 @@ class _Rollout:
         if held is not None:
             return self._end(Result.HELD, held)
         try:
-            artefacts = {resource: await self._artefact(known) for resource, known in self._known.items()}
-            verified = await self._carry_out(artefacts)
-        except PlanMoved as error:
+            artifacts = {resource: await self._artifact(known) for resource, known in self._known.items()}
+            verified = await self._carry_out(artifacts)
+        except TargetChangedError as error:
             return self._end(Result.REFUSED, str(error))
         except (TargetError, StudioError, MissingSecret) as error:
             return self._end(Result.FAILED, str(error))
@@ -113,27 +113,27 @@ class _Rollout:
         adopted = self._actions <= {Action.ADOPT, Action.VERIFY}
         if adopted:
             verified = replace(verified, text=_NOTED)
-        record_converged(self._run, self._lease, self._plan, artefacts, verified, steps=steps)
+        record_converged(self._run, self._lease, self._plan, artifacts, verified, steps=steps)
         text = f"{serves_words(self._plan)}, {verified.proof.value}: {verified.text}"
         if verified.not_taken:
             text += "; the service does not show " + ", ".join(sorted(verified.not_taken))
-        self._run.note(self._plan.name, Mark.DONE, text)
+        self._run.note(self._plan.name, ProgressState.DONE, text)
         result = Result.ADOPTED if adopted else Result.CONVERGED
         return Outcome(self._plan.name, self._plan.kind, result, text, verified.proof)
 
     def _moved_meanwhile(self, now: Converged | None) -> Outcome:
         """Another run was at work on it between our plan and our lease; only a new plan knows what to do."""
         name, kind = self._plan.name, self._plan.kind
-        if now is not None and all(self._is_there(now, use) for use in self._target.uses):
+        if now is not None and all(self._is_there(now, use) for use in self._target.bindings):
             text = f"another run brought it home: {serves_words(self._plan)}, {now.proof.value}"
-            self._run.note(name, Mark.DONE, text)
+            self._run.note(name, ProgressState.DONE, text)
             return Outcome(name, kind, Result.CONVERGED, text, now.proof)
         where = "nowhere that is known" if now is None else served_words(now)
         text = f"another run brought it to {where} since the plan was made; plan again"
-        self._run.note(name, Mark.FAILED, text)
+        self._run.note(name, ProgressState.FAILED, text)
         return Outcome(name, kind, Result.REFUSED, text)
 
-    def _is_there(self, now: Converged, use: Use) -> bool:
+    def _is_there(self, now: Converged, use: ModelBinding) -> bool:
         served, known = now.served(use.resource), self._known[use.resource]
         return served is not None and (served.version, served.fingerprint) == (known.key, known.fingerprint)
 
@@ -170,19 +170,19 @@ class _Rollout:
     def _repoints(self) -> bool:
         return Action.REPOINT in self._actions
 
-    async def _carry_out(self, artefacts: Artefacts) -> Verified:
+    async def _carry_out(self, artifacts: Artifacts) -> Verified:
         name = self._plan.name
         async with self._writing:
             before, steady = await self._answers_before()
             for step in self._plan.steps:
                 if step.action in WRITES:
-                    self._run.note(name, Mark.STARTED, _DOING[step.action].format(version=self._plan.desired))
-                    await self._driver.carry_out(step, self._target, artefacts)
+                    self._run.note(name, ProgressState.STARTED, _DOING[step.action].format(version=self._plan.desired))
+                    await self._driver.carry_out(step, self._target, artifacts)
                 if step.action is Action.CREATE:
                     # From now on it answers, with the model of its experiment.
                     before, steady = await self._answers_before()
         verified = await self._driver.verify(
-            self._target, artefacts, before, lambda text: self._run.note(name, Mark.WAITING, text)
+            self._target, artifacts, before, lambda text: self._run.note(name, ProgressState.WAITING, text)
         )
         if not steady:
             # Its answers differ by themselves: recorded, they would look like drift in every later pass.
@@ -199,7 +199,7 @@ class _Rollout:
             # Its marker says that a run which did not live to record it has repointed it: the model before that is
             # gone, and only what was recorded of it can be compared with.
             return recorded.answers, True
-        self._run.note(self._plan.name, Mark.STARTED, "scoring the probe before")
+        self._run.note(self._plan.name, ProgressState.STARTED, "scoring the probe before")
         before = await self._driver.answers(self._target)
         if before is None:
             return None, True
@@ -212,40 +212,44 @@ class _Rollout:
         They are after a refresh, or when a model was written once more: nothing changes then that could prove it.
         """
         earlier = self._run.ledger.converged.get(self._plan.identity)
-        if earlier is None or not self._target.uses or not self._recorded(earlier):
+        if earlier is None or not self._target.bindings or not self._recorded(earlier):
             return verified
         if not self._repoints:
             return replace(verified, proof=earlier.proof, text="the settings were changed")
         same = verified.answers is not None and verified.answers == earlier.answers
-        if verified.proof is Proof.ACCEPTED and same and all(self._is_there(earlier, use) for use in self._target.uses):
+        if (
+            verified.proof is Proof.ACCEPTED
+            and same
+            and all(self._is_there(earlier, use) for use in self._target.bindings)
+        ):
             text = f"{verified.text}, and as when it was {earlier.proof.value} on {earlier.at:%Y-%m-%d}"
             return replace(verified, proof=earlier.proof, text=text)
         return verified
 
     def _recorded(self, converged: Converged) -> bool:
-        return all(is_recorded(converged, use) for use in self._target.uses)
+        return all(is_recorded(converged, use) for use in self._target.bindings)
 
-    async def _artefact(self, known: KnownVersion) -> Artefact:
+    async def _artifact(self, known: KnownVersion) -> Artifact:
         location = known.location
         if location is None:
             raise TargetError(f"{known.key} is usable, but nothing says where it lies")
         # Nobody is to read it anew unless it is pointed to.
         signature = await self._signature(known.key, location) if self._repoints else NO_SIGNATURE
-        return Artefact(known.key, known.fingerprint, location, signature)
+        return Artifact(known.key, known.fingerprint, location, signature)
 
     async def _signature(self, key: VersionKey, location: Location) -> SecretStr:
-        connections = self._run.connections
-        model = connections.fleet.models[key.model]
+        clients = self._run.clients
+        model = clients.fleet.models[key.model]
         ready = model.spec.versions.get(key.label)
         if ready is not None and ready.location.sas_token is not None:
-            return await connections.secret(
+            return await clients.secret(
                 ready.location.sas_token,
-                connections.fleet.base_dir_of("Model", model.name),
+                clients.fleet.base_dir_of("Model", model.name),
                 wanted_for=f"Model {model.name}, spec.versions.{key.label}.location.sasToken",
             )
-        blobs = await connections.blobs(model.spec.workspace)
+        blobs = await clients.blobs(model.spec.workspace)
         if not blobs.holds(location.base):
-            return NO_SIGNATURE  # A ready-made artefact of somebody else's, readable for everybody or not at all.
+            return NO_SIGNATURE  # A ready-made artifact of somebody else's, readable for everybody or not at all.
         container, _, blob = location.uri.removeprefix(blobs.base).partition("/")
         return await blobs.sign(container, blob, _SIGNATURE_LASTS)
 
@@ -256,6 +260,6 @@ class _Rollout:
 def ended(run: Run, lease: Lease, plan: TargetPlan, result: Result, text: str) -> Outcome:
     """Remember and tell how a target ended that could not be brought home."""
     last: LastOutcome = "held" if result is Result.HELD else "failed"
-    remember(run, lease, plan, last, text)
-    run.note(plan.name, Mark.HELD if result is Result.HELD else Mark.FAILED, text)
+    record_attempt(run, lease, plan, last, text)
+    run.note(plan.name, ProgressState.HELD if result is Result.HELD else ProgressState.FAILED, text)
     return Outcome(plan.name, plan.kind, result, text)

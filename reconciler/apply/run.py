@@ -9,10 +9,10 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from reconciler.apply.progress import Amount, Mark, Note, Progress, silent
+from reconciler.apply.progress import Amount, Progress, ProgressEvent, ProgressState, silent
 from reconciler.plan.states import DesiredTarget, DesiredVersion, Ledger, VersionKey
 from reconciler.store import DEFAULT_TTL, Holder, Lease, Store, StoreError
-from reconciler.targets.clients import Connections
+from reconciler.targets.clients import Clients
 from reconciler.targets.driver import Driver
 
 
@@ -41,7 +41,7 @@ class Run:
     run_id: str
     holder: Holder
     store: Store
-    connections: Connections
+    clients: Clients
     drivers: Mapping[str, Driver]
     """By `reconciler.plan.document.TargetPlan.kind`."""
     versions: Mapping[VersionKey, DesiredVersion]
@@ -61,10 +61,10 @@ class Run:
         object.__setattr__(self, "uploading", asyncio.Semaphore(self.limits.uploads))
         object.__setattr__(self, "training_at", defaultdict(lambda: asyncio.Semaphore(self.limits.trainings)))
 
-    def note(self, subject: str, mark: Mark, text: str, amount: Amount | None = None) -> None:
+    def note(self, subject: str, mark: ProgressState, text: str, amount: Amount | None = None) -> None:
         """Tell the progress; a display that breaks (a closed pipe) must not break what it displays."""
         with suppress(OSError, ValueError):
-            self.progress(Note(subject, mark, text, amount))
+            self.progress(ProgressEvent(subject, mark, text, amount))
 
 
 @asynccontextmanager

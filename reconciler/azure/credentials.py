@@ -16,7 +16,7 @@ _T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
-class Renewal:
+class RefreshedSecret:
     """What looking a refused secret up again gave.
 
     Attributes:
@@ -28,7 +28,7 @@ class Renewal:
     reason: str = ""
 
 
-class Renewable(Protocol):
+class RefreshableSecret(Protocol):
     """A secret whose place is known."""
 
     @property
@@ -38,11 +38,11 @@ class Renewable(Protocol):
     async def current(self) -> SecretStr:
         """The secret, looked up when it is first wanted. What the look-up raises passes through every client."""
 
-    async def renewed(self, refused: SecretStr) -> Renewal:
+    async def refresh(self, refused: SecretStr) -> RefreshedSecret:
         """Looks it up again, unless that was done since ``refused`` was found. Raises nothing of its own."""
 
 
-Credential = SecretStr | Renewable
+Credential = SecretStr | RefreshableSecret
 """A key or token that a client sends, as it stands or with the place that it comes from."""
 
 
@@ -51,7 +51,7 @@ async def current(credential: Credential) -> SecretStr:
     return credential if isinstance(credential, SecretStr) else await credential.current()
 
 
-async def accepted(
+async def call_with_refresh(
     credential: Credential, call: Callable[[SecretStr], Awaitable[_T]], refuses: Callable[[SignInError], bool]
 ) -> _T:
     """Make a call with a secret, and once more with another value of it if the service refuses this one.
@@ -75,7 +75,7 @@ async def accepted(
     except SignInError as error:
         if not refuses(error):
             raise
-        renewal = await credential.renewed(secret)
+        renewal = await credential.refresh(secret)
         if renewal.value is None:
             raise refused(error, credential, renewal.reason) from None
     try:
@@ -86,7 +86,7 @@ async def accepted(
         raise refused(error, credential, ANOTHER_ONE) from None
 
 
-def refused(error: SignInError, credential: Renewable, reason: str) -> SignInError:
+def refused(error: SignInError, credential: RefreshableSecret, reason: str) -> SignInError:
     """The error with the reference whose secret was refused, and why no other one could be sent."""
     return SignInError(
         f"{error.message.rstrip('. ')}; what is refused is {credential.name}: {reason}",

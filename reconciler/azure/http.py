@@ -41,7 +41,7 @@ from pydantic import SecretStr
 
 from reconciler.azure.clocks import ahead_by
 from reconciler.azure.clouds import Cloud, is_loopback
-from reconciler.azure.credentials import Credential, accepted
+from reconciler.azure.credentials import Credential, call_with_refresh
 from reconciler.azure.error_mapping import (
     Call,
     connection_error,
@@ -252,7 +252,7 @@ class Http:
             request = HttpRequest(method, target, headers=headers, content=body)
             return self._reply(call, await self._send(request, call, idempotent))
 
-        return await once(None) if token is None else await accepted(token, once, _is_refusal)
+        return await once(None) if token is None else await call_with_refresh(token, once, _is_refusal)
 
     @asynccontextmanager
     async def download(self, url: str, *, operation: str) -> AsyncIterator[Download]:

@@ -85,4 +85,4 @@ def _code_of(error: Exception) -> ExitCode | None:
         if loaded is not None and isinstance(error, tuple(getattr(loaded, name) for name in names)):
             return ExitCode.ERROR
     moved = sys.modules.get("reconciler.reconciliation")
-    return ExitCode.REFUSED if moved is not None and isinstance(error, moved.WorldMoved) else None
+    return ExitCode.REFUSED if moved is not None and isinstance(error, moved.StalePlanError) else None

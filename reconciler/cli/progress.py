@@ -7,26 +7,32 @@ import time
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TextIO
 
-from reconciler.apply.progress import Mark, Note
-from reconciler.plan.text import plain
+from reconciler.apply.progress import ProgressEvent, ProgressState
+from reconciler.plan.text import printable
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.live import Live
     from rich.table import Table
 
-_SYMBOL = {Mark.STARTED: "»", Mark.WAITING: "…", Mark.DONE: "✓", Mark.HELD: "‖", Mark.FAILED: "✗"}
+_SYMBOL = {
+    ProgressState.STARTED: "»",
+    ProgressState.WAITING: "…",
+    ProgressState.DONE: "✓",
+    ProgressState.HELD: "‖",
+    ProgressState.FAILED: "✗",
+}
 _PLAIN = {
-    Mark.STARTED: "start",
-    Mark.WAITING: "wait",
-    Mark.DONE: "done",
-    Mark.HELD: "held",
-    Mark.FAILED: "failed",
+    ProgressState.STARTED: "start",
+    ProgressState.WAITING: "wait",
+    ProgressState.DONE: "done",
+    ProgressState.HELD: "held",
+    ProgressState.FAILED: "failed",
 }
 _BAR = 20
 MANY = 40
 """Beyond so many targets what is done is counted, and only what needs attention has a line of its own."""
-_FINAL = frozenset({Mark.DONE, Mark.HELD, Mark.FAILED})
+_FINAL = frozenset({ProgressState.DONE, ProgressState.HELD, ProgressState.FAILED})
 
 
 class Tally:
@@ -34,16 +40,16 @@ class Tally:
 
     def __init__(self, targets: frozenset[str]) -> None:
         self._targets = targets
-        self._ended: dict[str, Mark] = {}
+        self._ended: dict[str, ProgressState] = {}
         self._trained: set[str] = set()
         self.many = len(targets) > MANY
 
-    def take(self, note: Note) -> bool:
+    def take(self, note: ProgressEvent) -> bool:
         """Count a note; whether it is the end of a target."""
         if note.mark not in _FINAL:
             return False
         if note.subject not in self._targets:
-            if note.mark is Mark.DONE:
+            if note.mark is ProgressState.DONE:
                 self._trained.add(note.subject)
             return False
         first = note.subject not in self._ended
@@ -63,7 +69,11 @@ class Tally:
         parts = [f"{len(marks):,} of {len(self._targets):,} targets done"]
         if self._trained:
             parts.append(f"{len(self._trained):,} versions made")
-        parts += [f"{marks.count(mark):,} {mark.value}" for mark in (Mark.FAILED, Mark.HELD) if mark in marks]
+        parts += [
+            f"{marks.count(mark):,} {mark.value}"
+            for mark in (ProgressState.FAILED, ProgressState.HELD)
+            if mark in marks
+        ]
         return ", ".join(parts)
 
 
@@ -86,14 +96,14 @@ class Lines:
     ) -> None:
         pass
 
-    def __call__(self, note: Note) -> None:
+    def __call__(self, note: ProgressEvent) -> None:
         """Print the note, unless it is the last one of its subject again."""
         ended = self._tally.take(note)
-        if self._tally.many and note.mark not in {Mark.HELD, Mark.FAILED}:
+        if self._tally.many and note.mark not in {ProgressState.HELD, ProgressState.FAILED}:
             if ended and self._tally.is_round:
                 print(self._tally.text, file=self._stream, flush=True)
             return
-        line = f"{note.subject}: {_PLAIN[note.mark]}: {plain(note.text)}"
+        line = f"{note.subject}: {_PLAIN[note.mark]}: {printable(note.text)}"
         if self._last.get(note.subject) != line:
             self._last[note.subject] = line
             print(line, file=self._stream, flush=True)
@@ -111,7 +121,7 @@ class Rows:
         from rich.live import Live
 
         self._console = Console(file=stream)
-        self._running: dict[str, tuple[float, Note]] = {}
+        self._running: dict[str, tuple[float, ProgressEvent]] = {}
         self._tally = Tally(targets)
         self._longest = longest
         self._began = time.monotonic()
@@ -126,16 +136,16 @@ class Rows:
     ) -> None:
         self._live.stop()
 
-    def __call__(self, note: Note) -> None:
+    def __call__(self, note: ProgressEvent) -> None:
         """Update the subject's row, or end it."""
         started, _ = self._running.get(note.subject, (time.monotonic(), note))
         self._tally.take(note)
         if note.mark in _FINAL:
             self._running.pop(note.subject, None)
-            if self._tally.many and note.mark is Mark.DONE:
+            if self._tally.many and note.mark is ProgressState.DONE:
                 return
             seconds = time.monotonic() - started
-            colour = {Mark.DONE: "green", Mark.HELD: "yellow"}.get(note.mark, "red")
+            colour = {ProgressState.DONE: "green", ProgressState.HELD: "yellow"}.get(note.mark, "red")
             self._console.print(
                 f"[{colour}]{_SYMBOL[note.mark]}[/] {note.subject}  {_plain(note.text)} [dim]({seconds:.0f} s)[/]",
                 highlight=False,
@@ -167,7 +177,7 @@ class Rows:
         return f", about {left:.0f} s left" if left > 0 else ", longer than the last time"
 
 
-def _with_bar(note: Note) -> RenderableType:
+def _with_bar(note: ProgressEvent) -> RenderableType:
     """A note's text, with a bar behind it where it says how far it is."""
     if note.amount is None:
         return _plain(note.text)
@@ -183,7 +193,7 @@ def _with_bar(note: Note) -> RenderableType:
 def _plain(text: str) -> str:
     from rich.markup import escape
 
-    return escape(plain(text))
+    return escape(printable(text))
 
 
 def progress_on(targets: frozenset[str], longest: float | None = None) -> Lines | Rows:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from reconciler.apply.report import Outcome, Report, Result
 from reconciler.plan.document import Plan, TargetPlan
 from reconciler.plan.render.grouping import grouped
-from reconciler.plan.text import listing, plain
+from reconciler.plan.text import listing, printable
 
 _FIRST_NAMES = 5
 _ONE_BY_ONE = 20
@@ -36,7 +36,7 @@ def summary(plan: Plan, report: Report) -> str:
 
 
 def _line(outcome: Outcome) -> str:
-    return f"{outcome.name}: {outcome.result.value}: {plain(outcome.text)}"
+    return f"{outcome.name}: {outcome.result.value}: {printable(outcome.text)}"
 
 
 def _adopted(outcomes: list[Outcome]) -> Iterator[str]:
@@ -51,7 +51,7 @@ def _adopted(outcomes: list[Outcome]) -> Iterator[str]:
 def _of_set(name: str, ended: list[tuple[TargetPlan, Outcome]]) -> Iterator[str]:
     """A set's lines: what failed comes first, and the same reason of many items is one line."""
     for result in _FAILED_FIRST:
-        told = [(target, plain(outcome.text)) for target, outcome in ended if outcome.result is result]
+        told = [(target, printable(outcome.text)) for target, outcome in ended if outcome.result is result]
         for alike in grouped(told):
             number = len(alike.names)
             if number == 1:

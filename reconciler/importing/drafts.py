@@ -223,17 +223,17 @@ class _Drafter:
 
     def _serving(self, live: LiveTarget, resources: Sequence[str], comments: list[str]) -> dict[str, Any]:
         """What a spec says of a target's models, as far as it is known."""
-        uses = [
+        bindings = [
             ModelUse(resource=resource, name=key.model, version=key.label)
             for resource in resources
             if (key := self._versions.of.get((live.identity, resource))) is not None and not looks_secret(resource)
         ]
-        if not uses and live.markers:
+        if not bindings and live.markers:
             noted = ", ".join(str(marker.version) for marker in live.markers)
             comments.append(f"It carries our note of {noted}, but nothing tells where that lies: no model is managed.")
-        if len(uses) > 1:
-            return {"models": tuple(uses)}
-        return {"model": uses[0]} if uses else {}
+        if len(bindings) > 1:
+            return {"models": tuple(bindings)}
+        return {"model": bindings[0]} if bindings else {}
 
     # -- New
 

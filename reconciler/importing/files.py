@@ -12,7 +12,7 @@ from typing import Any
 
 from reconciler.importing.drafts import Draft, Drafts, GroupDrafts, ServiceDrafts
 from reconciler.importing.naming import in_full, slug, told_apart, unique
-from reconciler.plan.text import plain
+from reconciler.plan.text import printable
 from reconciler.spec.documents import ClassicEndpoint, NewWebService
 from reconciler.spec.formatting.comments import BLANK, Collection, CommentedDocument, Item, Scalar, Value
 from reconciler.spec.formatting.formatter import formatted
@@ -91,7 +91,7 @@ def _unknown_models(drafts: Sequence[Draft], offered: Iterable[Sequence[str]]) -
 
 def _serves(draft: Draft) -> bool:
     document = draft.document
-    return isinstance(document, ClassicEndpoint | NewWebService) and bool(document.spec.uses)
+    return isinstance(document, ClassicEndpoint | NewWebService) and bool(document.spec.bindings)
 
 
 def _unsaid(what: str, names: Sequence[str]) -> Iterator[str]:
@@ -144,7 +144,7 @@ def _comments(paragraphs: Iterable[str]) -> list[str]:
 
 
 def _comment(paragraph: str) -> list[str]:
-    text = plain(paragraph)
+    text = printable(paragraph)
     if paragraph.startswith((_SAMPLE, _ENTRY)):
         return [f"# {text}"]
     wrapped = textwrap.wrap(text, WIDTH - 2, break_long_words=False, break_on_hyphens=False)

@@ -9,7 +9,7 @@ Three things tell, in this order:
 3. nothing. Then a spec names no model, and manages the settings alone: any version that it named would be a guess, and
    the plan would have to point the target there to be sure.
 
-What a version is made of is not known of most; it is written down as ready-made, with the place of its artefact.
+What a version is made of is not known of most; it is written down as ready-made, with the place of its artifact.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def _marker(markers: Sequence[Marker], index: int, count: int, served: Served | 
 
 @dataclass(frozen=True, slots=True)
 class ReadyMade:
-    """A version to be written into a model. ``workspace`` is the one in whose storage its artefact seems to lie."""
+    """A version to be written into a model. ``workspace`` is the one in whose storage its artifact seems to lie."""
 
     key: VersionKey
     location: Location

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from reconciler.plan.document import Difference, GateResult, ModelPlan, Reason, TargetPlan, TargetStatus
-from reconciler.plan.live import Understanding, live_words, wanted_version, weakest
+from reconciler.plan.live import LiveVersion, live_words, wanted_version, weakest
 from reconciler.plan.states import DesiredTarget, DesiredVersion, Ledger, LiveTarget, VersionKey
 from reconciler.plan.text import wanted_words
 from reconciler.plan.versions import plan_version
@@ -24,13 +24,13 @@ class WantedVersion:
 
 
 @dataclass(frozen=True, slots=True)
-class Case:
+class TargetAssessment:
     """One target that can be planned, and what is known of it. What is told of its uses stands in their order."""
 
     target: DesiredTarget
     live: LiveTarget
     versions: tuple[WantedVersion, ...]
-    found: tuple[Understanding, ...]
+    found: tuple[LiveVersion, ...]
     settings: tuple[Difference, ...]
     notes: tuple[Reason, ...]
     refreshed: bool = False
@@ -51,7 +51,7 @@ class Case:
         reasons = self.found[index].reasons
         if len(self.found) == 1:
             return reasons
-        resource = self.target.uses[index].resource
+        resource = self.target.bindings[index].resource
         return tuple(Reason(code=reason.code, text=f"{resource}: {reason.text}") for reason in reasons)
 
     @property
@@ -60,7 +60,7 @@ class Case:
         told = [reason for index in range(len(self.found)) for reason in self.told(index)]
         return (*told, *self.notes)
 
-    def concluded(
+    def to_target_plan(
         self,
         status: TargetStatus,
         reasons: Iterable[Reason],
@@ -77,7 +77,7 @@ class Case:
                 in_sync=found.in_sync,
                 incumbent=(incumbents or {}).get(index),
             )
-            for index, (use, found) in enumerate(zip(self.target.uses, self.found, strict=True))
+            for index, (use, found) in enumerate(zip(self.target.bindings, self.found, strict=True))
         )
         return TargetPlan(
             name=self.target.name,

@@ -43,13 +43,13 @@ def blocker(
         return live.problem
     if target.absent:
         return _not_ours(live)
-    for use in target.uses:
+    for use in target.bindings:
         problem = _unavailable(use.version, versions.get(use.version))
         if problem is not None:
             return problem
     # A target that is absent and has no problem can be created: its driver says so by saying nothing. It will offer
     # what the others of its service do, so a name that is wrong is known before something is made.
-    return next(filter(None, (_unfit(use.resource, live) for use in target.uses)), None)
+    return next(filter(None, (_unfit(use.resource, live) for use in target.bindings)), None)
 
 
 def _not_ours(live: LiveTarget) -> Problem | None:

@@ -20,7 +20,7 @@ from datetime import datetime
 from typing import TypeVar
 
 from reconciler.plan import steps
-from reconciler.plan.assessment import Case, WantedVersion
+from reconciler.plan.assessment import TargetAssessment, WantedVersion
 from reconciler.plan.blockers import READ_ONLY, blocker
 from reconciler.plan.document import (
     Difference,
@@ -33,7 +33,7 @@ from reconciler.plan.document import (
     TargetStatus,
 )
 from reconciler.plan.gates import find_incumbent, judge_gates, overall, rule_text
-from reconciler.plan.live import places, understand
+from reconciler.plan.live import find_live_versions, versions_by_uri
 from reconciler.plan.orphans import decide_orphan, too_many_orphans
 from reconciler.plan.overrides import check_forced, gate_forced
 from reconciler.plan.reasons import (
@@ -98,7 +98,7 @@ def make_plan(
         versions={key: WantedVersion(version, ledger) for key, version in desired.items()},
         live=live,
         ledger=ledger,
-        known_at=places(versions, ledger),
+        versions_by_uri=versions_by_uri(versions, ledger),
         claims=Counter(target.identity for target in targets),
         forced=forced,
         too_many=too_many_orphans(targets, live, forced),
@@ -137,7 +137,7 @@ class _World:
     versions: Mapping[VersionKey, WantedVersion]
     live: Mapping[str, LiveTarget]
     ledger: Ledger
-    known_at: Mapping[str, VersionKey]
+    versions_by_uri: Mapping[str, VersionKey]
     claims: Mapping[str, int]
     forced: frozenset[str]
     too_many: Mapping[str, Problem]
@@ -148,7 +148,7 @@ def _decide_target(target: DesiredTarget, world: _World) -> TargetPlan:
     live = world.live.get(target.identity)
     if target.orphan and live is not None:
         return decide_orphan(target, live, world.too_many.get(target.group))
-    plans = {use.version: world.versions[use.version].plan for use in target.uses if use.version in world.versions}
+    plans = {use.version: world.versions[use.version].plan for use in target.bindings if use.version in world.versions}
     problem = blocker(target, live, plans, world.claims)
     if problem is not None or live is None:
         # It can't be planned, or must not be carried out: it is left as it is, and the others go on.
@@ -158,7 +158,7 @@ def _decide_target(target: DesiredTarget, world: _World) -> TargetPlan:
 
 def _decide_state(target: DesiredTarget, live: LiveTarget, world: _World) -> TargetPlan:
     """Decide on a target that can be planned and is to be there."""
-    versions = tuple(world.versions[use.version] for use in target.uses)
+    versions = tuple(world.versions[use.version] for use in target.bindings)
     converged = world.ledger.converged.get(target.identity)
     not_taken, written = (converged.not_taken, converged.written) if converged is not None else ({}, {})
     differing, refused = steps.setting_differences(target, live, not_taken)
@@ -166,11 +166,11 @@ def _decide_state(target: DesiredTarget, live: LiveTarget, world: _World) -> Tar
     wanted = {version.desired.key: version.wanted for version in versions}
     notes = dict.fromkeys(note for version in versions for note in version.plan.reasons)
     refreshed, told = needs_refresh(target, live, not_taken)
-    case = Case(
+    case = TargetAssessment(
         target=target,
         live=live,
         versions=versions,
-        found=understand(target, wanted, live, converged, world.known_at),
+        found=find_live_versions(target, wanted, live, converged, world.versions_by_uri),
         settings=differing,
         notes=(*map(not_asked_again, refused), *notes, *told),
         refreshed=refreshed,
@@ -186,29 +186,29 @@ def _decide_state(target: DesiredTarget, live: LiveTarget, world: _World) -> Tar
         case = replace(case, notes=(*case.notes, lacking))
     if case.refreshed or case.differs or not live.exists:
         # The right versions, in other circumstances: nothing is promoted, so no gate has a say.
-        return _with_steps(case, case.concluded(TargetStatus.CHANGE, case.reasons))
-    planned = case.concluded(TargetStatus.IN_SYNC, case.reasons)
+        return _with_steps(case, case.to_target_plan(TargetStatus.CHANGE, case.reasons))
+    planned = case.to_target_plan(TargetStatus.IN_SYNC, case.reasons)
     if lacking is None or lacking.code == NO_ROOM.code:
         return planned
-    todo = steps.Todo(target=target, evidence=planned.evidence, adopt=lacking)
-    return planned.model_copy(update={"steps": steps.target_steps(todo)})
+    required = steps.RequiredChanges(target=target, evidence=planned.evidence, adopt=lacking)
+    return planned.model_copy(update={"steps": steps.target_steps(required)})
 
 
 def _decide_deletion(target: DesiredTarget, live: LiveTarget) -> TargetPlan:
     """Decide on a target that is to be absent and, if it is not, carries our marker."""
-    gone = Case(target, live, (), (), (), ())
+    gone = TargetAssessment(target, live, (), (), (), ())
     if not live.exists:
-        return gone.concluded(TargetStatus.IN_SYNC, ())
+        return gone.to_target_plan(TargetStatus.IN_SYNC, ())
     reason = Reason(code="unwanted", text="the spec wants it to be absent, and it carries our note")
-    planned = gone.concluded(TargetStatus.CHANGE, (reason,))
-    todo = steps.Todo(target=target, evidence=Evidence.MARKER, delete=True, move_reasons=(reason,))
+    planned = gone.to_target_plan(TargetStatus.CHANGE, (reason,))
+    required = steps.RequiredChanges(target=target, evidence=Evidence.MARKER, delete=True, move_reasons=(reason,))
     served = ", ".join(str(marker.version) for marker in live.markers)
     return planned.model_copy(
-        update={"live": served or None, "evidence": Evidence.MARKER, "steps": steps.target_steps(todo)}
+        update={"live": served or None, "evidence": Evidence.MARKER, "steps": steps.target_steps(required)}
     )
 
 
-def _decide_move(case: Case, world: _World) -> TargetPlan:
+def _decide_move(case: TargetAssessment, world: _World) -> TargetPlan:
     """Decide on a target that has to be pointed at a wanted version."""
     incumbents = {index: _incumbent(case, index) for index in case.moving}
     reasons = case.reasons
@@ -220,7 +220,7 @@ def _decide_move(case: Case, world: _World) -> TargetPlan:
             case.versions[index].desired.gates,
             case.versions[index].metrics,
             find_incumbent(incumbents[index], world.ledger),
-            case.target.uses[index].version,
+            case.target.bindings[index].version,
         )
     )
     outcome = overall(gates)
@@ -228,25 +228,25 @@ def _decide_move(case: Case, world: _World) -> TargetPlan:
         hold = tuple(gate_reason(gate) for gate in gates if gate.outcome is not GateOutcome.PASS)
         if not gate_forced(world.forced, case.target.name):
             # The version is there and may not be promoted: the target keeps what it has.
-            held = case.concluded(TargetStatus.HELD, (*hold, *reasons), gates, incumbents)
+            held = case.to_target_plan(TargetStatus.HELD, (*hold, *reasons), gates, incumbents)
             return held.model_copy(update={"remedy": _hold_remedy(case, outcome)})
         text = "promoted by --force, although a gate does not let it pass"
         reasons = (Reason(code="gate-forced", text=text), *hold, *reasons)
     drifted = all(case.found[index].drifted for index in case.moving)
     status = TargetStatus.DRIFT if drifted else TargetStatus.CHANGE
-    return _with_steps(case, case.concluded(status, reasons, gates, incumbents))
+    return _with_steps(case, case.to_target_plan(status, reasons, gates, incumbents))
 
 
-def _with_steps(case: Case, planned: TargetPlan) -> TargetPlan:
+def _with_steps(case: TargetAssessment, planned: TargetPlan) -> TargetPlan:
     """Add the steps that bring the target home."""
     # A refresh may bring another model along: what the target serves is written once more, though it was right.
     moved = tuple(range(len(case.found))) if case.refreshed else case.moving
     training = [index for index in moved if not case.versions[index].plan.usable and not case.found[index].in_sync]
     told = tuple(reason for index in moved for reason in case.told(index))
-    todo = steps.Todo(
+    required = steps.RequiredChanges(
         target=case.target,
         evidence=planned.evidence,
-        train=tuple(case.target.uses[index].version for index in training),
+        train=tuple(case.target.bindings[index].version for index in training),
         rules=tuple(dict.fromkeys(rule for index in training for rule in _rules(case.versions[index]))),
         create=not case.live.exists,
         refresh=case.refreshed,
@@ -266,32 +266,32 @@ def _with_steps(case: Case, planned: TargetPlan) -> TargetPlan:
         reasons = (*reasons, Reason(code="settings", text=f"the spec wants another {names}"))
     if case.live.definition.changes:
         reasons = (*reasons, Reason(code="definition", text="its definition differs from the file"))
-    return planned.model_copy(update={"reasons": reasons, "steps": steps.target_steps(todo)})
+    return planned.model_copy(update={"reasons": reasons, "steps": steps.target_steps(required)})
 
 
 def _rules(version: WantedVersion) -> Iterable[str]:
     return map(rule_text, version.desired.gates)
 
 
-def _move(case: Case, index: int) -> Difference:
-    use = case.target.uses[index]
+def _move(case: TargetAssessment, index: int) -> Difference:
+    use = case.target.bindings[index]
     return Difference(field="model", resource=use.resource, old=case.found[index].text, new=str(use.version))
 
 
-def _patch(case: Case, index: int) -> tuple[PatchOperation, ...]:
+def _patch(case: TargetAssessment, index: int) -> tuple[PatchOperation, ...]:
     wanted = case.versions[index].wanted.location
-    bound = case.live.bound.get(case.target.uses[index].resource)
+    bound = case.live.bound.get(case.target.bindings[index].resource)
     return steps.definition_patch(bound, wanted.uri if wanted is not None else None)
 
 
-def _incumbent(case: Case, index: int) -> VersionKey | None:
+def _incumbent(case: TargetAssessment, index: int) -> VersionKey | None:
     """The version that a candidate must not be worse than; None if none is known.
 
     What drifted in was never promoted by us, so it sets no standard: the version that was promoted here
     last is the wanted one itself. A version of another model was judged on other data, and its metrics do
     not compare.
     """
-    wanted, found = case.target.uses[index].version, case.found[index]
+    wanted, found = case.target.bindings[index].version, case.found[index]
     version = wanted if found.drifted else found.version
     return version if version is not None and version.model == wanted.model else None
 
@@ -302,7 +302,7 @@ def _stopped(target: DesiredTarget, live: LiveTarget | None, problem: Problem | 
         kind=target.kind,
         identity=target.identity,
         status=TargetStatus.REFUSED if problem is not None and problem.unsafe else TargetStatus.BLOCKED,
-        models=tuple(ModelPlan(resource=use.resource, desired=str(use.version)) for use in target.uses),
+        models=tuple(ModelPlan(resource=use.resource, desired=str(use.version)) for use in target.bindings),
         desired=wanted_words(target),
         live=None,
         evidence=Evidence.UNKNOWN,
@@ -313,12 +313,12 @@ def _stopped(target: DesiredTarget, live: LiveTarget | None, problem: Problem | 
     )
 
 
-def _hold_remedy(case: Case, outcome: GateOutcome) -> str:
+def _hold_remedy(case: TargetAssessment, outcome: GateOutcome) -> str:
     force = f"promote it all the same with --force gate:{case.target.name}"
     if outcome is GateOutcome.FAIL:
         return f"train a better version under a new label, or {force}"
     if any(case.versions[index].desired.ready_made for index in case.moving):
-        return f"a ready-made artefact has no metrics to judge: {force}"
+        return f"a ready-made artifact has no metrics to judge: {force}"
     return f"correct the gate's metric, or {force}"
 
 

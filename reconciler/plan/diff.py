@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 
-from reconciler.plan.text import plain
+from reconciler.plan.text import printable
 from reconciler.spec.secret_detection import NOT_SHOWN, looks_secret
 
 HIDDEN = "***"
@@ -39,7 +39,7 @@ def explain_difference(old: object, new: object) -> list[str]:
 
 
 def _sentence(path: Sequence[object], kind: str, old: object, new: object) -> str:
-    place = plain("/".join(map(str, path))) or "the whole"
+    place = printable("/".join(map(str, path))) or "the whole"
     if any(str(part).casefold() in _SECRET_MEMBERS for part in path):
         return f"{place} differs"
     if kind.endswith("_added"):
@@ -50,7 +50,7 @@ def _sentence(path: Sequence[object], kind: str, old: object, new: object) -> st
 
 
 def _shown(value: object) -> str:
-    text = plain(json.dumps(_without_secrets(value), ensure_ascii=False, default=str, sort_keys=True))
+    text = printable(json.dumps(_without_secrets(value), ensure_ascii=False, default=str, sort_keys=True))
     return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
 
 

@@ -1,6 +1,6 @@
 """What is live on a target, as far as it can be known, and on what that rests.
 
-Only a New web service always shows its artefact; a Classic endpoint may show none (classic-protocol 1.5).
+Only a New web service always shows its artifact; a Classic endpoint may show none (classic-protocol 1.5).
 Then three weaker things are weighed: our marker on the target, what the ledger remembers, and whether the
 target still answers its probe as it did when it was converged. What they leave open stays unknown; it is
 never guessed.
@@ -15,12 +15,12 @@ from typing import Self
 
 from reconciler.plan.document import Reason
 from reconciler.plan.states import (
-    Bound,
     Converged,
     DesiredTarget,
     DesiredVersion,
     Evidence,
     Ledger,
+    LiveBinding,
     LiveTarget,
     Location,
     Marker,
@@ -28,7 +28,7 @@ from reconciler.plan.states import (
     VersionKey,
     VersionState,
 )
-from reconciler.plan.text import bare_uri, short
+from reconciler.plan.text import bare_uri, short_fingerprint
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class Wanted:
 
 
 @dataclass(frozen=True, slots=True)
-class Understanding:
+class LiveVersion:
     """What is live on one resource of a target.
 
     Attributes:
@@ -77,7 +77,7 @@ def wanted_version(desired: DesiredVersion, ledger: Ledger) -> Wanted:
     return Wanted(desired.key, fingerprint, location, recorded=usable)
 
 
-def places(versions: Iterable[DesiredVersion], ledger: Ledger) -> dict[str, VersionKey]:
+def versions_by_uri(versions: Iterable[DesiredVersion], ledger: Ledger) -> dict[str, VersionKey]:
     """Which version lies at which uri, of those that are wanted or remembered."""
     found = {known.location.uri: key for key, known in sorted(ledger.versions.items()) if known.location is not None}
     for version in sorted(versions, key=lambda version: version.key):
@@ -86,13 +86,13 @@ def places(versions: Iterable[DesiredVersion], ledger: Ledger) -> dict[str, Vers
     return found
 
 
-def understand(
+def find_live_versions(
     target: DesiredTarget,
     wanted: Mapping[VersionKey, Wanted],
     live: LiveTarget,
     converged: Converged | None,
-    known_at: Mapping[str, VersionKey],
-) -> tuple[Understanding, ...]:
+    versions_by_uri: Mapping[str, VersionKey],
+) -> tuple[LiveVersion, ...]:
     """Say what is live on a target: for each of its uses, in their order.
 
     Args:
@@ -100,10 +100,10 @@ def understand(
         wanted: The versions that it should serve.
         live: What was observed.
         converged: What it was last brought to, if ever.
-        known_at: Versions by the uri of their artefact (`places`).
+        versions_by_uri: Versions by the uri of their artifact (`versions_by_uri`).
     """
     markers = _markers_of(target, live)
-    records = [_Record.of(converged, use.resource) for use in target.uses]
+    records = [_Record.of(converged, use.resource) for use in target.bindings]
     # The answers are those of all its models together. Where our note on one of them names another version than the
     # record, a run of ours moved that one and did not live to record it: the answers then tell nothing of the others.
     moved = [
@@ -115,20 +115,20 @@ def understand(
             wanted[use.version],
             _Seen.of(live, use.resource, marker, moved_beside=any(moved[:index] + moved[index + 1 :])),
             record,
-            known_at,
+            versions_by_uri,
         )
-        for index, (use, marker, record) in enumerate(zip(target.uses, markers, records, strict=True))
+        for index, (use, marker, record) in enumerate(zip(target.bindings, markers, records, strict=True))
     )
 
 
-def live_words(found: Sequence[Understanding], live: LiveTarget) -> str | None:
+def live_words(found: Sequence[LiveVersion], live: LiveTarget) -> str | None:
     """What is live on a target as people read it; None if nothing is known."""
     if all(one.text is None for one in found):
         return "present" if live.exists and not found else None
     return ", ".join(one.text or "unknown" for one in found)
 
 
-def weakest(found: Sequence[Understanding]) -> Evidence:
+def weakest(found: Sequence[LiveVersion]) -> Evidence:
     """On what the whole statement about a target rests."""
     strongest_first = list(Evidence)
     # That it is there, and its settings, the service itself shows.
@@ -149,7 +149,7 @@ class _Seen:
 
     @classmethod
     def of(cls, live: LiveTarget, resource: str, marker: Marker | None, *, moved_beside: bool) -> Self:
-        bound = live.bound.get(resource, Bound())
+        bound = live.bound.get(resource, LiveBinding())
         return cls(live.exists, bound.location, bound.uri, marker, live.answers, moved_beside)
 
 
@@ -180,7 +180,7 @@ def _markers_of(target: DesiredTarget, live: LiveTarget) -> list[Marker | None]:
     The note was written for the uses that the spec had then, in the order of their resources. A place that names
     another model is taken for its use only if no other use has a claim to it: then the use had another model before.
     """
-    models = [use.version.model for use in target.uses]
+    models = [use.version.model for use in target.bindings]
     left = list(live.markers)
     same_uses = len(left) == len(models)
     found: list[Marker | None] = [None] * len(models)
@@ -202,16 +202,16 @@ def _markers_of(target: DesiredTarget, live: LiveTarget) -> list[Marker | None]:
 
 
 def _understand_one(
-    wanted: Wanted, live: _Seen, converged: _Record | None, known_at: Mapping[str, VersionKey]
-) -> Understanding:
+    wanted: Wanted, live: _Seen, converged: _Record | None, versions_by_uri: Mapping[str, VersionKey]
+) -> LiveVersion:
     # "Expected" is the ground of drift: if the ledger says that this very version was brought here, then any
     # difference was made by someone else. If not, the spec moved and a difference is no surprise.
     expected = converged is not None and _same_recipe(converged.version, converged.fingerprint, wanted)
     if not live.exists:
         word = "was removed" if expected else "does not exist"
-        found = Understanding(None, None, Evidence.UNKNOWN, reasons=(Reason(code="absent", text=f"it {word}"),))
+        found = LiveVersion(None, None, Evidence.UNKNOWN, reasons=(Reason(code="absent", text=f"it {word}"),))
     elif live.location is not None or live.uri is not None:
-        found = _by_location(wanted, live, converged, known_at)
+        found = _by_location(wanted, live, converged, versions_by_uri)
         if not found.in_sync and live.marker is None and converged is None:
             adopted = Reason(code="adopt", text="it does not carry our note yet: it is taken over")
             found = replace(found, reasons=(*found.reasons, adopted))
@@ -222,7 +222,7 @@ def _understand_one(
     if found.in_sync or (found.reasons and (found.version is None or found.version == wanted.key)):
         return found
     if found.version == wanted.key:
-        text = f"it serves another recipe of that label; wanted is {short(wanted.fingerprint)}"
+        text = f"it serves another recipe of that label; wanted is {short_fingerprint(wanted.fingerprint)}"
         return replace(found, reasons=(Reason(code="other-recipe", text=text),))
     if found.drifted:
         text = f"it was moved to {found.version} behind our back"
@@ -245,9 +245,9 @@ def _marks(marker: Marker, wanted: Wanted) -> bool:
 
 
 def _by_location(
-    wanted: Wanted, live: _Seen, converged: _Record | None, known_at: Mapping[str, VersionKey]
-) -> Understanding:
-    """The service shows its artefact. That is the truth, whatever the marker and the ledger say.
+    wanted: Wanted, live: _Seen, converged: _Record | None, versions_by_uri: Mapping[str, VersionKey]
+) -> LiveVersion:
+    """The service shows its artifact. That is the truth, whatever the marker and the ledger say.
 
     It may be a copy that the service made (classic-protocol 1.5): then it is the place that it was seen at when the
     target was converged.
@@ -255,22 +255,22 @@ def _by_location(
     shown = bare_uri(live.location.uri if live.location is not None else live.uri or "")
     # Whole uris are compared: the same place may be split into base and relative part in more than one way.
     in_sync = wanted.location is not None and shown == bare_uri(wanted.location.uri)
-    version = wanted.key if in_sync else known_at.get(shown)
+    version = wanted.key if in_sync else versions_by_uri.get(shown)
     seen = converged.location if converged is not None else None
     if version is None and converged is not None and seen is not None and shown == bare_uri(seen.uri):
         version, in_sync = converged.version, _same_recipe(converged.version, converged.fingerprint, wanted)
     text = str(version) if version is not None else shown
     reasons: tuple[Reason, ...] = ()
     if version is None:
-        foreign = f"it serves an artefact that is no version known here: {shown}"
+        foreign = f"it serves an artifact that is no version known here: {shown}"
         reasons = (Reason(code="foreign-location", text=foreign),)
     elif version == wanted.key and not in_sync:
-        reasons = (Reason(code="other-artefact", text="it serves another artefact of the same label"),)
-    return Understanding(version, text, Evidence.LOCATION, in_sync, reasons=reasons)
+        reasons = (Reason(code="other-artefact", text="it serves another artifact of the same label"),)
+    return LiveVersion(version, text, Evidence.LOCATION, in_sync, reasons=reasons)
 
 
-def _by_traces(wanted: Wanted, live: _Seen, converged: _Record | None) -> Understanding:
-    """The service shows no artefact: weigh the probe, then the marker, then the ledger."""
+def _by_traces(wanted: Wanted, live: _Seen, converged: _Record | None) -> LiveVersion:
+    """The service shows no artifact: weigh the probe, then the marker, then the ledger."""
     if converged is None:
         return _by_marker_alone(wanted, live.marker)
     agrees = live.marker is not None and _is_of(live.marker, converged)
@@ -283,7 +283,7 @@ def _by_traces(wanted: Wanted, live: _Seen, converged: _Record | None) -> Unders
             text = (
                 f"its answers differ from those recorded on {converged.at:%Y-%m-%d}, when it served {converged.version}"
             )
-            return Understanding(None, None, Evidence.PROBE, reasons=(Reason(code="answers-differ", text=text),))
+            return LiveVersion(None, None, Evidence.PROBE, reasons=(Reason(code="answers-differ", text=text),))
         case _:
             return _by_marker_and_ledger(wanted, live.marker, converged, agrees=agrees)
 
@@ -298,7 +298,7 @@ def _probe_verdict(live: _Seen, converged: _Record) -> bool | None:
     return True if converged.proof is Proof.PROVEN else None
 
 
-def _by_equal_answers(wanted: Wanted, marker: Marker | None, converged: _Record, *, agrees: bool) -> Understanding:
+def _by_equal_answers(wanted: Wanted, marker: Marker | None, converged: _Record, *, agrees: bool) -> LiveVersion:
     in_sync = _same_recipe(converged.version, converged.fingerprint, wanted)
     reasons: tuple[Reason, ...] = ()
     if marker is None:
@@ -310,17 +310,17 @@ def _by_equal_answers(wanted: Wanted, marker: Marker | None, converged: _Record,
         in_sync = False
         text = f"our note on it names {_marked(marker)}, but it answers as {converged.version} did"
         reasons = (Reason(code="marker-differs", text=text),)
-    return Understanding(converged.version, str(converged.version), Evidence.PROBE, in_sync, reasons=reasons)
+    return LiveVersion(converged.version, str(converged.version), Evidence.PROBE, in_sync, reasons=reasons)
 
 
-def _by_marker_and_ledger(wanted: Wanted, marker: Marker | None, converged: _Record, *, agrees: bool) -> Understanding:
+def _by_marker_and_ledger(wanted: Wanted, marker: Marker | None, converged: _Record, *, agrees: bool) -> LiveVersion:
     if marker is None:
         text = f"our note is gone from it; the ledger remembers {converged.version} of {converged.at:%Y-%m-%d}"
         reason = Reason(code="marker-missing", text=text)
-        return Understanding(converged.version, str(converged.version), Evidence.LEDGER, reasons=(reason,))
+        return LiveVersion(converged.version, str(converged.version), Evidence.LEDGER, reasons=(reason,))
     if agrees:
         in_sync = _same_recipe(converged.version, converged.fingerprint, wanted)
-        return Understanding(marker.version, str(marker.version), Evidence.MARKER, in_sync)
+        return LiveVersion(marker.version, str(marker.version), Evidence.MARKER, in_sync)
     if _marks(marker, wanted):
         # A run was killed between the update and its record, or another ledger moved it. Doing it again is
         # cheap, and without proof on record a later drift could not be seen.
@@ -330,14 +330,14 @@ def _by_marker_and_ledger(wanted: Wanted, marker: Marker | None, converged: _Rec
     else:
         text = f"our note on it names {_marked(marker)}, the ledger {converged.version}"
         reason = Reason(code="marker-differs", text=text)
-    return Understanding(marker.version, str(marker.version), Evidence.MARKER, reasons=(reason,))
+    return LiveVersion(marker.version, str(marker.version), Evidence.MARKER, reasons=(reason,))
 
 
-def _by_marker_alone(wanted: Wanted, marker: Marker | None) -> Understanding:
+def _by_marker_alone(wanted: Wanted, marker: Marker | None) -> LiveVersion:
     if marker is None:
         reason = Reason(code="adopt", text="nothing tells what it serves; it is taken over")
-        return Understanding(None, None, Evidence.UNKNOWN, reasons=(reason,))
-    found = Understanding(marker.version, str(marker.version), Evidence.MARKER)
+        return LiveVersion(None, None, Evidence.UNKNOWN, reasons=(reason,))
+    found = LiveVersion(marker.version, str(marker.version), Evidence.MARKER)
     if not _marks(marker, wanted):
         return found
     if wanted.recorded:
@@ -354,4 +354,4 @@ def _is_of(marker: Marker, converged: _Record) -> bool:
 
 
 def _marked(marker: Marker) -> str:
-    return f"{marker.version} ({short(marker.fingerprint)})"
+    return f"{marker.version} ({short_fingerprint(marker.fingerprint)})"

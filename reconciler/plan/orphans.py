@@ -73,8 +73,8 @@ def decide_orphan(target: DesiredTarget, live: LiveTarget, too_many: Problem | N
         stopped = Reason(code=problem.code, text=problem.message)
         update = {"status": TargetStatus.REFUSED, "desired": "absent", "reasons": (told, stopped)}
         return planned.model_copy(update={**update, "remedy": problem.remedy})
-    todo = steps.Todo(target=target, evidence=Evidence.MARKER, delete=True, move_reasons=(told,))
-    update = {"status": TargetStatus.CHANGE, "desired": "absent", "steps": steps.target_steps(todo)}
+    required = steps.RequiredChanges(target=target, evidence=Evidence.MARKER, delete=True, move_reasons=(told,))
+    update = {"status": TargetStatus.CHANGE, "desired": "absent", "steps": steps.target_steps(required)}
     return planned.model_copy(update=update)
 
 

@@ -29,9 +29,9 @@ def missing_note(
     a target whose model is not managed is let alone if it may be a training service. ``known`` says whether it was
     converged before.
     """
-    if not live.exists or live.read_only or (not target.uses and not live.resources):
+    if not live.exists or live.read_only or (not target.bindings and not live.resources):
         return None
-    found = [(use.version, wanted[use.version].fingerprint) for use in target.uses]
+    found = [(use.version, wanted[use.version].fingerprint) for use in target.bindings]
     markers = tuple(Marker.of(version, fingerprint) for version, fingerprint in found if fingerprint is not None)
     if len(markers) < len(found) or live.markers == markers != () or (not markers and (live.ours or live.markers)):
         return None
@@ -47,7 +47,7 @@ def missing_note(
 
 def without_room(target: DesiredTarget, live: LiveTarget) -> bool:
     """Whether our note of what a target is to serve can't be put on it."""
-    needed = note_length([str(use.version) for use in target.uses])
+    needed = note_length([str(use.version) for use in target.bindings])
     return live.exists and live.note_room is not None and live.note_room < needed
 
 

@@ -13,7 +13,7 @@ from reconciler.bounded_json import DEEPEST, NestedTooDeep, read_json
 from reconciler.plan.diff import explain_difference
 from reconciler.plan.document import FORMAT_VERSION, Plan, TargetPlan, VersionPlan, digest_of
 from reconciler.plan.errors import SavedPlanError
-from reconciler.plan.text import count, plain, short
+from reconciler.plan.text import count, printable, short_fingerprint
 
 _AGAIN = "make a new one with reconcile --dry-run --output json --out PLAN.json"
 # Sentences on so many targets are read; the rest is counted, because each costs a comparison in depth.
@@ -49,7 +49,7 @@ def load_plan(text: str) -> Plan:
         plan = Plan.model_validate(content)
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
-        place = plain(".".join(map(str, first["loc"])))
+        place = printable(".".join(map(str, first["loc"])))
         raise SavedPlanError(f"this is no plan: {place}: {first['msg']}; {_AGAIN}") from error
     _check_order(plan)
     return plan
@@ -96,24 +96,26 @@ def _check_order(plan: Plan) -> None:
     after: dict[str, tuple[str, ...]] = {}
     for step in plan.steps:
         if step.id in after:
-            raise SavedPlanError(f"two steps of the plan have the id {plain(step.id)}; {_AGAIN}")
+            raise SavedPlanError(f"two steps of the plan have the id {printable(step.id)}; {_AGAIN}")
         after[step.id] = step.after
     for step_id, needed in after.items():
         missing = next((name for name in needed if name not in after), None)
         if missing is not None:
-            raise SavedPlanError(f"step {plain(step_id)} waits for {plain(missing)}, which there is not; {_AGAIN}")
+            raise SavedPlanError(
+                f"step {printable(step_id)} waits for {printable(missing)}, which there is not; {_AGAIN}"
+            )
     try:
         TopologicalSorter(after).prepare()
     except CycleError as error:
-        around = plain(", ".join(error.args[1]))
+        around = printable(", ".join(error.args[1]))
         raise SavedPlanError(f"steps of the plan wait for each other: {around}; {_AGAIN}") from error
 
 
 def _moved_as_a_whole(old: Plan, new: Plan) -> Iterator[str]:
     if old.cloud != new.cloud:
-        yield f"the plan was made for cloud {plain(old.cloud)}, this is {plain(new.cloud)}"
+        yield f"the plan was made for cloud {printable(old.cloud)}, this is {printable(new.cloud)}"
     if old.spec_revision != new.spec_revision:
-        yield f"the specs were at revision {plain(old.spec_revision)}, are now at {plain(new.spec_revision)}"
+        yield f"the specs were at revision {printable(old.spec_revision)}, are now at {printable(new.spec_revision)}"
     if old.partial != new.partial:
         yield "the plan was made for selected targets" if old.partial else "the plan was made for all targets"
     if old.forced != new.forced:
@@ -121,7 +123,7 @@ def _moved_as_a_whole(old: Plan, new: Plan) -> Iterator[str]:
 
 
 def _rules(plan: Plan) -> str:
-    return plain(", ".join(plan.forced)) or "nothing"
+    return printable(", ".join(plan.forced)) or "nothing"
 
 
 def _moved_versions(old: Plan, new: Plan) -> Iterator[str]:
@@ -131,22 +133,22 @@ def _moved_versions(old: Plan, new: Plan) -> Iterator[str]:
         was, now = before.get(name), after.get(name)
         if was is None or now is None:
             moved = "was not wanted, is now" if was is None else "is not wanted any more"
-            yield f"version {plain(name)}: {moved}"
+            yield f"version {printable(name)}: {moved}"
         elif was != now:
-            yield from (f"version {plain(name)}: {moved}" for moved in _version_moves(was, now))
+            yield from (f"version {printable(name)}: {moved}" for moved in _version_moves(was, now))
 
 
 def _version_moves(was: VersionPlan, now: VersionPlan) -> Iterator[str]:
     if was.fingerprint != now.fingerprint:
-        yield f"its recipe was {short(was.fingerprint)}, is now {short(now.fingerprint)}"
+        yield f"its recipe was {short_fingerprint(was.fingerprint)}, is now {short_fingerprint(now.fingerprint)}"
     if was.usable != now.usable:
         yield "it is usable now" if now.usable else "it is not usable any more"
     if was.attempt != now.attempt:
         yield f"its attempt was {was.attempt}, is now {now.attempt}"
     if was.location != now.location:
-        yield f"its place was {plain(was.location or 'unknown')}, is now {plain(now.location or 'unknown')}"
+        yield f"its place was {printable(was.location or 'unknown')}, is now {printable(now.location or 'unknown')}"
     if was.problem != now.problem and now.problem is not None:
-        yield plain(now.problem.text)
+        yield printable(now.problem.text)
 
 
 def _moved_targets(old: Plan, new: Plan) -> Iterator[str]:
@@ -157,19 +159,19 @@ def _moved_targets(old: Plan, new: Plan) -> Iterator[str]:
         was, now = before.get(key), after.get(key)
         if was is None or now is None:
             moved = "was not in the plan, is now" if was is None else "is not there any more"
-            yield f"{plain(key[0])}: {moved}"
+            yield f"{printable(key[0])}: {moved}"
         else:
             moves = list(_target_moves(was, now)) or explain_difference(_dumped(was), _dumped(now))
-            yield from (f"{plain(key[0])}: {moved}" for moved in moves)
+            yield from (f"{printable(key[0])}: {moved}" for moved in moves)
     if len(differing) > _EXPLAINED:
         yield f"{count(len(differing) - _EXPLAINED, 'more target')} moved"
 
 
 def _target_moves(was: TargetPlan, now: TargetPlan) -> Iterator[str]:
     if was.identity != now.identity:
-        yield f"it was {plain(was.identity)}, is now {plain(now.identity)}"
+        yield f"it was {printable(was.identity)}, is now {printable(now.identity)}"
     if was.desired != now.desired:
-        yield f"the spec wanted {plain(was.desired)}, now wants {plain(now.desired)}"
+        yield f"the spec wanted {printable(was.desired)}, now wants {printable(now.desired)}"
     if was.live != now.live or was.evidence != now.evidence:
         yield f"it served {_live(was)}, now {_live(now)}"
     if was.status != now.status:
@@ -179,7 +181,7 @@ def _target_moves(was: TargetPlan, now: TargetPlan) -> Iterator[str]:
 
 
 def _live(target: TargetPlan) -> str:
-    live = "something unknown" if target.live is None else plain(target.live)
+    live = "something unknown" if target.live is None else printable(target.live)
     return f"{live} (evidence: {target.evidence})"
 
 

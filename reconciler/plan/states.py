@@ -23,7 +23,7 @@ class Evidence(StrEnum):
     """On what a statement about a live target rests, strongest first."""
 
     LOCATION = "location"
-    """The service itself shows the artefact that it serves."""
+    """The service itself shows the artifact that it serves."""
     PROBE = "probe"
     """The target's answers to the probe were compared with those recorded when it was converged."""
     MARKER = "marker"
@@ -111,7 +111,7 @@ class DesiredVersion:
     """A version that at least one selected target wants.
 
     ``fingerprint`` is that of its recipe (64 hex digits; of the location for a ready-made version) or None
-    when it can't be computed, in which case ``problem`` says why. ``location`` is where the artefact is or
+    when it can't be computed, in which case ``problem`` says why. ``location`` is where the artifact is or
     will be.
     """
 
@@ -130,7 +130,7 @@ class DesiredVersion:
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Use:
+class ModelBinding:
     """What one resource of a target is to serve."""
 
     resource: str
@@ -147,7 +147,7 @@ class DesiredTarget:
     """The ``kind`` of its document."""
     identity: str
     """What it is on the wire, canonical: workspace/service/endpoint, or the lower-cased resource id."""
-    uses: tuple[Use, ...] = ()
+    bindings: tuple[ModelBinding, ...] = ()
     """By resource, in the order of their names; none when only its settings are managed, or it is to be absent."""
     settings: Mapping[str, Scalar] = field(default_factory=dict)
     write_only: Mapping[str, str] = field(default_factory=dict)
@@ -165,11 +165,11 @@ class DesiredTarget:
 
 
 @dataclass(frozen=True, slots=True)
-class Bound:
+class LiveBinding:
     """What the service shows of one resource of a target."""
 
     location: Location | None = None
-    """The artefact that is bound."""
+    """The artifact that is bound."""
     pointer: str | None = None
     """JSON Pointer of the trained-model asset's uri in a New definition, in the definition's own casing."""
     uri: str | None = None
@@ -205,7 +205,7 @@ class LiveTarget:
     """An absent target without a ``problem`` is one that can be created."""
     resources: tuple[str, ...] | None = None
     """The names of its updatable resources."""
-    bound: Mapping[str, Bound] = field(default_factory=dict)
+    bound: Mapping[str, LiveBinding] = field(default_factory=dict)
     """What is shown of its resources, by their names."""
     markers: tuple[Marker, ...] = ()
     """Our note: a marker for each resource that we pointed somewhere, in the order of the resources' names."""
@@ -260,7 +260,7 @@ class Served:
     version: VersionKey
     fingerprint: str
     location: Location | None = None
-    """Where the service showed it then: the artefact, or a copy that the service made of it."""
+    """Where the service showed it then: the artifact, or a copy that the service made of it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 
 from reconciler.plan.document import Action, CostClass, Difference, PatchOperation, Reason, Step
 from reconciler.plan.states import (
-    Bound,
     DefinitionDifference,
     DesiredTarget,
     Evidence,
+    LiveBinding,
     LiveTarget,
     Scalar,
     VersionKey,
@@ -46,7 +46,7 @@ def train_id(version: VersionKey) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Todo:
+class RequiredChanges:
     """What has to be done to one target. A part that is empty or false is not needed."""
 
     target: DesiredTarget
@@ -66,7 +66,7 @@ class Todo:
     """Why our note has to be put on it, if nothing else that is written to it carries that along."""
 
 
-def target_steps(todo: Todo) -> tuple[Step, ...]:
+def target_steps(required: RequiredChanges) -> tuple[Step, ...]:
     """The steps of a target, in this order, each after the one before it.
 
     Gate, create, refresh, repoint, settings, adopt, delete, verify.
@@ -74,27 +74,29 @@ def target_steps(todo: Todo) -> tuple[Step, ...]:
     A refresh comes before the repoint, because it may undo one (classic-protocol 6). ``verify`` is always the last:
     nothing counts as converged on the word of a write.
     """
-    chain = _Chain(todo.target, todo.evidence, tuple(sorted(map(train_id, set(todo.train)))))
-    if todo.rules:
-        chain.add(Action.GATE, CostClass.FREE, [Reason(code="rule", text=rule) for rule in todo.rules])
-    if todo.create:
-        reasons = todo.move_reasons or (Reason(code="absent", text="it does not exist"),)
+    chain = _Chain(required.target, required.evidence, tuple(sorted(map(train_id, set(required.train)))))
+    if required.rules:
+        chain.add(Action.GATE, CostClass.FREE, [Reason(code="rule", text=rule) for rule in required.rules])
+    if required.create:
+        reasons = required.move_reasons or (Reason(code="absent", text="it does not exist"),)
         chain.add(Action.CREATE, CostClass.CREATE, reasons)
-    if todo.refresh:
+    if required.refresh:
         chain.add(Action.REFRESH, CostClass.SETTINGS, (STALE,))
-    if todo.repoint:
-        reasons = todo.move_reasons or (Reason(code="refreshed", text="what it serves is written after the refresh"),)
-        chain.add(Action.REPOINT, CostClass.REPOINT, reasons, todo.repoint, todo.patch)
-    if todo.settings or todo.definition.changes:
+    if required.repoint:
+        reasons = required.move_reasons or (
+            Reason(code="refreshed", text="what it serves is written after the refresh"),
+        )
+        chain.add(Action.REPOINT, CostClass.REPOINT, reasons, required.repoint, required.patch)
+    if required.settings or required.definition.changes:
         text = "what the spec manages differs from what is live"
-        reason = Reason(code="settings", text=text if not todo.create else "a new endpoint has none of them yet")
-        told = (reason, *(Reason(code="definition", text=sentence) for sentence in todo.definition.sentences))
-        patch = definition_changes(todo.definition)
-        chain.add(Action.SETTINGS, CostClass.SETTINGS, told, todo.settings, patch)
-    if todo.adopt is not None:
-        chain.add(Action.ADOPT, CostClass.SETTINGS, (todo.adopt,))
-    if todo.delete:
-        chain.add(Action.DELETE, CostClass.DELETE, todo.move_reasons)
+        reason = Reason(code="settings", text=text if not required.create else "a new endpoint has none of them yet")
+        told = (reason, *(Reason(code="definition", text=sentence) for sentence in required.definition.sentences))
+        patch = definition_changes(required.definition)
+        chain.add(Action.SETTINGS, CostClass.SETTINGS, told, required.settings, patch)
+    if required.adopt is not None:
+        chain.add(Action.ADOPT, CostClass.SETTINGS, (required.adopt,))
+    if required.delete:
+        chain.add(Action.DELETE, CostClass.DELETE, required.move_reasons)
     chain.add(Action.VERIFY, CostClass.FREE, ())
     return tuple(chain.steps)
 
@@ -149,10 +151,10 @@ def setting_differences(
     return tuple(differing), tuple(refused)
 
 
-def definition_patch(bound: Bound | None, new_uri: str | None) -> tuple[PatchOperation, ...]:
+def definition_patch(bound: LiveBinding | None, new_uri: str | None) -> tuple[PatchOperation, ...]:
     """The JSON Patch that moves a New definition's model, guarded by the uri that was seen (new-protocol 2).
 
-    Empty when the target is no definition, or when it is not known yet where the artefact will lie. A uri
+    Empty when the target is no definition, or when it is not known yet where the artifact will lie. A uri
     with a query carries a signature, and no secret goes into a plan: it is not tested for, and the observed
     fingerprint guards alone.
     """

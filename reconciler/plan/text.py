@@ -14,7 +14,7 @@ from reconciler.plan.states import DesiredTarget, Scalar
 _OBEYED = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 
 
-def plain(text: str) -> str:
+def printable(text: str) -> str:
     """``text`` with everything that a terminal would obey, or could not show, made visible as an escape."""
     if text.isascii() and text.isprintable():
         return text
@@ -33,7 +33,7 @@ def bare_uri(uri: str) -> str:
     return re.split(r"[?#]", uri, maxsplit=1)[0]
 
 
-def short(fingerprint: str | None) -> str:
+def short_fingerprint(fingerprint: str | None) -> str:
     """The first twelve digits of a fingerprint, as markers have them."""
     return fingerprint[:12] if fingerprint else "unknown"
 
@@ -81,4 +81,4 @@ def wanted_words(target: DesiredTarget) -> str:
     """What a target is to serve, as people read it."""
     if target.absent:
         return "absent"
-    return ", ".join(str(use.version) for use in target.uses) or "no model managed"
+    return ", ".join(str(use.version) for use in target.bindings) or "no model managed"

@@ -9,7 +9,7 @@ from reconciler.plan import steps
 from reconciler.plan.document import Reason, VersionPlan
 from reconciler.plan.live import wanted_version
 from reconciler.plan.states import DesiredVersion, KnownVersion, Ledger, Problem, VersionState
-from reconciler.plan.text import short
+from reconciler.plan.text import short_fingerprint
 
 Estimate = Callable[[str], float | None]
 """How long a retrain of the model of this name takes, in seconds; None if none was ever finished."""
@@ -62,7 +62,7 @@ def _problem(desired: DesiredVersion, known: KnownVersion | None) -> Problem | N
         return Problem(
             "recipe-changed",
             f"the recipe changed under the same label: {desired.key} was {state} from recipe"
-            f" {short(known.fingerprint)}, the spec now describes {short(desired.fingerprint)}",
+            f" {short_fingerprint(known.fingerprint)}, the spec now describes {short_fingerprint(desired.fingerprint)}",
             "give the changed recipe a new label, or take the change back: a version never changes",
         )
     unreadable = desired.fingerprint is None  # which a version that is usable already does not mind
@@ -78,7 +78,7 @@ def _problem(desired: DesiredVersion, known: KnownVersion | None) -> Problem | N
     if desired.fingerprint is None:
         return Problem("no-recipe", f"the recipe of {desired.key} can't be identified")
     if desired.location is None and (desired.ready_made or (known is not None and known.state is VersionState.USABLE)):
-        return Problem("no-location", f"it is not known where the artefact of {desired.key} lies")
+        return Problem("no-location", f"it is not known where the artifact of {desired.key} lies")
     return None
 
 
@@ -94,7 +94,7 @@ def _attempt(known: KnownVersion | None) -> int:
 
 def _training_reason(known: KnownVersion | None) -> Reason:
     if known is None:
-        return Reason(code="never-trained", text="no artefact of this label exists yet")
+        return Reason(code="never-trained", text="no artifact of this label exists yet")
     if known.state is VersionState.TRAINING:
         text = f"attempt {known.attempt} is under way: it is taken up where it stands, not started again"
         return Reason(code="resume", text=text)

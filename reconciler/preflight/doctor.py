@@ -15,14 +15,14 @@ from reconciler.azure.retries import Retries
 from reconciler.plan.checks.result import Check, CheckOutcome
 from reconciler.plan.checks.signatures import check_signature
 from reconciler.plan.checks.storage import judge_storage
-from reconciler.preflight.arm.resource_manager import look_at_resource_manager
+from reconciler.preflight.arm.resource_manager import check_resource_manager
 from reconciler.preflight.hosts import Host, Hosts
-from reconciler.preflight.storage import ask_account, ask_storage, look_at_signature
+from reconciler.preflight.storage import ask_account, ask_storage, read_signature_validity
 from reconciler.preflight.vaults import uses_vaults, vault_hosts
-from reconciler.preflight.workspaces import look_at_workspace
+from reconciler.preflight.workspaces import check_workspace
 from reconciler.spec.fleet import Fleet
 from reconciler.spec.secrets import MissingSecret, SecretResolver
-from reconciler.targets.clients import Connections
+from reconciler.targets.clients import Clients
 from reconciler.targets.driver import AccountKey
 from reconciler.targets.new_service.driver import NewWebServices
 from reconciler.targets.new_service.source import UNUSABLE
@@ -44,20 +44,20 @@ async def examine(
         connections=8,
         resolver=LoopbackNames(),
     )
-    async with Connections(fleet, cloud, secrets) as connections, trusting:
-        hosts = Hosts(cloud, connections.http, trusting)
+    async with Clients(fleet, cloud, secrets) as clients, trusting:
+        hosts = Hosts(cloud, clients.http, trusting)
         workspaces = sorted(fleet.workspaces)
-        services = NewWebServices(connections)
+        services = NewWebServices(clients)
         await services.prepare()
         keys = list(dict.fromkeys(services.account_keys()))
-        checks = await hosts.ask([*_hosts(connections), *await _accounts(connections, keys)])
+        checks = await hosts.ask([*_hosts(clients), *await _accounts(clients, keys)])
         looks = await asyncio.gather(
-            *(look_at_workspace(connections, workspace, hosts) for workspace in workspaces),
-            look_at_resource_manager(connections, services, hosts, clock),
+            *(check_workspace(clients, workspace, hosts) for workspace in workspaces),
+            check_resource_manager(clients, services, hosts, clock),
         )
         storage = await asyncio.gather(
-            *(_storage(connections, workspace, hosts) for workspace in workspaces),
-            *(_handed_over(connections, key, hosts) for key in keys),
+            *(_storage(clients, workspace, hosts) for workspace in workspaces),
+            *(_handed_over(clients, key, hosts) for key in keys),
         )
         checks += await hosts.ask(host for _, found in looks for host in found)
         return (
@@ -66,13 +66,13 @@ async def examine(
             *(check for found in storage for check in found),
             *_not_looked_up(services),
             *hosts.clocks(),
-            *await _signatures(connections, clock()),
+            *await _signatures(clients, clock()),
         )
 
 
-def _hosts(connections: Connections) -> Iterator[Host]:
+def _hosts(clients: Clients) -> Iterator[Host]:
     """The hosts that are known without asking anybody."""
-    cloud, fleet = connections.cloud, connections.fleet
+    cloud, fleet = clients.cloud, clients.fleet
     for workspace in fleet.workspaces.values():
         region = workspace.spec.region
         try:
@@ -83,12 +83,12 @@ def _hosts(connections: Connections) -> Iterator[Host]:
         for region, url in (cloud.regions or {"every region": cloud.management_base or ""}).items():
             if url:
                 yield Host(url, f"management of {region}", studio=True)
-    if connections.needs_resource_manager:
+    if clients.needs_resource_manager:
         yield Host(cloud.resource_manager_url, "Azure Resource Manager", own_authority=True)
-    if cloud.authority is not None and (connections.needs_resource_manager or uses_vaults(fleet)):
+    if cloud.authority is not None and (clients.needs_resource_manager or uses_vaults(fleet)):
         url = cloud.authority if "://" in cloud.authority else f"https://{cloud.authority}"
         yield Host(url, "sign-in", own_authority=True)
-    yield from vault_hosts(connections)
+    yield from vault_hosts(clients)
 
 
 def _not_looked_up(services: NewWebServices) -> Iterator[Check]:
@@ -100,48 +100,48 @@ def _not_looked_up(services: NewWebServices) -> Iterator[Check]:
             yield Check(name=problem.code, subject=subject, outcome=CheckOutcome.FAILED, text=text, remedy=remedy)
 
 
-async def _accounts(connections: Connections, keys: list[AccountKey]) -> list[Host]:
+async def _accounts(clients: Clients, keys: list[AccountKey]) -> list[Host]:
     found = []
     for key in keys:
         try:
-            found.append(Host(await connections.account_url(key.account), f"storage account {key.account}"))
+            found.append(Host(await clients.account_url(key.account), f"storage account {key.account}"))
         except CloudError:
             continue  # Told with the storage.
-    for name in connections.fleet.workspaces:
+    for name in clients.fleet.workspaces:
         try:
-            found.append(Host((await connections.blobs(name)).base, f"storage of workspace {name}"))
+            found.append(Host((await clients.blobs(name)).base, f"storage of workspace {name}"))
         except MissingSecret:
             continue  # Told with the storage.
     return found
 
 
-async def _storage(connections: Connections, workspace: str, hosts: Hosts) -> list[Check]:
+async def _storage(clients: Clients, workspace: str, hosts: Hosts) -> list[Check]:
     try:
-        base = (await connections.blobs(workspace)).base
+        base = (await clients.blobs(workspace)).base
     except MissingSecret:
         base = ""
     if base and hosts.is_silent(base):
         text = "its host does not answer"
         return [Check(name="storage", subject=f"workspace {workspace}", outcome=CheckOutcome.SKIPPED, text=text)]
-    account = await ask_storage(connections, workspace)
+    account = await ask_storage(clients, workspace)
     return [finding.check for finding in judge_storage({account: frozenset()})]
 
 
-async def _handed_over(connections: Connections, key: AccountKey, hosts: Hosts) -> list[Check]:
+async def _handed_over(clients: Clients, key: AccountKey, hosts: Hosts) -> list[Check]:
     with suppress(CloudError):
-        if hosts.is_silent(await connections.account_url(key.account)):
+        if hosts.is_silent(await clients.account_url(key.account)):
             text = "its host does not answer"
             return [Check(name="storage", subject=key.subject, outcome=CheckOutcome.SKIPPED, text=text)]
-    account = await ask_account(connections, key)
+    account = await ask_account(clients, key)
     return [finding.check for finding in judge_storage({account: frozenset()})]
 
 
-async def _signatures(connections: Connections, now: datetime) -> list[Check]:
+async def _signatures(clients: Clients, now: datetime) -> list[Check]:
     """Those of the ready-made versions that a target wants."""
     found = []
-    for model, label in connections.fleet.wanted_versions():
-        if model in connections.fleet.models:
-            signature = await look_at_signature(connections, model, label)
+    for model, label in clients.fleet.wanted_versions():
+        if model in clients.fleet.models:
+            signature = await read_signature_validity(clients, model, label)
             if signature is not None:
                 found.append(check_signature(signature, now))
     return found

@@ -10,49 +10,58 @@ import asyncio
 from collections.abc import Iterator, Mapping
 from itertools import islice
 
-from reconciler.plan.checks.facts import Access, Claim, Facts, Need, Quota, Signature, Standing, Storage
+from reconciler.plan.checks.facts import (
+    Access,
+    CommitmentPlanAssignment,
+    CommitmentPlanState,
+    Facts,
+    Quota,
+    RequiredPermission,
+    Signature,
+    Storage,
+)
 from reconciler.plan.checks.result import Check
 from reconciler.plan.document import Action, Plan, Step, TargetPlan
 from reconciler.preflight.arm.commitment_plans import Payers, ask_payers, ask_standings
 from reconciler.preflight.arm.permissions import ask_permissions
-from reconciler.preflight.storage import ask_account, ask_storage, look_at_signature
+from reconciler.preflight.storage import ask_account, ask_storage, read_signature_validity
 from reconciler.spec.documents import Model
 from reconciler.spec.secrets import MissingSecret
-from reconciler.targets.clients import Connections
+from reconciler.targets.clients import Clients
 from reconciler.targets.driver import AccountKey, Driver
 from reconciler.targets.new_service.permissions import training_needs
 
-_Needs = dict[str, tuple[Need, ...]]
+_Needs = dict[str, tuple[RequiredPermission, ...]]
 
 
-async def facts_for(plan: Plan, connections: Connections, drivers: Mapping[str, Driver]) -> Facts:
+async def facts_for(plan: Plan, clients: Clients, drivers: Mapping[str, Driver]) -> Facts:
     """What has to be known to judge whether the steps of a plan can be carried out.
 
     Args:
         plan: As it was decided.
-        connections: The pass's clients.
+        clients: The pass's clients.
         drivers: By kind, after they have observed.
     """
     pending = (*plan.drift, *plan.changes, *plan.adopted)
     if not pending:
         return Facts()
-    trained_by = dict(_trained_by(plan, connections))
+    trained_by = dict(_trained_by(plan, clients))
     needs = dict(_needs(pending, drivers))
     paid = {**trained_by, **{step_id: needed[0].resource for step_id, needed in needs.items()}}
     needs |= {step_id: training_needs(resource_id) for step_id, resource_id in trained_by.items()}
     claims = dict(_claims(pending, drivers))
     storage, (settled, access), payers, (standings, more) = await asyncio.gather(
-        _ask_storage(await _workspaces(plan, pending, connections), _handed_over(pending, drivers), connections),
-        _ask_permissions(needs, connections),
-        _ask_payers(paid, connections, for_jobs=bool(trained_by)),
-        _ask_standings(claims, connections),
+        _ask_storage(await _workspaces(plan, pending, clients), _handed_over(pending, drivers), clients),
+        _ask_permissions(needs, clients),
+        _ask_payers(paid, clients, for_jobs=bool(trained_by)),
+        _ask_standings(claims, clients),
     )
     return Facts(
         quotas=dict(_quotas(pending, drivers)),
         needs=settled,
         access=access,
         storage=storage,
-        signatures=await _signatures(pending, connections),
+        signatures=await _signatures(pending, clients),
         payers={
             step_id: payers.of[resource.lower()] for step_id, resource in paid.items() if resource.lower() in payers.of
         },
@@ -62,10 +71,10 @@ async def facts_for(plan: Plan, connections: Connections, drivers: Mapping[str, 
     )
 
 
-def _trained_by(plan: Plan, connections: Connections) -> Iterator[tuple[str, str]]:
+def _trained_by(plan: Plan, clients: Clients) -> Iterator[tuple[str, str]]:
     """The train steps whose jobs a New web service runs, each with its resource id."""
     for version in plan.versions:
-        training = connections.fleet.models[version.model].spec.training
+        training = clients.fleet.models[version.model].spec.training
         if training is not None and training.new is not None:
             for step in version.steps:
                 yield step.id, training.new.resource_id
@@ -85,14 +94,18 @@ def _quotas(pending: tuple[TargetPlan, ...], drivers: Mapping[str, Driver]) -> I
             yield step.id, quota
 
 
-def _claims(pending: tuple[TargetPlan, ...], drivers: Mapping[str, Driver]) -> Iterator[tuple[str, Claim]]:
+def _claims(
+    pending: tuple[TargetPlan, ...], drivers: Mapping[str, Driver]
+) -> Iterator[tuple[str, CommitmentPlanAssignment]]:
     for target in pending:
         claimed = ((step.id, drivers[target.kind].claim(target.identity, step)) for step in target.steps)
         # What is created with its plan is not moved to it once more.
         yield from islice(((step_id, claim) for step_id, claim in claimed if claim is not None), 1)
 
 
-def _needs(pending: tuple[TargetPlan, ...], drivers: Mapping[str, Driver]) -> Iterator[tuple[str, tuple[Need, ...]]]:
+def _needs(
+    pending: tuple[TargetPlan, ...], drivers: Mapping[str, Driver]
+) -> Iterator[tuple[str, tuple[RequiredPermission, ...]]]:
     for target in pending:
         for step in target.steps:
             needed = drivers[target.kind].needs(target.identity, step)
@@ -110,28 +123,28 @@ def _moved_to(pending: tuple[TargetPlan, ...]) -> dict[tuple[str, str], set[str]
     return found
 
 
-async def _signatures(pending: tuple[TargetPlan, ...], connections: Connections) -> dict[Signature, frozenset[str]]:
+async def _signatures(pending: tuple[TargetPlan, ...], clients: Clients) -> dict[Signature, frozenset[str]]:
     looked = {
-        await look_at_signature(connections, model, label): frozenset(steps)
+        await read_signature_validity(clients, model, label): frozenset(steps)
         for (model, label), steps in _moved_to(pending).items()
     }
     return {signature: steps for signature, steps in looked.items() if signature is not None}
 
 
-async def _workspaces(plan: Plan, pending: tuple[TargetPlan, ...], connections: Connections) -> dict[str, set[str]]:
+async def _workspaces(plan: Plan, pending: tuple[TargetPlan, ...], clients: Clients) -> dict[str, set[str]]:
     """The workspaces to whose storage steps write, or with whose key they sign, each with those steps."""
-    models = connections.fleet.models
+    models = clients.fleet.models
     found: dict[str, set[str]] = {}
     for version in plan.versions:
         for step in version.steps:
             found.setdefault(models[version.model].spec.workspace, set()).add(step.id)
     for (model, label), steps in _moved_to(pending).items():
-        if await _signed_by_us(connections, models[model], label):
+        if await _signed_by_us(clients, models[model], label):
             found.setdefault(models[model].spec.workspace, set()).update(steps)
     return found
 
 
-async def _signed_by_us(connections: Connections, model: Model, label: str) -> bool:
+async def _signed_by_us(clients: Clients, model: Model, label: str) -> bool:
     """Whether a version lies in its workspace's account; in another it is readable for everybody or not at all."""
     ready = model.spec.versions.get(label)
     if ready is None:
@@ -139,7 +152,7 @@ async def _signed_by_us(connections: Connections, model: Model, label: str) -> b
     if ready.location.sas_token is not None:
         return False
     try:
-        return (await connections.blobs(model.spec.workspace)).holds(ready.location.base_location)
+        return (await clients.blobs(model.spec.workspace)).holds(ready.location.base_location)
     except MissingSecret:
         return True  # It would fail for that very reason, which the look at the storage tells.
 
@@ -156,28 +169,28 @@ def _handed_over(pending: tuple[TargetPlan, ...], drivers: Mapping[str, Driver])
 
 
 async def _ask_storage(
-    workspaces: Mapping[str, set[str]], keys: Mapping[AccountKey, set[str]], connections: Connections
+    workspaces: Mapping[str, set[str]], keys: Mapping[AccountKey, set[str]], clients: Clients
 ) -> dict[Storage, frozenset[str]]:
     asked = await asyncio.gather(
-        *(ask_storage(connections, name) for name in workspaces), *(ask_account(connections, key) for key in keys)
+        *(ask_storage(clients, name) for name in workspaces), *(ask_account(clients, key) for key in keys)
     )
     steps = (*workspaces.values(), *keys.values())
     return {storage: frozenset(using) for storage, using in zip(asked, steps, strict=True)}
 
 
-async def _ask_permissions(needs: _Needs, connections: Connections) -> tuple[_Needs, dict[str, Access]]:
-    return await ask_permissions(connections.definitions, needs) if needs else ({}, {})
+async def _ask_permissions(needs: _Needs, clients: Clients) -> tuple[_Needs, dict[str, Access]]:
+    return await ask_permissions(clients.definitions, needs) if needs else ({}, {})
 
 
-async def _ask_payers(paid: Mapping[str, str], connections: Connections, *, for_jobs: bool) -> Payers:
+async def _ask_payers(paid: Mapping[str, str], clients: Clients, *, for_jobs: bool) -> Payers:
     if not paid:
         return Payers({})
-    return await ask_payers(connections.definitions, frozenset(paid.values()), for_jobs=for_jobs)
+    return await ask_payers(clients.definitions, frozenset(paid.values()), for_jobs=for_jobs)
 
 
 async def _ask_standings(
-    claims: Mapping[str, Claim], connections: Connections
-) -> tuple[dict[str, Standing | None], list[Check]]:
+    claims: Mapping[str, CommitmentPlanAssignment], clients: Clients
+) -> tuple[dict[str, CommitmentPlanState | None], list[Check]]:
     if not claims:
         return {}, []
-    return await ask_standings(connections.definitions, frozenset(claim.plan for claim in claims.values()))
+    return await ask_standings(clients.definitions, frozenset(claim.plan for claim in claims.values()))

@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from reconciler.azure.credentials import Renewable
+from reconciler.azure.credentials import RefreshableSecret
 from reconciler.azure.errors import CloudError, ConnectionStringError, ServiceError, SignInError
 from reconciler.azure.storage.account import REFUSED
 from reconciler.azure.storage.blobs import ANY_CONTAINER, Blobs
 from reconciler.plan.checks.facts import Signature, Storage
 from reconciler.plan.checks.signatures import read_signature
 from reconciler.spec.secrets import MissingSecret
-from reconciler.targets.clients import Connections
+from reconciler.targets.clients import Clients
 from reconciler.targets.driver import AccountKey
 from reconciler.targets.new_service.payloads import connection_string
 
@@ -38,15 +38,15 @@ class _Tried:
     ahead: timedelta | None = None
 
 
-async def ask_storage(connections: Connections, workspace: str) -> Storage:
+async def ask_storage(clients: Clients, workspace: str) -> Storage:
     """One call with each key of a workspace document's account: does it accept it, and what time is it there?"""
     subject = f"workspace {workspace}"
     try:
-        base = (await connections.blobs(workspace)).base  # That both are of one account is seen by it.
+        base = (await clients.blobs(workspace)).base  # That both are of one account is seen by it.
     except MissingSecret as error:
         return Storage(subject, problem=f"its connection string can't be used: {error}")
-    keys = connections.storage_keys(workspace)
-    tried = await asyncio.gather(*(_try(connections, workspace, field, source) for field, source in keys.items()))
+    keys = clients.storage_keys(workspace)
+    tried = await asyncio.gather(*(_try(clients, workspace, field, source) for field, source in keys.items()))
     ahead = next((each.ahead for each in tried if each.ahead is not None), None)
     refused = [each for each in tried if each.refusal]
     unreached = next((each.unreached for each in tried if each.unreached), "")
@@ -66,8 +66,8 @@ async def ask_storage(connections: Connections, workspace: str) -> Storage:
     return Storage(subject, base, remedy=remedy, warning=warning, keys=len(tried), ahead=ahead)
 
 
-async def _try(connections: Connections, workspace: str, field: str, source: Renewable) -> _Tried:
-    container = connections.fleet.workspaces[workspace].spec.storage.container
+async def _try(clients: Clients, workspace: str, field: str, source: RefreshableSecret) -> _Tried:
+    container = clients.fleet.workspaces[workspace].spec.storage.container
     async with Blobs(await source.current(), source=source) as blobs:
         try:
             await blobs.look(container)
@@ -86,14 +86,14 @@ def _remedy(workspace: str, refused: Sequence[_Tried]) -> str:
     )
 
 
-async def ask_account(connections: Connections, handed_over: AccountKey) -> Storage:
+async def ask_account(clients: Clients, handed_over: AccountKey) -> Storage:
     """One call with a key that is to be given to a service: does its account accept it?
 
     Nothing but that is judged: the service reaches the account from elsewhere than we do.
     """
     subject = handed_over.subject
     try:
-        base = await connections.account_url(handed_over.account)
+        base = await clients.account_url(handed_over.account)
         client = Blobs(connection_string(handed_over.account, handed_over.key, base))
     except (CloudError, ConnectionStringError) as error:
         return Storage(subject, problem=str(error), remedy=f"correct {handed_over.field}")
@@ -109,15 +109,15 @@ async def ask_account(connections: Connections, handed_over: AccountKey) -> Stor
         return Storage(subject, base, ahead=blobs.ahead)
 
 
-async def look_at_signature(connections: Connections, model: str, label: str) -> Signature | None:
+async def read_signature_validity(clients: Clients, model: str, label: str) -> Signature | None:
     """That of a ready-made version; None if it comes with none."""
-    ready = connections.fleet.models[model].spec.versions.get(label)
+    ready = clients.fleet.models[model].spec.versions.get(label)
     if ready is None or ready.location.sas_token is None:
         return None
     subject = f"version {label} of model {model}"
     try:
-        base = connections.fleet.base_dir_of("Model", model)
-        token = await connections.secret(
+        base = clients.fleet.base_dir_of("Model", model)
+        token = await clients.secret(
             ready.location.sas_token, base, wanted_for=f"Model {model}, spec.versions.{label}.location.sasToken"
         )
     except MissingSecret as error:

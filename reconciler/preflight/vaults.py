@@ -8,17 +8,17 @@ from reconciler.azure.errors import CloudError
 from reconciler.preflight.hosts import Host
 from reconciler.spec.documents import SecretReference
 from reconciler.spec.fleet import Fleet
-from reconciler.targets.clients import Connections
+from reconciler.targets.clients import Clients
 
 
-def vault_hosts(connections: Connections) -> list[Host]:
+def vault_hosts(clients: Clients) -> list[Host]:
     """The vaults' hosts; one that is no vault of the cloud is told where its secret is asked for."""
     found: dict[str, Host] = {}
-    for reference in _references(connections.fleet):
+    for reference in _references(clients.fleet):
         if reference.key_vault is not None:
             vault = reference.key_vault.vault
             try:
-                url = connections.cloud.key_vault_url(vault)
+                url = clients.cloud.key_vault_url(vault)
             except CloudError:
                 continue
             found.setdefault(url, Host(url, f"Key Vault {vault}", own_authority=True))

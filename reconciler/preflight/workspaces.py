@@ -14,40 +14,40 @@ from reconciler.plan.text import count
 from reconciler.preflight.hosts import Host, Hosts
 from reconciler.spec.secrets import MissingSecret
 from reconciler.targets.classic.lookup import find_web_service, workspace_problem
-from reconciler.targets.clients import Connections
+from reconciler.targets.clients import Clients
 
 
-async def look_at_workspace(connections: Connections, workspace: str, hosts: Hosts) -> tuple[list[Check], list[Host]]:
+async def check_workspace(clients: Clients, workspace: str, hosts: Hosts) -> tuple[list[Check], list[Host]]:
     """What there is to say of a workspace document, and the host that executes its services.
 
     Two calls: the list of its web services, and one endpoint, which tells where it is called.
     """
     subject = f"workspace {workspace}"
-    spec = connections.fleet.workspaces[workspace].spec
+    spec = clients.fleet.workspaces[workspace].spec
     try:
-        url = connections.cloud.management_url(spec.region)
+        url = clients.cloud.management_url(spec.region)
         if hosts.is_silent(url):
             text = f"the host of {spec.region} does not answer"
             return [Check(name="token", subject=subject, outcome=CheckOutcome.SKIPPED, text=text)], []
-        listed = await connections.web_services(workspace)
+        listed = await clients.web_services(workspace)
     except (ServiceError, MissingSecret, CloudError) as error:
-        return [_failed(subject, await workspace_problem(connections, workspace, error))], []
+        return [_failed(subject, await workspace_problem(clients, workspace, error))], []
     text = f"its token lists {count(len(listed), 'web service')} in {spec.region}"
     checks = [Check(name="token", subject=subject, outcome=CheckOutcome.OK, text=text)]
     found: list[WebService] = []
-    for name, endpoints in sorted(_used(connections, workspace).items()):
+    for name, endpoints in sorted(_used(clients, workspace).items()):
         service = find_web_service(workspace, name, listed)
         if isinstance(service, Problem):
             checks.append(_failed(subject, service))
         else:
             found.append(service)
-            checks += _room(connections, workspace, service, endpoints)
-    return checks, await _execution(connections, workspace, (found or listed)[:1])
+            checks += _room(clients, workspace, service, endpoints)
+    return checks, await _execution(clients, workspace, (found or listed)[:1])
 
 
-def _used(connections: Connections, workspace: str) -> Counter[str]:
+def _used(clients: Clients, workspace: str) -> Counter[str]:
     """The web services that specs name in a workspace, each with how many endpoints of it they name."""
-    fleet = connections.fleet
+    fleet = clients.fleet
     used: Counter[str] = Counter()
     models = {name for name, _ in fleet.wanted_versions()}
     for name in models & fleet.models.keys():
@@ -60,11 +60,11 @@ def _used(connections: Connections, workspace: str) -> Counter[str]:
     return used
 
 
-def _room(connections: Connections, workspace: str, service: WebService, endpoints: int) -> Iterator[Check]:
+def _room(clients: Clients, workspace: str, service: WebService, endpoints: int) -> Iterator[Check]:
     """How many endpoints a service has and may have; only of services that specs name endpoints of."""
     if not endpoints:
         return
-    tier = connections.fleet.workspaces[workspace].spec.tier
+    tier = clients.fleet.workspaces[workspace].spec.tier
     subject = f"web service {service.name} of workspace {workspace}"
     quota = endpoint_quota(subject, workspace, tier, service.endpoint_count or 0)
     if endpoints + 1 > quota.limit:
@@ -77,8 +77,8 @@ def _room(connections: Connections, workspace: str, service: WebService, endpoin
         yield check_quota(quota)
 
 
-async def _execution(connections: Connections, workspace: str, services: list[WebService]) -> list[Host]:
-    management = connections.management(workspace)
+async def _execution(clients: Clients, workspace: str, services: list[WebService]) -> list[Host]:
+    management = clients.management(workspace)
     hosts = []
     for service in services:
         try:

@@ -85,7 +85,7 @@ class Fleet:
         """The (model, label) pairs that targets want, in order, each with the names of those targets."""
         wanted: dict[tuple[str, str], list[str]] = {}
         for target in self.targets:
-            for use in target.spec.uses:
+            for use in target.spec.bindings:
                 wanted.setdefault((use.name, use.version), []).append(target.name)
         return dict(sorted(wanted.items()))
 
@@ -176,7 +176,7 @@ def load_sound(paths: Sequence[Path], *rules: Rule) -> tuple[Fleet, tuple[Diagno
     models = {each.name for each in documents if isinstance(each, Model) and each.spec.workspace in workspaces}
 
     def has_its_models(target: Target) -> bool:
-        return all(use.name in models for use in target.spec.uses)
+        return all(use.name in models for use in target.spec.bindings)
 
     sound = [
         each

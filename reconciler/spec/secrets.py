@@ -32,14 +32,14 @@ class SecretResolver:
         self._env_file = env_file
         self._from_file: dict[str, str] | None = None
 
-    def resolve(self, ref: SecretReference, base: Path, *, wanted_for: str = "", anew: bool = False) -> SecretStr:
+    def resolve(self, ref: SecretReference, base: Path, *, wanted_for: str = "", refresh: bool = False) -> SecretStr:
         """The secret itself.
 
         Args:
             ref: The reference, to a variable or a file.
             base: The directory of the file that holds the document.
             wanted_for: Where it is asked for, for the message, as in ``Workspace contoso, spec.token``.
-            anew: Whether the env file is read again, though it was read before; a file always is.
+            refresh: Whether the env file is read again, though it was read before; a file always is.
 
         Raises:
             MissingSecret: it is not there, can't be read or is empty.
@@ -48,7 +48,7 @@ class SecretResolver:
         if ref.key_vault is not None:
             raise ValueError("a Key Vault is asked by its client")
         asked = asked_by(wanted_for)
-        if anew:
+        if refresh:
             self._from_file = None
         if ref.env is not None:
             return self._variable(ref.env, asked)

@@ -70,7 +70,7 @@ class VersionImmutable(StoreError):
     def __init__(self, model: str, label: str, known: str, given: str, difference: str) -> None:
         super().__init__(
             f"{model}@{label} is usable and never changes: it has fingerprint {known}, the new row has"
-            f" {given} ({difference} differs); give the new artefact a new label"
+            f" {given} ({difference} differs); give the new artifact a new label"
         )
         self.model = model
         self.label = label
@@ -88,7 +88,7 @@ class LocationTaken(StoreError):
     """
 
     def __init__(self, location: str, model: str, label: str) -> None:
-        super().__init__(f"{location} already is the artefact of {model}@{label}; two versions never share one")
+        super().__init__(f"{location} already is the artifact of {model}@{label}; two versions never share one")
         self.location = location
         self.model = model
         self.label = label

@@ -79,7 +79,7 @@ class Operation:
         phase: How far it is.
         jobs_url: Where the job lives on the service, without a query.
         job_id: The service's id of the job.
-        output_relative: Where the artefact will be written, relative to the storage account.
+        output_relative: Where the artifact will be written, relative to the storage account.
         outcome: How it ended; present exactly when closed.
         message: Why it ended like that, for people.
         created_at: When the intent was formed.

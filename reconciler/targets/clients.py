@@ -17,7 +17,7 @@ from pydantic import SecretStr
 from reconciler.azure.arm.web_services import Definitions
 from reconciler.azure.classic import ClassicManagement, WebService
 from reconciler.azure.clouds import Cloud
-from reconciler.azure.credentials import Renewable
+from reconciler.azure.credentials import RefreshableSecret
 from reconciler.azure.errors import ConnectionStringError
 from reconciler.azure.execution.batch import BatchExecution
 from reconciler.azure.execution.scoring import Scoring
@@ -28,7 +28,7 @@ from reconciler.azure.storage.blobs import Blobs
 from reconciler.spec.documents import SecretReference
 from reconciler.spec.fleet import Fleet
 from reconciler.spec.secrets import MissingSecret, SecretResolver, read_env_file
-from reconciler.targets.secrets import References
+from reconciler.targets.secrets import SecretLookup
 
 CONNECTION_STRING = "spec.storage.connectionString"
 SECOND_STRING = "spec.storage.secondaryConnectionString"
@@ -36,7 +36,7 @@ SECOND_STRING = "spec.storage.secondaryConnectionString"
 _T = TypeVar("_T")
 
 
-class Connections:
+class Clients:
     """One pass's clients. An async context manager; everything it opened is closed at its end."""
 
     def __init__(self, fleet: Fleet, cloud: Cloud, secrets: SecretResolver, *, resource_manager: bool = False) -> None:
@@ -54,12 +54,12 @@ class Connections:
         self._resource_manager = resource_manager or _knows_resource_manager(fleet)
         self._sign_in = SignIn(cloud, self._sign_in_secret)
         self._vaults = KeyVaults(cloud, self._sign_in)
-        self._references = References(secrets, self._vaults)
+        self._references = SecretLookup(secrets, self._vaults)
         self._stack = AsyncExitStack()
         self._http: Http | None = None
         self._management: dict[str, ClassicManagement] = {}
         self._blobs: dict[str, Blobs] = {}
-        self._once: dict[Hashable, asyncio.Task[Any]] = {}
+        self._cached: dict[Hashable, asyncio.Task[Any]] = {}
         self._definitions: Definitions | None = None
 
     async def __aenter__(self) -> Self:
@@ -74,24 +74,24 @@ class Connections:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         # What nobody waits for any more must not find its client closed.
-        for task in self._once.values():
+        for task in self._cached.values():
             task.cancel()
-        await asyncio.gather(*self._once.values(), return_exceptions=True)
+        await asyncio.gather(*self._cached.values(), return_exceptions=True)
         await self._stack.aclose()
 
-    async def once(self, key: Hashable, ask: Callable[[], Awaitable[_T]], *, anew: bool = False) -> _T:
+    async def cached(self, key: Hashable, ask: Callable[[], Awaitable[_T]], *, refresh: bool = False) -> _T:
         """What ``ask`` gives, which is asked once a pass for each key, whoever wants to know.
 
-        What it raises, everybody gets. Whoever stops waiting leaves the others waiting. ``anew`` asks again, for all
+        What it raises, everybody gets. Whoever stops waiting leaves the others waiting. ``refresh`` asks again, for all
         that come later.
         """
-        if anew or key not in self._once:
+        if refresh or key not in self._cached:
 
             async def asking() -> _T:
                 return await ask()
 
-            self._once[key] = asyncio.create_task(asking())
-        found: _T = await asyncio.shield(self._once[key])
+            self._cached[key] = asyncio.create_task(asking())
+        found: _T = await asyncio.shield(self._cached[key])
         return found
 
     @property
@@ -124,7 +124,7 @@ class Connections:
             MissingSecret: the workspace's token can't be had.
             CloudError, ServiceError: as `management` and the list do.
         """
-        return await self.once(("web services", workspace), self.management(workspace).list_services)
+        return await self.cached(("web services", workspace), self.management(workspace).list_services)
 
     async def connection_string(self, workspace: str) -> SecretStr:
         """The connection string of a workspace's storage account, with a key that the account accepts."""
@@ -170,7 +170,7 @@ class Connections:
                 return blobs.base
         return self.cloud.storage_url(account)
 
-    def storage_keys(self, workspace: str) -> dict[str, Renewable]:
+    def storage_keys(self, workspace: str) -> dict[str, RefreshableSecret]:
         """The connection strings of a workspace's storage account, one with each of its keys, by their field."""
         storage = self.fleet.workspaces[workspace].spec.storage
         given = {CONNECTION_STRING: storage.connection_string, SECOND_STRING: storage.secondary_connection_string}
@@ -212,7 +212,7 @@ class Connections:
         """What a reference stands for; raises MissingSecret. ``wanted_for`` says in its message who refers to it."""
         return await self._references.secret(reference, base, wanted_for=wanted_for)
 
-    def _credential(self, reference: SecretReference, workspace: str, field: str) -> Renewable:
+    def _credential(self, reference: SecretReference, workspace: str, field: str) -> RefreshableSecret:
         base = self.fleet.base_dir_of("Workspace", workspace)
         return self._references.credential(reference, base, wanted_for=f"Workspace {workspace}, {field}")
 

@@ -22,13 +22,13 @@ from typing import TypeAlias
 
 from pydantic import SecretStr
 
-from reconciler.plan.checks.facts import Claim, Need, Quota
+from reconciler.plan.checks.facts import CommitmentPlanAssignment, Quota, RequiredPermission
 from reconciler.plan.document import Action, Step
 from reconciler.plan.states import DesiredTarget, LiveTarget, Location, Proof, Scalar, VersionKey
 
 
 @dataclass(frozen=True, slots=True)
-class Artefact:
+class Artifact:
     """A usable version, ready to be pointed to. ``signature`` (``?sv=…``) grants reading it; it may be empty."""
 
     key: VersionKey
@@ -37,8 +37,8 @@ class Artefact:
     signature: SecretStr
 
 
-Artefacts: TypeAlias = Mapping[str, Artefact]
-"""What a target is to serve: an artefact for each of its resources that is managed."""
+Artifacts: TypeAlias = Mapping[str, Artifact]
+"""What a target is to serve: an artifact for each of its resources that is managed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ class Verified:
         text: The same as a sentence for people.
         answers: The probe's answers as `observe` compares them later, if it could be scored.
         not_taken: Settings that the service accepted and does not show.
-        shown: By resource where the service shows its model, if that is a copy of its own and not the artefact.
+        shown: By resource where the service shows its model, if that is a copy of its own and not the artifact.
     """
 
     proof: Proof
@@ -86,7 +86,7 @@ class TargetError(Exception):
     """A step could not be carried out on one target. The message names the place and the remedy, and no secret."""
 
 
-class PlanMoved(TargetError):
+class TargetChangedError(TargetError):
     """The live side is no longer what the step was planned on; nothing was changed."""
 
 
@@ -139,12 +139,12 @@ class Driver(ABC):
         del identity
         return None
 
-    def claim(self, identity: str, step: Step) -> Claim | None:
+    def claim(self, identity: str, step: Step) -> CommitmentPlanAssignment | None:
         """The commitment plan that is to pay for a target from a step on; None if that changes nothing of it. Pure."""
         del identity, step
         return None
 
-    def needs(self, identity: str, step: Step) -> tuple[Need, ...]:
+    def needs(self, identity: str, step: Step) -> tuple[RequiredPermission, ...]:
         """What we have to be allowed for a step; empty where no service tells what we are. Pure: asks nobody.
 
         The first is of the target itself.
@@ -162,11 +162,11 @@ class Driver(ABC):
         """The target's answers to its probe, as text that compares; None when it can't be scored. Never raises."""
 
     @abstractmethod
-    async def carry_out(self, step: Step, target: DesiredTarget, artefacts: Artefacts) -> None:
+    async def carry_out(self, step: Step, target: DesiredTarget, artifacts: Artifacts) -> None:
         """Do one step of `WRITES` and see it through.
 
         Must be idempotent; must read back after a lost reply instead of assuming either way. A repoint writes all
-        artefacts, also those of resources that are in sync: whether a service keeps what is left out is not known.
+        artifacts, also those of resources that are in sync: whether a service keeps what is left out is not known.
 
         Raises:
             PlanMoved: the live side moved since the plan; nothing was changed.
@@ -183,7 +183,7 @@ class Driver(ABC):
         """
 
     @abstractmethod
-    async def verify(self, target: DesiredTarget, artefacts: Artefacts, before: str | None, notify: Notify) -> Verified:
+    async def verify(self, target: DesiredTarget, artifacts: Artifacts, before: str | None, notify: Notify) -> Verified:
         """Read the target back and score it.
 
         ``before`` is what `answers` gave before the repoint; None when that is not known. May wait as long as the

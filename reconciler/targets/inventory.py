@@ -20,7 +20,7 @@ from reconciler.plan.states import LiveTarget
 from reconciler.spec.secrets import MissingSecret
 from reconciler.targets.classic import state as classic_state
 from reconciler.targets.classic.state import DEFAULT_ENDPOINT, Service
-from reconciler.targets.clients import Connections
+from reconciler.targets.clients import Clients
 from reconciler.targets.new_service.payloads import with_payload
 from reconciler.targets.new_service.state import live_definition
 
@@ -102,7 +102,7 @@ class Scope:
     group: str | None = None
 
 
-async def take_inventory(connections: Connections, workspaces: Sequence[str], scopes: Sequence[Scope]) -> Inventory:
+async def take_inventory(clients: Clients, workspaces: Sequence[str], scopes: Sequence[Scope]) -> Inventory:
     """Everything in these workspaces (names of documents) and scopes. Reads, and changes nothing.
 
     One service that can't be read is found with its `problem`; so is a workspace or a scope, unless none can be listed.
@@ -121,8 +121,8 @@ async def take_inventory(connections: Connections, workspaces: Sequence[str], sc
             return None
 
     classic, new = await asyncio.gather(
-        asyncio.gather(*(tried(_services_of(connections, workspace)) for workspace in workspaces)),
-        asyncio.gather(*(tried(_web_services_of(connections, scope)) for scope in scopes)),
+        asyncio.gather(*(tried(_services_of(clients, workspace)) for workspace in workspaces)),
+        asyncio.gather(*(tried(_web_services_of(clients, scope)) for scope in scopes)),
     )
     services = [part for part in classic if part is not None]
     web_services = [part for part in new if part is not None]
@@ -140,20 +140,20 @@ async def take_inventory(connections: Connections, workspaces: Sequence[str], sc
 # -- Classic
 
 
-async def _services_of(connections: Connections, workspace: str) -> list[FoundService]:
-    listed = await connections.web_services(workspace)
+async def _services_of(clients: Clients, workspace: str) -> list[FoundService]:
+    listed = await clients.web_services(workspace)
     named = Counter(service.name for service in listed)
     gate = asyncio.Semaphore(_AT_ONCE)
 
     async def look(service: WebService) -> FoundService:
         async with gate:
-            return await _service(connections, workspace, service, unique=named[service.name] == 1)
+            return await _service(clients, workspace, service, unique=named[service.name] == 1)
 
     return list(await asyncio.gather(*map(look, sorted(listed, key=lambda each: (each.name, each.id)))))
 
 
-async def _service(connections: Connections, workspace: str, listed: WebService, *, unique: bool) -> FoundService:
-    management = connections.management(workspace)
+async def _service(clients: Clients, workspace: str, listed: WebService, *, unique: bool) -> FoundService:
+    management = clients.management(workspace)
     service = Service(workspace, listed.name, id=listed.id)
     try:
         endpoints = await management.list_endpoints(listed.id)
@@ -161,7 +161,7 @@ async def _service(connections: Connections, workspace: str, listed: WebService,
         service.resources = await _resources(management, listed.id, endpoints)
     except ServiceError as error:
         return FoundService(workspace, listed.id, listed.name, unique, problem=str(error))
-    studio_id = connections.fleet.workspaces[workspace].spec.id.lower()
+    studio_id = clients.fleet.workspaces[workspace].spec.id.lower()
     added = sorted((each for each in endpoints if each.name != DEFAULT_ENDPOINT), key=lambda each: each.name)
     found = [
         classic_state.live_endpoint(f"{studio_id}/{listed.id}/{endpoint.name}", endpoint, service) for endpoint in added
@@ -194,8 +194,8 @@ async def _resources(management: ClassicManagement, service_id: str, listed: Seq
 # -- New
 
 
-async def _web_services_of(connections: Connections, scope: Scope) -> list[FoundWebService]:
-    definitions = connections.definitions
+async def _web_services_of(clients: Clients, scope: Scope) -> list[FoundWebService]:
+    definitions = clients.definitions
     if scope.group is None:
         listed = await definitions.list_subscription(scope.subscription)
     else:
@@ -205,19 +205,19 @@ async def _web_services_of(connections: Connections, scope: Scope) -> list[Found
 
     async def look(resource_id: str) -> FoundWebService:
         async with gate:
-            return await _web_service(connections, resource_id)
+            return await _web_service(clients, resource_id)
 
     return list(await asyncio.gather(*map(look, ids)))
 
 
-async def _web_service(connections: Connections, resource_id: str) -> FoundWebService:
+async def _web_service(clients: Clients, resource_id: str) -> FoundWebService:
     try:
-        definition: Mapping[str, Any] = await connections.definitions.get(resource_id)
+        definition: Mapping[str, Any] = await clients.definitions.get(resource_id)
     except ServiceError as error:
         return FoundWebService(resource_id, problem=str(error))
     problem = ""
     try:
-        definition = await with_payload(connections.http, definition)
+        definition = await with_payload(clients.http, definition)
         resources = tuple(sorted(trained_models(definition)))
     except (DefinitionError, ServiceError) as error:
         resources, problem = (), str(error)

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from reconciler.azure.arm.definition import member, spelling
 from reconciler.plan.states import Marker, VersionKey
 from reconciler.spec.documents.tag_rules import OUR_TAGS
-from reconciler.targets.driver import Artefact
+from reconciler.targets.driver import Artifact
 
 DESCRIPTION_LIMIT = 2000
 _MANAGED = "managed"
@@ -40,9 +40,9 @@ class Described(NamedTuple):
     """Whether there is one; it need not name a version."""
 
 
-def markers_for(artefacts: Mapping[str, Artefact]) -> tuple[Marker, ...]:
+def markers_for(artifacts: Mapping[str, Artifact]) -> tuple[Marker, ...]:
     """The markers of what a target is to serve, in the order of its resources' names."""
-    return tuple(Marker.of(artefact.key, artefact.fingerprint) for _, artefact in sorted(artefacts.items()))
+    return tuple(Marker.of(artifact.key, artifact.fingerprint) for _, artifact in sorted(artifacts.items()))
 
 
 def split_description(description: str | None) -> Described:
@@ -90,7 +90,7 @@ def with_tags(tags: Mapping[str, str], wanted: Mapping[str, str]) -> dict[str, s
     return {**{name: value for name, value in tags.items() if name.casefold() not in folded}, **wanted}
 
 
-def tags_with_ours(tags: Mapping[str, str], *, made: bool, marked: bool) -> int:
+def tag_count_with_marker(tags: Mapping[str, str], *, made: bool, marked: bool) -> int:
     """How many tags a service has once ours are among them."""
     ours = {_TAG_VERSION, _TAG_FINGERPRINT} if marked else {_TAG_MANAGED}
     ours |= {_TAG_MADE} if made else set()
@@ -117,13 +117,13 @@ def carries(tags: Mapping[str, str], markers: Sequence[Marker]) -> bool:
     return markers_of_tags(tags) == tuple(markers) if markers else is_ours(tags)
 
 
-def made_tags(tags: Mapping[str, str], target: str, markers: Sequence[Marker]) -> dict[str, str]:
+def tags_of_created_service(tags: Mapping[str, str], target: str, markers: Sequence[Marker]) -> dict[str, str]:
     """The tags of a New web service that we make."""
     made = with_tags(tags, {_TAG_MADE: target})
-    return marked_tags(made, markers) if markers else made
+    return tags_with_marker(made, markers) if markers else made
 
 
-def marked_tags(tags: Mapping[str, str], markers: Sequence[Marker]) -> dict[str, str]:
+def tags_with_marker(tags: Mapping[str, str], markers: Sequence[Marker]) -> dict[str, str]:
     """All of a New web service's tags with our note among them.
 
     The whole map is sent, because it is not known whether a ``PATCH`` merges tags (new-protocol 3).

@@ -8,7 +8,7 @@ from datetime import timedelta
 _LONGEST_PAUSE = 5.0
 
 
-class Patience:
+class Backoff:
     """Pauses between tries, until the time that a change takes to settle is over.
 
     Args:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
-from reconciler.azure.credentials import Renewable, Renewal
+from reconciler.azure.credentials import RefreshableSecret, RefreshedSecret
 from reconciler.azure.errors import CloudError, NotFound, ServiceError, SignInError, Unreachable
 from reconciler.azure.key_vault import KeyVaults
 from reconciler.spec.documents.base import KeyVaultReference, SecretReference
@@ -31,7 +31,7 @@ _REMEDIES = (
 )
 
 
-class References:
+class SecretLookup:
     """The secrets of one pass."""
 
     def __init__(
@@ -51,9 +51,9 @@ class References:
         self._resolver = resolver
         self._vaults = vaults
         self._clock = clock
-        self._places: dict[tuple[str, ...], _Place] = {}
+        self._places: dict[tuple[str, ...], _Source] = {}
 
-    def credential(self, reference: SecretReference, base: Path, *, wanted_for: str) -> Renewable:
+    def credential(self, reference: SecretReference, base: Path, *, wanted_for: str) -> RefreshableSecret:
         """The secret of a reference, for a client to look up when it needs it and when it is refused.
 
         Args:
@@ -64,14 +64,14 @@ class References:
         name = f"{wanted_for} ({reference})" if wanted_for else str(reference)
         asked = asked_by(wanted_for)
         if reference.key_vault is not None:
-            return _Reference(name, self._in_vault(reference.key_vault), _Missing(reference.key_vault, asked))
+            return _Reference(name, self._in_vault(reference.key_vault), _LookupError(reference.key_vault, asked))
 
-        async def look_up(anew: bool) -> _Found:
-            return _Found(self._resolver.resolve(reference, base, wanted_for=wanted_for, anew=anew))
+        async def look_up(refresh: bool) -> _Found:
+            return _Found(self._resolver.resolve(reference, base, wanted_for=wanted_for, refresh=refresh))
 
         # Not shared by those who refer to it, since looking costs nothing and the messages name one of them.
         place = self._place((str(reference), str(base), wanted_for), look_up)
-        return _Reference(name, place, _Missing(None, asked))
+        return _Reference(name, place, _LookupError(None, asked))
 
     async def secret(self, reference: SecretReference, base: Path, *, wanted_for: str = "") -> SecretStr:
         """The secret itself, as it was found when it was first wanted.
@@ -81,9 +81,9 @@ class References:
         """
         return await self.credential(reference, base, wanted_for=wanted_for).current()
 
-    def _in_vault(self, where: KeyVaultReference) -> _Place:
-        async def look_up(anew: bool) -> _Found:
-            del anew  # A vault is asked every time.
+    def _in_vault(self, where: KeyVaultReference) -> _Source:
+        async def look_up(refresh: bool) -> _Found:
+            del refresh  # A vault is asked every time.
             found = await self._vaults.secret(where.vault, where.secret, where.version)
             # It may have been stored from a file.
             value = without_newline(found.value.get_secret_value())
@@ -93,9 +93,9 @@ class References:
 
         return self._place(("", where.vault.lower(), where.secret.lower(), where.version or ""), look_up)
 
-    def _place(self, key: tuple[str, ...], look_up: _LookUp) -> _Place:
+    def _place(self, key: tuple[str, ...], look_up: _LookUp) -> _Source:
         if key not in self._places:
-            self._places[key] = _Place(look_up, self._clock)
+            self._places[key] = _Source(look_up, self._clock)
         return self._places[key]
 
 
@@ -109,7 +109,7 @@ _LookUp = Callable[[bool], Awaitable[_Found]]
 """Looks for a secret; the argument says whether what was read before may have changed."""
 
 
-class _Place:
+class _Source:
     """Where a secret is, and what was found there; shared by the references to it."""
 
     def __init__(self, look_up: _LookUp, clock: Callable[[], datetime]) -> None:
@@ -133,21 +133,21 @@ class _Place:
                     raise
             return self._found.value
 
-    async def renewed(self, refused: SecretStr) -> Renewal:
-        """See `reconciler.azure.credentials.Renewable`."""
+    async def refresh(self, refused: SecretStr) -> RefreshedSecret:
+        """See `reconciler.azure.credentials.RefreshableSecret`."""
         async with self._lock:
             if self._found is not None and self._found.value != refused:
-                return Renewal(self._found.value)  # Another call was refused before this one.
+                return RefreshedSecret(self._found.value)  # Another call was refused before this one.
             now = self._clock()
             if self._same_since is None or now - self._same_since >= LEFT_ALONE_FOR:
                 try:
                     found = self._found = await self._look_up(True)
                 except (ServiceError, CloudError, MissingSecret) as error:
-                    return Renewal(None, f"it can't be looked up again: {error}")
+                    return RefreshedSecret(None, f"it can't be looked up again: {error}")
                 if found.value != refused:
-                    return Renewal(found.value)
+                    return RefreshedSecret(found.value)
                 self._same_since = now
-            return Renewal(None, self._still_the_same(now))
+            return RefreshedSecret(None, self._still_the_same(now))
 
     def _still_the_same(self, now: datetime) -> str:
         expires = None if self._found is None else self._found.expires
@@ -156,9 +156,9 @@ class _Place:
 
 
 class _Reference:
-    """One reference of a spec; a `reconciler.azure.credentials.Renewable`."""
+    """One reference of a spec; a `reconciler.azure.credentials.RefreshableSecret`."""
 
-    def __init__(self, name: str, place: _Place, missing: _Missing) -> None:
+    def __init__(self, name: str, place: _Source, missing: _LookupError) -> None:
         self._name = name
         self._place = place
         self._missing = missing
@@ -178,12 +178,12 @@ class _Reference:
         except (ServiceError, CloudError) as error:
             raise self._missing.of(error) from None
 
-    async def renewed(self, refused: SecretStr) -> Renewal:
-        return await self._place.renewed(refused)
+    async def refresh(self, refused: SecretStr) -> RefreshedSecret:
+        return await self._place.refresh(refused)
 
 
 @dataclass(frozen=True, slots=True)
-class _Missing:
+class _LookupError:
     """What is said of a secret that a vault does not give.
 
     Attributes:

@@ -10,7 +10,7 @@ import pytest
 from pydantic import SecretStr
 
 from reconciler.azure.classic import ClassicManagement, EndpointPatch
-from reconciler.azure.credentials import Renewal
+from reconciler.azure.credentials import RefreshedSecret
 from reconciler.azure.errors import ConnectionStringError, SignInError
 from reconciler.azure.storage.blobs import Blobs
 
@@ -30,12 +30,12 @@ class Place:
     async def current(self):
         return self.values[0]
 
-    async def renewed(self, refused):
+    async def refresh(self, refused):
         self.asked.append(refused.get_secret_value())
         if len(self.values) == 1:
-            return Renewal(None, "looked up again it is the same")
+            return RefreshedSecret(None, "looked up again it is the same")
         del self.values[0]
-        return Renewal(self.values[0])
+        return RefreshedSecret(self.values[0])
 
 
 def unauthorized(peer):

@@ -20,7 +20,7 @@ import yaml
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from tests.benchmarks.client_world import NEW, RESOURCE, WORKSPACE, World, artefact, fingerprint
+from tests.benchmarks.client_world import NEW, RESOURCE, WORKSPACE, World, artifact, fingerprint
 
 _AT_ONCE = 16
 _HEADERS = {"Authorization": "Bearer made-up"}
@@ -47,7 +47,7 @@ async def look(url: str, specs: Path, world: World) -> int:
 
 async def patch(url: str, world: World, at_once: int, calls: str) -> None:
     """Patches every endpoint."""
-    base, relative = artefact(NEW)
+    base, relative = artifact(NEW)
     location = {"BaseLocation": base, "RelativeLocation": relative, "SasBlobToken": "?sv=2026&sig=made-up"}
     body = {
         "Resources": [{"Name": RESOURCE, "Location": location}],

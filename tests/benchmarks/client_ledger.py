@@ -13,7 +13,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from reconciler.store import ServedModel, Store, TargetRecord, this_process
-from tests.benchmarks.client_world import OLD, RESOURCE, WORKSPACE, World, artefact, fingerprint
+from tests.benchmarks.client_world import OLD, RESOURCE, WORKSPACE, World, artifact, fingerprint
 
 _WHEN = datetime(2026, 9, 1, tzinfo=UTC)
 
@@ -38,7 +38,7 @@ def _targets(world: World) -> Iterator[tuple[str, str, str]]:
 
 
 def _record(name: str, kind: str, identity: str) -> TargetRecord:
-    base, relative = artefact(OLD)
+    base, relative = artifact(OLD)
     model = ServedModel(
         resource=RESOURCE,
         model="bike-rental",

@@ -23,14 +23,14 @@ _MANAGEMENT = f"/workspaces/{WORKSPACE}/webservices"
 _COLUMNS = ("season", "month", "hour", "holiday", "weekday", "working", "weather", "temp", "humidity", "wind")
 
 
-def artefact(label: str) -> tuple[str, str]:
+def artifact(label: str) -> tuple[str, str]:
     """Base and relative location of a version."""
     return _BASE, f"models/bike-rental/{label}.ilearner"
 
 
 def fingerprint(label: str) -> str:
     """What identifies a ready-made version that lies there."""
-    return hashlib.sha256("".join(artefact(label)).encode()).hexdigest()
+    return hashlib.sha256("".join(artifact(label)).encode()).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -152,7 +152,7 @@ spec:
             f"node{index}": {"assetId": f"asset{index}", "parameters": {"Seed": {"value": "42"}}} for index in range(8)
         }
         tags = {"reconciler-version": f"bike-rental@{OLD}", "reconciler-fingerprint": fingerprint(OLD)[:12]}
-        uri = "".join(artefact(OLD))
+        uri = "".join(artifact(OLD))
         return {
             "id": resource_id,
             "name": resource_id.rpartition("/")[2],
@@ -188,7 +188,7 @@ def _shared() -> str:
     versions = {
         label: {"location": {"baseLocation": base, "relativeLocation": relative, "sasToken": {"env": "RENTALS_SAS"}}}
         for label in (OLD, NEW)
-        for base, relative in (artefact(label),)
+        for base, relative in (artifact(label),)
     }
     workspace = {
         "id": WORKSPACE,

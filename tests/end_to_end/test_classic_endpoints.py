@@ -19,7 +19,7 @@ import pytest
 import yaml
 
 from reconciler.azure.clouds import load_cloud
-from reconciler.reconciliation import Outcome, Pass, Result
+from reconciler.reconciliation import Outcome, Reconciliation, Result
 from reconciler.spec.fleet import load_fleet
 from reconciler.spec.secrets import SecretResolver
 from reconciler.store import Store
@@ -279,13 +279,13 @@ def test_what_another_run_wants_again_is_not_deleted_by_an_older_plan(clinic: An
         _write(clinic, {"name": name, "state": "absent"})
         fleet, cloud = load_fleet([clinic.home / "specs"]), load_cloud(clinic.cloud_file)
         with Store.open(f"sqlite:///{clinic.store}", clock=lambda: datetime.now(UTC)) as store:
-            async with Pass(fleet, cloud, store, SecretResolver({}, cloud.env_file)) as one:
+            async with Reconciliation(fleet, cloud, store, SecretResolver({}, cloud.env_file)) as one:
                 plan = await one.plan()
                 assert [name] == [target.name for target in plan.changes]
                 _write(clinic, {**present, "model": _use("two")})
                 elsewhere = () if told else ("--store", "sqlite:///elsewhere.db")
                 await asyncio.to_thread(clinic.reconcile, "--yes", *elsewhere)
-                (outcome,) = (await one.converge(plan)).outcomes
+                (outcome,) = (await one.apply(plan)).outcomes
                 return outcome
 
     outcome = asyncio.run(deletion_overtaken())

@@ -176,7 +176,7 @@ def test_settings_changed_by_hand_are_put_back_on_both_kinds(converged: Any) -> 
 
 
 def test_a_lost_store_is_filled_again_from_the_live_side_without_retraining(converged: Any) -> None:
-    """The markers tell what is served, and the artefacts lie where their recipe says: nothing is made again."""
+    """The markers tell what is served, and the artifacts lie where their recipe says: nothing is made again."""
     metrics = _metrics(converged)
     shutil.rmtree(converged.store.parent)
     sent = len(converged.studio.requests())
@@ -197,7 +197,7 @@ def test_a_lost_store_is_filled_again_from_the_live_side_without_retraining(conv
     assert [] == _writes(converged, sent)
 
 
-def test_with_a_lost_store_an_artefact_that_is_there_is_taken_over_instead_of_trained_again(converged: Any) -> None:
+def test_with_a_lost_store_an_artifact_that_is_there_is_taken_over_instead_of_trained_again(converged: Any) -> None:
     """It would be written over otherwise, at the very path that live targets were pointed to."""
     metrics = _metrics(converged)
     shutil.rmtree(converged.store.parent)

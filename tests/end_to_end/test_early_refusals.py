@@ -110,7 +110,7 @@ CASES = {
         _OF_TRAINED.replace("outputs: {model: output1, evaluation: output2}", "outputs: {model: output2}"),
         offline=False,
     ),
-    "a ready-made artefact that is no .ilearner": Refused(
+    "a ready-made artifact that is no .ilearner": Refused(
         ("is not the location of a trained model", "container/path ending in .ilearner"),
         _OF_READY.replace("ready.ilearner", "ready.csv"),
     ),
@@ -139,11 +139,11 @@ CASES = {
         ("uses http:// to another machine", "https://"),
         _OF_TRAINED.replace('{file: "data/breast-cancer-{version}.csv"}', "{url: http://data.example/day.csv}"),
     ),
-    "an artefact by http": Refused(
+    "an artifact by http": Refused(
         ("uses http:// to another machine", "https://"),
         _OF_READY.replace("https://fabrikam", "http://fabrikam"),
     ),
-    "one output path for two items": Refused(("two items have the same artefact 'models/same.ilearner'",), _SET),
+    "one output path for two items": Refused(("two items have the same artifact 'models/same.ilearner'",), _SET),
     "a secret that is written out": Refused(
         ("a literal secret", "change it at the service"),
         edit=("token: {env: CONTOSO_WORKSPACE_TOKEN}", "token: hunter2hunter2", "contoso.yaml"),

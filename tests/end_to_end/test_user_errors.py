@@ -322,7 +322,7 @@ def test_two_labels_with_the_same_content_are_two_versions(converged: Any) -> No
 
 
 def test_a_ready_made_version_is_served_without_training_and_not_judged_without_metrics(converged: Any) -> None:
-    """Its artefact lies where the spec says; it comes with no evaluation, so a gate can't let it pass by itself."""
+    """Its artifact lies where the spec says; it comes with no evaluation, so a gate can't let it pass by itself."""
     location = converged.studio.resource("", "models/initial/breast-cancer.ilearner")["Location"]
     ready = (
         "  versions:\n    first:\n      location:\n"

@@ -6,13 +6,13 @@ from datetime import UTC, datetime
 
 import pytest
 
-from reconciler.apply.training.recipes import artefact_path
+from reconciler.apply.training.recipes import artifact_path
 from reconciler.importing.known import Known
 from reconciler.plan.states import (
-    Bound,
     Converged,
     KnownVersion,
     Ledger,
+    LiveBinding,
     LiveTarget,
     Location,
     Marker,
@@ -43,7 +43,7 @@ class Makes:
 
     def own_place(self, key: VersionKey, fingerprint: str = FINGERPRINT) -> Location:
         """Where we put what we trained."""
-        return Location(BASE, artefact_path("models", key, fingerprint, 1))
+        return Location(BASE, artifact_path("models", key, fingerprint, 1))
 
     def marker(self, key: VersionKey, fingerprint: str = FINGERPRINT) -> Marker:
         return Marker(key, fingerprint[:12])
@@ -52,7 +52,7 @@ class Makes:
         return LiveTarget(
             identity,
             exists=True,
-            bound={resource: Bound(place) for resource, place in (bound or {}).items()},
+            bound={resource: LiveBinding(place) for resource, place in (bound or {}).items()},
             markers=tuple(markers),
             settings=settings,
         )

@@ -48,7 +48,7 @@ def test_an_endpoint_is_written_with_all_its_settings(a, written):
         spec.max_concurrent_calls,
         spec.diagnostics,
     )
-    (use,) = spec.uses
+    (use,) = spec.bindings
     ready = fleet.models[use.name].spec.versions[use.version].location
     assert (a.base, a.place().relative) == (ready.base_location, ready.relative_location)
     assert "known" not in files["classic-breast-cancer.yaml"]
@@ -57,7 +57,7 @@ def test_an_endpoint_is_written_with_all_its_settings(a, written):
 def test_an_unknown_model_is_a_comment_and_not_a_guess(a, written):
     files, fleet = written(a.inventory(a.service(a.endpoint(**SETTINGS))))
     (endpoint,) = fleet.classic_endpoints.values()
-    assert () == endpoint.spec.uses
+    assert () == endpoint.spec.bindings
     text = files["classic-breast-cancer.yaml"]
     assert "not known where none is named" in text
     assert '#     model: {resource: "Breast Cancer [trained model]", name: MODEL, version: "LABEL"}' in text
@@ -133,7 +133,7 @@ def test_a_new_web_service_is_written_with_its_model_and_settings(a, written):
     (service,) = fleet.new_web_services.values()
     assert ("breast-cancer", found.resource_id) == (service.name, service.spec.resource_id)
     assert (20, "Error") == (service.spec.settings.max_concurrent_calls, service.spec.settings.diagnostics)
-    assert 1 == len(service.spec.uses)
+    assert 1 == len(service.spec.bindings)
 
 
 def test_its_tags_and_texts_are_written_but_for_what_looks_secret(a, written):

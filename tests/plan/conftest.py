@@ -15,18 +15,18 @@ import pytest
 from reconciler.plan.decide import make_plan
 from reconciler.plan.document import Plan
 from reconciler.plan.states import (
-    Bound,
     Converged,
     DesiredTarget,
     DesiredVersion,
     KnownVersion,
     Ledger,
+    LiveBinding,
     LiveTarget,
     Location,
     Marker,
+    ModelBinding,
     Proof,
     Served,
-    Use,
     VersionKey,
     VersionState,
 )
@@ -76,11 +76,11 @@ class World:
         return KnownVersion(key, **{**made, **given})
 
     def endpoint(self, name: str = "clinic-a", label: str = "2026-11", **given: Any) -> DesiredTarget:
-        uses = (Use(given.pop("resource", RESOURCE), given.pop("version", self.key(label))),)
+        bindings = (ModelBinding(given.pop("resource", RESOURCE), given.pop("version", self.key(label))),)
         made: dict[str, Any] = {
             "kind": "ClassicEndpoint",
             "identity": f"3ad1c2b4/breast-cancer-predictive/{name}",
-            "uses": uses,
+            "bindings": bindings,
         }
         return DesiredTarget(name, **{**made, **given})
 
@@ -96,11 +96,11 @@ class World:
         pointer = given.pop("pointer", POINTER if new else None)
         uri = given.pop("uri", location.uri if new and location is not None else None)
         marker = given.pop("marker", None)
-        shown = Bound(location, pointer, uri)
+        shown = LiveBinding(location, pointer, uri)
         made: dict[str, Any] = {
             "exists": True,
-            "resources": (RESOURCE,) if len(target.uses) < 2 else tuple(use.resource for use in target.uses),
-            "bound": {use.resource: shown for use in target.uses} if shown != Bound() else {},
+            "resources": (RESOURCE,) if len(target.bindings) < 2 else tuple(use.resource for use in target.bindings),
+            "bound": {use.resource: shown for use in target.bindings} if shown != LiveBinding() else {},
             "markers": () if marker is None else (marker,),
             "fingerprint": f"seen-{target.name}",
         }
@@ -132,7 +132,7 @@ class World:
         **given: Any,
     ) -> Plan:
         if versions is None:
-            keys = sorted({use.version for target in targets for use in target.uses})
+            keys = sorted({use.version for target in targets for use in target.bindings})
             versions = [self.version(key.label, key.model) for key in keys]
         made: dict[str, Any] = {
             "cloud": "local",

@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.plan.checks.facts import Access, Facts, Grant, Need, Quota, Signature, Storage
-from reconciler.plan.checks.judge import examined
+from reconciler.plan.checks.facts import Access, Facts, Grant, Quota, RequiredPermission, Signature, Storage
+from reconciler.plan.checks.judge import with_preflight
 from reconciler.plan.document import Action
 from reconciler.plan.render import json_text, markdown, text
-from reconciler.plan.states import Problem, Served, Use, VersionState
+from reconciler.plan.states import ModelBinding, Problem, Served, VersionState
 from reconciler.spec.documents import Gate
 
 GOLDENS = Path(__file__).parent / "goldens"
@@ -130,9 +130,11 @@ def mixed_fleet(a):
 def several_models_and_deletion(a):
     """An endpoint with two models of which one moves, a stale one, one to be deleted, one that must not be."""
     ears, eyes = a.key(NEW, "ears"), a.key(NEW, "eyes")
-    both = a.endpoint("clinic-a", uses=(Use("Ears [trained model]", ears), Use("Eyes [trained model]", eyes)))
+    both = a.endpoint(
+        "clinic-a", bindings=(ModelBinding("Ears [trained model]", ears), ModelBinding("Eyes [trained model]", eyes))
+    )
     stale = a.endpoint("clinic-b", NEW, refresh=True)
-    gone, theirs = (a.endpoint(name, uses=(), absent=True) for name in ("clinic-c", "clinic-d"))
+    gone, theirs = (a.endpoint(name, bindings=(), absent=True) for name in ("clinic-c", "clinic-d"))
     live = [
         a.live(both, markers=(a.marker(OLD, "ears"), a.marker(NEW, "eyes"))),
         a.live(stale, marker=a.marker(NEW), stale=True),
@@ -141,7 +143,7 @@ def several_models_and_deletion(a):
     ]
     served = {
         use.resource: Served(a.key(label, use.version.model), a.fingerprint(a.key(label, use.version.model)))
-        for use, label in zip(both.uses, (OLD, NEW), strict=True)
+        for use, label in zip(both.bindings, (OLD, NEW), strict=True)
     }
     ledger = a.ledger(
         a.known(OLD, "ears"),
@@ -166,7 +168,9 @@ def before_it_starts(a):
     group = "/subscriptions/0f/resourceGroups/ml"
     facts = Facts(
         quotas=dict.fromkeys(making, Quota("web service Breast Cancer of workspace contoso (free)", 2, 3)),
-        needs={repointing[0]: (Need("Microsoft.MachineLearning/webServices/write", f"{group}/x", group),)},
+        needs={
+            repointing[0]: (RequiredPermission("Microsoft.MachineLearning/webServices/write", f"{group}/x", group),)
+        },
         access={group: Access((Grant(("*/read",)),))},
         storage={
             Storage("workspace contoso", a.account, ahead=timedelta(minutes=-2, seconds=-7)): frozenset(training),
@@ -174,7 +178,7 @@ def before_it_starts(a):
         },
         signatures={Signature("version 2026-11", ends=a.now + timedelta(minutes=7)): frozenset(repointing[-1:])},
     )
-    return examined(plan, facts, ledger, a.now, 8)
+    return with_preflight(plan, facts, ledger, a.now, 8)
 
 
 SCENARIOS = (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from reconciler.plan.live import places, understand, wanted_version
+from reconciler.plan.live import find_live_versions, versions_by_uri, wanted_version
 from reconciler.plan.states import Evidence, Location, Marker, Proof
 
 OLD, WANTED = "2026-09", "2026-11"
@@ -17,7 +17,7 @@ def understood(a, live=None, converged=None, known=(WANTED,), **version):
     desired = a.version(WANTED, **version)
     shown = a.live(target, **(live or {}))
     wanted = {desired.key: wanted_version(desired, ledger)}
-    (found,) = understand(target, wanted, shown, converged, places([desired], ledger))
+    (found,) = find_live_versions(target, wanted, shown, converged, versions_by_uri([desired], ledger))
     return found
 
 

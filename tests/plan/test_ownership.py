@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from reconciler.plan.checks.facts import Access, Facts, Need
-from reconciler.plan.checks.judge import examined
+from reconciler.plan.checks.facts import Access, Facts, RequiredPermission
+from reconciler.plan.checks.judge import with_preflight
 from reconciler.plan.document import Action, TargetStatus
 from reconciler.plan.render import json_text, markdown, text
 from reconciler.plan.saved import load_plan
@@ -17,7 +17,7 @@ GROUP = "/subscriptions/0f/resourceGroups/ml"
 
 
 def made_by_hand(a, target=None, **given):
-    """The plan over a target that shows the wanted artefact and was never ours."""
+    """The plan over a target that shows the wanted artifact and was never ours."""
     target = target or a.endpoint()
     live = replace(a.live(target, location=a.location(a.key())), **given)
     return a.plan([target], [live], a.ledger(a.known()))
@@ -85,7 +85,7 @@ def test_what_takes_no_change_any_more_is_let_be(a):
 
 
 def test_a_target_without_a_model_is_adopted_if_it_surely_is_no_training_service(a):
-    target = replace(a.endpoint(), uses=())
+    target = replace(a.endpoint(), bindings=())
     for resources, expected in ((("Model",), [Action.ADOPT, Action.VERIFY]), ((), []), (None, [])):
         assert expected == actions(made_by_hand(a, target, resources=resources))
     noted = made_by_hand(a, target, resources=("Model",), ours=True)
@@ -109,24 +109,27 @@ def test_a_change_of_settings_takes_the_note_along(a):
 
 def test_of_several_models_each_is_noted_in_its_order(a):
     other = VersionKey("age", "2026-11")
-    uses = (replace(a.endpoint().uses[0], resource="A", version=other), replace(a.endpoint().uses[0], resource="B"))
-    target = replace(a.endpoint(), uses=uses)
-    shown = {use.resource: replace(_bound(a), location=a.location(use.version)) for use in uses}
-    right = tuple(Marker.of(use.version, a.fingerprint(use.version)) for use in uses)
+    bindings = (
+        replace(a.endpoint().bindings[0], resource="A", version=other),
+        replace(a.endpoint().bindings[0], resource="B"),
+    )
+    target = replace(a.endpoint(), bindings=bindings)
+    shown = {use.resource: replace(_bound(a), location=a.location(use.version)) for use in bindings}
+    right = tuple(Marker.of(use.version, a.fingerprint(use.version)) for use in bindings)
     for markers, expected in ((right, []), (right[::-1], [Action.ADOPT, Action.VERIFY])):
         live = replace(a.live(target), bound=shown, markers=markers)
         assert expected == actions(a.plan([target], [live], a.ledger(a.known(), a.known(model="age"))))
 
 
 def _bound(a):
-    return a.live(a.endpoint(), location=a.location(a.key())).bound[a.endpoint().uses[0].resource]
+    return a.live(a.endpoint(), location=a.location(a.key())).bound[a.endpoint().bindings[0].resource]
 
 
 def test_who_may_not_write_is_told_and_has_an_empty_plan_all_the_same(a):
     plan = made_by_hand(a, a.service())
     (step, _) = only(plan).steps
-    needs = {step.id: (Need("Microsoft.MachineLearning/webServices/write", only(plan).identity, GROUP),)}
-    judged = examined(plan, Facts(needs=needs, access={GROUP: Access()}), a.ledger(), a.now, 40)
+    needs = {step.id: (RequiredPermission("Microsoft.MachineLearning/webServices/write", only(plan).identity, GROUP),)}
+    judged = with_preflight(plan, Facts(needs=needs, access={GROUP: Access()}), a.ledger(), a.now, 40)
     assert TargetStatus.IN_SYNC is only(judged).status
     assert ([], True) == (actions(judged), "not-noted" in codes(judged))
     assert not judged.writes

@@ -17,19 +17,19 @@ from reconciler.plan.document import Action, Plan, TargetStatus
 from reconciler.plan.render import json_text, markdown, text
 from reconciler.plan.saved import load_plan, same_plan
 from reconciler.plan.states import (
-    Bound,
     Converged,
     DesiredTarget,
     DesiredVersion,
     KnownVersion,
     Ledger,
+    LiveBinding,
     LiveTarget,
     Location,
     Marker,
+    ModelBinding,
     Problem,
     Proof,
     Served,
-    Use,
     VersionKey,
     VersionState,
 )
@@ -80,7 +80,7 @@ def worlds(draw):
             name=f"t{number}{draw(names)}",
             kind=draw(st.sampled_from(("ClassicEndpoint", "NewWebService"))),
             identity=draw(mostly(st.just(f"id{number}"), st.just("shared"))),
-            uses=() if absent else draw(uses()),
+            bindings=() if absent else draw(bindings()),
             settings=draw(maps_of_settings),
             absent=absent,
             refresh=draw(mostly(st.just(False), st.just(True))),
@@ -106,10 +106,10 @@ def worlds(draw):
 
 
 @st.composite
-def uses(draw):
+def bindings(draw):
     """One resource for the most part, sometimes none or two."""
     resources = draw(mostly(st.sampled_from([("r",), ("s",)]), st.sampled_from([(), ("r", "s")])))
-    return tuple(Use(resource, draw(keys)) for resource in resources)
+    return tuple(ModelBinding(resource, draw(keys)) for resource in resources)
 
 
 def markers():
@@ -119,7 +119,7 @@ def markers():
 
 def bounds():
     uris = st.sampled_from([None, LOCATIONS[0].uri, "https://x/?sig=SECRET"])
-    one = st.builds(Bound, nothing | locations, mostly(st.sampled_from(["/p", "/q"]), nothing), uris)
+    one = st.builds(LiveBinding, nothing | locations, mostly(st.sampled_from(["/p", "/q"]), nothing), uris)
     return st.dictionaries(st.sampled_from(["r", "s"]), one)
 
 

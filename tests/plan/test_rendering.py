@@ -8,7 +8,7 @@ import re
 import pytest
 
 from reconciler.plan.render import json_text, markdown, text
-from reconciler.plan.text import duration, listing, number, plain, scalar
+from reconciler.plan.text import duration, listing, number, printable, scalar
 
 HOSTILE = "a\x1b[31m|`x`</details>\n\u202e\x9b\ud800 @octocat \\"
 
@@ -97,4 +97,4 @@ def test_values_read_as_what_they_are():
     assert [scalar(value) for value in (None, "20", 20, True, 0.5)] == ["not set", '"20"', "20", "true", "0.5"]
     assert number(0.97314159) == "0.973142"
     assert listing(["a", "b", "c"], 2) == "a, b and 1 more"
-    assert plain("größe\t1") == "größe\\x091"
+    assert printable("größe\t1") == "größe\\x091"

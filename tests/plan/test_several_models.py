@@ -5,14 +5,16 @@ from __future__ import annotations
 import pytest
 
 from reconciler.plan.document import Action, CostClass, TargetStatus
-from reconciler.plan.states import Served, Use
+from reconciler.plan.states import ModelBinding, Served
 from reconciler.spec.documents import Gate
 
 OLD, NEW = "2026-09", "2026-11"
 
 
 def pair(a, ears=NEW, eyes=NEW, **given):
-    return a.endpoint(uses=(Use("ears", a.key(ears, "ears")), Use("eyes", a.key(eyes, "eyes"))), **given)
+    return a.endpoint(
+        bindings=(ModelBinding("ears", a.key(ears, "ears")), ModelBinding("eyes", a.key(eyes, "eyes"))), **given
+    )
 
 
 def served(a, ears, eyes):
@@ -80,7 +82,7 @@ def test_a_note_of_before_a_model_was_added_is_read_by_its_name(a):
 
 
 def test_without_models_only_its_settings_are_brought_home(a):
-    target = a.endpoint(uses=(), settings={"MaxConcurrentCalls": 20})
+    target = a.endpoint(bindings=(), settings={"MaxConcurrentCalls": 20})
     (change,) = a.plan([target], [a.live(target, settings={"MaxConcurrentCalls": 4})]).changes
     assert actions(change) == [Action.SETTINGS, Action.VERIFY]
     (made,) = a.plan([target], [a.live(target, exists=False)]).changes
@@ -125,7 +127,7 @@ def test_nobody_asks_for_a_refresh_that_the_spec_does_not_want(a):
 
 
 def test_what_is_to_be_absent_is_deleted_if_it_is_ours(a):
-    target = a.endpoint(uses=(), absent=True)
+    target = a.endpoint(bindings=(), absent=True)
     (change,) = a.plan([target], [a.live(target, marker=a.marker(OLD))]).changes
     assert actions(change) == [Action.DELETE, Action.VERIFY]
     assert change.steps[0].cost is CostClass.DELETE
@@ -134,7 +136,7 @@ def test_what_is_to_be_absent_is_deleted_if_it_is_ours(a):
 
 def test_what_is_not_ours_is_refused_and_says_why(a):
     """design 5.7: no delete of anything without our marker."""
-    target = a.endpoint(uses=(), absent=True)
+    target = a.endpoint(bindings=(), absent=True)
     plan = a.plan([target], [a.live(target)])
     (refused,) = plan.refused
     assert (refused.status, refused.steps, [reason.code for reason in refused.reasons]) == (
@@ -181,7 +183,7 @@ def test_answers_that_differ_are_asked_of_all_models_when_every_note_is_as_recor
 
 def test_a_note_is_read_by_the_names_of_models_when_the_resources_changed_their_places(a):
     """Resource ears is not managed any more and nose is: the order of the notes is another, their models are not."""
-    target = a.endpoint(uses=(Use("eyes", a.key(NEW, "eyes")), Use("nose", a.key(NEW, "nose"))))
+    target = a.endpoint(bindings=(ModelBinding("eyes", a.key(NEW, "eyes")), ModelBinding("nose", a.key(NEW, "nose"))))
     ledger = a.ledger(a.known(NEW, "eyes"), a.known(NEW, "nose"))
     plan = a.plan([target], [a.live(target, markers=marked(a, OLD, OLD))], ledger)
     assert [model.live for model in only(plan).models] == ["eyes@2026-09", None]

@@ -14,7 +14,7 @@ from aiohttp.test_utils import TestServer
 
 from reconciler.azure.clouds import Cloud
 from reconciler.preflight.doctor import examine
-from reconciler.reconciliation import Pass
+from reconciler.reconciliation import Reconciliation
 from reconciler.spec.fleet import Fleet, load_fleet
 from reconciler.spec.secrets import SecretResolver
 from reconciler.store import Store
@@ -94,7 +94,7 @@ def fleet(tmp_path: Path) -> Fleet:
 
 async def planned(fleet: Fleet, cloud: Cloud, tmp_path: Path) -> Any:
     with Store.open(str(tmp_path / "state.db"), clock=clock) as store:
-        async with Pass(fleet, cloud, store, SecretResolver(SECRETS)) as one:
+        async with Reconciliation(fleet, cloud, store, SecretResolver(SECRETS)) as one:
             return (await one.plan()).blocked[0]
 
 

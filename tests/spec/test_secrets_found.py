@@ -108,7 +108,7 @@ def test_the_env_file_is_read_once_and_again_when_asked_anew(tmp_path):
     file.write_text("CONTOSO_STORAGE=two")
 
     assert resolver.resolve(BY_ENV, tmp_path).get_secret_value() == "one"
-    assert resolver.resolve(BY_ENV, tmp_path, anew=True).get_secret_value() == "two"
+    assert resolver.resolve(BY_ENV, tmp_path, refresh=True).get_secret_value() == "two"
     assert resolver.resolve(BY_ENV, tmp_path).get_secret_value() == "two"
 
 

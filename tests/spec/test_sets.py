@@ -55,7 +55,7 @@ def test_each_row_becomes_a_model_and_an_endpoint_that_serves_it(load, files):
     assert ["bikes-02", "bikes-1"] == list(fleet.models) == list(fleet.classic_endpoints)
     alma = fleet.classic_endpoints["bikes-1"].spec
     assert ("rental001", "Alma, north {at night}", 20) == (alma.endpoint, alma.description, alma.max_concurrent_calls)
-    assert ["bikes-1"] == [use.name for use in alma.uses]
+    assert ["bikes-1"] == [use.name for use in alma.bindings]
     training = fleet.models["bikes-02"].spec.training
     assert {"URI": "https://data.example/2026-11/002.csv"} == training.resolve("2026-11").parameters
 
@@ -95,7 +95,7 @@ def test_one_model_may_serve_all_items(load, files):
     document = f"---\napiVersion: reconciler/v1\nkind: Model\nmetadata: {{name: all-bikes}}\nspec:\n{model[2:]}"
     fleet = load({**files, "bikes.yaml": one + document})
 
-    assert {"all-bikes"} == {use.name for target in fleet.targets for use in target.spec.uses}
+    assert {"all-bikes"} == {use.name for target in fleet.targets for use in target.spec.bindings}
     assert {"all-bikes"} == fleet.sets["bikes"].shared
 
 
@@ -114,8 +114,8 @@ def test_an_override_changes_one_item_and_null_takes_a_field_out(load, files):
     fleet = load({**files, "bikes.yaml": SET + more})
 
     bern, alma = fleet.classic_endpoints["bikes-02"].spec, fleet.classic_endpoints["bikes-1"].spec
-    assert ("High", None, "2026-10") == (bern.throttle_level, bern.description, bern.uses[0].version)
-    assert (None, "2026-11") == (alma.throttle_level, alma.uses[0].version)
+    assert ("High", None, "2026-10") == (bern.throttle_level, bern.description, bern.bindings[0].version)
+    assert (None, "2026-11") == (alma.throttle_level, alma.bindings[0].version)
     assert "https://other.example/02.csv" == fleet.models["bikes-02"].spec.training.parameters["URI"]
 
 
@@ -198,7 +198,7 @@ def test_two_items_with_one_endpoint_name_are_refused_with_both_lines(mistakes, 
     assert "the first is at specs/data/locations.csv:2:1" == found.detail
 
 
-def test_two_items_with_one_ready_made_artefact_are_refused_with_both_lines(mistakes, files):
+def test_two_items_with_one_ready_made_artifact_are_refused_with_both_lines(mistakes, files):
     training = SET[SET.index("    training:") : SET.index("  endpoint:\n")]
     ready = (
         '    versions: {"2026-11": {location: {baseLocation: "https://a.blob.core.windows.net/", '
@@ -206,11 +206,11 @@ def test_two_items_with_one_ready_made_artefact_are_refused_with_both_lines(mist
     )
     (found,) = mistakes(changed(files, training, ready))
 
-    assert "two items have the same artefact 'models/same.ilearner'" == found.summary
+    assert "two items have the same artifact 'models/same.ilearner'" == found.summary
     assert (3, "the first is at specs/data/locations.csv:2:1") == (found.position.line, found.detail)
 
 
-def test_a_value_that_fits_no_artefacts_path_is_told_at_its_line(mistakes, files):
+def test_a_value_that_fits_no_artifacts_path_is_told_at_its_line(mistakes, files):
     training = SET[SET.index("    training:") : SET.index("  endpoint:\n")]
     ready = (
         '    versions: {"2026-11": {location: {baseLocation: "https://a.blob.core.windows.net/", '

@@ -20,7 +20,7 @@ from reconciler.azure.errors import (
 from reconciler.azure.key_vault import VaultSecret
 from reconciler.spec.documents.base import SecretReference
 from reconciler.spec.secrets import MissingSecret, SecretResolver
-from reconciler.targets.secrets import LEFT_ALONE_FOR, References
+from reconciler.targets.secrets import LEFT_ALONE_FOR, SecretLookup
 
 WANTED = "Workspace contoso, spec.token"
 IN_VAULT = SecretReference.model_validate({"keyVault": {"vault": "contoso-vault", "secret": "token"}})
@@ -61,7 +61,7 @@ def clock():
 def references(clock, tmp_path):
     def made(*answers, environ=None):
         vaults = Vaults(*answers)
-        return vaults, References(SecretResolver(environ or {}, tmp_path / "emulator.env"), vaults, clock=clock)
+        return vaults, SecretLookup(SecretResolver(environ or {}, tmp_path / "emulator.env"), vaults, clock=clock)
 
     return made
 
@@ -181,7 +181,7 @@ async def test_another_value_is_handed_out_from_then_on(references, tmp_path):
     credential = found.credential(IN_VAULT, tmp_path, wanted_for=WANTED)
     first = await credential.current()
 
-    assert shown((await credential.renewed(first)).value) == "two"
+    assert shown((await credential.refresh(first)).value) == "two"
     assert shown(await credential.current()) == "two"
     assert shown(await found.secret(IN_VAULT, tmp_path)) == "two"
     assert len(vaults.asked) == 2
@@ -192,7 +192,7 @@ async def test_calls_that_are_refused_at_one_time_look_once(references, tmp_path
     credential = found.credential(IN_VAULT, tmp_path, wanted_for=WANTED)
     first = await credential.current()
 
-    renewals = await asyncio.gather(*(credential.renewed(first) for _ in range(20)))
+    renewals = await asyncio.gather(*(credential.refresh(first) for _ in range(20)))
 
     assert {shown(renewal.value) for renewal in renewals} == {"two"}
     assert len(vaults.asked) == 2
@@ -204,13 +204,13 @@ async def test_one_that_is_the_same_is_left_alone_for_a_while(references, tmp_pa
     first = await credential.current()
 
     for _ in range(5):
-        renewal = await credential.renewed(first)
+        renewal = await credential.refresh(first)
         assert renewal.value is None
         assert renewal.reason == "looked up again it is the same; put there what the service accepts now"
     assert len(vaults.asked) == 2
 
     clock.now += LEFT_ALONE_FOR
-    assert shown((await credential.renewed(first)).value) == "two"
+    assert shown((await credential.refresh(first)).value) == "two"
 
 
 async def test_one_that_has_expired_is_said_to_have(references, tmp_path, clock):
@@ -218,7 +218,7 @@ async def test_one_that_has_expired_is_said_to_have(references, tmp_path, clock)
     _, found = references(old)
     credential = found.credential(IN_VAULT, tmp_path, wanted_for=WANTED)
 
-    renewal = await credential.renewed(await credential.current())
+    renewal = await credential.refresh(await credential.current())
 
     assert renewal.reason.startswith("looked up again it is the same, and expired on 2026-11-23; ")
 
@@ -228,11 +228,11 @@ async def test_what_goes_wrong_when_looking_again_is_the_reason_and_no_error(ref
     credential = found.credential(IN_VAULT, tmp_path, wanted_for=WANTED)
     first = await credential.current()
 
-    renewal = await credential.renewed(first)
+    renewal = await credential.refresh(first)
 
     assert (renewal.value, renewal.reason) == (None, f"it can't be looked up again: {OPERATION}: 400: gone")
     assert shown(await credential.current()) == "one"
-    assert shown((await credential.renewed(first)).value) == "two"
+    assert shown((await credential.refresh(first)).value) == "two"
 
 
 async def test_a_file_is_read_again(references, tmp_path):
@@ -243,7 +243,7 @@ async def test_a_file_is_read_again(references, tmp_path):
     (tmp_path / "token.txt").write_text("two\n")
 
     assert shown(await credential.current()) == "one"
-    assert shown((await credential.renewed(first)).value) == "two"
+    assert shown((await credential.refresh(first)).value) == "two"
 
 
 async def test_an_env_file_is_read_again_and_the_environment_still_wins(references, tmp_path):
@@ -254,8 +254,8 @@ async def test_an_env_file_is_read_again_and_the_environment_still_wins(referenc
     first = await credential.current()
     (tmp_path / "emulator.env").write_text("CONTOSO_TOKEN=two\nOTHER=two\n")
 
-    assert shown((await credential.renewed(first)).value) == "two"
-    assert (await other.renewed(await other.current())).value is None
+    assert shown((await credential.refresh(first)).value) == "two"
+    assert (await other.refresh(await other.current())).value is None
 
 
 async def test_a_file_that_went_away_is_the_reason(references, tmp_path):
@@ -265,7 +265,7 @@ async def test_a_file_that_went_away_is_the_reason(references, tmp_path):
     first = await credential.current()
     (tmp_path / "token.txt").unlink()
 
-    renewal = await credential.renewed(first)
+    renewal = await credential.refresh(first)
 
     assert renewal.reason.startswith("it can't be looked up again: the secret file ")
     assert f"which {WANTED} refers to, does not exist" in renewal.reason

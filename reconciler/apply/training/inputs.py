@@ -16,7 +16,7 @@ from urllib.parse import quote, urlsplit
 
 from pydantic import SecretStr
 
-from reconciler.apply.progress import Amount, Mark
+from reconciler.apply.progress import Amount, ProgressState
 from reconciler.apply.run import Run
 from reconciler.apply.training.local_files import LocalData, RecipeError, read_local_data
 from reconciler.azure.errors import ContentChanged, ServiceError, Unpinnable
@@ -24,7 +24,7 @@ from reconciler.azure.storage.blobs import BlobReference, StoredBlob
 from reconciler.azure.url_versions import url_pin
 from reconciler.plan.states import VersionKey
 from reconciler.spec.documents import BlobInput, DataSource, FileInput, Model, UrlInput
-from reconciler.targets.clients import Connections
+from reconciler.targets.clients import Clients
 
 SIGNED_FOR = timedelta(days=1)
 """How long a registered job with signed parameters may wait for its start.
@@ -65,7 +65,7 @@ class TrainingData:
         }
 
 
-async def identify_data(key: VersionKey, model: Model, connections: Connections) -> TrainingData:
+async def identify_data(key: VersionKey, model: Model, clients: Clients) -> TrainingData:
     """Read and check what a version is trained on.
 
     Raises:
@@ -75,12 +75,12 @@ async def identify_data(key: VersionKey, model: Model, connections: Connections)
         return TrainingData()
     resolved = model.spec.training.resolve(key.label)
     return TrainingData(
-        {name: await _identify(source, key, model, connections) for name, source in resolved.inputs.items()},
-        {name: await _identify(source, key, model, connections) for name, source in resolved.parameter_data.items()},
+        {name: await _identify(source, key, model, clients) for name, source in resolved.inputs.items()},
+        {name: await _identify(source, key, model, clients) for name, source in resolved.parameter_data.items()},
     )
 
 
-async def identify_again(data: TrainingData, key: VersionKey, model: Model, connections: Connections) -> TrainingData:
+async def identify_again(data: TrainingData, key: VersionKey, model: Model, clients: Clients) -> TrainingData:
     """The same data with what the service fetches itself as it is now; a file's content is kept by its hash.
 
     Raises:
@@ -88,7 +88,7 @@ async def identify_again(data: TrainingData, key: VersionKey, model: Model, conn
     """
 
     async def again(found: Identified) -> Identified:
-        return found if found.local is not None else await _identify(found.source, key, model, connections)
+        return found if found.local is not None else await _identify(found.source, key, model, clients)
 
     return TrainingData(
         {name: await again(found) for name, found in data.inputs.items()},
@@ -96,7 +96,7 @@ async def identify_again(data: TrainingData, key: VersionKey, model: Model, conn
     )
 
 
-async def remote_texts(key: VersionKey, model: Model, connections: Connections) -> dict[str, str]:
+async def remote_texts(key: VersionKey, model: Model, clients: Clients) -> dict[str, str]:
     """What the data that the service fetches itself are now, as `TrainingData.texts` has it.
 
     Raises:
@@ -107,29 +107,29 @@ async def remote_texts(key: VersionKey, model: Model, connections: Connections) 
     resolved = model.spec.training.resolve(key.label)
     named = {f"{name} (parameter)": source for name, source in resolved.parameter_data.items()}
     return {
-        name: (await _identify(source, key, model, connections)).text
+        name: (await _identify(source, key, model, clients)).text
         for name, source in {**resolved.inputs, **named}.items()
         if not isinstance(source, FileInput)
     }
 
 
-async def _identify(source: DataSource, key: VersionKey, model: Model, connections: Connections) -> Identified:
+async def _identify(source: DataSource, key: VersionKey, model: Model, clients: Clients) -> Identified:
     match source:
         case FileInput():
-            base = connections.fleet.base_dir_of("Model", key.model)
+            base = clients.fleet.base_dir_of("Model", key.model)
             local = await asyncio.to_thread(read_local_data, base, source.file)
             several = f"{len(local.files)} files, " if len(local.files) > 1 else ""
             text = f"file {source.file} ({several}{local.size:,} bytes, sha256 {local.sha256[:12]})"
             return Identified(source, f"sha256:{local.sha256}", text, local)
         case BlobInput():
-            return await _identify_blob(source, model, connections)
+            return await _identify_blob(source, model, clients)
         case UrlInput():
-            return await _identify_url(source, connections)
+            return await _identify_url(source, clients)
 
 
-async def _identify_blob(given: BlobInput, model: Model, connections: Connections) -> Identified:
+async def _identify_blob(given: BlobInput, model: Model, clients: Clients) -> Identified:
     container, _, name = given.blob.lstrip("/").partition("/")
-    blobs = await connections.blobs(model.spec.workspace)
+    blobs = await clients.blobs(model.spec.workspace)
     properties = await blobs.properties(container, name)
     if properties is None:
         raise RecipeError(
@@ -145,10 +145,10 @@ async def _identify_blob(given: BlobInput, model: Model, connections: Connection
     return Identified(given, f"blob:{given.blob}:{content}", text)
 
 
-async def _identify_url(given: UrlInput, connections: Connections) -> Identified:
+async def _identify_url(given: UrlInput, clients: Clients) -> Identified:
     shown = given.url.partition("?")[0]
     try:
-        content = await url_pin(connections.http, given.url)
+        content = await url_pin(clients.http, given.url)
     except Unpinnable as error:
         raise RecipeError(
             "input-unpinned",
@@ -177,8 +177,8 @@ async def upload_files(data: TrainingData, run: Run, key: VersionKey, model: Mod
     for found in (*data.inputs.values(), *data.parameters.values()):
         if found.local is not None:
             # Models that train on the same file at the same time send it once.
-            blob = _stored(found.local, run.connections, workspace)
-            uploaded |= await run.connections.once(
+            blob = _stored(found.local, run.clients, workspace)
+            uploaded |= await run.clients.cached(
                 ("upload", workspace, blob),
                 partial(_upload, found.local, blob, run, key, workspace),
             )
@@ -191,27 +191,27 @@ async def _upload(local: LocalData, blob: str, run: Run, key: VersionKey, worksp
 
     def progress(sent: int, total: int) -> None:
         if sent < total:
-            run.note(str(key), Mark.WAITING, text, Amount(sent, total))
+            run.note(str(key), ProgressState.WAITING, text, Amount(sent, total))
 
     async with run.uploading:
         try:
-            blobs = await run.connections.blobs(workspace)
+            blobs = await run.clients.blobs(workspace)
             done = await blobs.upload_once(container, name, local.content(), progress)
         except RecipeError as error:
             # What can't be joined any more could be when it was identified.
             raise ContentChanged(str(error)) from error
     if done:
-        run.note(str(key), Mark.WAITING, f"uploaded {local.given}")
+        run.note(str(key), ProgressState.WAITING, f"uploaded {local.given}")
     return done
 
 
 def job_inputs(
-    data: TrainingData, connections: Connections, workspace: str, account: SecretStr
+    data: TrainingData, clients: Clients, workspace: str, account: SecretStr
 ) -> dict[str, StoredBlob | BlobReference]:
     """The inputs of a job, whose files are uploaded; ``account`` is the connection string of the storage."""
     inputs: dict[str, StoredBlob | BlobReference] = {}
     for name, found in data.inputs.items():
-        blob = _blob_of(found, connections, workspace)
+        blob = _blob_of(found, clients, workspace)
         if blob is not None:
             inputs[name] = StoredBlob(account, blob)
         elif isinstance(found.source, UrlInput):
@@ -220,7 +220,7 @@ def job_inputs(
 
 
 async def job_parameters(
-    data: TrainingData, connections: Connections, workspace: str, valid_for: timedelta
+    data: TrainingData, clients: Clients, workspace: str, valid_for: timedelta
 ) -> dict[str, str | SecretStr]:
     """The parameters that hold the URL of data (context 4.5): signed for reading where they lie in our storage.
 
@@ -228,9 +228,9 @@ async def job_parameters(
         MissingSecret: the account's connection string can't be resolved.
     """
     parameters: dict[str, str | SecretStr] = {}
-    blobs = await connections.blobs(workspace) if data.parameters else None
+    blobs = await clients.blobs(workspace) if data.parameters else None
     for name, found in data.parameters.items():
-        blob = _blob_of(found, connections, workspace)
+        blob = _blob_of(found, clients, workspace)
         if blob is not None and blobs is not None:
             container, _, path = blob.partition("/")
             signature = (await blobs.sign(container, path, valid_for)).get_secret_value()
@@ -240,16 +240,16 @@ async def job_parameters(
     return parameters
 
 
-def _blob_of(found: Identified, connections: Connections, workspace: str) -> str | None:
+def _blob_of(found: Identified, clients: Clients, workspace: str) -> str | None:
     """``container/path`` of data in the workspace's storage; None for those that are elsewhere."""
     if found.local is not None:
-        return _stored(found.local, connections, workspace)
+        return _stored(found.local, clients, workspace)
     return found.source.blob.lstrip("/") if isinstance(found.source, BlobInput) else None
 
 
-def _stored(local: LocalData, connections: Connections, workspace: str) -> str:
+def _stored(local: LocalData, clients: Clients, workspace: str) -> str:
     # The service tells formats by extension (classic-protocol 3).
-    container = connections.fleet.workspaces[workspace].spec.storage.container
+    container = clients.fleet.workspaces[workspace].spec.storage.container
     return f"{container}/inputs/{local.sha256}{local.suffix}"
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from reconciler.apply.run import Run
-from reconciler.apply.training.artefacts import evaluation_path
+from reconciler.apply.training.artifacts import evaluation_path
 from reconciler.apply.training.errors import TrainingFailed
 from reconciler.apply.training.inputs import (
     SIGNED_FOR,
@@ -24,7 +24,7 @@ from reconciler.spec.documents import Model, Training
 
 
 async def job_request(
-    run: Run, key: VersionKey, model: Model, training: Training, *, fingerprint: str, artefact: str
+    run: Run, key: VersionKey, model: Model, training: Training, *, fingerprint: str, artifact: str
 ) -> BatchRequest:
     """The request for a version, whose data are uploaded where they are files.
 
@@ -34,21 +34,21 @@ async def job_request(
         model: Its model.
         training: Its model's recipe.
         fingerprint: That of the recipe that the plan is about.
-        artefact: Where the trained model goes, ``container/path``.
+        artifact: Where the trained model goes, ``container/path``.
 
     Raises:
         TrainingFailed: the data are not those of the plan any more, or can't be read.
         ServiceError, MissingSecret, OSError: storage refuses or can't be reached, or a file can't be read.
     """
-    connections, workspace = run.connections, model.spec.workspace
+    clients, workspace = run.clients, model.spec.workspace
     data = await _data_as_planned(run, key, model, training, fingerprint)
-    signed = await job_parameters(data, connections, workspace, training.timeout + 2 * SIGNED_FOR)
-    account = await connections.connection_string(workspace)
-    outputs = {training.outputs.model: StoredBlob(account, artefact)}
+    signed = await job_parameters(data, clients, workspace, training.timeout + 2 * SIGNED_FOR)
+    account = await clients.connection_string(workspace)
+    outputs = {training.outputs.model: StoredBlob(account, artifact)}
     if training.outputs.evaluation is not None:
-        outputs[training.outputs.evaluation] = StoredBlob(account, evaluation_path(artefact))
+        outputs[training.outputs.evaluation] = StoredBlob(account, evaluation_path(artifact))
     return BatchRequest(
-        inputs=job_inputs(data, connections, workspace, account),
+        inputs=job_inputs(data, clients, workspace, account),
         outputs=outputs,
         parameters={**training.resolve(key.label).parameters, **signed},
         pool=training.pool,
@@ -59,15 +59,15 @@ async def _data_as_planned(
     run: Run, key: VersionKey, model: Model, training: Training, fingerprint: str
 ) -> TrainingData:
     def check(data: TrainingData) -> None:
-        if recipe_fingerprint(key, model, training, run.connections, data) != fingerprint:
+        if recipe_fingerprint(key, model, training, run.clients, data) != fingerprint:
             raise _moved(key)
 
     try:
-        data = await identify_data(key, model, run.connections)
+        data = await identify_data(key, model, run.clients)
         check(data)
         if await upload_files(data, run, key, model):
             # That took its time. What the service fetches itself is looked at as late as can be.
-            data = await identify_again(data, key, model, run.connections)
+            data = await identify_again(data, key, model, run.clients)
             check(data)
     except ContentChanged as error:
         raise _moved(key) from error

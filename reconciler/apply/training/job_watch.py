@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 
-from reconciler.apply.progress import Mark
+from reconciler.apply.progress import ProgressState
 from reconciler.apply.run import Run
 from reconciler.apply.training.service import TrainingJobs
 from reconciler.azure.errors import NotFound, Retired, ServiceError, SignInError
@@ -43,14 +43,14 @@ async def watch_job(run: Run, jobs: TrainingJobs, operation: Operation) -> JobSt
         ServiceError: it can't be seen, and its time is over; or the key is not accepted, or the service has gone.
     """
     job_id, subject = operation.job_id or "", f"{operation.model}@{operation.label}"
-    pause = run.connections.cloud.poll.total_seconds()
+    pause = run.clients.cloud.poll.total_seconds()
     unknown = 0
     while True:
         overdue = operation.deadline is not None and run.clock() >= operation.deadline
         try:
             status = await jobs.status(job_id)
             unknown = 0
-            run.note(subject, Mark.WAITING, f"job {job_id[:8]} {_words(status.state)}")
+            run.note(subject, ProgressState.WAITING, f"job {job_id[:8]} {_words(status.state)}")
             if status.state.ended:
                 return status
             if overdue:
@@ -62,13 +62,13 @@ async def watch_job(run: Run, jobs: TrainingJobs, operation: Operation) -> JobSt
             unknown += 1
             if unknown == _UNKNOWN_FOR_GOOD:
                 raise JobLost(job_id) from error
-            run.note(subject, Mark.WAITING, f"the service does not know the job, looking again: {error}")
+            run.note(subject, ProgressState.WAITING, f"the service does not know the job, looking again: {error}")
         except (SignInError, Retired):
             raise
         except ServiceError as error:
             if overdue:
                 raise  # It stays open: the next run looks again, and cancels it if it still runs.
-            run.note(subject, Mark.WAITING, f"the job can't be seen now, looking again: {error}")
+            run.note(subject, ProgressState.WAITING, f"the job can't be seen now, looking again: {error}")
         await asyncio.sleep(pause)
         pause = min(pause * 1.5, _LONGEST_PAUSE)
 

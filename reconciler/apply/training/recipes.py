@@ -1,7 +1,7 @@
 """Which versions the fleet wants, and what each is made of.
 
 A version's recipe is what its training reads: the content of the data, the parameters, the training service, the
-outputs. Its fingerprint names the artefact's path, so equal recipes meet at one blob and different ones never do. The
+outputs. Its fingerprint names the artifact's path, so equal recipes meet at one blob and different ones never do. The
 pool is no part of it: it changes where a job runs, and not what comes of it.
 """
 
@@ -27,16 +27,16 @@ from reconciler.spec.secrets import MissingSecret
 from reconciler.targets.new_service.permissions import refusal
 
 if TYPE_CHECKING:
-    from reconciler.targets.clients import Connections
+    from reconciler.targets.clients import Clients
 
 _AT_ONCE = 16
 _OWN_ARTEFACT = r"(?P<fingerprint>[0-9a-f]{64})(\.[0-9]+)?\.ilearner\Z"
 
 
 async def desired_versions(
-    wanted: frozenset[VersionKey], connections: Connections, known: Mapping[VersionKey, KnownVersion]
+    wanted: frozenset[VersionKey], clients: Clients, known: Mapping[VersionKey, KnownVersion]
 ) -> tuple[DesiredVersion, ...]:
-    """Every wanted version with its fingerprint and the place of its artefact. Reads, and changes nothing.
+    """Every wanted version with its fingerprint and the place of its artifact. Reads, and changes nothing.
 
     A version whose recipe can't be read comes with its `problem` instead of raising.
     """
@@ -44,13 +44,13 @@ async def desired_versions(
 
     async def one(key: VersionKey) -> DesiredVersion:
         async with gate:
-            return await _desired_version(key, connections, known.get(key))
+            return await _desired_version(key, clients, known.get(key))
 
     return tuple(await asyncio.gather(*(one(key) for key in sorted(wanted))))
 
 
-async def _desired_version(key: VersionKey, connections: Connections, known: KnownVersion | None) -> DesiredVersion:
-    model = connections.fleet.models[key.model]
+async def _desired_version(key: VersionKey, clients: Clients, known: KnownVersion | None) -> DesiredVersion:
+    model = clients.fleet.models[key.model]
     ready = model.spec.versions.get(key.label)
     if ready is not None:
         return _ready_made(key, model, ready)
@@ -62,7 +62,7 @@ async def _desired_version(key: VersionKey, connections: Connections, known: Kno
             f"add versions.{key.label} or a training to the model",
         )
         return DesiredVersion(key, None, None, gates=model.spec.gates, problem=problem)
-    return await _trained(key, model, training, connections, known)
+    return await _trained(key, model, training, clients, known)
 
 
 def _ready_made(key: VersionKey, model: Model, ready: ReadyVersion) -> DesiredVersion:
@@ -73,7 +73,7 @@ def _ready_made(key: VersionKey, model: Model, ready: ReadyVersion) -> DesiredVe
 def ready_fingerprint(key: VersionKey, location: Location) -> str:
     """What identifies a ready-made version: its place, or the recipe that the place is named after.
 
-    What we trained lies at a path made of its recipe's fingerprint (`artefact_path`). So a version that is written down
+    What we trained lies at a path made of its recipe's fingerprint (`artifact_path`). So a version that is written down
     as ready-made after the fact is the one that it was: targets that carry our note of it are in sync, and a store that
     has it agrees.
     """
@@ -82,13 +82,13 @@ def ready_fingerprint(key: VersionKey, location: Location) -> str:
 
 
 async def _trained(
-    key: VersionKey, model: Model, training: Training, connections: Connections, known: KnownVersion | None
+    key: VersionKey, model: Model, training: Training, clients: Clients, known: KnownVersion | None
 ) -> DesiredVersion:
     wanted = DesiredVersion(key, None, None, gates=model.spec.gates, training=shown_service(training))
     try:
-        blobs = await connections.blobs(model.spec.workspace)
-        data = await identify_data(key, model, connections)
-        fingerprint = recipe_fingerprint(key, model, training, connections, data)
+        blobs = await clients.blobs(model.spec.workspace)
+        data = await identify_data(key, model, clients)
+        fingerprint = recipe_fingerprint(key, model, training, clients, data)
     except RecipeError as error:
         if known is None or known.state is not VersionState.TRAINING:
             return replace(wanted, problem=error.problem)
@@ -97,12 +97,12 @@ async def _trained(
     except (MissingSecret, StudioError) as error:
         return replace(wanted, problem=Problem("recipe-unreadable", f"workspace {model.spec.workspace}: {error}"))
     if known is None or known.state is VersionState.FAILED:
-        problem, note = await _training_problem(model, training, connections, data)
+        problem, note = await _training_problem(model, training, clients, data)
         if problem is not None:
             return replace(wanted, fingerprint=fingerprint, problem=problem)
         wanted = replace(wanted, training="; ".join(filter(None, (wanted.training, note))))
-    container = connections.fleet.workspaces[model.spec.workspace].spec.storage.container
-    location = Location(blobs.base, artefact_path(container, key, fingerprint, next_attempt(known)))
+    container = clients.fleet.workspaces[model.spec.workspace].spec.storage.container
+    location = Location(blobs.base, artifact_path(container, key, fingerprint, next_attempt(known)))
     if known is not None and known.state is VersionState.USABLE and known.location is not None:
         location = known.location
         if not blobs.holds(location.base):
@@ -116,11 +116,11 @@ async def _trained(
 
 
 async def _training_problem(
-    model: Model, training: Training, connections: Connections, data: TrainingData
+    model: Model, training: Training, clients: Clients, data: TrainingData
 ) -> tuple[Problem | None, str]:
     """What stands in the way of training by the service that is named, and what could not be checked."""
     try:
-        service = await find_training_service(connections, model, training)
+        service = await find_training_service(clients, model, training)
     except NoTrainingService as error:
         return error.problem, ""
     except (MissingSecret, StudioError) as error:
@@ -133,7 +133,7 @@ async def _training_problem(
 
 
 def _elsewhere(key: VersionKey, location: Location, blobs: Blobs) -> Problem:
-    """The store remembers another account's artefact: a store of one cloud must never steer another."""
+    """The store remembers another account's artifact: a store of one cloud must never steer another."""
     return Problem(
         "artefact-elsewhere",
         f"the store has {key} at {location.uri}, but the workspace's storage is {blobs.base}",
@@ -141,12 +141,10 @@ def _elsewhere(key: VersionKey, location: Location, blobs: Blobs) -> Problem:
     )
 
 
-def recipe_fingerprint(
-    key: VersionKey, model: Model, training: Training, connections: Connections, data: TrainingData
-) -> str:
+def recipe_fingerprint(key: VersionKey, model: Model, training: Training, clients: Clients, data: TrainingData) -> str:
     """64 hex digits that differ where anything of the recipe does."""
     recipe = {
-        "workspace": connections.fleet.workspaces[model.spec.workspace].spec.id,
+        "workspace": clients.fleet.workspaces[model.spec.workspace].spec.id,
         **_service_identity(training),
         "inputs": {name: found.identity for name, found in data.inputs.items()},
         "parameters": dict(training.resolve(key.label).parameters),
@@ -173,7 +171,7 @@ def next_attempt(known: KnownVersion | None) -> int:
     return known.attempt + 1 if known.state is VersionState.FAILED else known.attempt
 
 
-def artefact_path(container: str, key: VersionKey, fingerprint: str, attempt: int) -> str:
+def artifact_path(container: str, key: VersionKey, fingerprint: str, attempt: int) -> str:
     """Where an attempt's ``.ilearner`` goes: ``<container>/<model>/<label>/<fingerprint>.ilearner``.
 
     A later attempt has its number in the name, so that nothing is ever written twice.

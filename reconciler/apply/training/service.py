@@ -20,7 +20,7 @@ from reconciler.azure.execution.swagger import JobSignature, job_signature
 from reconciler.plan.states import Problem
 from reconciler.spec.documents import ClassicTraining, Model, NewTraining, Training
 from reconciler.targets.classic.lookup import find_web_service, nearest
-from reconciler.targets.clients import Connections
+from reconciler.targets.clients import Clients
 
 _T = TypeVar("_T")
 
@@ -78,9 +78,9 @@ def service_key(model: Model) -> tuple[str, ...]:
 
 
 async def find_training_service(
-    connections: Connections, model: Model, training: Training, *, anew: bool = False
+    clients: Clients, model: Model, training: Training, *, refresh: bool = False
 ) -> TrainingService:
-    """The training service of a model; asked once a pass, unless ``anew``.
+    """The training service of a model; asked once a pass, unless ``refresh``.
 
     Raises:
         NoTrainingService: there is no such service or endpoint, or more than one, or it does not say where it is.
@@ -89,24 +89,24 @@ async def find_training_service(
     """
     match training.service:
         case ClassicTraining() as classic:
-            find = partial(_find_classic, connections, model.spec.workspace, classic)
+            find = partial(_find_classic, clients, model.spec.workspace, classic)
         case NewTraining() as new:
-            find = partial(_find_new, connections, new)
+            find = partial(_find_new, clients, new)
 
     async def ask() -> TrainingService:
         location, key = await find()
-        signature, unread = await _signature(connections, location, key)
+        signature, unread = await _signature(clients, location, key)
         return TrainingService(location, key, signature, unread)
 
-    return await connections.once(("training service", *service_key(model)), ask, anew=anew)
+    return await clients.cached(("training service", *service_key(model)), ask, refresh=refresh)
 
 
-async def _find_classic(connections: Connections, workspace: str, wanted: ClassicTraining) -> tuple[str, SecretStr]:
+async def _find_classic(clients: Clients, workspace: str, wanted: ClassicTraining) -> tuple[str, SecretStr]:
     name = wanted.web_service
-    service = find_web_service(workspace, name, await connections.web_services(workspace))
+    service = find_web_service(workspace, name, await clients.web_services(workspace))
     if isinstance(service, Problem):
         raise NoTrainingService(service.code, f"{service.message} to train with", service.remedy)
-    management = connections.management(workspace)
+    management = clients.management(workspace)
     endpoint = await management.get_endpoint(service.id, wanted.endpoint)
     if endpoint is None:
         known = nearest(wanted.endpoint, [each.name for each in await management.list_endpoints(service.id)])
@@ -121,10 +121,10 @@ async def _find_classic(connections: Connections, workspace: str, wanted: Classi
     return endpoint.api_location, endpoint.primary_key
 
 
-async def _find_new(connections: Connections, wanted: NewTraining) -> tuple[str, SecretStr]:
+async def _find_new(clients: Clients, wanted: NewTraining) -> tuple[str, SecretStr]:
     resource_id = wanted.resource_id
     try:
-        definition = await connections.definitions.get(resource_id)
+        definition = await clients.definitions.get(resource_id)
     except NotFound:
         raise NoTrainingService(
             "service-not-found", f"{resource_id} does not exist to train with", "correct training.new.resourceId"
@@ -136,13 +136,13 @@ async def _find_new(connections: Connections, wanted: NewTraining) -> tuple[str,
             f"the definition of {resource_id} does not show where it is called (swaggerLocation)",
             "wait until it is provisioned, or deploy it again",
         )
-    return location, await connections.definitions.list_keys(resource_id)
+    return location, await clients.definitions.list_keys(resource_id)
 
 
-async def _signature(connections: Connections, location: str, key: SecretStr) -> tuple[JobSignature | None, str]:
+async def _signature(clients: Clients, location: str, key: SecretStr) -> tuple[JobSignature | None, str]:
     """The names that the service's own document tells. Without it a job can be run as well; the service then judges."""
     try:
-        return job_signature(await connections.scoring(location, key).swagger()), ""
+        return job_signature(await clients.scoring(location, key).swagger()), ""
     except ServiceError as error:
         status = f"it answers {error.status}" if error.status else "nothing answers"
         return None, f"names are not checked, because its API document can't be read: {status}"
@@ -153,11 +153,11 @@ async def _signature(connections: Connections, location: str, key: SecretStr) ->
 class TrainingJobs:
     """The jobs of one training service. Its key is looked up anew, once, when it is not accepted any more."""
 
-    def __init__(self, connections: Connections, model: Model, training: Training, service: TrainingService) -> None:
-        self._connections = connections
+    def __init__(self, clients: Clients, model: Model, training: Training, service: TrainingService) -> None:
+        self._clients = clients
         self._model = model
         self._training = training
-        self._batch = connections.batch(service.api_location, service.key)
+        self._batch = clients.batch(service.api_location, service.key)
         self._renewed = False
         self.url = service.jobs_url
 
@@ -184,6 +184,6 @@ class TrainingJobs:
             if self._renewed:
                 raise
         self._renewed = True
-        service = await find_training_service(self._connections, self._model, self._training, anew=True)
-        self._batch = self._connections.batch(service.api_location, service.key)
+        service = await find_training_service(self._clients, self._model, self._training, refresh=True)
+        self._batch = self._clients.batch(service.api_location, service.key)
         return await call(self._batch)

@@ -17,15 +17,15 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from reconciler.apply.ledger import known_version
-from reconciler.apply.progress import Mark
+from reconciler.apply.progress import ProgressState
 from reconciler.apply.run import Run, leased
-from reconciler.apply.training.artefacts import find_place, read_metrics, take_over
+from reconciler.apply.training.artifacts import adopt_artifact, find_place, read_metrics
 from reconciler.apply.training.errors import TrainingFailed
 from reconciler.apply.training.inputs import SIGNED_FOR, remote_texts
 from reconciler.apply.training.job_request import job_request
 from reconciler.apply.training.job_watch import JobLost, JobOverdue, watch_job
 from reconciler.apply.training.local_files import RecipeError
-from reconciler.apply.training.recipes import artefact_path
+from reconciler.apply.training.recipes import artifact_path
 from reconciler.apply.training.service import NoTrainingService, TrainingJobs, find_training_service
 from reconciler.azure.errors import (
     LostReply,
@@ -112,7 +112,7 @@ class _Trainer:
         self._lease = lease
         self._desired = desired
         self._key: VersionKey = desired.key
-        self._model: Model = run.connections.fleet.models[desired.key.model]
+        self._model: Model = run.clients.fleet.models[desired.key.model]
         training = self._model.spec.training
         if training is None or desired.fingerprint is None:
             raise TrainingFailed(f"{desired.key} has no recipe to train by")
@@ -131,8 +131,8 @@ class _Trainer:
             if operation is None:
                 place = await find_place(self._run, self._desired, self._next_attempt())
                 if place.metrics is not None:
-                    self._note(Mark.DONE, f"taken over: its artefact lies at {place.location.uri}")
-                    return known_version(take_over(self._run, self._lease, self._desired, place))
+                    self._note(ProgressState.DONE, f"taken over: its artifact lies at {place.location.uri}")
+                    return known_version(adopt_artifact(self._run, self._lease, self._desired, place))
                 await self._training_jobs()  # A service that is not there must not leave an intent behind.
                 operation = self._begin(place.attempt)
             try:
@@ -173,7 +173,7 @@ class _Trainer:
         if operation.phase == "intent":
             operation = await self._register(jobs, operation)
         else:
-            self._note(Mark.STARTED, f"taking up job {operation.job_id}, attempt {operation.attempt}")
+            self._note(ProgressState.STARTED, f"taking up job {operation.job_id}, attempt {operation.attempt}")
         if operation.phase == "registered":
             operation = await self._start(jobs, operation)
         try:
@@ -198,28 +198,28 @@ class _Trainer:
         return max(earlier, record.attempt if record is not None and record.state == "failed" else 0) + 1
 
     def _begin(self, attempt: int) -> Operation:
-        container = self._run.connections.fleet.workspaces[self._workspace].spec.storage.container
+        container = self._run.clients.fleet.workspaces[self._workspace].spec.storage.container
         operation = Operation(
             model=self._key.model,
             label=self._key.label,
             fingerprint=self._fingerprint,
             attempt=attempt,
             phase="intent",
-            output_relative=artefact_path(container, self._key, self._fingerprint, attempt),
+            output_relative=artifact_path(container, self._key, self._fingerprint, attempt),
             created_at=self._run.clock(),
         )
         with self._run.store.fenced(self._lease) as transaction:
             transaction.put_version(self._version("training", attempt))
             operation = transaction.put_operation(operation)
             self._event(transaction, "begun", f"attempt {attempt} with {self._desired.training}")
-        self._note(Mark.STARTED, f"training, attempt {attempt}")
+        self._note(ProgressState.STARTED, f"training, attempt {attempt}")
         return operation
 
     async def _training_jobs(self) -> TrainingJobs:
         if self._jobs is None:
-            connections = self._run.connections
-            service = await find_training_service(connections, self._model, self._training)
-            self._jobs = TrainingJobs(connections, self._model, self._training, service)
+            clients = self._run.clients
+            service = await find_training_service(clients, self._model, self._training)
+            self._jobs = TrainingJobs(clients, self._model, self._training, service)
         return self._jobs
 
     async def _register(self, jobs: TrainingJobs, operation: Operation) -> Operation:
@@ -230,7 +230,7 @@ class _Trainer:
                 self._model,
                 self._training,
                 fingerprint=self._fingerprint,
-                artefact=operation.output_relative or "",
+                artifact=operation.output_relative or "",
             )
             job_id = await self._job_id_of(jobs, request)
         except (TrainingFailed, StudioError) as error:
@@ -258,14 +258,14 @@ class _Trainer:
             raise JobLost(job_id) from error
         except (LostReply, ServiceUnavailable, Throttled) as error:
             # It may have been started or not; from here on it counts as started, and waiting for it starts it if not.
-            self._note(Mark.WAITING, f"whether the job was started can't be seen now: {error}")
+            self._note(ProgressState.WAITING, f"whether the job was started can't be seen now: {error}")
         now = self._run.clock()
         started = replace(operation, phase="started", started_at=now, deadline=now + self._training.timeout)
         with self._run.store.fenced(self._lease) as transaction:
             return transaction.put_operation(started)
 
     async def _record(self, operation: Operation, status: JobStatus) -> KnownVersion:
-        blobs = await self._run.connections.blobs(self._workspace)
+        blobs = await self._run.clients.blobs(self._workspace)
         output = operation.output_relative or ""
         container, _, name = output.partition("/")
         properties = await blobs.properties(container, name)
@@ -290,7 +290,7 @@ class _Trainer:
             transaction.put_version(usable)
             transaction.put_operation(replace(operation, phase="closed", outcome="succeeded"))
             self._event(transaction, "usable", shown or "no metrics", {"job": operation.job_id})
-        self._note(Mark.DONE, f"trained: {shown}" if shown else "trained; it has no metrics")
+        self._note(ProgressState.DONE, f"trained: {shown}" if shown else "trained; it has no metrics")
         return known_version(usable)
 
     # -- what they need
@@ -300,7 +300,7 @@ class _Trainer:
         record = self._run.store.version(self._key.model, self._key.label)
         before = {} if record is None else record.recipe
         try:
-            now = await remote_texts(self._key, self._model, self._run.connections)
+            now = await remote_texts(self._key, self._model, self._run.clients)
         except (RecipeError, StudioError):
             return ""  # They may be gone by now, which the job does not mind.
         return ", ".join(text for name, text in now.items() if before.get(name, text) != text)
@@ -310,7 +310,7 @@ class _Trainer:
         reference = None if output is None else status.results.get(output)
         if reference is None:
             return {}
-        blobs = await self._run.connections.blobs(self._workspace)
+        blobs = await self._run.clients.blobs(self._workspace)
         return read_metrics(await blobs.read_reference(reference))
 
     def _version(self, state: VersionState, attempt: int) -> VersionRecord:
@@ -359,7 +359,7 @@ class _Trainer:
             details=details,
         )
 
-    def _note(self, mark: Mark, text: str) -> None:
+    def _note(self, mark: ProgressState, text: str) -> None:
         self._run.note(str(self._key), mark, text)
 
 

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from pydantic import SecretStr
 
 from reconciler.azure.clouds import is_loopback
-from reconciler.azure.credentials import ANOTHER_ONE, Renewable, refused
+from reconciler.azure.credentials import ANOTHER_ONE, RefreshableSecret, refused
 from reconciler.azure.errors import ConnectionStringError, InvalidReply, NotFound, ServiceError, SignInError
 from reconciler.azure.storage.uploads import BLOCK
 
@@ -34,7 +34,7 @@ class _Known:
     """One of the account's keys: its connection string as it was last found, and where that is from."""
 
     connection_string: SecretStr
-    source: Renewable | None
+    source: RefreshableSecret | None
 
 
 class StorageAccount:
@@ -47,7 +47,7 @@ class StorageAccount:
         connection_string: The connection string with the key in use.
     """
 
-    def __init__(self, connection_string: SecretStr, source: Renewable | None, retry_pause: int) -> None:
+    def __init__(self, connection_string: SecretStr, source: RefreshableSecret | None, retry_pause: int) -> None:
         parts = _parts(connection_string.get_secret_value())
         self.name = parts["accountname"]
         self.connection_string = connection_string
@@ -68,7 +68,7 @@ class StorageAccount:
                 "write DefaultEndpointsProtocol=https, or an https BlobEndpoint"
             )
 
-    def also(self, connection_string: SecretStr, source: Renewable | None) -> None:
+    def also(self, connection_string: SecretStr, source: RefreshableSecret | None) -> None:
         """Give the account's other key.
 
         Raises:
@@ -165,7 +165,7 @@ class StorageAccount:
         if string.get_secret_value() in refusals:
             if known.source is None:
                 return "it is refused"
-            renewal = await known.source.renewed(string)
+            renewal = await known.source.refresh(string)
             if renewal.value is None:
                 return renewal.reason
             string = renewal.value

@@ -17,7 +17,7 @@ from urllib.parse import quote
 from pydantic import SecretStr
 
 from reconciler.azure.clocks import ahead_by
-from reconciler.azure.credentials import Renewable
+from reconciler.azure.credentials import RefreshableSecret
 from reconciler.azure.errors import (
     Conflict,
     NotFound,
@@ -85,7 +85,7 @@ class Blobs:
         *,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         retry_pause: int = 1,
-        source: Renewable | None = None,
+        source: RefreshableSecret | None = None,
     ) -> None:
         """Make a client; nothing is sent.
 
@@ -111,7 +111,7 @@ class Blobs:
     async def __aexit__(self, *_: object) -> None:
         await self._account.close()
 
-    def also(self, connection_string: SecretStr, source: Renewable | None = None) -> None:
+    def also(self, connection_string: SecretStr, source: RefreshableSecret | None = None) -> None:
         """Give the account's other key, which is taken when the one in use is refused.
 
         Raises:

@@ -23,7 +23,7 @@ from reconciler.plan import render
 from reconciler.plan.document import Plan, TargetStatus
 from reconciler.plan.saved import load_plan
 from reconciler.plan.text import count
-from reconciler.reconciliation import Options, Pass, Report, Verdict
+from reconciler.reconciliation import Options, Reconciliation, Report, Verdict
 from reconciler.spec.diagnostics import did_you_mean, listed
 from reconciler.spec.fleet import Fleet, load_fleet
 from reconciler.spec.secrets import SecretResolver
@@ -77,7 +77,7 @@ def converge(
 
     async def work(cloud: Cloud) -> ExitCode:
         with _store(request.store, read_only=dry_run) as store:
-            async with Pass(fleet, cloud, store, _secrets(cloud), request.options()) as one:
+            async with Reconciliation(fleet, cloud, store, _secrets(cloud), request.options()) as one:
                 plan = await one.plan()
                 _write(plan, out, output, request.unfolded)
                 if dry_run:
@@ -104,16 +104,18 @@ def apply_saved(request: Request, path: Path, *, output: Format) -> ExitCode:
 
     async def work(cloud: Cloud) -> ExitCode:
         with _store(request.store, read_only=False) as store:
-            async with Pass(fleet, cloud, store, _secrets(cloud), request.options()) as one:
+            async with Reconciliation(fleet, cloud, store, _secrets(cloud), request.options()) as one:
                 with progress_on(_names(plan), _longest_retrain(plan)) as progress:
-                    report = await one.converge_saved(plan, progress)
+                    report = await one.apply_saved(plan, progress)
                 return _finish(plan, report, output)
 
     with the_cloud(request.cloud) as cloud:
         return _run(work(cloud))
 
 
-async def _carry_out(one: Pass, plan: Plan, output: Format, unfolded: frozenset[str], *, yes: bool) -> ExitCode:
+async def _carry_out(
+    one: Reconciliation, plan: Plan, output: Format, unfolded: frozenset[str], *, yes: bool
+) -> ExitCode:
     if output is Format.TEXT:
         print(_rendered(plan, output, unfolded))
     if plan.writes and not yes:
@@ -124,7 +126,7 @@ async def _carry_out(one: Pass, plan: Plan, output: Format, unfolded: frozenset[
             print("nothing was changed", file=sys.stderr)
             return ExitCode.HELD
     with progress_on(_names(plan), _longest_retrain(plan)) as progress:
-        report = await one.converge(plan, progress)
+        report = await one.apply(plan, progress)
     return _finish(plan, report, output)
 
 

@@ -18,7 +18,7 @@ from reconciler.cli.exit_codes import ExitCode
 from reconciler.cli.local_studio import the_cloud
 from reconciler.cli.options import DEFAULT_SPECS, Listing
 from reconciler.plan.checks.result import Check, CheckOutcome
-from reconciler.plan.text import count, plain
+from reconciler.plan.text import count, printable
 from reconciler.preflight.doctor import examine
 from reconciler.spec.diagnostics import SpecError
 from reconciler.spec.fleet import Fleet, load_sound
@@ -88,7 +88,7 @@ def _lines(checks: Sequence[Check], *, color: bool) -> Iterator[str]:
         head = f"{check.name:<{names}}  "
         indent = " " * (len(outcome) + 1 + len(head))
         body = textwrap.wrap(
-            plain(f"{check.subject}: {check.text}"),
+            printable(f"{check.subject}: {check.text}"),
             max(_WIDTH - len(indent), 40),
             break_long_words=False,
             break_on_hyphens=False,
@@ -97,7 +97,9 @@ def _lines(checks: Sequence[Check], *, color: bool) -> Iterator[str]:
         yield from (indent + line for line in body[1:])
         if check.remedy:
             wrapped = textwrap.wrap(
-                plain(f"remedy: {check.remedy}"), max(_WIDTH - len(indent), 40), break_long_words=False
+                printable(f"remedy: {check.remedy}"),
+                max(_WIDTH - len(indent), 40),
+                break_long_words=False,
             )
             yield from (indent + line for line in wrapped)
     yield ""

@@ -22,7 +22,7 @@ from reconciler.spec.documents.rules import RESOURCE_ID_SHAPE, resource_id
 from reconciler.spec.fleet import Fleet, load_fleet
 from reconciler.spec.loading.files import replace_file
 from reconciler.spec.secrets import SecretResolver
-from reconciler.targets.clients import Connections
+from reconciler.targets.clients import Clients
 from reconciler.targets.new_service.definition.file import Exported, export_definition
 from reconciler.targets.new_service.payloads import with_payload
 from reconciler.targets.new_service.state import is_never_provisioned
@@ -75,9 +75,9 @@ def _named(fleet: Fleet, name: str) -> str:
 
 async def _read(fleet: Fleet, cloud: Cloud, identity: str) -> Exported:
     secrets = SecretResolver(os.environ, cloud.env_file)
-    async with Connections(fleet, cloud, secrets, resource_manager=True) as connections:
-        definition = await connections.definitions.get(identity)
+    async with Clients(fleet, cloud, secrets, resource_manager=True) as clients:
+        definition = await clients.definitions.get(identity)
         if is_never_provisioned(definition):
             state = str(member(definition, "properties", "provisioningState") or "Unknown")
             raise UserError(f"{identity} has no definition to be exported: its creation is {state}")
-        return export_definition(await with_payload(connections.http, definition))
+        return export_definition(await with_payload(clients.http, definition))

@@ -23,13 +23,13 @@ from reconciler.importing.workspaces import Meant, NewWorkspace, meant
 from reconciler.plan import render
 from reconciler.plan.document import Plan
 from reconciler.plan.text import count
-from reconciler.reconciliation import Options, Pass
+from reconciler.reconciliation import Options, Reconciliation
 from reconciler.spec.diagnostics import Position
 from reconciler.spec.fleet import Fleet, load_fleet
 from reconciler.spec.loading.files import replace_file
 from reconciler.spec.secrets import SecretResolver
 from reconciler.store import Store
-from reconciler.targets.clients import Connections
+from reconciler.targets.clients import Clients
 from reconciler.targets.inventory import Scope, take_inventory
 
 if TYPE_CHECKING:
@@ -63,8 +63,8 @@ async def _import(request: ImportRequest, of: Meant, cloud: Cloud) -> ExitCode:
     secrets = SecretResolver(os.environ, cloud.env_file)
     with Store.open(request.store, clock=lambda: datetime.now(UTC), read_only=True) as store:
         reading = _workspaces_alone(of, request.out)
-        async with Connections(reading, cloud, secrets, resource_manager=bool(request.scopes)) as connections:
-            inventory = await take_inventory(connections, sorted(of.workspaces), request.scopes)
+        async with Clients(reading, cloud, secrets, resource_manager=bool(request.scopes)) as clients:
+            inventory = await take_inventory(clients, sorted(of.workspaces), request.scopes)
         drafts = draft(inventory, known_of(inventory, of, read_ledger(store)))
         written = _write(files_of(drafts), request, of)
         print(_told(drafts))
@@ -72,7 +72,9 @@ async def _import(request: ImportRequest, of: Meant, cloud: Cloud) -> ExitCode:
             print(f"could not be read: {problem}", file=sys.stderr)
         if request.verify and written:
             fleet = _written_targets(request, of, written)
-            async with Pass(fleet, cloud, store, secrets, Options(partial=True, probes=request.probes)) as one:
+            async with Reconciliation(
+                fleet, cloud, store, secrets, Options(partial=True, probes=request.probes)
+            ) as one:
                 if not _empty(await one.plan()):
                     return ExitCode.ERROR
     return ExitCode.ERROR if drafts.problems else ExitCode.OK

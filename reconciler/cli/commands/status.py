@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from reconciler.cli.errors import UserError
 from reconciler.cli.exit_codes import ExitCode
 from reconciler.cli.options import Listing
-from reconciler.plan.text import plain
+from reconciler.plan.text import printable
 from reconciler.store import Event, Operation, Store, TargetRecord, VersionRecord
 
 
@@ -69,7 +69,7 @@ def _status_lines(
             at = f"{served}, {target.proof}, since {_moment(target.converged_at)}"
         yield f"  {target.name}  {target.last_outcome}  {at}"
         if target.last_outcome != "converged":
-            yield f"      {_moment(target.last_at)}: {plain(target.last_message)}"
+            yield f"      {_moment(target.last_at)}: {printable(target.last_message)}"
     if versions:
         yield "Versions"
     for version in versions:
@@ -78,7 +78,7 @@ def _status_lines(
         name = f"{version.model}@{version.label}"
         yield f"  {name}  {version.state}{took}  {version.fingerprint[:12]}  {metrics}".rstrip()
         if version.message:
-            yield f"      {plain(version.message)}"
+            yield f"      {printable(version.message)}"
     if running:
         yield "In flight"
     for operation in running:
@@ -90,7 +90,7 @@ def _status_lines(
 
 def _event_line(event: Event) -> str:
     text = f"{_moment(event.at)}  {event.subject}  {event.action} {event.outcome}"
-    return f"{text}: {plain(event.message)}" if event.message else text
+    return f"{text}: {printable(event.message)}" if event.message else text
 
 
 def _moment(at: datetime) -> str:
@@ -98,7 +98,7 @@ def _moment(at: datetime) -> str:
 
 
 def _json(value: object) -> str:
-    def plain(item: object) -> str:
+    def as_text(item: object) -> str:
         return item.isoformat() if isinstance(item, datetime) else str(item)
 
-    return json.dumps(value, indent=2, default=plain)
+    return json.dumps(value, indent=2, default=as_text)

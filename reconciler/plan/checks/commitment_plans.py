@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from reconciler.plan.checks.facts import Claim, Finding, Payer, Standing
+from reconciler.plan.checks.facts import CommitmentPlanAssignment, CommitmentPlanState, CommitmentPlanUsage, Finding
 from reconciler.plan.checks.result import Check, CheckOutcome
 from reconciler.plan.text import count, number
 
@@ -23,7 +23,9 @@ class Spending:
     hours: float | None = 0.0
 
 
-def judge_headroom(payers: Mapping[str, Payer], spending: Mapping[str, Spending], now: datetime) -> Iterator[Finding]:
+def judge_headroom(
+    payers: Mapping[str, CommitmentPlanUsage], spending: Mapping[str, Spending], now: datetime
+) -> Iterator[Finding]:
     """One finding for each commitment plan. Only jobs are stopped; an update costs next to nothing.
 
     Args:
@@ -31,7 +33,7 @@ def judge_headroom(payers: Mapping[str, Payer], spending: Mapping[str, Spending]
         spending: By the id of the step; a step that is not there spends nothing to speak of.
         now: The time of the plan.
     """
-    steps: dict[Payer, list[str]] = {}
+    steps: dict[CommitmentPlanUsage, list[str]] = {}
     for step_id in sorted(payers):
         steps.setdefault(payers[step_id], []).append(step_id)
     for payer, paid in sorted(steps.items(), key=lambda item: item[0].name):
@@ -41,7 +43,7 @@ def judge_headroom(payers: Mapping[str, Payer], spending: Mapping[str, Spending]
         yield Finding.of(check, stopped, unsafe=True)
 
 
-def check_headroom(payer: Payer, spending: list[Spending], now: datetime) -> Check:
+def check_headroom(payer: CommitmentPlanUsage, spending: list[Spending], now: datetime) -> Check:
     """What is left of a plan, and whether that is enough.
 
     Args:
@@ -63,7 +65,7 @@ def check_headroom(payer: Payer, spending: list[Spending], now: datetime) -> Che
     return _check(payer, CheckOutcome.OK, f"{left}; more is charged as overage")
 
 
-def _of_stopping(payer: Payer, spending: list[Spending], left: str) -> Check:
+def _of_stopping(payer: CommitmentPlanUsage, spending: list[Spending], left: str) -> Check:
     trouble = _trouble(payer, spending)
     if not trouble:
         return _check(payer, CheckOutcome.OK, f"{left}; its web services stop when it is used up")
@@ -72,7 +74,7 @@ def _of_stopping(payer: Payer, spending: list[Spending], left: str) -> Check:
     return _check(payer, outcome, f"{left}: {trouble}", remedy)
 
 
-def _trouble(payer: Payer, spending: list[Spending]) -> str:
+def _trouble(payer: CommitmentPlanUsage, spending: list[Spending]) -> str:
     """What is wrong with a plan that stops its services when it is used up; empty if nothing is."""
     hours, transactions = payer.hours or (0.0, 0.0), payer.transactions or (0.0, 0.0)
     if min(hours[0], transactions[0]) <= 0:
@@ -91,13 +93,13 @@ def _needs(spending: list[Spending]) -> str:
     return f"{words} of about {number(hours)} compute hours" if hours else words
 
 
-def _short(payer: Payer, spending: list[Spending]) -> bool:
+def _short(payer: CommitmentPlanUsage, spending: list[Spending]) -> bool:
     hours, transactions = payer.hours or (0.0, 0.0), payer.transactions or (0.0, 0.0)
     wanted = sum(each.hours or 0.0 for each in spending)
     return bool(spending) and (wanted > hours[0] or sum(each.jobs for each in spending) > transactions[0])
 
 
-def _too_new(payer: Payer, now: datetime) -> bool:
+def _too_new(payer: CommitmentPlanUsage, now: datetime) -> bool:
     """A plan of this day was seen with nothing left of it, although nothing had been used (new-protocol 5)."""
     shown = (payer.hours or (0.0, 0.0))[0] + (payer.transactions or (0.0, 0.0))[0]
     return shown == 0 and payer.created is not None and now - payer.created < _FIGURES_AFTER
@@ -113,7 +115,7 @@ def _of(quantity: tuple[float, float]) -> str:
     return f"{number(left)} of {number(included)}"
 
 
-def _check(payer: Payer, outcome: CheckOutcome, text: str, remedy: str = "") -> Check:
+def _check(payer: CommitmentPlanUsage, outcome: CheckOutcome, text: str, remedy: str = "") -> Check:
     subject = f"{payer.name} ({payer.sku})" if payer.sku else payer.name
     return _check_plan(subject, outcome, text, remedy)
 
@@ -123,7 +125,7 @@ def _check_plan(subject: str, outcome: CheckOutcome, text: str, remedy: str = ""
 
 
 def judge_claims(
-    claims: Mapping[str, Claim], standings: Mapping[str, Standing | None], now: datetime
+    claims: Mapping[str, CommitmentPlanAssignment], standings: Mapping[str, CommitmentPlanState | None], now: datetime
 ) -> Iterator[Finding]:
     """The findings on each commitment plan that is claimed.
 
@@ -132,7 +134,7 @@ def judge_claims(
         standings: The plans, by their ids; None for one that there is not.
         now: The time of the plan.
     """
-    by_plan: dict[str, dict[str, Claim]] = {}
+    by_plan: dict[str, dict[str, CommitmentPlanAssignment]] = {}
     for step_id in sorted(claims):
         by_plan.setdefault(claims[step_id].plan, {})[step_id] = claims[step_id]
     for plan, claiming in sorted(by_plan.items()):
@@ -150,7 +152,9 @@ def judge_claims(
         yield Finding.of(check_headroom(standing.payer, [], now))
 
 
-def _misplaced(plan: str, standing: Standing, claiming: Mapping[str, Claim]) -> Iterator[Finding]:
+def _misplaced(
+    plan: str, standing: CommitmentPlanState, claiming: Mapping[str, CommitmentPlanAssignment]
+) -> Iterator[Finding]:
     elsewhere: dict[str, list[str]] = {}
     for step_id, claim in claiming.items():
         if _region(claim.location) != _region(standing.location):
@@ -160,7 +164,9 @@ def _misplaced(plan: str, standing: Standing, claiming: Mapping[str, Claim]) -> 
         yield Finding.of(_check_plan(plan, CheckOutcome.FAILED, text, f"name a commitment plan in {location}"), steps)
 
 
-def _full(plan: str, standing: Standing, claiming: Mapping[str, Claim]) -> Iterator[Finding]:
+def _full(
+    plan: str, standing: CommitmentPlanState, claiming: Mapping[str, CommitmentPlanAssignment]
+) -> Iterator[Finding]:
     if standing.services is None or standing.most is None:
         return
     over = list(claiming)[max(0, standing.most - standing.services) :]

@@ -80,27 +80,27 @@ def estimate(retrains: Sequence[Retrain], at_once: int) -> Estimate | None:
     """
     if not retrains:
         return None
-    places = min(at_once, JOBS)
+    versions_by_uri = min(at_once, JOBS)
     jobs = jobs_by_endpoint(retrains)
     timed = [retrain for retrain in retrains if retrain.seconds is not None]
     hours = sum(retrain.seconds or 0.0 for retrain in timed) / 3600
     return Estimate(
         retrains=len(retrains),
         timed=len(timed),
-        at_once=sum(min(number, places) for number in jobs.values()),
-        waves=max(math.ceil(number / places) for number in jobs.values()),
-        seconds=round(_makespan(timed, places), 3) if timed else None,
+        at_once=sum(min(number, versions_by_uri) for number in jobs.values()),
+        waves=max(math.ceil(number / versions_by_uri) for number in jobs.values()),
+        seconds=round(_makespan(timed, versions_by_uri), 3) if timed else None,
         compute_hours=round(hours, 6) if timed else None,
         dollars=round(len(timed) * DOLLARS_PER_JOB + hours * DOLLARS_PER_HOUR, 4) if timed else None,
         basis=_basis(retrains),
     )
 
 
-def _makespan(retrains: Sequence[Retrain], places: int) -> float:
+def _makespan(retrains: Sequence[Retrain], versions_by_uri: int) -> float:
     """Seconds from the first start to the last end, each job starting as soon as its endpoint has a place for it."""
     ends: dict[str, list[float]] = {}
     for retrain in retrains:
-        running = ends.setdefault(retrain.endpoint, [0.0] * places)
+        running = ends.setdefault(retrain.endpoint, [0.0] * versions_by_uri)
         heapq.heapreplace(running, running[0] + (retrain.seconds or 0.0))
     return max(end for running in ends.values() for end in running)
 

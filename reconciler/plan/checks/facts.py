@@ -41,7 +41,7 @@ class Grant:
 
 
 @dataclass(frozen=True, slots=True)
-class Need:
+class RequiredPermission:
     """What a step does on the service: an action of Azure's, on a resource.
 
     ``scope`` is where it was asked whether we may: the resource's group, or the resource itself.
@@ -100,7 +100,7 @@ class Signature:
 
 
 @dataclass(frozen=True, slots=True)
-class Payer:
+class CommitmentPlanUsage:
     """A commitment plan, and what of it is left (new-protocol 5).
 
     Attributes:
@@ -123,7 +123,7 @@ class Payer:
 
 
 @dataclass(frozen=True, slots=True)
-class Claim:
+class CommitmentPlanAssignment:
     """What a service that is created or moved asks of a commitment plan: which one, and the service's region."""
 
     plan: str
@@ -131,7 +131,7 @@ class Claim:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class CommitmentPlanState:
     """A commitment plan that is claimed.
 
     Attributes:
@@ -141,7 +141,7 @@ class Standing:
         most: How many it may pay for; None if it does not tell.
     """
 
-    payer: Payer
+    payer: CommitmentPlanUsage
     location: str
     services: int | None = None
     most: int | None = None
@@ -154,23 +154,24 @@ class Facts:
     Attributes:
         quotas: By the id of a step that makes something.
         needs: By the id of a step: what it has to be allowed.
-        access: By `Need.scope`.
+        access: By `RequiredPermission.scope`.
         storage: Each with the steps that write to it, or sign with its key.
         signatures: Each with the steps that hand it on.
         payers: By the id of a step that a commitment plan pays for.
         claims: By the id of a step from which on a commitment plan is to pay for a service.
-        standings: Those plans, by `Claim.plan`; None for one that there is not. Which could not be asked is left out.
+        standings: Those plans, by `CommitmentPlanAssignment.plan`; None for one that does not exist. Left out: those that could
+            not be asked for.
         more: Checks that were judged where they were asked.
     """
 
     quotas: Mapping[str, Quota] = field(default_factory=dict)
-    needs: Mapping[str, tuple[Need, ...]] = field(default_factory=dict)
+    needs: Mapping[str, tuple[RequiredPermission, ...]] = field(default_factory=dict)
     access: Mapping[str, Access] = field(default_factory=dict)
     storage: Mapping[Storage, frozenset[str]] = field(default_factory=dict)
     signatures: Mapping[Signature, frozenset[str]] = field(default_factory=dict)
-    payers: Mapping[str, Payer] = field(default_factory=dict)
-    claims: Mapping[str, Claim] = field(default_factory=dict)
-    standings: Mapping[str, Standing | None] = field(default_factory=dict)
+    payers: Mapping[str, CommitmentPlanUsage] = field(default_factory=dict)
+    claims: Mapping[str, CommitmentPlanAssignment] = field(default_factory=dict)
+    standings: Mapping[str, CommitmentPlanState | None] = field(default_factory=dict)
     more: tuple[Check, ...] = ()
 
 

@@ -17,7 +17,7 @@ from reconciler.plan.document import Plan, Reason, TargetPlan, TargetStatus
 from reconciler.plan.states import Ledger
 
 
-def examined(plan: Plan, facts: Facts, ledger: Ledger, now: datetime, at_once: int) -> Plan:
+def with_preflight(plan: Plan, facts: Facts, ledger: Ledger, now: datetime, at_once: int) -> Plan:
     """The plan after its preflight.
 
     A target with a step that would fail is blocked; one whose step could be done and should not is refused. Versions

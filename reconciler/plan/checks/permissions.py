@@ -6,18 +6,20 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 
-from reconciler.plan.checks.facts import Access, Finding, Grant, Need
+from reconciler.plan.checks.facts import Access, Finding, Grant, RequiredPermission
 from reconciler.plan.checks.result import Check, CheckOutcome
 
 
-def judge_permissions(needs: Mapping[str, tuple[Need, ...]], access: Mapping[str, Access]) -> Iterator[Finding]:
+def judge_permissions(
+    needs: Mapping[str, tuple[RequiredPermission, ...]], access: Mapping[str, Access]
+) -> Iterator[Finding]:
     """One finding for each scope that was asked, or more where steps lack different actions there.
 
     Args:
         needs: By the id of the step.
         access: By the scope.
     """
-    by_scope: dict[str, dict[Need, set[str]]] = {}
+    by_scope: dict[str, dict[RequiredPermission, set[str]]] = {}
     for step_id, needed in needs.items():
         for need in needed:
             by_scope.setdefault(need.scope, {}).setdefault(need, set()).add(step_id)
@@ -25,7 +27,7 @@ def judge_permissions(needs: Mapping[str, tuple[Need, ...]], access: Mapping[str
         yield from _judge(scope, wanted, access.get(scope, Access(unknown="it was not asked for")))
 
 
-def check_permissions(scope: str, needs: Iterable[Need], access: Access) -> Check:
+def check_permissions(scope: str, needs: Iterable[RequiredPermission], access: Access) -> Check:
     """Whether needs on one scope are met, when nothing is planned."""
     (finding,) = _judge(scope, {need: set() for need in needs}, access)
     return finding.check
@@ -41,7 +43,7 @@ def remedy_for(actions: str, scope: str) -> str:
     return f"ask for Contributor, or a role with {actions}, on {scope}"
 
 
-def _judge(scope: str, wanted: Mapping[Need, set[str]], access: Access) -> Iterator[Finding]:
+def _judge(scope: str, wanted: Mapping[RequiredPermission, set[str]], access: Access) -> Iterator[Finding]:
     actions = ", ".join(sorted({need.action for need in wanted}))
     if access.unknown:
         text = f"whether we may do {actions} can't be told: {access.unknown}"
@@ -66,7 +68,7 @@ def _judge(scope: str, wanted: Mapping[Need, set[str]], access: Access) -> Itera
         yield Finding.of(check, stopped)
 
 
-def _by_action(wanted: Mapping[Need, set[str]]) -> dict[str, set[str]]:
+def _by_action(wanted: Mapping[RequiredPermission, set[str]]) -> dict[str, set[str]]:
     found: dict[str, set[str]] = {}
     for need, steps in wanted.items():
         found.setdefault(need.action, set()).update(steps)

@@ -12,7 +12,7 @@ from reconciler.plan.checks.result import Check, CheckOutcome
 from reconciler.plan.text import duration
 
 UPDATE_TAKES = timedelta(minutes=15)
-"""How long an update may take until it is given up; the service reads the artefact meanwhile (new-protocol 3)."""
+"""How long an update may take until it is given up; the service reads the artifact meanwhile (new-protocol 3)."""
 
 _LONGEST = duration(UPDATE_TAKES.total_seconds())
 _RENEW = f"make one that holds for longer than {_LONGEST}"

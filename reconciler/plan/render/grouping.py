@@ -15,14 +15,14 @@ _SHORTEST_KEY = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Alike:
+class MessageGroup:
     """One thing that is told of several targets: in the words of the one there is, or with `OWN` for their own."""
 
     text: str
     names: tuple[str, ...]
 
 
-def grouped(told: Iterable[tuple[TargetPlan, str]]) -> tuple[Alike, ...]:
+def grouped(told: Iterable[tuple[TargetPlan, str]]) -> tuple[MessageGroup, ...]:
     """Sentences by what they have in common, each with its targets' names; the most frequent ones first."""
     texts: dict[str, str] = {}
     names: dict[str, list[str]] = {}
@@ -31,7 +31,9 @@ def grouped(told: Iterable[tuple[TargetPlan, str]]) -> tuple[Alike, ...]:
         texts.setdefault(shape, text)
         names.setdefault(shape, []).append(target.name)
     ordered = sorted(names.items(), key=lambda entry: -len(entry[1]))
-    return tuple(Alike(texts[shape] if len(of_them) == 1 else shape, tuple(of_them)) for shape, of_them in ordered)
+    return tuple(
+        MessageGroup(texts[shape] if len(of_them) == 1 else shape, tuple(of_them)) for shape, of_them in ordered
+    )
 
 
 def _without_own(text: str, target: TargetPlan) -> str:

@@ -15,7 +15,7 @@ from reconciler.plan.document import Action, ModelPlan, Plan, TargetPlan, Target
 from reconciler.plan.render import phrases
 from reconciler.plan.render.phrases import estimate_words, told_checks
 from reconciler.plan.render.sets import FoldedSet, fold
-from reconciler.plan.text import count, listing, plain, scalar
+from reconciler.plan.text import count, listing, printable, scalar
 
 _STATUS = {
     TargetStatus.BLOCKED: "blocked",
@@ -173,7 +173,7 @@ def _folded(title: str, lines: Sequence[str]) -> Iterator[str]:
 
 def _code(text: str) -> str:
     """``text`` as code, in a table or out of one."""
-    shown = plain(text)
+    shown = printable(text)
     if not shown.strip():
         return "<code>&nbsp;</code>"
     if not _NEEDS_ENTITIES & set(shown):
@@ -188,4 +188,4 @@ def _code(text: str) -> str:
 
 def _prose(text: str) -> str:
     """``text`` as running words, in a table or out of one."""
-    return _LINKED.sub("\\1\u200b", _MARKUP.sub(r"\\\1", plain(text)))
+    return _LINKED.sub("\\1\u200b", _MARKUP.sub(r"\\\1", printable(text)))

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from reconciler.plan.checks.result import Check, CheckOutcome, Estimate, Preflight
 from reconciler.plan.document import Action, Plan, Reason, Step, TargetPlan, TargetStatus
 from reconciler.plan.states import Evidence
-from reconciler.plan.text import count, duration, plain
+from reconciler.plan.text import count, duration, printable
 
 EVIDENCE = {
     Evidence.LOCATION: "the service shows it",
@@ -53,8 +53,8 @@ def summary(plan: Plan) -> str:
     left = f", {len(plan.orphaned):,} orphaned" if plan.orphaned else ""
     if plan.pending:
         actions = Counter(step.action for step in plan.steps)
-        todo = [f"{actions[action]:,} {words}" for action, words in _IN_SUMMARY if actions[action]]
-        return ", ".join((*todo, *stopped, in_sync) if plan.in_sync else (*todo, *stopped)) + left
+        required = [f"{actions[action]:,} {words}" for action, words in _IN_SUMMARY if actions[action]]
+        return ", ".join((*required, *stopped, in_sync) if plan.in_sync else (*required, *stopped)) + left
     if stopped and plan.adopted:
         return f"{len(plan.adopted):,} to adopt, {', '.join((*stopped, in_sync))}{left}"
     if stopped:
@@ -88,7 +88,7 @@ def wanted_by(plan: Plan) -> Mapping[str, list[str]]:
     for target in plan.targets:
         for step in target.steps[:1]:
             for after in step.after:
-                found.setdefault(after, []).append(plain(target.name))
+                found.setdefault(after, []).append(printable(target.name))
     return found
 
 
@@ -139,9 +139,9 @@ def evidence_counts(targets: Sequence[TargetPlan]) -> Iterator[str]:
 
 
 def live_words(target: TargetPlan) -> str:
-    """What is live, or that it is foreign, unknown or absent. A foreign artefact's uri is in the reasons."""
+    """What is live, or that it is foreign, unknown or absent. A foreign artifact's uri is in the reasons."""
     if target.live is not None:
-        return "foreign artefact" if "://" in target.live else plain(target.live)
+        return "foreign artifact" if "://" in target.live else printable(target.live)
     return "absent" if _absent(target) else "unknown"
 
 

@@ -7,9 +7,9 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from reconciler.plan.document import Action, Plan, Step, TargetPlan, TargetStatus, VersionPlan
-from reconciler.plan.render.grouping import Alike, grouped
+from reconciler.plan.render.grouping import MessageGroup, grouped
 from reconciler.plan.render.phrases import way
-from reconciler.plan.text import count, duration, listing, plain
+from reconciler.plan.text import count, duration, listing, printable
 
 _GROUPS = ("changes", "drift", "held", "refused", "blocked", "in_sync", "orphaned")
 _STANDS = {
@@ -83,13 +83,13 @@ class FoldedSet:
             yield str(Action.DELETE), with_names(alike)
 
 
-def with_names(alike: Alike) -> str:
+def with_names(alike: MessageGroup) -> str:
     """A sentence with how many it is about, and the first of them."""
-    names = listing([plain(name) for name in alike.names], _FIRST_NAMES)
+    names = listing([printable(name) for name in alike.names], _FIRST_NAMES)
     return (
-        f"{names}: {plain(alike.text)}"
+        f"{names}: {printable(alike.text)}"
         if len(alike.names) == 1
-        else f"{len(alike.names):,} ({names}): {plain(alike.text)}"
+        else f"{len(alike.names):,} ({names}): {printable(alike.text)}"
     )
 
 
@@ -127,8 +127,8 @@ def _stands(target: TargetPlan) -> str:
     if target.status in _STANDS:
         return _STANDS[target.status]
     deeds = [_DEEDS[action] for action in way(target) if action in _DEEDS]
-    todo = "to " + (" and ".join(filter(None, (", ".join(deeds[:-1]), deeds[-1]))) if deeds else "verify")
-    return f"drifted, {todo}" if target.status is TargetStatus.DRIFT else todo
+    required = "to " + (" and ".join(filter(None, (", ".join(deeds[:-1]), deeds[-1]))) if deeds else "verify")
+    return f"drifted, {required}" if target.status is TargetStatus.DRIFT else required
 
 
 def _why(target: TargetPlan) -> str:

@@ -11,7 +11,7 @@ from reconciler.plan.document import Action, Difference, GateOutcome, Plan, Step
 from reconciler.plan.render import phrases
 from reconciler.plan.render.phrases import estimate_words, told_checks
 from reconciler.plan.render.sets import FoldedSet, fold
-from reconciler.plan.text import count, listing, plain, scalar
+from reconciler.plan.text import count, listing, printable, scalar
 
 _NARROWEST = 40
 _LABEL = 10
@@ -70,12 +70,15 @@ class _Terminal:
 
     def plan(self, whole: Plan, unfolded: Collection[str]) -> Iterator[str]:
         plan, sets = fold(whole, unfolded)
-        yield self._painted(f"Plan for cloud {plain(plan.cloud)}, specs at {plain(plan.spec_revision)}", _BOLD)
+        yield self._painted(
+            f"Plan for cloud {printable(plan.cloud)}, specs at {printable(plan.spec_revision)}",
+            _BOLD,
+        )
         yield phrases.header_counts(whole)
         if plan.partial:
             yield "Targets were selected: this plan says nothing of the others."
         if plan.forced:
-            yield self._painted(f"Forced: {plain(', '.join(plan.forced))}", _YELLOW)
+            yield self._painted(f"Forced: {printable(', '.join(plan.forced))}", _YELLOW)
         yield from self._sets(sets)
         yield from self._versions(plan)
         for title, targets in (
@@ -102,7 +105,7 @@ class _Terminal:
             yield from ("", self._painted("Sets", _BOLD))
         for one in sets:
             symbol = _SYMBOLS[one.worst]
-            prefix = f"{self._painted(f'{symbol} {plain(one.name)}', _COLOURS[one.worst])}: "
+            prefix = f"{self._painted(f'{symbol} {printable(one.name)}', _COLOURS[one.worst])}: "
             yield from self._wrapped(prefix, one.line, 4)
             if one.jobs:
                 yield from self._detail("train", f"SLOW, COSTLY: {one.jobs}")
@@ -122,7 +125,7 @@ class _Terminal:
 
     def _training(self, version: VersionPlan, step: Step, targets: Sequence[str]) -> Iterator[str]:
         cost = self._painted("SLOW, COSTLY", _BOLD, _YELLOW)
-        name = self._painted(f"+ {plain(version.name)}", _GREEN)
+        name = self._painted(f"+ {printable(version.name)}", _GREEN)
         yield f"{name}  {cost}: a batch job; {phrases.cost_of_training(step)}"
         for reason in step.reasons:
             yield from self._detail("why", reason.text)
@@ -138,7 +141,7 @@ class _Terminal:
         deleted = any(step.action is Action.DELETE for step in target.steps)
         changing = target.status is TargetStatus.CHANGE
         symbol = "+" if created and changing else "-" if deleted and changing else _SYMBOLS[target.status]
-        name = self._painted(f"{symbol} {plain(target.name)}", _COLOURS[target.status])
+        name = self._painted(f"{symbol} {printable(target.name)}", _COLOURS[target.status])
         yield f"{name}  {_movement(target)}  {self._painted(f'({_basis(target)})', _DIM)}"
         if target.status is not TargetStatus.IN_SYNC:
             yield from self._detail("evidence", phrases.basis(target))
@@ -153,12 +156,12 @@ class _Terminal:
             yield from self._detail("remedy", target.remedy)
 
     def _gates(self, target: TargetPlan) -> Iterator[str]:
-        rules = [plain(gate.rule) for gate in target.gates]
+        rules = [printable(gate.rule) for gate in target.gates]
         widest = max(map(len, rules), default=0)
         for rule, gate in zip(rules, target.gates, strict=True):
             colour = _GREEN if gate.outcome is GateOutcome.PASS else _RED
             outcome = self._painted(f"{gate.outcome:<12}", colour)
-            yield f"{self._label('gate')}{rule:<{widest}}  {outcome}  {plain(gate.text)}"
+            yield f"{self._label('gate')}{rule:<{widest}}  {outcome}  {printable(gate.text)}"
         for rule in phrases.rules_to_judge(target):
             yield from self._detail("gate", f"{rule} (judged when it is trained)")
 
@@ -168,8 +171,11 @@ class _Terminal:
                 yield from self._detail("repoint", _repointed(target, changed))
         elif step.action is Action.SETTINGS:
             for changed in step.differences:
-                old, new = plain(scalar(changed.old)), plain(scalar(changed.new))
-                yield f"{self._label('setting')}{plain(changed.field)}: {old} → {new}"
+                old, new = (
+                    printable(scalar(changed.old)),
+                    printable(scalar(changed.new)),
+                )
+                yield f"{self._label('setting')}{printable(changed.field)}: {old} → {new}"
             for reason in phrases.definition_reasons(step):
                 yield from self._detail("differs", reason.text)
             return  # The words say what the patch does, which is long.
@@ -177,11 +183,11 @@ class _Terminal:
         for operation in step.patch:
             if operation.op == "test":
                 continue
-            yield f"{self._label('patch')}{operation.op} {plain(operation.path)}"
+            yield f"{self._label('patch')}{operation.op} {printable(operation.path)}"
             indent = " " * len(self._label("patch"))
             if operation.path in guarded:
-                yield indent + self._painted(f"- {plain(str(guarded[operation.path]))}", _RED)
-            yield indent + self._painted(f"+ {plain(str(operation.value))}", _GREEN)
+                yield indent + self._painted(f"- {printable(str(guarded[operation.path]))}", _RED)
+            yield indent + self._painted(f"+ {printable(str(operation.value))}", _GREEN)
 
     def _unchanged(self, title: str, targets: Sequence[TargetPlan]) -> Iterator[str]:
         if not targets:
@@ -191,7 +197,7 @@ class _Terminal:
             for target in targets:
                 yield from self._target(target)
             return
-        names = listing([plain(target.name) for target in targets], phrases.MANY_IN_SYNC)
+        names = listing([printable(target.name) for target in targets], phrases.MANY_IN_SYNC)
         yield from self._wrapped(f"{self._painted('=', _GREEN)} ", f"{count(len(targets), 'target')}: {names}", 2)
         for counted in phrases.evidence_counts(targets):
             yield from self._detail("evidence", counted)
@@ -214,7 +220,7 @@ class _Terminal:
 
     def _detail(self, label: str, prose: str) -> Iterator[str]:
         prefix = self._label(label)
-        return self._wrapped(prefix, plain(prose), len(prefix))
+        return self._wrapped(prefix, printable(prose), len(prefix))
 
     def _wrapped(self, prefix: str, prose: str, indent: int) -> Iterator[str]:
         wrapped = textwrap.wrap(
@@ -231,7 +237,7 @@ class _Terminal:
 
 
 def _movement(target: TargetPlan) -> str:
-    desired = plain(target.desired)
+    desired = printable(target.desired)
     moves = any(step.action in {Action.REPOINT, Action.DELETE} for step in target.steps)
     if target.status is TargetStatus.IN_SYNC or (target.steps and not moves):
         return desired

@@ -15,7 +15,7 @@ from reconciler.azure.arm.commitment_plans import CommitmentPlan, Quantity, list
 from reconciler.azure.arm.web_services import Definitions
 from reconciler.azure.errors import ServiceError
 from reconciler.plan.checks.commitment_plans import NEARLY_USED_UP
-from reconciler.plan.checks.facts import Payer, Standing
+from reconciler.plan.checks.facts import CommitmentPlanState, CommitmentPlanUsage
 from reconciler.plan.checks.result import Check, CheckOutcome
 from reconciler.spec.secrets import MissingSecret
 
@@ -26,7 +26,7 @@ _LISTS_ASKED = 10
 class Payers:
     """The commitment plans that matter, by the lower-cased id of a service that each pays for; and what went wrong."""
 
-    of: Mapping[str, Payer]
+    of: Mapping[str, CommitmentPlanUsage]
     checks: tuple[Check, ...] = ()
 
 
@@ -70,12 +70,12 @@ async def _of_subscription(definitions: Definitions, subscription: str, wanted: 
 
 async def ask_standings(
     definitions: Definitions, plans: frozenset[str]
-) -> tuple[dict[str, Standing | None], list[Check]]:
+) -> tuple[dict[str, CommitmentPlanState | None], list[Check]]:
     """The commitment plans of these ids, None for one that there is not; and what could not be asked.
 
     One list of plans a subscription, and one of services a plan.
     """
-    standings: dict[str, Standing | None] = {}
+    standings: dict[str, CommitmentPlanState | None] = {}
     checks: list[Check] = []
 
     async def one(subscription: str) -> None:
@@ -92,7 +92,7 @@ async def ask_standings(
             return
         standings.update(dict.fromkeys(wanted))
         for (plan_id, plan), services in zip(there.items(), counts, strict=True):
-            standings[plan_id] = Standing(_payer(plan), plan.location, len(services), plan.most_services)
+            standings[plan_id] = CommitmentPlanState(_payer(plan), plan.location, len(services), plan.most_services)
 
     await asyncio.gather(*(one(each) for each in sorted({plan.split("/")[2].lower() for plan in plans})))
     return standings, checks
@@ -105,8 +105,8 @@ def _is_low(plan: CommitmentPlan) -> bool:
     )
 
 
-def _payer(plan: CommitmentPlan) -> Payer:
-    return Payer(
+def _payer(plan: CommitmentPlan) -> CommitmentPlanUsage:
+    return CommitmentPlanUsage(
         name=plan.name,
         sku=plan.sku,
         stops=plan.stops,

@@ -10,7 +10,7 @@ from dataclasses import replace
 from reconciler.azure.arm.access import permissions
 from reconciler.azure.arm.web_services import Definitions
 from reconciler.azure.errors import ServiceError
-from reconciler.plan.checks.facts import Access, Grant, Need
+from reconciler.plan.checks.facts import Access, Grant, RequiredPermission
 from reconciler.plan.checks.permissions import allowed
 from reconciler.plan.document import Action, CostClass, Difference, Step
 from reconciler.spec.documents import NewWebServiceSpec
@@ -26,8 +26,8 @@ _AT_ONCE = 16
 
 
 async def ask_permissions(
-    definitions: Definitions, needs: Mapping[str, tuple[Need, ...]]
-) -> tuple[dict[str, tuple[Need, ...]], dict[str, Access]]:
+    definitions: Definitions, needs: Mapping[str, tuple[RequiredPermission, ...]]
+) -> tuple[dict[str, tuple[RequiredPermission, ...]], dict[str, Access]]:
     """One call for each resource group; one more for each resource for which that does not settle it.
 
     Args:
@@ -58,7 +58,7 @@ async def ask_permissions(
     return settled, access
 
 
-def _settled_on(need: Need, access: Mapping[str, Access]) -> str:
+def _settled_on(need: RequiredPermission, access: Mapping[str, Access]) -> str:
     """The resource, if it was asked: a role may be on it alone. Its group, if neither tells anything: once for all."""
     group = _group(need.resource)
     own = access.get(need.resource)
@@ -81,7 +81,9 @@ def _group(resource_id: str) -> str:
     return "/".join(resource_id.split("/")[:5])
 
 
-async def fleet_needs(fleet: Fleet, driver: NewWebServices, missing: AbstractSet[str]) -> dict[str, tuple[Need, ...]]:
+async def fleet_needs(
+    fleet: Fleet, driver: NewWebServices, missing: AbstractSet[str]
+) -> dict[str, tuple[RequiredPermission, ...]]:
     """The needs of each service that is a target or trains a model which one wants, by its lower-cased resource id.
 
     Args:
@@ -89,7 +91,7 @@ async def fleet_needs(fleet: Fleet, driver: NewWebServices, missing: AbstractSet
         driver: Of its New web services, prepared.
         missing: The lower-cased resource ids of those that do not exist.
     """
-    needs: dict[str, tuple[Need, ...]] = {}
+    needs: dict[str, tuple[RequiredPermission, ...]] = {}
     for document in fleet.new_web_services.values():
         identity = document.spec.resource_id.lower()
         exists = identity not in missing

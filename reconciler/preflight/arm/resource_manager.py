@@ -17,48 +17,48 @@ from reconciler.plan.checks.permissions import check_permissions
 from reconciler.plan.checks.result import Check, CheckOutcome
 from reconciler.preflight.arm.commitment_plans import ask_payers
 from reconciler.preflight.arm.permissions import ask_permissions, fleet_needs
-from reconciler.preflight.arm.web_services import look_at_web_services
+from reconciler.preflight.arm.web_services import check_web_services
 from reconciler.preflight.hosts import Host, Hosts
 from reconciler.preflight.vaults import uses_vaults
 from reconciler.spec.secrets import MissingSecret
-from reconciler.targets.clients import Connections
+from reconciler.targets.clients import Clients
 from reconciler.targets.new_service.driver import NewWebServices
 
 _Found = tuple[list[Check], list[Host]]
 
 
-async def look_at_resource_manager(
-    connections: Connections, services: NewWebServices, hosts: Hosts, clock: Callable[[], datetime]
+async def check_resource_manager(
+    clients: Clients, services: NewWebServices, hosts: Hosts, clock: Callable[[], datetime]
 ) -> _Found:
     """What there is to say of Resource Manager, and the hosts that execute New web services; those are prepared."""
-    cloud = connections.cloud
+    cloud = clients.cloud
     subject = f"cloud {cloud.name}"
     skipped = ""
-    if not (connections.needs_resource_manager or uses_vaults(connections.fleet)):
+    if not (clients.needs_resource_manager or uses_vaults(clients.fleet)):
         skipped = "no spec needs Azure Resource Manager or a Key Vault"
-    elif connections.needs_resource_manager and hosts.is_silent(cloud.resource_manager_url):
+    elif clients.needs_resource_manager and hosts.is_silent(cloud.resource_manager_url):
         skipped = "Azure Resource Manager does not answer"
     if skipped:
         return [Check(name="sign-in", subject=subject, outcome=CheckOutcome.SKIPPED, text=skipped)], []
     try:
-        token = await connections.sign_in.get_token(cloud.scope)
+        token = await clients.sign_in.get_token(cloud.scope)
     except (ServiceError, MissingSecret) as error:
         return [_failed("sign-in", subject, str(error), _remedy(str(error)))], []
-    checks = [_signed_in(connections, caller_of(SecretStr(token.token)))]
-    if not connections.needs_resource_manager:
+    checks = [_signed_in(clients, caller_of(SecretStr(token.token)))]
+    if not clients.needs_resource_manager:
         return checks, []
-    ids = _resource_ids(connections)
+    ids = _resource_ids(clients)
     subscriptions = sorted({resource_id.split("/")[2].lower() for resource_id in ids})
-    seen = await asyncio.gather(*(_subscription(connections, each) for each in subscriptions))
+    seen = await asyncio.gather(*(_subscription(clients, each) for each in subscriptions))
     checks += [check for found in seen for check in found]
     visible = {
         each for each, found in zip(subscriptions, seen, strict=True) if found[0].outcome is not CheckOutcome.FAILED
     }
     ids = [resource_id for resource_id in ids if resource_id.split("/")[2].lower() in visible]
     payers, (listed, execution, missing) = await asyncio.gather(
-        _payers(connections, ids, clock()), look_at_web_services(connections, ids)
+        _payers(clients, ids, clock()), check_web_services(clients, ids)
     )
-    permitted = await _permissions(connections, services, missing)
+    permitted = await _permissions(clients, services, missing)
     return [*checks, *permitted, *payers, *listed], execution
 
 
@@ -79,9 +79,9 @@ def _remedy(message: str) -> str:
     return _REMEDIES.get(code.group(), "") if code else ""
 
 
-def _resource_ids(connections: Connections) -> list[str]:
+def _resource_ids(clients: Clients) -> list[str]:
     """Those of the New web services that are targets, or that train a model which a target wants."""
-    fleet = connections.fleet
+    fleet = clients.fleet
     ids = {document.spec.resource_id.lower(): document.spec.resource_id for document in fleet.new_web_services.values()}
     for name, _ in fleet.wanted_versions():
         training = fleet.models[name].spec.training
@@ -90,8 +90,8 @@ def _resource_ids(connections: Connections) -> list[str]:
     return list(ids.values())
 
 
-def _signed_in(connections: Connections, caller: Caller) -> Check:
-    cloud = connections.cloud
+def _signed_in(clients: Clients, caller: Caller) -> Check:
+    cloud = clients.cloud
     subject = f"cloud {cloud.name}"
     if not caller.tenant:
         return Check(
@@ -104,10 +104,10 @@ def _signed_in(connections: Connections, caller: Caller) -> Check:
     return Check(name="sign-in", subject=subject, outcome=CheckOutcome.OK, text=text)
 
 
-async def _subscription(connections: Connections, subscription_id: str) -> list[Check]:
+async def _subscription(clients: Clients, subscription_id: str) -> list[Check]:
     subject = f"subscription {subscription_id}"
     try:
-        name, state = await subscription(connections.definitions, subscription_id)
+        name, state = await subscription(clients.definitions, subscription_id)
     except ServiceError as error:
         if not isinstance(error, SignInError):
             return [_failed("subscription", subject, str(error), "correct the subscription in resourceId")]
@@ -122,13 +122,13 @@ async def _subscription(connections: Connections, subscription_id: str) -> list[
             name="subscription", subject=subject, outcome=CheckOutcome.OK, text=f"{name or 'it'} is {state or 'seen'}"
         )
     ]
-    return [*found, await _provider(connections, subscription_id)]
+    return [*found, await _provider(clients, subscription_id)]
 
 
-async def _provider(connections: Connections, subscription_id: str) -> Check:
+async def _provider(clients: Clients, subscription_id: str) -> Check:
     subject = f"{PROVIDER} in subscription {subscription_id}"
     try:
-        state = await provider_state(connections.definitions, subscription_id)
+        state = await provider_state(clients.definitions, subscription_id)
     except Retired as error:
         return _failed("retired", subject, error.message)
     except ServiceError as error:
@@ -140,9 +140,9 @@ async def _provider(connections: Connections, subscription_id: str) -> Check:
     return Check(name="provider", subject=subject, outcome=CheckOutcome.OK, text="it is registered")
 
 
-async def _permissions(connections: Connections, services: NewWebServices, missing: AbstractSet[str]) -> list[Check]:
-    needs = await fleet_needs(connections.fleet, services, missing)
-    settled, access = await ask_permissions(connections.definitions, needs)
+async def _permissions(clients: Clients, services: NewWebServices, missing: AbstractSet[str]) -> list[Check]:
+    needs = await fleet_needs(clients.fleet, services, missing)
+    settled, access = await ask_permissions(clients.definitions, needs)
     scopes = sorted({need.scope for needed in settled.values() for need in needed})
     return [
         check_permissions(
@@ -152,10 +152,10 @@ async def _permissions(connections: Connections, services: NewWebServices, missi
     ]
 
 
-async def _payers(connections: Connections, ids: list[str], now: datetime) -> list[Check]:
+async def _payers(clients: Clients, ids: list[str], now: datetime) -> list[Check]:
     if not ids:
         return []
-    payers = await ask_payers(connections.definitions, frozenset(ids))
+    payers = await ask_payers(clients.definitions, frozenset(ids))
     found = [check_headroom(payer, [], now) for payer in dict.fromkeys(payers.of.values())]
     if not found and not payers.checks:
         text = "none that stops its web services when it is used up pays for one of these"

@@ -11,19 +11,17 @@ from reconciler.azure.errors import NotFound, ServiceError
 from reconciler.plan.checks.result import Check, CheckOutcome
 from reconciler.preflight.hosts import Host
 from reconciler.spec.documents import NewWebService
-from reconciler.targets.clients import Connections
+from reconciler.targets.clients import Clients
 
 
-async def look_at_web_services(
-    connections: Connections, ids: list[str]
-) -> tuple[list[Check], list[Host], AbstractSet[str]]:
+async def check_web_services(clients: Clients, ids: list[str]) -> tuple[list[Check], list[Host], AbstractSet[str]]:
     """Whether the services are there, by one list a resource group; hosts of execution; the ids of those missing."""
     groups = sorted({tuple(resource_id.split("/")[2:5:2]) for resource_id in ids})
-    lists = await asyncio.gather(*(_list(connections, subscription, group) for subscription, group in groups))
+    lists = await asyncio.gather(*(_list(clients, subscription, group) for subscription, group in groups))
     listed = {key: item for one, _ in lists for key, item in one.items()}
     unread = {group for group, (_, check) in zip(groups, lists, strict=True) if check}
     checks = [check for _, check in lists if check]
-    specs = {document.spec.resource_id.lower(): document for document in connections.fleet.new_web_services.values()}
+    specs = {document.spec.resource_id.lower(): document for document in clients.fleet.new_web_services.values()}
     hosts: list[Host] = []
     missing: set[str] = set()
     for resource_id in ids:
@@ -58,11 +56,9 @@ def _absent(name: str, document: NewWebService | None) -> Check:
     return Check(name="web-service", subject=name, outcome=CheckOutcome.FAILED, text=text, remedy=remedy)
 
 
-async def _list(
-    connections: Connections, subscription_id: str, group: str
-) -> tuple[dict[str, dict[str, Any]], Check | None]:
+async def _list(clients: Clients, subscription_id: str, group: str) -> tuple[dict[str, dict[str, Any]], Check | None]:
     try:
-        listed = await connections.definitions.list_group(subscription_id, group)
+        listed = await clients.definitions.list_group(subscription_id, group)
     except ServiceError as error:
         subject, text = f"resource group {group}", f"its web services can't be listed: {error}"
         missing = isinstance(error, NotFound)

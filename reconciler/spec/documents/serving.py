@@ -59,13 +59,13 @@ class Serving(Part):
         return value
 
     @property
-    def uses(self) -> tuple[ModelUse, ...]:
+    def bindings(self) -> tuple[ModelUse, ...]:
         """What it serves, by resource; none if no model of it is managed, or it is to be absent."""
         if self.state == "absent":
             return ()
         return tuple(sorted(self.models or filter(None, (self.model,)), key=lambda use: use.resource))
 
 
-def versions_of(uses: Sequence[ModelUse]) -> list[str]:
+def versions_of(bindings: Sequence[ModelUse]) -> list[str]:
     """Each use as markers name it, ``model@label``."""
-    return [f"{use.name}@{use.version}" for use in uses]
+    return [f"{use.name}@{use.version}" for use in bindings]

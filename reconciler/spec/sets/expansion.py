@@ -199,7 +199,7 @@ class _Expansion:
             )
 
     def _check_places(self, part: _Part, items: tuple[Item, ...]) -> None:
-        """Ready-made artefacts of two items must not be one file: each model's are its own."""
+        """Ready-made artifacts of two items must not be one file: each model's are its own."""
         if part.kind is not Model or self.root.at(("spec", "model", "versions")) is None:
             return
         first: dict[tuple[str, str], Position] = {}
@@ -213,7 +213,7 @@ class _Expansion:
                 if earlier is not item.position:
                     self.tree.diagnostics.append(
                         Diagnostic(
-                            f"two items have the same artefact {shown(place[1])}",
+                            f"two items have the same artifact {shown(place[1])}",
                             item.position,
                             "spec.model.versions",
                             f"the first is at {earlier}",
@@ -255,7 +255,7 @@ class _Expansion:
         self.tree.found.append(self._found(part, template, item, made))
         if isinstance(made, ClassicEndpoint):
             self.services.add((made.spec.workspace, made.spec.web_service))
-            self.shared.update(use.name for use in made.spec.uses if use.name not in self.names["Model"])
+            self.shared.update(use.name for use in made.spec.bindings if use.name not in self.names["Model"])
 
     def _found(self, part: _Part, template: Template, item: Item, made: Model | ClassicEndpoint) -> Found:
         """The document as the checks between documents want it."""
@@ -276,7 +276,7 @@ class _Expansion:
         place = self._place_of(part, template, ("model", "name"), item) if made.spec.model else item.position
         uses = tuple(
             MentionedUse("spec.model", Mention(use.name, place), Mention(use.version, item.position))
-            for use in made.spec.uses
+            for use in made.spec.bindings
         )
         return Found(mentions=mentions, uses=uses, **common)  # type: ignore[arg-type] # as above
 

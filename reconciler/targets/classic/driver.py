@@ -21,10 +21,10 @@ from reconciler.targets.classic import orphans as classic_orphans
 from reconciler.targets.classic import state as classic_state
 from reconciler.targets.classic.lookup import workspace_problem
 from reconciler.targets.classic.state import DEFAULT_ENDPOINT, Service
-from reconciler.targets.classic.verification import Proving
+from reconciler.targets.classic.verification import Verification
 from reconciler.targets.classic.writer import Writer
-from reconciler.targets.clients import Connections
-from reconciler.targets.driver import Artefacts, Driver, Notify, TargetError, Verified
+from reconciler.targets.clients import Clients
+from reconciler.targets.driver import Artifacts, Driver, Notify, TargetError, Verified
 from reconciler.targets.ownership import TooLong, split_description
 
 _SERVICES_AT_ONCE = 16
@@ -37,31 +37,31 @@ class ClassicEndpoints(Driver):
     kind = classic_state.KIND
     probes = True
 
-    def __init__(self, connections: Connections) -> None:
-        self._connections = connections
-        self._documents = tuple(connections.fleet.classic_endpoints.values())
+    def __init__(self, clients: Clients) -> None:
+        self._clients = clients
+        self._documents = tuple(clients.fleet.classic_endpoints.values())
         self._specs: dict[str, ClassicEndpoint] = {}
         self._services: dict[tuple[str, str], Service] = {}
         self._orphans: dict[str, classic_orphans.Orphan] = {}
         self._standard: dict[str, bool] = {}
-        self._writer = Writer(connections)
+        self._writer = Writer(clients)
         self._written: set[str] = set()
 
     async def prepare(self) -> None:
         """See `Driver.prepare`. One list of web services a workspace: two specs may mean one by its name and its id."""
         named = {(document.spec.workspace, document.spec.web_service) for document in self._documents}
-        await self._find_services(named | classic_orphans.places(self._connections.fleet))
+        await self._find_services(named | classic_orphans.places(self._clients.fleet))
         self._specs = {self._identity(document): document for document in self._documents}
 
     def _identity(self, document: ClassicEndpoint) -> str:
         spec = document.spec
-        workspace = self._connections.fleet.workspaces[spec.workspace].spec.id.lower()
+        workspace = self._clients.fleet.workspaces[spec.workspace].spec.id.lower()
         service = self._services[spec.workspace, spec.web_service].id or spec.web_service
         return f"{workspace}/{service}/{spec.endpoint}"
 
     def desired(self) -> tuple[DesiredTarget, ...]:
         """See `Driver.desired`."""
-        group = self._connections.fleet.set_of
+        group = self._clients.fleet.set_of
         return tuple(
             classic_state.desired(self._identity(document), document, group.get(document.name, ""))
             for document in self._documents
@@ -69,7 +69,7 @@ class ClassicEndpoints(Driver):
 
     def orphans(self, names: Mapping[str, str]) -> tuple[tuple[DesiredTarget, LiveTarget], ...]:
         """See `Driver.orphans`."""
-        found = classic_orphans.find(self._connections.fleet, self._services, self._specs.keys(), names)
+        found = classic_orphans.find(self._clients.fleet, self._services, self._specs.keys(), names)
         self._orphans = {orphan.target.identity: orphan for orphan in found}
         return tuple((orphan.target, orphan.live) for orphan in found)
 
@@ -81,9 +81,7 @@ class ClassicEndpoints(Driver):
         The names of updatable resources, which the listing may leave out, cost one ``GET`` for each service in which
         a target does not carry the marker that it should.
         """
-        wanted: dict[tuple[str, str], list[str]] = {
-            place: [] for place in classic_orphans.places(self._connections.fleet)
-        }
+        wanted: dict[tuple[str, str], list[str]] = {place: [] for place in classic_orphans.places(self._clients.fleet)}
         for identity, spec in self._specs.items():
             wanted.setdefault((spec.spec.workspace, spec.spec.web_service), []).append(identity)
         gate = asyncio.Semaphore(_SERVICES_AT_ONCE)
@@ -99,7 +97,7 @@ class ClassicEndpoints(Driver):
 
     def _live(self, identity: str, spec: ClassicEndpointSpec) -> LiveTarget:
         live = classic_state.live(identity, spec, self._service(identity))
-        tier = self._connections.fleet.workspaces[spec.workspace].spec.tier
+        tier = self._clients.fleet.workspaces[spec.workspace].spec.tier
         problem = classic_state.not_in_a_free_workspace(spec) if tier == "free" else None
         return live if problem is None or live.problem is not None else replace(live, problem=problem)
 
@@ -116,9 +114,9 @@ class ClassicEndpoints(Driver):
             listed: list[WebService] = []
             problem: Problem | None = None
             try:
-                listed = await self._connections.web_services(workspace)
+                listed = await self._clients.web_services(workspace)
             except (ServiceError, MissingSecret, CloudError) as error:
-                problem = await workspace_problem(self._connections, workspace, error)
+                problem = await workspace_problem(self._clients, workspace, error)
             for name in names:
                 self._services[workspace, name] = classic_state.resolve(workspace, name, listed, problem)
 
@@ -127,7 +125,7 @@ class ClassicEndpoints(Driver):
     async def _list_endpoints(self, service: Service, identities: list[str]) -> None:
         if service.problem is not None:
             return
-        management = self._connections.management(service.workspace)
+        management = self._clients.management(service.workspace)
         try:
             listed = await management.list_endpoints(service.id)
             service.endpoints = {endpoint.name: endpoint for endpoint in listed}
@@ -153,7 +151,7 @@ class ClassicEndpoints(Driver):
             return False
         _, markers, ours = split_description(endpoint.description)
         found = {(marker.version.model, marker.version.label) for marker in markers}
-        return ours and found >= {(use.name, use.version) for use in spec.uses}
+        return ours and found >= {(use.name, use.version) for use in spec.bindings}
 
     async def _probe(self, live: dict[str, LiveTarget], recorded: Mapping[str, str]) -> None:
         gate = asyncio.Semaphore(_PROBES_AT_ONCE)
@@ -171,7 +169,7 @@ class ClassicEndpoints(Driver):
         """See `Driver.quota`: the endpoints of its web service, ``default`` among them."""
         spec = self._specs[identity].spec
         service = self._services[spec.workspace, spec.web_service]
-        tier = self._connections.fleet.workspaces[spec.workspace].spec.tier
+        tier = self._clients.fleet.workspaces[spec.workspace].spec.tier
         return endpoint_quota(
             f"web service {service.name} of workspace {spec.workspace}",
             spec.workspace,
@@ -200,7 +198,7 @@ class ClassicEndpoints(Driver):
         endpoint = service.endpoints.get(spec.endpoint)
         if endpoint is None or endpoint.primary_key is None or endpoint.api_location is None:
             return None
-        scoring = self._connections.scoring(endpoint.api_location, endpoint.primary_key)
+        scoring = self._clients.scoring(endpoint.api_location, endpoint.primary_key)
 
         def made() -> Awaitable[probing.Rows]:
             # The same for all endpoints of the service: they share its interface.
@@ -221,11 +219,11 @@ class ClassicEndpoints(Driver):
         default = service.endpoints.get(DEFAULT_ENDPOINT)
         if default is None or default.api_location is None or default.primary_key is None:
             return otherwise
-        return self._connections.scoring(default.api_location, default.primary_key)
+        return self._clients.scoring(default.api_location, default.primary_key)
 
     # -- carry out
 
-    async def carry_out(self, step: Step, target: DesiredTarget, artefacts: Artefacts) -> None:
+    async def carry_out(self, step: Step, target: DesiredTarget, artifacts: Artifacts) -> None:
         """See `Driver.carry_out`."""
         spec, service = self._specs[target.identity].spec, self._service(target.identity)
         self._written.add(target.identity)
@@ -236,11 +234,11 @@ class ClassicEndpoints(Driver):
                 case Action.REFRESH:
                     await self._writer.refresh(service, spec.endpoint)
                 case Action.REPOINT:
-                    await self._writer.repoint(step, service, spec, target, artefacts)
+                    await self._writer.repoint(step, service, spec, target, artifacts)
                 case Action.SETTINGS:
-                    await self._writer.settings(step, service, spec, artefacts)
+                    await self._writer.settings(step, service, spec, artifacts)
                 case Action.ADOPT:
-                    await self._writer.adopt(service, spec.endpoint, artefacts)
+                    await self._writer.adopt(service, spec.endpoint, artifacts)
                 case _:
                     raise TargetError(f"a Classic endpoint has no step {step.action}")
         except (ServiceError, TooLong) as error:
@@ -258,7 +256,7 @@ class ClassicEndpoints(Driver):
         except ServiceError as error:
             raise TargetError(str(error)) from error
 
-    async def verify(self, target: DesiredTarget, artefacts: Artefacts, before: str | None, notify: Notify) -> Verified:
+    async def verify(self, target: DesiredTarget, artifacts: Artifacts, before: str | None, notify: Notify) -> Verified:
         """See `Driver.verify`."""
         service = self._service(target.identity)
         name = self._specs[target.identity].spec.endpoint
@@ -267,10 +265,10 @@ class ClassicEndpoints(Driver):
             endpoint = await self._writer.read(service, name)
             return classic_state.live_endpoint(target.identity, endpoint, service)
 
-        proving = Proving(
-            cloud=self._connections.cloud,
+        proving = Verification(
+            cloud=self._clients.cloud,
             target=target,
-            artefacts=artefacts,
+            artifacts=artifacts,
             before=self._writer.before.get(target.identity),
             written=target.identity in self._written,
             read=read,

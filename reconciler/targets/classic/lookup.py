@@ -11,7 +11,7 @@ from reconciler.azure.errors import RETIREMENT, CloudError, Retired, ServiceErro
 from reconciler.plan.states import Problem
 from reconciler.plan.text import count
 from reconciler.spec.secrets import MissingSecret
-from reconciler.targets.clients import Connections
+from reconciler.targets.clients import Clients
 
 Unlisted = ServiceError | MissingSecret | CloudError
 """What listing the web services of a workspace raises."""
@@ -20,7 +20,7 @@ _UNKNOWN_HERE = ("WorkspaceNotFound", "GetWorkspaceFailed")
 """What a workspace of another region is answered with (classic-protocol 4.2)."""
 
 
-async def workspace_problem(connections: Connections, workspace: str, error: Unlisted) -> Problem:
+async def workspace_problem(clients: Clients, workspace: str, error: Unlisted) -> Problem:
     """What stands in the way of listing a workspace document's web services.
 
     A host that does not know the workspace may be that of another region: then the other regions' hosts are asked, as
@@ -28,7 +28,7 @@ async def workspace_problem(connections: Connections, workspace: str, error: Unl
     """
     field = f"Workspace {workspace}"
     if isinstance(error, ServiceError) and error.has_code(*_UNKNOWN_HERE):
-        return await _unknown_here(connections, workspace, error)
+        return await _unknown_here(clients, workspace, error)
     if isinstance(error, Retired) or (isinstance(error, ServiceError) and _is_nobodys(error)):
         gone = isinstance(error, Retired)
         told = error.message if gone else f"its host answers {error.status} to it: {RETIREMENT}"
@@ -50,10 +50,10 @@ def _is_nobodys(error: ServiceError) -> bool:
     return not error.code and (error.status == 410 or (error.status == 404 and error.message.startswith("a web page")))
 
 
-async def _unknown_here(connections: Connections, workspace: str, error: ServiceError) -> Problem:
-    spec = connections.fleet.workspaces[workspace].spec
+async def _unknown_here(clients: Clients, workspace: str, error: ServiceError) -> Problem:
+    spec = clients.fleet.workspaces[workspace].spec
     said = f"{error.status} {error.code}"
-    regions = await _regions_that_know(connections, workspace)
+    regions = await _regions_that_know(clients, workspace)
     if regions:
         return Problem(
             "wrong-region",
@@ -61,7 +61,7 @@ async def _unknown_here(connections: Connections, workspace: str, error: Service
             f"{' and in '.join(regions)}",
             f"write region: {regions[0]} in Workspace {workspace}",
         )
-    others = len(connections.cloud.other_regions(spec.region))
+    others = len(clients.cloud.other_regions(spec.region))
     elsewhere = f", nor do those of {count(others, 'other region')}" if others else ""
     return Problem(
         "workspace-unknown",
@@ -70,13 +70,13 @@ async def _unknown_here(connections: Connections, workspace: str, error: Service
     )
 
 
-async def _regions_that_know(connections: Connections, workspace: str) -> list[str]:
+async def _regions_that_know(clients: Clients, workspace: str) -> list[str]:
     """The other regions of the cloud whose host lists the workspace."""
-    elsewhere = connections.cloud.other_regions(connections.fleet.workspaces[workspace].spec.region)
+    elsewhere = clients.cloud.other_regions(clients.fleet.workspaces[workspace].spec.region)
 
     async def known(url: str) -> bool:
         try:
-            await connections.management_at(url, workspace).list_services(once=True)
+            await clients.management_at(url, workspace).list_services(once=True)
         except (ServiceError, MissingSecret):
             return False
         return True

@@ -13,19 +13,19 @@ from dataclasses import dataclass, field
 
 from reconciler.azure.classic import Endpoint, WebService
 from reconciler.plan.states import (
-    Bound,
     DesiredTarget,
+    LiveBinding,
     LiveTarget,
     Location,
     Marker,
+    ModelBinding,
     Problem,
     Scalar,
-    Use,
     VersionKey,
 )
 from reconciler.spec.documents import ClassicEndpoint, ClassicEndpointSpec
 from reconciler.targets.classic.lookup import find_web_service
-from reconciler.targets.driver import Artefact, PlanMoved, TargetError
+from reconciler.targets.driver import Artifact, TargetChangedError, TargetError
 from reconciler.targets.ownership import DESCRIPTION_LIMIT, split_description
 from reconciler.targets.probing import Rows
 
@@ -68,7 +68,7 @@ def desired(identity: str, document: ClassicEndpoint, group: str = "") -> Desire
         name=document.metadata.name,
         kind=KIND,
         identity=identity,
-        uses=tuple(Use(use.resource, VersionKey(use.name, use.version)) for use in spec.uses),
+        bindings=tuple(ModelBinding(use.resource, VersionKey(use.name, use.version)) for use in spec.bindings),
         settings={name: value for name, value in managed.items() if value is not None},
         absent=spec.state == "absent",
         refresh=spec.refresh,
@@ -109,7 +109,7 @@ def live_endpoint(identity: str, endpoint: Endpoint, service: Service, *, descri
         identity,
         exists=True,
         resources=names,
-        bound={resource: Bound(place) for resource, place in shown.items()},
+        bound={resource: LiveBinding(place) for resource, place in shown.items()},
         markers=markers,
         ours=ours,
         note_room=None if described else DESCRIPTION_LIMIT - len(text.strip()) - 1,
@@ -123,7 +123,7 @@ def live_endpoint(identity: str, endpoint: Endpoint, service: Service, *, descri
 
 
 def places(endpoint: Endpoint) -> dict[str, Location]:
-    """Where the artefacts of an endpoint's resources lie, of those that it shows."""
+    """Where the artifacts of an endpoint's resources lie, of those that it shows."""
     return {found.name: Location(*found.location) for found in endpoint.resources or () if found.location is not None}
 
 
@@ -151,12 +151,12 @@ def _published(service: Service) -> str:
     return "" if default is None or default.version is None else default.version.isoformat()
 
 
-def is_copy(shown: Location, artefact: Artefact) -> bool:
-    """Whether a place that is not the artefact's may be the service's own copy of it (classic-protocol 1.5).
+def is_copy(shown: Location, artifact: Artifact) -> bool:
+    """Whether a place that is not the artifact's may be the service's own copy of it (classic-protocol 1.5).
 
     What lies where our versions lie is none: somebody pointed the endpoint to another of them.
     """
-    ours, container = artefact.location.base, artefact.location.relative.partition("/")[0]
+    ours, container = artifact.location.base, artifact.location.relative.partition("/")[0]
     return (shown.base, shown.relative.partition("/")[0]) != (ours, container)
 
 
@@ -172,7 +172,9 @@ def check_unmoved(now: Endpoint, planned_on: Endpoint | None, ours: tuple[Marker
     if found not in (was, ours):
         versions = ", ".join(str(marker.version) for marker in found)
         shown = f"the marker of {versions}" if found else "no marker any more"
-        raise PlanMoved(f"since the plan was made it was changed by somebody else: it carries {shown}; plan again")
+        raise TargetChangedError(
+            f"since the plan was made it was changed by somebody else: it carries {shown}; plan again"
+        )
 
 
 def check_resource(endpoint: Endpoint, resource: str, service: str) -> None:

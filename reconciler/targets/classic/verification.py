@@ -11,26 +11,26 @@ from dataclasses import dataclass, replace
 
 from reconciler.azure.clouds import Cloud
 from reconciler.plan.reasons import VERSION
-from reconciler.plan.states import Bound, DesiredTarget, LiveTarget, Proof, Scalar
+from reconciler.plan.states import DesiredTarget, LiveBinding, LiveTarget, Proof, Scalar
 from reconciler.spec.documents.rules import note_length
 from reconciler.targets import probing
 from reconciler.targets.classic.state import is_copy
 from reconciler.targets.classic.writer import Before
-from reconciler.targets.driver import Artefacts, Notify, TargetError, Verified
+from reconciler.targets.driver import Artifacts, Notify, TargetError, Verified
 from reconciler.targets.ownership import markers_for
-from reconciler.targets.polling import Patience
+from reconciler.targets.polling import Backoff
 
 _TRIES = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Proving:
+class Verification:
     """What it takes to prove one target.
 
     Attributes:
         cloud: Says how long a change takes to settle.
         target: The target.
-        artefacts: What it is to serve; none when only its settings are managed.
+        artifacts: What it is to serve; none when only its settings are managed.
         before: What it showed as its models before this pass wrote them; None if it did not.
         written: Whether this pass wrote anything to it, so that it carries our note.
         read: Reads it again.
@@ -40,7 +40,7 @@ class Proving:
 
     cloud: Cloud
     target: DesiredTarget
-    artefacts: Artefacts
+    artifacts: Artifacts
     before: Before | None
     written: bool
     read: Callable[[], Awaitable[LiveTarget]]
@@ -57,31 +57,31 @@ class Proving:
         live = await self._read_back()
         shown = {resource: found.location for resource, found in live.bound.items() if found.location is not None}
         replaced = {} if self.before is None else self.before.replaced
-        for resource, artefact in self.artefacts.items():
+        for resource, artifact in self.artifacts.items():
             place = shown.get(resource)
-            if place is None or place == artefact.location:
+            if place is None or place == artifact.location:
                 continue
-            if place == replaced.get(resource) or not is_copy(place, artefact):
-                raise TargetError(f"the endpoint shows {place.uri} as its model, not {artefact.location.uri}")
+            if place == replaced.get(resource) or not is_copy(place, artifact):
+                raise TargetError(f"the endpoint shows {place.uri} as its model, not {artifact.location.uri}")
         if not self._is_noted(live):
             raise TargetError("the service answered with success, but the endpoint does not carry our marker")
         not_taken = {name: value for name, value in self.target.settings.items() if live.settings.get(name) != value}
         if self.target.refresh and live.stale:
             # It was asked for before this, or no pass asks for it any more.
             not_taken[VERSION] = live.published
-        if not self.artefacts:
+        if not self.artifacts:
             return Verified(Proof.PROVEN, "the endpoint shows its settings", None, not_taken)
-        if all(shown.get(resource) == artefact.location for resource, artefact in self.artefacts.items()):
+        if all(shown.get(resource) == artifact.location for resource, artifact in self.artifacts.items()):
             return Verified(Proof.PROVEN, "the endpoint shows the new location", await self.score(), not_taken)
         verified = await self._by_probe(before, not_taken)
-        return replace(verified, shown={resource: shown[resource] for resource in self.artefacts if resource in shown})
+        return replace(verified, shown={resource: shown[resource] for resource in self.artifacts if resource in shown})
 
     async def _read_back(self) -> LiveTarget:
         """The endpoint as soon as it shows what was written to it, else as it is when that should have settled.
 
         Whether a read shows a PATCH before it has taken effect is unknown (classic-protocol 6).
         """
-        patience = Patience(self.cloud.settle, self.cloud.poll, tries=_TRIES)
+        patience = Backoff(self.cloud.settle, self.cloud.poll, tries=_TRIES)
         while True:
             live = await self.read()
             taken = all(live.settings.get(name) == value for name, value in self.target.settings.items())
@@ -91,17 +91,17 @@ class Proving:
 
     def _is_noted(self, live: LiveTarget) -> bool:
         """Whether it carries our note, if it can. Without a model it may well be let alone by us, and carry none."""
-        markers = markers_for(self.artefacts)
+        markers = markers_for(self.artifacts)
         if live.note_room is not None and live.note_room < note_length([str(marker.version) for marker in markers]):
             return True
         return live.markers == markers if markers else live.ours or not self.written
 
-    def _moved(self, bound: Mapping[str, Bound]) -> bool:
-        shown = {resource: bound.get(resource, Bound()).location for resource in self.artefacts}
+    def _moved(self, bound: Mapping[str, LiveBinding]) -> bool:
+        shown = {resource: bound.get(resource, LiveBinding()).location for resource in self.artifacts}
         before = {} if self.before is None else {**self.before.rewritten, **self.before.replaced}
         return all(
-            shown[resource] is None or shown[resource] == artefact.location or shown[resource] != before.get(resource)
-            for resource, artefact in self.artefacts.items()
+            shown[resource] is None or shown[resource] == artifact.location or shown[resource] != before.get(resource)
+            for resource, artifact in self.artifacts.items()
         )
 
     async def _by_probe(self, before: str | None, not_taken: Mapping[str, Scalar]) -> Verified:

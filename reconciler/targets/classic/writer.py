@@ -13,10 +13,10 @@ from reconciler.plan.states import DesiredTarget, Location
 from reconciler.spec.documents import ClassicEndpointSpec
 from reconciler.targets.classic import state as classic_state
 from reconciler.targets.classic.state import Service
-from reconciler.targets.clients import Connections
-from reconciler.targets.driver import Artefacts, PlanMoved, TargetError
+from reconciler.targets.clients import Clients
+from reconciler.targets.driver import Artifacts, TargetChangedError, TargetError
 from reconciler.targets.ownership import TooLong, marked_description, markers_for, split_description
-from reconciler.targets.polling import Patience
+from reconciler.targets.polling import Backoff
 
 _TRIES = 3
 
@@ -38,13 +38,13 @@ class Before:
 class Writer:
     """Carries out steps. Raises TargetError, PlanMoved, TooLong and ServiceError."""
 
-    def __init__(self, connections: Connections) -> None:
-        self._connections = connections
+    def __init__(self, clients: Clients) -> None:
+        self._clients = clients
         self.before: dict[str, Before] = {}
         """By the identity of each target that was repointed."""
 
     def _management(self, service: Service) -> ClassicManagement:
-        return self._connections.management(service.workspace)
+        return self._clients.management(service.workspace)
 
     async def read(self, service: Service, name: str) -> Endpoint:
         """An endpoint as it is now."""
@@ -94,16 +94,16 @@ class Writer:
         service: Service,
         spec: ClassicEndpointSpec,
         target: DesiredTarget,
-        artefacts: Artefacts,
+        artifacts: Artifacts,
     ) -> None:
         """Write all its models, with our note of them."""
         moving = frozenset(moved.resource for moved in step.differences if moved.old != moved.new)
-        markers = markers_for(artefacts)
+        markers = markers_for(artifacts)
         planned_on = service.endpoints.get(spec.endpoint)
         patience = self._patience()
         while True:
             endpoint = await self.read(service, spec.endpoint)
-            for resource in artefacts:
+            for resource in artifacts:
                 classic_state.check_resource(endpoint, resource, service.name)
             classic_state.check_unmoved(endpoint, planned_on, markers)
             shown = classic_state.places(endpoint)
@@ -111,15 +111,15 @@ class Writer:
                 target.identity,
                 Before(
                     replaced={name: place for name, place in shown.items() if name in moving},
-                    rewritten={name: place for name, place in shown.items() if name in artefacts.keys() - moving},
+                    rewritten={name: place for name, place in shown.items() if name in artifacts.keys() - moving},
                 ),
             )
             # Read, compare, write: a text that someone else wrote meanwhile stays, unless the spec manages it.
             text = split_description(endpoint.description).text if spec.description is None else spec.description
             patch = EndpointPatch(
                 resources=tuple(
-                    ResourceUpdate(resource, artefact.location.base, artefact.location.relative, artefact.signature)
-                    for resource, artefact in artefacts.items()
+                    ResourceUpdate(resource, artifact.location.base, artifact.location.relative, artifact.signature)
+                    for resource, artifact in artifacts.items()
                 ),
                 description=marked_description(text, markers),
             )
@@ -132,7 +132,7 @@ class Writer:
                 if not await patience.again():
                     raise
 
-    async def settings(self, step: Step, service: Service, spec: ClassicEndpointSpec, artefacts: Artefacts) -> None:
+    async def settings(self, step: Step, service: Service, spec: ClassicEndpointSpec, artifacts: Artifacts) -> None:
         """Write what differs still of a step's settings, and our note where it is missing."""
         endpoint = await self.read(service, spec.endpoint)
         live = classic_state.live_endpoint("", endpoint, service).settings
@@ -141,7 +141,7 @@ class Writer:
         if not changed:
             return
         described = split_description(endpoint.description)
-        markers = markers_for(artefacts) or described.markers
+        markers = markers_for(artifacts) or described.markers
         description: str | None = None
         if "Description" in changed:
             description = marked_description(described.text if spec.description is None else spec.description, markers)
@@ -157,14 +157,14 @@ class Writer:
         )
         await self._patch(service, spec.endpoint, patch)
 
-    async def adopt(self, service: Service, name: str, artefacts: Artefacts) -> None:
+    async def adopt(self, service: Service, name: str, artifacts: Artifacts) -> None:
         """Put our note on it; what it says and serves stays."""
-        markers = markers_for(artefacts)
+        markers = markers_for(artifacts)
         planned_on = service.endpoints.get(name)
         endpoint = await self.read(service, name)
         classic_state.check_unmoved(endpoint, planned_on, markers)
         if planned_on is not None and classic_state.places(endpoint) != classic_state.places(planned_on):
-            raise PlanMoved("since the plan was made it was pointed elsewhere; plan again")
+            raise TargetChangedError("since the plan was made it was pointed elsewhere; plan again")
         text, noted, ours = split_description(endpoint.description)
         if not ours or noted != markers:
             await self._patch(service, name, EndpointPatch(description=marked_description(text, markers)))
@@ -185,7 +185,7 @@ class Writer:
         endpoint = await management.get_endpoint(service.id, name)
         while endpoint is not None:
             if not split_description(endpoint.description).ours:
-                raise PlanMoved(f"endpoint {name} does not carry our note any more; nothing was deleted")
+                raise TargetChangedError(f"endpoint {name} does not carry our note any more; nothing was deleted")
             classic_state.check_unmoved(endpoint, planned_on, ours=())
             with suppress(LostReply, ServiceUnavailable):  # The next look tells whether it was done.
                 await management.delete_endpoint(service.id, name)
@@ -194,6 +194,6 @@ class Writer:
                 raise TargetError(f"endpoint {name} is still there, though the service did not refuse to delete it")
         service.endpoints.pop(name, None)
 
-    def _patience(self) -> Patience:
-        cloud = self._connections.cloud
-        return Patience(cloud.settle, cloud.poll, tries=_TRIES)
+    def _patience(self) -> Backoff:
+        cloud = self._clients.cloud
+        return Backoff(cloud.settle, cloud.poll, tries=_TRIES)

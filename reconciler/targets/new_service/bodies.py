@@ -12,71 +12,71 @@ import jsonpatch
 from reconciler.azure.arm.definition import TrainedModelAsset, find_trained_model, member, spelling
 from reconciler.plan.document import PatchOperation, Step
 from reconciler.plan.states import Scalar
-from reconciler.targets.driver import Artefact, Artefacts, PlanMoved
+from reconciler.targets.driver import Artifact, Artifacts, TargetChangedError
 from reconciler.targets.new_service.definition.file import set_member
 from reconciler.targets.new_service.definition.form import Definition, path_of, without_query
 from reconciler.targets.new_service.state import SETTING_PLACES, TAGS, account_of
-from reconciler.targets.ownership import made_tags, marked_tags, markers_for, with_tags
+from reconciler.targets.ownership import markers_for, tags_of_created_service, tags_with_marker, with_tags
 
 
-def is_repointed(definition: Definition, artefacts: Artefacts) -> bool:
-    """Whether a definition shows these artefacts already."""
+def is_repointed(definition: Definition, artifacts: Artifacts) -> bool:
+    """Whether a definition shows these artifacts already."""
     return all(
-        without_query(find_trained_model(definition, resource).uri) == artefact.location.uri
-        for resource, artefact in artefacts.items()
+        without_query(find_trained_model(definition, resource).uri) == artifact.location.uri
+        for resource, artifact in artifacts.items()
     )
 
 
-def repoint_body(definition: Definition, step: Step, artefacts: Artefacts) -> dict[str, Any]:
+def repoint_body(definition: Definition, step: Step, artifacts: Artifacts) -> dict[str, Any]:
     """The whole assets map with the uris changed, right whether the service merges or replaces (new-protocol 2).
 
     Raises:
         PlanMoved: the definition's models are not where the plan saw them.
     """
-    found = {resource: find_trained_model(definition, resource) for resource in artefacts}
+    found = {resource: find_trained_model(definition, resource) for resource in artifacts}
     try:
-        patched = jsonpatch.apply_patch(copy.deepcopy(dict(definition)), _repoints(definition, step, found, artefacts))
+        patched = jsonpatch.apply_patch(copy.deepcopy(dict(definition)), _repoints(definition, step, found, artifacts))
     except (
         jsonpatch.JsonPatchTestFailed,
         jsonpatch.JsonPatchConflict,
         jsonpatch.JsonPointerException,
     ) as error:
         shown = ", ".join(without_query(asset.uri) for asset in found.values())
-        raise PlanMoved(
+        raise TargetChangedError(
             f"the definition's trained model is now {shown}, which is not what was planned on; plan again"
         ) from error
     properties = member(patched, "properties")
     assets = spelling(properties, "assets") or "assets"
     return {
-        "tags": marked_tags(member(definition, "tags") or {}, markers_for(artefacts)),
+        "tags": tags_with_marker(member(definition, "tags") or {}, markers_for(artifacts)),
         "properties": {"packageType": "Graph", assets: properties[assets]},
     }
 
 
 def _repoints(
-    definition: Definition, step: Step, found: Mapping[str, TrainedModelAsset], artefacts: Artefacts
+    definition: Definition, step: Step, found: Mapping[str, TrainedModelAsset], artifacts: Artifacts
 ) -> list[dict[str, Any]]:
     operations = [operation.model_dump(mode="json") for operation in step.patch]
     resources = {asset.pointer: resource for resource, asset in found.items()}
     for operation in operations:
         resource = resources.get(operation["path"])
         if resource is None:
-            raise PlanMoved(f"the definition has no trained model at {operation['path']} any more; plan again")
-        asset, artefact = found[resource], artefacts[resource]
+            raise TargetChangedError(f"the definition has no trained model at {operation['path']} any more; plan again")
+        asset, artifact = found[resource], artifacts[resource]
         if operation["op"] == "test":
             # A signature in the live uri is no part of what was planned on, and never was in the plan.
             operation["value"] = asset.uri if operation["value"] == without_query(asset.uri) else operation["value"]
         else:
             account = str(member(definition, "properties", "storageAccount", "name") or "")
-            operation["value"] = artefact.location.uri + signature_if_foreign(account, artefact)
+            operation["value"] = artifact.location.uri + signature_if_foreign(account, artifact)
     return operations
 
 
-def signature_if_foreign(account: str, artefact: Artefact) -> str:
+def signature_if_foreign(account: str, artifact: Artifact) -> str:
     """A service reads blobs of its own storage account by its own key; any other account needs a signature."""
-    if account and account.casefold() == account_of(artefact.location.uri).casefold():
+    if account and account.casefold() == account_of(artifact.location.uri).casefold():
         return ""
-    return artefact.signature.get_secret_value()
+    return artifact.signature.get_secret_value()
 
 
 def settings_body(definition: Definition, changed: Mapping[str, Scalar]) -> dict[str, Any]:
@@ -103,7 +103,7 @@ def patched_definition(definition: Definition, operations: Sequence[PatchOperati
     try:
         patched: dict[str, Any] = jsonpatch.apply_patch(copy.deepcopy(dict(definition)), writes)
     except (jsonpatch.JsonPatchConflict, jsonpatch.JsonPointerException) as error:
-        raise PlanMoved("the definition is not the one any more that was planned on; plan again") from error
+        raise TargetChangedError("the definition is not the one any more that was planned on; plan again") from error
     return patched
 
 
@@ -133,8 +133,8 @@ class Creation:
     tags: Mapping[str, str] = field(default_factory=dict)
 
 
-def creation_body(properties: Definition, creation: Creation, artefacts: Artefacts) -> dict[str, Any]:
-    """A PUT of a whole service that serves the artefacts from its first moment on.
+def creation_body(properties: Definition, creation: Creation, artifacts: Artifacts) -> dict[str, Any]:
+    """A PUT of a whole service that serves the artifacts from its first moment on.
 
     It names both keys, so that writing it twice makes no other keys (new-protocol 1).
 
@@ -148,14 +148,14 @@ def creation_body(properties: Definition, creation: Creation, artefacts: Artefac
     set_member(made, "storageAccount", {"name": creation.account, "key": creation.storage_key})
     set_member(made, "commitmentPlan", {"id": creation.plan})
     set_member(made, "keys", dict(creation.keys))
-    for resource, artefact in artefacts.items():
+    for resource, artifact in artifacts.items():
         path = path_of(find_trained_model({"properties": made}, resource).pointer)
         place = member({"properties": made}, *path[:-1])
-        place[path[-1]] = artefact.location.uri + signature_if_foreign(creation.account, artefact)
+        place[path[-1]] = artifact.location.uri + signature_if_foreign(creation.account, artifact)
         if (credentials := spelling(place, "credentials")) is not None:
             del place[credentials]
     return {
         "location": creation.location,
-        "tags": made_tags(creation.tags, creation.target, markers_for(artefacts)),
+        "tags": tags_of_created_service(creation.tags, creation.target, markers_for(artifacts)),
         "properties": made,
     }

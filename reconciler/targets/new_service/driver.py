@@ -14,21 +14,21 @@ from typing import Any
 from reconciler.azure.arm.definition import api_location, find_trained_model, member, spelling
 from reconciler.azure.arm.web_service_writes import ServiceWrites
 from reconciler.azure.errors import DefinitionError, NotFound, ServiceError
-from reconciler.plan.checks.facts import Claim, Need
+from reconciler.plan.checks.facts import CommitmentPlanAssignment, RequiredPermission
 from reconciler.plan.document import Action, Step
 from reconciler.plan.states import DefinitionDifference, DesiredTarget, LiveTarget, Problem, Proof
 from reconciler.spec.documents import NewWebService
 from reconciler.spec.secrets import MissingSecret
 from reconciler.targets import probing
-from reconciler.targets.clients import Connections
-from reconciler.targets.driver import AccountKey, Artefacts, Driver, Notify, TargetError, Verified
+from reconciler.targets.clients import Clients
+from reconciler.targets.driver import AccountKey, Artifacts, Driver, Notify, TargetError, Verified
 from reconciler.targets.new_service.bodies import removes_something
 from reconciler.targets.new_service.commitment_plans import Commitments
 from reconciler.targets.new_service.definition.diff import definition_difference
 from reconciler.targets.new_service.definition.form import PREVIEW, Definition, current_form, same_place
 from reconciler.targets.new_service.payloads import with_payload
 from reconciler.targets.new_service.permissions import refusal, step_needs
-from reconciler.targets.new_service.source import Given, Origins, RandomBytes
+from reconciler.targets.new_service.source import RandomBytes, ResolvedDocument, ServiceSources
 from reconciler.targets.new_service.state import (
     COMMITMENT_PLAN,
     KIND,
@@ -45,8 +45,8 @@ from reconciler.targets.new_service.state import (
     with_tags_as_wanted,
 )
 from reconciler.targets.new_service.writer import Writer
-from reconciler.targets.ownership import markers_for, tags_with_ours, with_tags
-from reconciler.targets.polling import Patience
+from reconciler.targets.ownership import markers_for, tag_count_with_marker, with_tags
+from reconciler.targets.polling import Backoff
 
 __all__ = ["NewWebServices", "live_definition"]
 
@@ -60,18 +60,18 @@ class NewWebServices(Driver):
     kind = KIND
     probes = False
 
-    def __init__(self, connections: Connections, random_bytes: RandomBytes = os.urandom) -> None:
-        self._connections = connections
+    def __init__(self, clients: Clients, random_bytes: RandomBytes = os.urandom) -> None:
+        self._clients = clients
         self._specs: dict[str, NewWebService] = {
-            document.spec.resource_id.lower(): document for document in connections.fleet.new_web_services.values()
+            document.spec.resource_id.lower(): document for document in clients.fleet.new_web_services.values()
         }
         self._seen: dict[str, Definition] = {}
-        self._given: dict[str, Given] = {}
+        self._given: dict[str, ResolvedDocument] = {}
         if self._specs:
-            writes = ServiceWrites(connections.definitions)
-            self._plans = Commitments(connections.definitions, writes)
-            self._origins = Origins(connections, writes, random_bytes)
-            self._writer = Writer(connections, writes, self._plans, self._origins, self.read)
+            writes = ServiceWrites(clients.definitions)
+            self._plans = Commitments(clients.definitions, writes)
+            self._origins = ServiceSources(clients, writes, random_bytes)
+            self._writer = Writer(clients, writes, self._plans, self._origins, self.read)
 
     async def prepare(self) -> None:
         """See `Driver.prepare`. A resource id is an identity by itself; files and references are looked up."""
@@ -107,7 +107,7 @@ class NewWebServices(Driver):
                 definition = await self._provisioned(identity)
             except NotFound:
                 return await self._absent(identity)
-            if is_never_provisioned(definition) and self._origins.lacking(document, given) is None:
+            if is_never_provisioned(definition) and self._origins.missing_for_creation(document, given) is None:
                 # Its creation failed: nothing of it is there that could be lost, and it is made once more.
                 return await self._absent(identity)
             return await self._whole(identity, definition)
@@ -118,8 +118,8 @@ class NewWebServices(Driver):
 
     async def _provisioned(self, identity: str) -> Definition:
         """The definition; that of a service which is being created, when it has one."""
-        cloud = self._connections.cloud
-        patience = Patience(cloud.settle, cloud.poll, tries=_TRIES)
+        cloud = self._clients.cloud
+        patience = Backoff(cloud.settle, cloud.poll, tries=_TRIES)
         while True:
             definition = await self.read(identity)
             creating = is_never_provisioned(definition) and is_being_provisioned(definition)
@@ -130,19 +130,19 @@ class NewWebServices(Driver):
         document, given = self._specs[identity], self._given[identity]
         if document.spec.state == "absent":
             return LiveTarget(identity, exists=False, fingerprint=digest("absent"))
-        problem = self._origins.lacking(document, given)
+        problem = self._origins.missing_for_creation(document, given)
         if problem is not None:
             return LiveTarget(identity, exists=False, problem=problem, fingerprint=digest("absent"))
         properties = await self._origins.properties(document, given)
         try:
-            for use in document.spec.uses:
+            for use in document.spec.bindings:
                 find_trained_model({"properties": properties}, use.resource)  # Else no PUT of it is to be tried.
         except DefinitionError as error:
             made_from = document.spec.copy_of or (document.spec.definition and document.spec.definition.file)
             problem = Problem("no-trained-model", f"{made_from}: {error}", "correct model.resource in the spec")
             return LiveTarget(identity, exists=False, problem=problem, fingerprint=digest("absent"))
         tags = with_tags({} if given.file is None else given.file.tags, document.spec.tags)
-        problem = too_many_tags(tags_with_ours(tags, made=True, marked=bool(document.spec.uses)))
+        problem = too_many_tags(tag_count_with_marker(tags, made=True, marked=bool(document.spec.bindings)))
         if problem is not None:
             return LiveTarget(identity, exists=False, problem=problem, fingerprint=digest("absent"))
         assets = member(properties, "assets") or {}
@@ -156,7 +156,7 @@ class NewWebServices(Driver):
         """A service that is there, with what is managed of it beside its model."""
         document, given = self._specs[identity], self._given[identity]
         spec = document.spec
-        live = live_definition(identity, [use.resource for use in spec.uses], definition)
+        live = live_definition(identity, [use.resource for use in spec.bindings], definition)
         if live.problem is not None or spec.state == "absent":
             return live
         live = with_tags_as_wanted(live, spec.tags)
@@ -164,13 +164,13 @@ class NewWebServices(Driver):
         if problem is None:
             tags = with_tags(member(definition, "tags") or {}, spec.tags)
             problem = too_many_tags(len(tags))
-            if too_many_tags(tags_with_ours(tags, made=False, marked=bool(spec.uses))) is not None:
+            if too_many_tags(tag_count_with_marker(tags, made=False, marked=bool(spec.bindings))) is not None:
                 live = replace(live, note_room=0)
         if problem is not None:
             return LiveTarget(identity, exists=True, problem=problem, fingerprint=live.fingerprint)
         keys: dict[str, bool] = {}
         if given.keys:
-            shown = await self._connections.definitions.all_keys(spec.resource_id, spec.arm_version)
+            shown = await self._clients.definitions.all_keys(spec.resource_id, spec.arm_version)
             keys = {
                 name: name in shown and shown[name].get_secret_value() == key.get_secret_value()
                 for name, key in given.keys.items()
@@ -185,21 +185,21 @@ class NewWebServices(Driver):
         if file is None:
             return DefinitionDifference()
         managed = [SETTING_PLACES[name][0] for name, value in wanted_settings(spec).items() if value is not None]
-        models = [use.resource for use in spec.uses]
+        models = [use.resource for use in spec.bindings]
         return definition_difference(file.content, definition, models=models, settings=managed, ignore=spec.ignore)
 
     async def read(self, identity: str) -> Definition:
         """A service's definition with its payload inline and its parameters in the newer form; raises ServiceError."""
         spec = self._specs[identity].spec
-        definition: Definition = await self._connections.definitions.get(spec.resource_id, spec.arm_version)
-        definition = await with_payload(self._connections.http, definition)
+        definition: Definition = await self._clients.definitions.get(spec.resource_id, spec.arm_version)
+        definition = await with_payload(self._clients.http, definition)
         key = spelling(definition, "properties")
         if spec.arm_version == PREVIEW and key is not None:
             definition = {**definition, key: current_form(definition[key])}
         self._seen[identity] = definition
         return definition
 
-    def needs(self, identity: str, step: Step) -> tuple[Need, ...]:
+    def needs(self, identity: str, step: Step) -> tuple[RequiredPermission, ...]:
         """See `Driver.needs`."""
         return step_needs(self._specs[identity].spec, step, self._origins.source(self._specs[identity].spec))
 
@@ -213,7 +213,7 @@ class NewWebServices(Driver):
         except (ServiceError, MissingSecret):
             return None
 
-    def claim(self, identity: str, step: Step) -> Claim | None:
+    def claim(self, identity: str, step: Step) -> CommitmentPlanAssignment | None:
         """See `Driver.claim`. Where a service is, or is to be, its plan has to be too (new-protocol 5)."""
         moved = any(each.field == COMMITMENT_PLAN for each in step.differences)
         if step.action is not Action.CREATE and not (moved and step.action is Action.SETTINGS):
@@ -223,7 +223,11 @@ class NewWebServices(Driver):
         spec, file = self._specs[identity].spec, self._given[identity].file
         live = member(self._seen.get(identity, {}), "location")
         location = live or spec.location or (None if file is None else file.location)
-        return None if spec.commitment_plan is None or not location else Claim(spec.commitment_plan, str(location))
+        return (
+            None
+            if spec.commitment_plan is None or not location
+            else CommitmentPlanAssignment(spec.commitment_plan, str(location))
+        )
 
     def storage(self, identity: str, step: Step) -> AccountKey | None:
         """See `Driver.storage`. A ``PUT`` has the key in it, also where it is to take something out."""
@@ -253,31 +257,31 @@ class NewWebServices(Driver):
         if definition is None:
             return None
         try:
-            key = await self._connections.definitions.list_keys(document.spec.resource_id)
+            key = await self._clients.definitions.list_keys(document.spec.resource_id)
         except (ServiceError, MissingSecret):
             return None
         base = api_location(definition)
         if base is None:
             return None
-        scoring = self._connections.scoring(base, key)
+        scoring = self._clients.scoring(base, key)
         return await probing.score(scoring, document.spec.probe, lambda: probing.made_rows(scoring))
 
     # -- carry out
 
-    async def carry_out(self, step: Step, target: DesiredTarget, artefacts: Artefacts) -> None:
+    async def carry_out(self, step: Step, target: DesiredTarget, artifacts: Artifacts) -> None:
         """See `Driver.carry_out`."""
         document, given = self._specs[target.identity], self._given[target.identity]
         try:
             match step.action:
                 case Action.CREATE:
-                    await self._writer.create(target, document, given, artefacts)
+                    await self._writer.create(target, document, given, artifacts)
                 case Action.REPOINT:
-                    await self._writer.repoint(step, target, document, given, artefacts)
+                    await self._writer.repoint(step, target, document, given, artifacts)
                 case Action.SETTINGS:
-                    markers = markers_for(artefacts)
+                    markers = markers_for(artifacts)
                     await self._writer.settings(step, target, document, given, self._fresh, markers=markers)
                 case Action.ADOPT:
-                    await self._writer.adopt(target, document, given, artefacts)
+                    await self._writer.adopt(target, document, given, artifacts)
                 case _:
                     raise TargetError(f"a New web service has no step {step.action}")
         except (ServiceError, DefinitionError) as error:
@@ -294,7 +298,7 @@ class NewWebServices(Driver):
         except (ServiceError, DefinitionError) as error:
             raise TargetError(str(error)) from error
 
-    async def verify(self, target: DesiredTarget, artefacts: Artefacts, before: str | None, notify: Notify) -> Verified:
+    async def verify(self, target: DesiredTarget, artifacts: Artifacts, before: str | None, notify: Notify) -> Verified:
         """See `Driver.verify`. The proof is the uri that the definition shows, whatever the answers are."""
         notify("reading the definition again")
         try:
@@ -304,19 +308,19 @@ class NewWebServices(Driver):
             raise TargetError(str(error)) from error
         if live.problem is not None:
             raise TargetError(live.problem.message)
-        for resource, artefact in artefacts.items():
+        for resource, artifact in artifacts.items():
             location = live.bound[resource].location
-            if location != artefact.location:
+            if location != artifact.location:
                 shown = "nothing" if location is None else location.uri
                 raise TargetError(
-                    f"the service answered with success, but its definition shows {shown}, not {artefact.location.uri}"
+                    f"the service answered with success, but its definition shows {shown}, not {artifact.location.uri}"
                 )
         if live.definition.sentences:
             differing = "; ".join(live.definition.sentences[:3])
             raise TargetError(f"the service answered with success, but its definition still differs: {differing}")
         not_taken = {name: value for name, value in target.settings.items() if live.settings.get(name) != value}
         answers = await self.answers(target)
-        text = "the definition shows the new location" if artefacts else "the definition shows its settings"
+        text = "the definition shows the new location" if artifacts else "the definition shows its settings"
         if probing.comparable(before, answers):
             text += ", the answers are the same as before" if answers == before else ", the answers changed"
         return Verified(Proof.PROVEN, text, answers, not_taken)
@@ -326,7 +330,7 @@ def _is_resource(asset: Any) -> bool:
     return str(member(asset, "type") or "").casefold() == "resource"
 
 
-def _misplaced(document: NewWebService, given: Given, definition: Definition) -> Problem | None:
+def _misplaced(document: NewWebService, given: ResolvedDocument, definition: Definition) -> Problem | None:
     """A service stays in the region and in the storage account that it was created with (new-protocol 1, 6.3)."""
     spec = document.spec
     region = str(member(definition, "location") or "")

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 
 from reconciler.azure.errors import ServiceError
-from reconciler.plan.checks.facts import Need
+from reconciler.plan.checks.facts import RequiredPermission
 from reconciler.plan.checks.permissions import remedy_for
 from reconciler.plan.document import Action, Step
 from reconciler.plan.states import Problem
@@ -30,7 +30,7 @@ _WRITES = {Action.CREATE: "write", Action.REPOINT: "write", Action.ADOPT: "write
 _REFUSAL = re.compile(r"perform action '([^']+)' over scope '([^']+)'")
 
 
-def step_needs(spec: NewWebServiceSpec, step: Step, source: str | None) -> tuple[Need, ...]:
+def step_needs(spec: NewWebServiceSpec, step: Step, source: str | None) -> tuple[RequiredPermission, ...]:
     """What has to be allowed for a step; its first need is of the service itself.
 
     Args:
@@ -42,12 +42,12 @@ def step_needs(spec: NewWebServiceSpec, step: Step, source: str | None) -> tuple
         step.action is Action.VERIFY and spec.state == "absent"
     ):
         return ()
-    return tuple(dict.fromkeys([Need(READ, spec.resource_id), *_of(spec, step, source)]))
+    return tuple(dict.fromkeys([RequiredPermission(READ, spec.resource_id), *_of(spec, step, source)]))
 
 
-def training_needs(resource_id: str) -> tuple[Need, ...]:
+def training_needs(resource_id: str) -> tuple[RequiredPermission, ...]:
     """What has to be allowed for a job of a training service: to see where it is called, and its key."""
-    return Need(READ, resource_id), Need(LIST_KEYS, resource_id)
+    return RequiredPermission(READ, resource_id), RequiredPermission(LIST_KEYS, resource_id)
 
 
 def refusal(error: Exception, of: str) -> Problem | None:
@@ -60,25 +60,25 @@ def refusal(error: Exception, of: str) -> Problem | None:
     return Problem("not-permitted", f"{of}: no role of ours allows {action} on {scope}", remedy_for(action, scope))
 
 
-def _of(spec: NewWebServiceSpec, step: Step, source: str | None) -> Iterator[Need]:
+def _of(spec: NewWebServiceSpec, step: Step, source: str | None) -> Iterator[RequiredPermission]:
     own = spec.resource_id
     if step.action in _WRITES:
-        yield Need(f"{_SERVICES}/{_WRITES[step.action]}", own)
+        yield RequiredPermission(f"{_SERVICES}/{_WRITES[step.action]}", own)
     if step.action is Action.CREATE:
         if source is not None:
-            yield Need(READ, source)
-            yield Need(PREPARE_REGION, source)
+            yield RequiredPermission(READ, source)
+            yield RequiredPermission(PREPARE_REGION, source)
         if spec.commitment_plan is not None:
-            yield Need(JOIN, spec.commitment_plan)
+            yield RequiredPermission(JOIN, spec.commitment_plan)
     if step.action is Action.SETTINGS:
         yield from _settings(spec, step)
     if step.action in {Action.SETTINGS, Action.VERIFY}:
         yield from _compared(spec)
     if step.action is Action.VERIFY and spec.probe is not None:
-        yield Need(LIST_KEYS, own)
+        yield RequiredPermission(LIST_KEYS, own)
 
 
-def _settings(spec: NewWebServiceSpec, step: Step) -> Iterator[Need]:
+def _settings(spec: NewWebServiceSpec, step: Step) -> Iterator[RequiredPermission]:
     """A plan is changed by moving its association, unless none pays yet (new-protocol 5); all else by a write."""
     own = spec.resource_id
     writes = bool(step.patch)
@@ -86,24 +86,24 @@ def _settings(spec: NewWebServiceSpec, step: Step) -> Iterator[Need]:
         if changed.field != COMMITMENT_PLAN:
             writes = True
             continue
-        yield Need(JOIN, str(changed.new))
+        yield RequiredPermission(JOIN, str(changed.new))
         if changed.old is None:
             writes = True
             continue
         old = str(changed.old)
-        yield from (Need(f"{_PLANS}/read", plan) for plan in (old, str(changed.new)))
-        yield Need(ASSOCIATIONS, old)
-        yield Need(MOVE, old)
+        yield from (RequiredPermission(f"{_PLANS}/read", plan) for plan in (old, str(changed.new)))
+        yield RequiredPermission(ASSOCIATIONS, old)
+        yield RequiredPermission(MOVE, old)
     if writes:
-        yield Need(f"{_SERVICES}/write", own)
+        yield RequiredPermission(f"{_SERVICES}/write", own)
     # Both keys are sent along then, and the one that is not referenced is the one that is there.
     if any(each.field.startswith(KEYS) for each in step.differences) or any(each.op == "remove" for each in step.patch):
-        yield Need(LIST_KEYS, own)
+        yield RequiredPermission(LIST_KEYS, own)
 
 
-def _compared(spec: NewWebServiceSpec) -> Iterator[Need]:
+def _compared(spec: NewWebServiceSpec) -> Iterator[RequiredPermission]:
     """What is read beside the definition, to compare it with the spec."""
     if spec.keys is not None:
-        yield Need(LIST_KEYS, spec.resource_id)
+        yield RequiredPermission(LIST_KEYS, spec.resource_id)
     if spec.commitment_plan is not None:
-        yield Need(ASSOCIATIONS, spec.commitment_plan)
+        yield RequiredPermission(ASSOCIATIONS, spec.commitment_plan)

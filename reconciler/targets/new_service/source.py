@@ -16,8 +16,8 @@ from reconciler.azure.arm.web_services import Definitions
 from reconciler.plan.states import Problem, Scalar
 from reconciler.spec.documents import NewWebService, NewWebServiceSpec, SecretReference
 from reconciler.spec.secrets import MissingSecret
-from reconciler.targets.clients import Connections
-from reconciler.targets.driver import Artefacts
+from reconciler.targets.clients import Clients
+from reconciler.targets.driver import Artifacts
 from reconciler.targets.new_service.bodies import Creation, creation_body
 from reconciler.targets.new_service.definition.file import (
     DefinitionFileError,
@@ -42,7 +42,7 @@ RandomBytes = Callable[[int], bytes]
 
 
 @dataclass(frozen=True, slots=True)
-class Given:
+class ResolvedDocument:
     """What a document refers to, looked up before anything is observed.
 
     Attributes:
@@ -58,40 +58,42 @@ class Given:
     problem: Problem | None = None
 
 
-class Origins:
+class ServiceSources:
     """Where the services of a fleet come from."""
 
-    def __init__(self, connections: Connections, writes: ServiceWrites, random_bytes: RandomBytes) -> None:
-        self._connections = connections
+    def __init__(self, clients: Clients, writes: ServiceWrites, random_bytes: RandomBytes) -> None:
+        self._clients = clients
         self._writes = writes
         self._random_bytes = random_bytes
 
     @property
     def _definitions(self) -> Definitions:
-        return self._connections.definitions
+        return self._clients.definitions
 
     async def secret(self, document: NewWebService, reference: SecretReference, field: str) -> SecretStr:
         """What a reference of a document stands for; raises MissingSecret."""
-        base = self._connections.fleet.base_dir_of(KIND, document.name)
+        base = self._clients.fleet.base_dir_of(KIND, document.name)
         asked = f"{KIND} {document.name}, {field}"
-        return await self._connections.secret(reference, base, wanted_for=asked)
+        return await self._clients.secret(reference, base, wanted_for=asked)
 
-    async def look_up(self, document: NewWebService) -> Given:
+    async def look_up(self, document: NewWebService) -> ResolvedDocument:
         """Read a document's definition file, and the secrets that it refers to."""
         spec = document.spec
         if spec.state == "absent":
-            return Given()
+            return ResolvedDocument()
         try:
             file = None
             if spec.definition is not None:
-                base = self._connections.fleet.base_dir_of(KIND, document.name)
+                base = self._clients.fleet.base_dir_of(KIND, document.name)
                 file = read_definition(base / spec.definition.path)
             storage_key = None
             if spec.storage is not None:
                 storage_key = await self.secret(document, spec.storage.key, "spec.storage.key")
                 if not is_storage_key(storage_key):
                     text = f"{KIND} {document.name}, spec.storage.key: what it refers to is no storage account's key"
-                    return Given(problem=Problem("storage-key-malformed", text, "refer to the key alone, in base64"))
+                    return ResolvedDocument(
+                        problem=Problem("storage-key-malformed", text, "refer to the key alone, in base64")
+                    )
             references = {} if spec.keys is None else {"primary": spec.keys.primary, "secondary": spec.keys.secondary}
             keys = {
                 name: await self.secret(document, reference, f"spec.keys.{name}")
@@ -99,12 +101,12 @@ class Origins:
                 if reference is not None
             }
         except MissingSecret as error:
-            return Given(problem=Problem("secret-missing", str(error)))
+            return ResolvedDocument(problem=Problem("secret-missing", str(error)))
         except DefinitionFileError as error:
-            return Given(problem=Problem(UNUSABLE, str(error)))
-        return Given(file, storage_key, keys)
+            return ResolvedDocument(problem=Problem(UNUSABLE, str(error)))
+        return ResolvedDocument(file, storage_key, keys)
 
-    async def properties(self, document: NewWebService, given: Given) -> Definition:
+    async def properties(self, document: NewWebService, given: ResolvedDocument) -> Definition:
         """The definition that a service would be created with, as far as reading alone tells.
 
         Raises:
@@ -113,10 +115,10 @@ class Origins:
         if given.file is not None:
             return given.file.properties
         source = await self._definitions.get(self._copied_from(document.spec))
-        found = await with_payload(self._connections.http, source)
+        found = await with_payload(self._clients.http, source)
         return dict(member(found, "properties") or {})
 
-    async def body(self, document: NewWebService, given: Given, artefacts: Artefacts) -> dict[str, Any]:
+    async def body(self, document: NewWebService, given: ResolvedDocument, artifacts: Artifacts) -> dict[str, Any]:
         """The body that creates a service.
 
         Raises:
@@ -139,7 +141,7 @@ class Origins:
             settings=_given_settings(spec),
             tags=with_tags(tags, spec.tags),
         )
-        return await self.with_secrets(document, creation_body(properties, creation, artefacts))
+        return await self.with_secrets(document, creation_body(properties, creation, artifacts))
 
     async def with_secrets(self, document: NewWebService, body: Mapping[str, Any]) -> dict[str, Any]:
         """A body with the secrets in it that its placeholders stand for; raises MissingSecret."""
@@ -153,7 +155,7 @@ class Origins:
         found: dict[str, Any] = resolved(body, secrets)
         return found
 
-    def lacking(self, document: NewWebService, given: Given) -> Problem | None:
+    def missing_for_creation(self, document: NewWebService, given: ResolvedDocument) -> Problem | None:
         """What a service that does not exist can't be created for; None if it can."""
         spec = document.spec
         if spec.definition is None and spec.copy_of is None:
@@ -180,13 +182,13 @@ class Origins:
 
     def _copied_from(self, spec: NewWebServiceSpec) -> str:
         named = str(spec.copy_of)
-        return self._connections.fleet.resource_ids.get(named, named)
+        return self._clients.fleet.resource_ids.get(named, named)
 
     async def _copied(self, spec: NewWebServiceSpec) -> dict[str, Any]:
         """A service's definition with its secrets encrypted for another region (new-protocol 1, 3)."""
         source, region = self._copied_from(spec), str(spec.location).replace(" ", "").lower()
         await self._writes.prepare_region(source, region)
-        shown = await with_payload(self._connections.http, await self._definitions.get(source, region=region))
+        shown = await with_payload(self._clients.http, await self._definitions.get(source, region=region))
         exported = export_definition(shown).content["properties"]
         # The envelopes are for this very region, so they are taken along and not asked for.
         properties = {
@@ -206,14 +208,14 @@ class Origins:
         if "://" not in place or not place.startswith("http") or account_of(place).casefold() == account.casefold():
             return uri
         base, relative = uri_parts(place)
-        for workspace in self._connections.fleet.workspaces:
-            blobs = await self._connections.blobs(workspace)
+        for workspace in self._clients.fleet.workspaces:
+            blobs = await self._clients.blobs(workspace)
             if blobs.holds(base):
                 container, _, name = relative.partition("/")
                 return place + (await blobs.sign(container, name, _SIGNATURE_LASTS)).get_secret_value()
         return uri
 
-    def _key(self, given: Given, name: str) -> str:
+    def _key(self, given: ResolvedDocument, name: str) -> str:
         """A key of the caller's, or a new one like those that the service makes."""
         if name in given.keys:
             return given.keys[name].get_secret_value()

@@ -18,14 +18,14 @@ from pydantic import SecretStr
 from reconciler.azure.arm.definition import find_trained_model, member, trained_models
 from reconciler.azure.errors import DefinitionError
 from reconciler.plan.states import (
-    Bound,
     DefinitionDifference,
     DesiredTarget,
+    LiveBinding,
     LiveTarget,
     Location,
+    ModelBinding,
     Problem,
     Scalar,
-    Use,
     VersionKey,
 )
 from reconciler.plan.steps import ANOTHER, AS_REFERENCED
@@ -67,7 +67,7 @@ def desired(identity: str, document: NewWebService, storage_key: SecretStr | Non
         name=document.metadata.name,
         kind=KIND,
         identity=identity,
-        uses=tuple(Use(use.resource, VersionKey(use.name, use.version)) for use in spec.uses),
+        bindings=tuple(ModelBinding(use.resource, VersionKey(use.name, use.version)) for use in spec.bindings),
         settings={} if absent else settings,
         write_only={} if absent or storage_key is None else {STORAGE_KEY: secret_digest(identity, storage_key)},
         absent=absent,
@@ -125,7 +125,7 @@ def live_definition(identity: str, resources: Sequence[str], definition: Definit
         seen,
         resources=tuple(sorted({*resources, *_offered(definition)})),
         bound={
-            resource: Bound(Location(*uri_parts(asset.uri)), asset.pointer, without_query(asset.uri))
+            resource: LiveBinding(Location(*uri_parts(asset.uri)), asset.pointer, without_query(asset.uri))
             for resource, asset in assets.items()
         },
         fingerprint=digest(

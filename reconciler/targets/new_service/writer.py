@@ -16,8 +16,8 @@ from reconciler.plan.document import PatchOperation, Step
 from reconciler.plan.states import DesiredTarget, LiveTarget, Marker, Scalar
 from reconciler.plan.steps import definition_changes
 from reconciler.spec.documents import NewWebService
-from reconciler.targets.clients import Connections
-from reconciler.targets.driver import Artefacts, PlanMoved, TargetError
+from reconciler.targets.clients import Clients
+from reconciler.targets.driver import Artifacts, TargetChangedError, TargetError
 from reconciler.targets.new_service.bodies import (
     is_repointed,
     patched_definition,
@@ -31,7 +31,7 @@ from reconciler.targets.new_service.definition.diff import HANDED_OVER, SERVER_S
 from reconciler.targets.new_service.definition.file import set_member, with_placeholders
 from reconciler.targets.new_service.definition.form import PREVIEW, Definition, current_form, preview_form, walk
 from reconciler.targets.new_service.payloads import HandedOver, connection_string, is_in_blob, is_too_large, payload_of
-from reconciler.targets.new_service.source import Given, Origins
+from reconciler.targets.new_service.source import ResolvedDocument, ServiceSources
 from reconciler.targets.new_service.state import (
     COMMITMENT_PLAN,
     KEYS,
@@ -41,7 +41,7 @@ from reconciler.targets.new_service.state import (
     is_never_provisioned,
     uri_parts,
 )
-from reconciler.targets.ownership import carries, is_ours, marked_tags, markers_for
+from reconciler.targets.ownership import carries, is_ours, markers_for, tags_with_marker
 
 _TRIES = 3
 _BUSY_FOR = 60.0
@@ -56,17 +56,19 @@ class Writer:
     """Carries out steps. Raises TargetError, PlanMoved, ServiceError, DefinitionError and MissingSecret."""
 
     def __init__(
-        self, connections: Connections, writes: ServiceWrites, plans: Commitments, origins: Origins, read: Read
+        self, clients: Clients, writes: ServiceWrites, plans: Commitments, origins: ServiceSources, read: Read
     ) -> None:
-        self._connections = connections
+        self._clients = clients
         self._writes = writes
         self._plans = plans
         self._origins = origins
         self._read = read
         self._created: set[str] = set()
 
-    async def create(self, target: DesiredTarget, document: NewWebService, given: Given, artefacts: Artefacts) -> None:
-        """Create a service that serves the artefacts from its first moment on, unless an earlier try did."""
+    async def create(
+        self, target: DesiredTarget, document: NewWebService, given: ResolvedDocument, artifacts: Artifacts
+    ) -> None:
+        """Create a service that serves the artifacts from its first moment on, unless an earlier try did."""
         identity = target.identity
 
         async def once() -> None:
@@ -79,46 +81,48 @@ class Writer:
             if definition is not None and not is_never_provisioned(definition):
                 tags = member(definition, "tags") or {}
                 if not is_ours(tags):
-                    raise PlanMoved("somebody else has created it since the plan was made; plan again")
+                    raise TargetChangedError("somebody else has created it since the plan was made; plan again")
                 return
-            body = await self._origins.body(document, given, artefacts)
+            body = await self._origins.body(document, given, artifacts)
             await self._put(document, given, body)
             self._created.add(identity)
 
-        await self._until_through(once)
+        await self._retry_while_busy(once)
 
     async def repoint(
-        self, step: Step, target: DesiredTarget, document: NewWebService, given: Given, artefacts: Artefacts
+        self, step: Step, target: DesiredTarget, document: NewWebService, given: ResolvedDocument, artifacts: Artifacts
     ) -> None:
-        """Point the trained models to the artefacts, unless they are."""
+        """Point the trained models to the artifacts, unless they are."""
 
         async def once() -> None:
             definition = await self._read(target.identity)
-            if not is_repointed(definition, artefacts):  # else an earlier try, ours or another run's, got through
-                await self._patch(document, given, definition, repoint_body(definition, step, artefacts))
+            if not is_repointed(definition, artifacts):  # else an earlier try, ours or another run's, got through
+                await self._patch(document, given, definition, repoint_body(definition, step, artifacts))
 
-        await self._until_through(once)
+        await self._retry_while_busy(once)
 
-    async def adopt(self, target: DesiredTarget, document: NewWebService, given: Given, artefacts: Artefacts) -> None:
+    async def adopt(
+        self, target: DesiredTarget, document: NewWebService, given: ResolvedDocument, artifacts: Artifacts
+    ) -> None:
         """Put our note on it; what it says and serves stays."""
 
         async def once() -> None:
             definition = await self._read(target.identity)
-            if not is_repointed(definition, artefacts):
-                raise PlanMoved("since the plan was made it was pointed elsewhere; plan again")
+            if not is_repointed(definition, artifacts):
+                raise TargetChangedError("since the plan was made it was pointed elsewhere; plan again")
             tags = member(definition, "tags") or {}
-            if not carries(tags, markers_for(artefacts)):
-                body = {"tags": marked_tags(tags, markers_for(artefacts)), "properties": {"packageType": "Graph"}}
+            if not carries(tags, markers_for(artifacts)):
+                body = {"tags": tags_with_marker(tags, markers_for(artifacts)), "properties": {"packageType": "Graph"}}
                 await self._patch(document, given, definition, body)
 
-        await self._until_through(once)
+        await self._retry_while_busy(once)
 
     async def settings(
         self,
         step: Step,
         target: DesiredTarget,
         document: NewWebService,
-        given: Given,
+        given: ResolvedDocument,
         fresh: Fresh,
         *,
         markers: tuple[Marker, ...],
@@ -138,24 +142,24 @@ class Writer:
                 differing = "; ".join(live.definition.sentences[:3])
                 raise TargetError(f"it was created, but the service did not take all of its definition: {differing}")
             if operations not in ((), step.patch):
-                raise PlanMoved("its definition changed since the plan was made; plan again")
+                raise TargetChangedError("its definition changed since the plan was made; plan again")
             if COMMITMENT_PLAN in changed:
                 await self._move(document, str(changed.pop(COMMITMENT_PLAN)))
             if changed or operations:
                 await self._write_settings(document, given, definition, changed, operations, markers=markers)
 
-        await self._until_through(once)
+        await self._retry_while_busy(once)
 
     async def _move(self, document: NewWebService, plan: str) -> None:
         if not await self._plans.move(document.spec.resource_id, plan):
             # None pays for it yet: a plan can be given by a write then.
             body = {"properties": {"packageType": "Graph", "commitmentPlan": {"id": plan}}}
-            await self._connections.definitions.patch(document.spec.resource_id, body)
+            await self._clients.definitions.patch(document.spec.resource_id, body)
 
     async def _write_settings(
         self,
         document: NewWebService,
-        given: Given,
+        given: ResolvedDocument,
         definition: Definition,
         changed: dict[str, Scalar],
         operations: tuple[PatchOperation, ...],
@@ -166,7 +170,7 @@ class Writer:
         body = settings_body(definition, changed)
         tags = body.get("tags") or member(definition, "tags") or {}
         if not carries(tags, markers):
-            body["tags"] = marked_tags(tags, markers)
+            body["tags"] = tags_with_marker(tags, markers)
         if any(name.startswith(KEYS) for name in changed) or removes_something(operations):
             body["properties"]["keys"] = await self._keys(document, given)
         if removes_something(operations):
@@ -179,10 +183,10 @@ class Writer:
         body["properties"] = {**touched_members(patched, operations), **body["properties"]}
         await self._patch(document, given, definition, await self._origins.with_secrets(document, body))
 
-    async def _keys(self, document: NewWebService, given: Given) -> dict[str, str]:
+    async def _keys(self, document: NewWebService, given: ResolvedDocument) -> dict[str, str]:
         """Both keys as they are to be: a write that names one alone might make the other anew."""
         spec = document.spec
-        shown = await self._connections.definitions.all_keys(spec.resource_id, spec.arm_version)
+        shown = await self._clients.definitions.all_keys(spec.resource_id, spec.arm_version)
         return {name: key.get_secret_value() for name, key in {**shown, **given.keys}.items()}
 
     async def delete(self, target: DesiredTarget, document: NewWebService) -> None:
@@ -191,23 +195,23 @@ class Writer:
 
         async def once() -> None:
             try:
-                tags = member(await self._connections.definitions.get(spec.resource_id, spec.arm_version), "tags") or {}
+                tags = member(await self._clients.definitions.get(spec.resource_id, spec.arm_version), "tags") or {}
             except NotFound:
                 return
             if not is_ours(tags):
-                raise PlanMoved("it does not carry our note any more; plan again")
+                raise TargetChangedError("it does not carry our note any more; plan again")
             await self._writes.delete(spec.resource_id, spec.arm_version)
             try:
-                await self._connections.definitions.get(spec.resource_id, spec.arm_version)
+                await self._clients.definitions.get(spec.resource_id, spec.arm_version)
             except NotFound:
                 return
             raise TargetError(f"{target.name}: the service answered with success, and it is still there")
 
-        await self._until_through(once)
+        await self._retry_while_busy(once)
 
     # -- how anything is written
 
-    async def _until_through(self, once: Callable[[], Awaitable[None]]) -> None:
+    async def _retry_while_busy(self, once: Callable[[], Awaitable[None]]) -> None:
         """Look and write, until that got through.
 
         A service that is busy with an earlier write refuses others until that is through (new-protocol 3): ours,
@@ -215,7 +219,7 @@ class Writer:
         """
         loop = asyncio.get_running_loop()
         busy_until = loop.time() + _BUSY_FOR
-        pause = self._connections.cloud.poll.total_seconds()
+        pause = self._clients.cloud.poll.total_seconds()
         lost = 0
         while True:
             try:
@@ -232,7 +236,9 @@ class Writer:
                 await asyncio.sleep(pause)
                 pause = min(pause * 1.5, _LONGEST_PAUSE)
 
-    async def _patch(self, document: NewWebService, given: Given, definition: Definition, body: dict[str, Any]) -> None:
+    async def _patch(
+        self, document: NewWebService, given: ResolvedDocument, definition: Definition, body: dict[str, Any]
+    ) -> None:
         spec = document.spec
         properties = body["properties"]
         async with AsyncExitStack() as stack:
@@ -247,9 +253,9 @@ class Writer:
             if spec.arm_version == PREVIEW:
                 location = member(definition, "location")
                 written |= {"location": location, "properties": preview_form(current_form(properties))}
-            await self._connections.definitions.patch(spec.resource_id, written, version=spec.arm_version)
+            await self._clients.definitions.patch(spec.resource_id, written, version=spec.arm_version)
 
-    async def _put(self, document: NewWebService, given: Given, body: dict[str, Any]) -> None:
+    async def _put(self, document: NewWebService, given: ResolvedDocument, body: dict[str, Any]) -> None:
         spec = document.spec
         async with AsyncExitStack() as stack:
             properties = body["properties"]
@@ -260,7 +266,7 @@ class Writer:
                 properties = await stack.enter_async_context(HandedOver(storage, properties))
             await self._writes.put(spec.resource_id, {**body, "properties": properties}, spec.arm_version)
 
-    async def _storage(self, document: NewWebService, given: Given, definition: Definition) -> SecretStr:
+    async def _storage(self, document: NewWebService, given: ResolvedDocument, definition: Definition) -> SecretStr:
         """How to reach the service's own storage account: where a model of its lies, if one does."""
         storage, key = document.spec.storage, given.storage_key
         if storage is None or key is None:
@@ -268,12 +274,12 @@ class Writer:
         uris = [value for path, value in walk(definition) if path[-1:] and path[-1].casefold() == "uri"]
         near = [uri for uri in uris if isinstance(uri, str) and uri.startswith("http")]
         at_home = next((uri for uri in near if account_of(uri).casefold() == storage.account.casefold()), None)
-        base = uri_parts(at_home)[0] if at_home else await self._connections.account_url(storage.account)
+        base = uri_parts(at_home)[0] if at_home else await self._clients.account_url(storage.account)
         return connection_string(storage.account, key, base)
 
 
 def _whole_body(
-    document: NewWebService, given: Given, patched: Definition, settings: Mapping[str, Any]
+    document: NewWebService, given: ResolvedDocument, patched: Definition, settings: Mapping[str, Any]
 ) -> dict[str, Any]:
     """What PUT takes for a definition of which something is to go: GET shows less than PUT wants (new-protocol 6.5).
 

@@ -11,13 +11,13 @@ from typing import Any, cast
 
 import pytest
 
-from reconciler.apply.progress import Note
+from reconciler.apply.progress import ProgressEvent
 from reconciler.apply.run import Run
 from reconciler.azure.clouds import Cloud
 from reconciler.plan.states import Ledger
 from reconciler.spec.fleet import load_fleet
 from reconciler.spec.secrets import SecretResolver
-from reconciler.targets.clients import Connections
+from reconciler.targets.clients import Clients
 from tests.azure.conftest import Peer, serving
 
 WORKSPACE = "3ad1c2b4e5f60718293a4b5c6d7e8f90"
@@ -43,13 +43,13 @@ async def peer() -> AsyncIterator[Peer]:
 
 
 @pytest.fixture
-def notes() -> list[Note]:
+def notes() -> list[ProgressEvent]:
     """What the run tells."""
     return []
 
 
 @pytest.fixture
-def opened(peer: Peer, tmp_path: Path, notes: list[Note]) -> Open:
+def opened(peer: Peer, tmp_path: Path, notes: list[ProgressEvent]) -> Open:
     """Makes a run over models, each given by its name and its training as YAML; the peer is its whole cloud."""
 
     @asynccontextmanager
@@ -63,12 +63,12 @@ def opened(peer: Peer, tmp_path: Path, notes: list[Note]) -> Open:
         storage = f"DefaultEndpointsProtocol=http;AccountName=store;AccountKey={KEY};BlobEndpoint={peer.url}/store"
         cloud = Cloud("local", peer.url, "https://a/", management_base=peer.url, allow_http=True)
         secrets = SecretResolver({"TOKEN": "t", "STORAGE": storage})
-        async with Connections(load_fleet([tmp_path]), cloud, secrets) as connections:
+        async with Clients(load_fleet([tmp_path]), cloud, secrets) as clients:
             yield Run(
                 run_id="r",
                 holder=cast("Any", None),
                 store=cast("Any", None),
-                connections=connections,
+                clients=clients,
                 drivers={},
                 versions={},
                 targets={},

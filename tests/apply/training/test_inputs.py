@@ -40,20 +40,20 @@ def account(peer: Peer) -> None:
 
 async def planned(run: Any, name: str = "m") -> str:
     """The fingerprint as a plan has it."""
-    key, model = VersionKey(name, "1"), run.connections.fleet.models[name]
-    data = await identify_data(key, model, run.connections)
-    return recipe_fingerprint(key, model, model.spec.training, run.connections, data)
+    key, model = VersionKey(name, "1"), run.clients.fleet.models[name]
+    data = await identify_data(key, model, run.clients)
+    return recipe_fingerprint(key, model, model.spec.training, run.clients, data)
 
 
 async def request_for(run: Any, fingerprint: str, name: str = "m") -> BatchRequest:
-    model = run.connections.fleet.models[name]
+    model = run.clients.fleet.models[name]
     return await job_request(
         run,
         VersionKey(name, "1"),
         model,
         model.spec.training,
         fingerprint=fingerprint,
-        artefact="models/m/1/x.ilearner",
+        artifact="models/m/1/x.ilearner",
     )
 
 
@@ -93,9 +93,9 @@ async def test_a_signature_in_a_parameter_outlives_the_job(peer: Peer, opened: O
     peer.on("HEAD", "/store/sets/1.csv", peer.says_text("abc", ETag='"7"'))
     async with opened(m=training("parameters: {URI: {blob: sets/1.csv}}, timeout: 5d")) as run:
         request = await request_for(run, await planned(run))
-        model = run.connections.fleet.models["m"]
-        data = await identify_data(VersionKey("m", "1"), model, run.connections)
-        again = await job_parameters(data, run.connections, "contoso", timedelta(hours=1))
+        model = run.clients.fleet.models["m"]
+        data = await identify_data(VersionKey("m", "1"), model, run.clients)
+        again = await job_parameters(data, run.clients, "contoso", timedelta(hours=1))
 
     assert isinstance(request.parameters["URI"], SecretStr)
     assert isinstance(again["URI"], SecretStr)
@@ -163,9 +163,9 @@ async def test_models_that_train_on_the_same_file_at_the_same_time_send_it_once(
     (tmp_path / "d.csv").write_bytes(CSV)
     names = [f"m{number}" for number in range(20)]
     async with opened(**{name: training("inputs: {x: {file: d.csv}}") for name in names}) as run:
-        models = run.connections.fleet.models
+        models = run.clients.fleet.models
         keys = {name: VersionKey(name, "1") for name in names}
-        data = {name: await identify_data(keys[name], models[name], run.connections) for name in names}
+        data = {name: await identify_data(keys[name], models[name], run.clients) for name in names}
         done = await asyncio.gather(*(upload_files(data[name], run, keys[name], models[name]) for name in names))
 
     assert {True} == set(done)

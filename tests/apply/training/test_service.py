@@ -37,13 +37,13 @@ def serve(peer: Peer, key: str = "k1") -> None:
 
 async def versions_of(run: Any, *models: str) -> dict[str, Any]:
     wanted = frozenset(VersionKey(model, "1") for model in models)
-    return {found.key.model: found for found in await desired_versions(wanted, run.connections, {})}
+    return {found.key.model: found for found in await desired_versions(wanted, run.clients, {})}
 
 
 async def test_a_service_is_asked_once_a_pass_whatever_number_of_models_it_trains(peer: Peer, opened: Open) -> None:
     serve(peer)
     async with opened(**{f"m{number}": PLAIN for number in range(40)}) as run:
-        found = await versions_of(run, *run.connections.fleet.models)
+        found = await versions_of(run, *run.clients.fleet.models)
 
     assert {None} == {version.problem for version in found.values()}
     assert 3 == len(peer.seen), "its list, its endpoint, its document"
@@ -90,8 +90,8 @@ async def test_the_service_is_part_of_the_fingerprint_and_the_pool_is_not(peer: 
         new_too=PLAIN.replace("classic: {webService: Training}", f"new: {{resourceId: {resource}/t}}"),
         other=PLAIN.replace("Rounds: 3", "Rounds: 4"),
     ) as run:
-        found = await versions_of(run, *run.connections.fleet.models)
-        keys = {name: service_key(model) for name, model in run.connections.fleet.models.items()}
+        found = await versions_of(run, *run.clients.fleet.models)
+        keys = {name: service_key(model) for name, model in run.clients.fleet.models.items()}
 
     fingerprints = {name: version.fingerprint for name, version in found.items()}
     assert fingerprints["plain"] == fingerprints["pooled"]
@@ -105,10 +105,10 @@ async def test_the_service_is_part_of_the_fingerprint_and_the_pool_is_not(peer: 
 async def test_a_key_that_was_changed_is_looked_up_again_once(peer: Peer, opened: Open) -> None:
     serve(peer)
     async with opened(m=PLAIN) as run:
-        model = run.connections.fleet.models["m"]
+        model = run.clients.fleet.models["m"]
         training = model.spec.training
-        service = await find_training_service(run.connections, model, training)
-        jobs = TrainingJobs(run.connections, model, training, service)
+        service = await find_training_service(run.clients, model, training)
+        jobs = TrainingJobs(run.clients, model, training, service)
         serve(peer, key="k2")
         peer.on("POST", JOBS, peer.refuses(401, "Unauthorized"), peer.says("0" * 32), peer.refuses(401, "Unauthorized"))
 

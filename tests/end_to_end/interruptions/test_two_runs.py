@@ -19,7 +19,7 @@ from reconciler.apply.report import Report, Result
 from reconciler.apply.run import Limits, Run, leased
 from reconciler.azure.clouds import load_cloud
 from reconciler.plan.states import Ledger
-from reconciler.reconciliation import Options, Pass
+from reconciler.reconciliation import Options, Reconciliation
 from reconciler.spec.fleet import load_fleet
 from reconciler.spec.secrets import SecretResolver
 from reconciler.store import LeaseLost, Store, TargetRecord, this_process
@@ -88,10 +88,10 @@ def test_while_one_run_puts_our_note_on_a_target_it_is_in_sync_for_the_other(rig
 # -- a run whose lease was taken over; in this process, because nobody can wait for a lease of minutes to end
 
 
-def a_pass(rig: Any, store: Store, run_id: str, limits: Limits | None = None) -> Pass:
+def a_pass(rig: Any, store: Store, run_id: str, limits: Limits | None = None) -> Reconciliation:
     cloud = load_cloud(str(rig.cloud_file))
     fleet = load_fleet([rig.home / "specs"])
-    return Pass(
+    return Reconciliation(
         fleet, cloud, store, SecretResolver({}, cloud.env_file), Options(limits=limits or Limits()), run_id=run_id
     )
 
@@ -109,7 +109,7 @@ async def converge(rig: Any, clock: Callable[[], datetime], run_id: str) -> Repo
     rig.store.parent.mkdir(exist_ok=True)
     with Store.open(rig.store, clock=clock) as store:
         async with a_pass(rig, store, run_id) as one:
-            return await one.converge(await one.plan())
+            return await one.apply(await one.plan())
 
 
 @pytest.mark.parametrize("where", ["in a training", "at a target"])

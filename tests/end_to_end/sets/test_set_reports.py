@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from datetime import UTC, datetime
 
-from reconciler.apply.progress import Mark, Note
+from reconciler.apply.progress import ProgressEvent, ProgressState
 from reconciler.apply.report import Outcome, Report, Result
 from reconciler.cli.progress import Lines
 from reconciler.cli.summary import summary
@@ -62,10 +62,14 @@ def test_the_progress_of_a_thousand_is_twenty_lines_and_what_failed():
     stream = io.StringIO()
     lines = Lines(stream, frozenset(names))
     for number, name in enumerate(names):
-        lines(Note(f"{name}@2026-11", Mark.STARTED, "training, attempt 1"))
-        lines(Note(f"{name}@2026-11", Mark.DONE, "trained"))
-        lines(Note(name, Mark.STARTED, "pointing it"))
-        lines(Note(name, Mark.FAILED if number == 7 else Mark.DONE, "why" if number == 7 else "serves it"))
+        lines(ProgressEvent(f"{name}@2026-11", ProgressState.STARTED, "training, attempt 1"))
+        lines(ProgressEvent(f"{name}@2026-11", ProgressState.DONE, "trained"))
+        lines(ProgressEvent(name, ProgressState.STARTED, "pointing it"))
+        lines(
+            ProgressEvent(
+                name, ProgressState.FAILED if number == 7 else ProgressState.DONE, "why" if number == 7 else "serves it"
+            )
+        )
 
     shown = stream.getvalue().splitlines()
 
@@ -77,14 +81,14 @@ def test_the_progress_of_a_thousand_is_twenty_lines_and_what_failed():
 def test_the_progress_of_a_few_tells_each_step():
     stream = io.StringIO()
     lines = Lines(stream, frozenset({"clinic-a"}))
-    lines(Note("clinic-a", Mark.STARTED, "pointing it"))
-    lines(Note("clinic-a", Mark.DONE, "serves it"))
+    lines(ProgressEvent("clinic-a", ProgressState.STARTED, "pointing it"))
+    lines(ProgressEvent("clinic-a", ProgressState.DONE, "serves it"))
 
     assert ["clinic-a: start: pointing it", "clinic-a: done: serves it"] == stream.getvalue().splitlines()
 
 
 def test_what_a_service_says_does_not_steer_the_terminal():
     stream = io.StringIO()
-    Lines(stream)(Note("clinic-a", Mark.FAILED, "Error\x1b[2J 0049\r\nbad data"))
+    Lines(stream)(ProgressEvent("clinic-a", ProgressState.FAILED, "Error\x1b[2J 0049\r\nbad data"))
 
     assert "clinic-a: failed: Error\\x1b[2J 0049\\x0d\\x0abad data\n" == stream.getvalue()

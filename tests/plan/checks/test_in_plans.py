@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from reconciler.plan.checks.facts import Access, Facts, Grant, Need, Quota, Signature, Storage
-from reconciler.plan.checks.judge import examined
+from reconciler.plan.checks.facts import Access, Facts, Grant, Quota, RequiredPermission, Signature, Storage
+from reconciler.plan.checks.judge import with_preflight
 from reconciler.plan.checks.result import CheckOutcome
 from reconciler.plan.document import Action, TargetStatus
 from reconciler.plan.render import json_text, markdown, text
@@ -30,7 +30,7 @@ def steps_of(plan, action):
 
 
 def judged(a, plan, ledger, facts, at_once=8):
-    return examined(plan, facts, ledger, NOW, at_once)
+    return with_preflight(plan, facts, ledger, NOW, at_once)
 
 
 def test_a_plan_with_nothing_against_it_is_as_it_was_and_keeps_its_digest(a):
@@ -69,11 +69,11 @@ def test_what_could_be_done_and_should_not_is_refused_and_what_cannot_is_blocked
     target = a.service()
     plan, ledger = bump(a, target)
     repoint = steps_of(plan, Action.REPOINT)
-    short = Facts(signatures={Signature("version 2026-11", ends=SOON): repoint})
-    assert [TargetStatus.REFUSED] == [each.status for each in judged(a, plan, ledger, short).refused]
-    need = Need("Microsoft.MachineLearning/webServices/write", "/r", "/g")
+    short_fingerprint = Facts(signatures={Signature("version 2026-11", ends=SOON): repoint})
+    assert [TargetStatus.REFUSED] == [each.status for each in judged(a, plan, ledger, short_fingerprint).refused]
+    need = RequiredPermission("Microsoft.MachineLearning/webServices/write", "/r", "/g")
     denied = Facts(
-        signatures=short.signatures,
+        signatures=short_fingerprint.signatures,
         needs=dict.fromkeys(repoint, (need,)),
         access={"/g": Access((Grant(("*/read",)),))},
     )

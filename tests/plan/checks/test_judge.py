@@ -11,7 +11,16 @@ from reconciler.emulator.arm.roles import allows, permissions
 from reconciler.emulator.config.principals import Principal, RoleAssignment
 from reconciler.plan.checks.clocks import check_clock
 from reconciler.plan.checks.commitment_plans import Spending, check_headroom, judge_claims, judge_headroom
-from reconciler.plan.checks.facts import Access, Claim, Grant, Need, Payer, Quota, Standing, Storage
+from reconciler.plan.checks.facts import (
+    Access,
+    CommitmentPlanAssignment,
+    CommitmentPlanState,
+    CommitmentPlanUsage,
+    Grant,
+    Quota,
+    RequiredPermission,
+    Storage,
+)
 from reconciler.plan.checks.permissions import allowed, judge_permissions
 from reconciler.plan.checks.quotas import check_quota, endpoint_quota, judge_jobs, judge_quotas
 from reconciler.plan.checks.result import CheckOutcome
@@ -69,8 +78,8 @@ def test_jobs_beyond_forty_wait_and_it_says_how_many():
 
 SERVICE = f"/subscriptions/0f/resourceGroups/ml/providers/{ML}/webServices/X"
 GROUP = "/subscriptions/0f/resourceGroups/ml"
-READ = Need(f"{ML}/webServices/read", SERVICE, GROUP)
-WRITE = Need(f"{ML}/webServices/write", SERVICE, GROUP)
+READ = RequiredPermission(f"{ML}/webServices/read", SERVICE, GROUP)
+WRITE = RequiredPermission(f"{ML}/webServices/write", SERVICE, GROUP)
 
 
 def test_only_the_steps_that_lack_something_are_stopped_and_told_what():
@@ -83,7 +92,7 @@ def test_only_the_steps_that_lack_something_are_stopped_and_told_what():
 
 def test_steps_that_lack_different_actions_are_told_their_own_each():
     reader = Access((Grant(("*/read",)),))
-    delete = Need(f"{ML}/webServices/delete", SERVICE, GROUP)
+    delete = RequiredPermission(f"{ML}/webServices/delete", SERVICE, GROUP)
     first, second = judge_permissions({"delete:y": (READ, delete), "repoint:x": (READ, WRITE)}, {GROUP: reader})
     assert (first.steps, first.check.text) == ({"delete:y"}, f"no role of ours allows {ML}/webServices/delete")
     assert (second.steps, second.check.text) == ({"repoint:x"}, f"no role of ours allows {ML}/webServices/write")
@@ -109,7 +118,9 @@ def test_what_could_not_be_asked_is_unknown_and_stops_nothing():
         [],
     ],
 )
-@pytest.mark.parametrize("need", [READ, WRITE, Need("Microsoft.Authorization/roleAssignments/write", SERVICE, GROUP)])
+@pytest.mark.parametrize(
+    "need", [READ, WRITE, RequiredPermission("Microsoft.Authorization/roleAssignments/write", SERVICE, GROUP)]
+)
 def test_roles_are_read_as_azure_reads_them(roles, need):
     # The emulator decides by its own reading of the same rules.
     someone = Principal(
@@ -192,7 +203,7 @@ def test_a_clock_that_is_off_is_the_reason_for_a_refused_key():
 
 
 def plan(hours=(25.0, 25.0), transactions=(1e5, 1e5), *, stops=False, created=NOW - timedelta(days=9)):
-    return Payer("contoso-plan", "DevTest" if stops else "S1", stops, hours, transactions, 30, created)
+    return CommitmentPlanUsage("contoso-plan", "DevTest" if stops else "S1", stops, hours, transactions, 30, created)
 
 
 @pytest.mark.parametrize(
@@ -220,8 +231,8 @@ PLAN = "/subscriptions/0f/resourceGroups/ml/providers/Microsoft.MachineLearning/
 
 
 def claimed(*locations, services=0, most=10_000, location="southcentralus", payer=None):
-    claims = {f"create:{number}": Claim(PLAN, each) for number, each in enumerate(locations)}
-    return list(judge_claims(claims, {PLAN: Standing(payer or plan(), location, services, most)}, NOW))
+    claims = {f"create:{number}": CommitmentPlanAssignment(PLAN, each) for number, each in enumerate(locations)}
+    return list(judge_claims(claims, {PLAN: CommitmentPlanState(payer or plan(), location, services, most)}, NOW))
 
 
 def test_a_commitment_plan_pays_in_its_own_region_however_that_is_spelt():
@@ -243,7 +254,7 @@ def test_a_commitment_plan_pays_for_so_many_services_and_no_more():
 
 
 def test_a_commitment_plan_that_there_is_not_pays_for_nothing_and_one_that_was_not_asked_is_let_be():
-    claims = {"create:0": Claim(PLAN, "x")}
+    claims = {"create:0": CommitmentPlanAssignment(PLAN, "x")}
     (missing,) = judge_claims(claims, {PLAN: None}, NOW)
     assert (missing.check.outcome, missing.steps) == (FAILED, {"create:0"})
     assert list(judge_claims(claims, {}, NOW)) == []

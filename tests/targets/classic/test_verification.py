@@ -11,10 +11,10 @@ import pytest
 from pydantic import SecretStr
 
 from reconciler.azure.clouds import Cloud
-from reconciler.plan.states import Bound, DesiredTarget, LiveTarget, Location, Proof, VersionKey
-from reconciler.targets.classic.verification import Proving
+from reconciler.plan.states import DesiredTarget, LiveBinding, LiveTarget, Location, Proof, VersionKey
+from reconciler.targets.classic.verification import Verification
 from reconciler.targets.classic.writer import Before
-from reconciler.targets.driver import Artefact, TargetError, Verified
+from reconciler.targets.driver import Artifact, TargetError, Verified
 from reconciler.targets.ownership import markers_for
 
 _CLOUD = Cloud("test", "https://arm.example", "https://arm.example/", settle=timedelta(0), poll=timedelta(0))
@@ -22,12 +22,12 @@ _TARGET = DesiredTarget("pair", "ClassicEndpoint", "w/s/pair")
 _OURS, _COPIES = "https://contoso.blob.example/", "https://studio.blob.example/"
 
 
-def _artefact(model: str) -> Artefact:
+def _artifact(model: str) -> Artifact:
     key = VersionKey(model, "one")
-    return Artefact(key, "f" * 64, Location(_OURS, f"models/{model}/one.ilearner"), SecretStr("?sig"))
+    return Artifact(key, "f" * 64, Location(_OURS, f"models/{model}/one.ilearner"), SecretStr("?sig"))
 
 
-_ARTEFACTS = {"ears": _artefact("ears"), "eyes": _artefact("eyes")}
+_ARTEFACTS = {"ears": _artifact("ears"), "eyes": _artifact("eyes")}
 
 
 def _copy(name: str) -> Location:
@@ -42,15 +42,15 @@ def _verified(
 
     async def read() -> LiveTarget:
         now = looks.pop(0) if len(looks) > 1 else looks[0]
-        bound = {resource: Bound(location) for resource, location in now.items()}
+        bound = {resource: LiveBinding(location) for resource, location in now.items()}
         return LiveTarget(_TARGET.identity, exists=True, bound=bound, markers=markers_for(_ARTEFACTS))
 
     async def score() -> str:
         return "rows:after"
 
     before = Before(replaced, rewritten or {})
-    given: Any = {"cloud": _CLOUD, "target": _TARGET, "artefacts": _ARTEFACTS, "before": before}
-    proving = Proving(**given, written=True, read=read, score=score, notify=lambda _: None)
+    given: Any = {"cloud": _CLOUD, "target": _TARGET, "artifacts": _ARTEFACTS, "before": before}
+    proving = Verification(**given, written=True, read=read, score=score, notify=lambda _: None)
     return asyncio.run(proving.verified("rows:before"))
 
 
@@ -88,8 +88,8 @@ def test_an_endpoint_that_still_seems_stale_after_its_refresh_is_remembered_as_s
         return None
 
     def not_taken(target: DesiredTarget) -> Any:
-        given: Any = {"cloud": _CLOUD, "target": target, "artefacts": {}, "before": None}
-        proving = Proving(**given, written=False, read=read, score=score, notify=lambda _: None)
+        given: Any = {"cloud": _CLOUD, "target": target, "artifacts": {}, "before": None}
+        proving = Verification(**given, written=False, read=read, score=score, notify=lambda _: None)
         return asyncio.run(proving.verified(None)).not_taken
 
     assert {"Version": published} == not_taken(replace(_TARGET, refresh=True))

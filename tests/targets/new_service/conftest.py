@@ -22,11 +22,11 @@ from reconciler.azure.clouds import load_cloud
 from reconciler.emulator.config.studio_file import StudioFile
 from reconciler.emulator.pytest_plugin import StudioThread
 from reconciler.plan.document import Plan
-from reconciler.reconciliation import Pass
+from reconciler.reconciliation import Reconciliation
 from reconciler.spec.fleet import Fleet, load_fleet
 from reconciler.spec.secrets import SecretResolver
 from reconciler.store import Store
-from reconciler.targets.clients import Connections
+from reconciler.targets.clients import Clients
 from reconciler.targets.new_service.definition.file import export_definition
 from reconciler.targets.new_service.payloads import with_payload
 
@@ -111,37 +111,37 @@ class Desk:
 
     async def plan(self, **services: dict[str, Any]) -> Plan:
         with self._store() as store:
-            async with Pass(self.write(**services), self.cloud, store, self.secrets) as one:
+            async with Reconciliation(self.write(**services), self.cloud, store, self.secrets) as one:
                 return await one.plan()
 
     async def converge(self, **services: dict[str, Any]) -> Report:
         """Plan and carry out."""
         with self._store() as store:
-            async with Pass(self.write(**services), self.cloud, store, self.secrets) as one:
-                return await one.converge(await one.plan())
+            async with Reconciliation(self.write(**services), self.cloud, store, self.secrets) as one:
+                return await one.apply(await one.plan())
 
     def _store(self) -> Store:
         return Store.open(str(self.home / "state.db"), clock=lambda: datetime.now(UTC))
 
     async def live(self, resource_id: str, **query: str) -> dict[str, Any]:
         """A service as Resource Manager shows it."""
-        async with Connections(Fleet.empty(), self.cloud, self.secrets, resource_manager=True) as connections:
-            return await connections.definitions.get(resource_id, **query)
+        async with Clients(Fleet.empty(), self.cloud, self.secrets, resource_manager=True) as clients:
+            return await clients.definitions.get(resource_id, **query)
 
     async def keys(self, resource_id: str) -> dict[str, str]:
-        async with Connections(Fleet.empty(), self.cloud, self.secrets, resource_manager=True) as connections:
-            keys = await connections.definitions.all_keys(resource_id)
+        async with Clients(Fleet.empty(), self.cloud, self.secrets, resource_manager=True) as clients:
+            keys = await clients.definitions.all_keys(resource_id)
         return {name: key.get_secret_value() for name, key in keys.items()}
 
     async def patch(self, resource_id: str, **properties: Any) -> None:
         """Change a service behind our back."""
-        async with Connections(Fleet.empty(), self.cloud, self.secrets, resource_manager=True) as connections:
-            await connections.definitions.patch(resource_id, {"properties": {"packageType": "Graph", **properties}})
+        async with Clients(Fleet.empty(), self.cloud, self.secrets, resource_manager=True) as clients:
+            await clients.definitions.patch(resource_id, {"properties": {"packageType": "Graph", **properties}})
 
     async def export(self, resource_id: str = EXAMPLE, **properties: Any) -> dict[str, Any]:
         """Export a service into the definition file, with some of its properties changed."""
-        async with Connections(Fleet.empty(), self.cloud, self.secrets, resource_manager=True) as connections:
-            shown = await with_payload(connections.http, await connections.definitions.get(resource_id))
+        async with Clients(Fleet.empty(), self.cloud, self.secrets, resource_manager=True) as clients:
+            shown = await with_payload(clients.http, await clients.definitions.get(resource_id))
         content = export_definition(shown).content
         content["properties"] |= properties
         self.file(content)

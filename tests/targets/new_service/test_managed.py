@@ -237,7 +237,7 @@ async def test_a_service_that_is_read_only_is_refused_and_can_be_deleted(desk):
 )
 async def test_what_a_creation_lacks_is_said(desk, left_out, said):
     await desk.export()
-    planned = await desk.plan(lacking=desk.service("Lacking", **{left_out: None}))
+    planned = await desk.plan(missing_for_creation=desk.service("Lacking", **{left_out: None}))
     assert said in only(planned).reasons[0].text
 
 

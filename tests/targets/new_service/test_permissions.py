@@ -6,7 +6,7 @@ import pytest
 
 from reconciler.azure.errors import NotFound, SignInError
 from reconciler.emulator.arm.roles import need
-from reconciler.plan.checks.facts import Need
+from reconciler.plan.checks.facts import RequiredPermission
 from reconciler.plan.document import Action, CostClass, Difference, PatchOperation, Step
 from reconciler.spec.documents import NewWebServiceSpec
 from reconciler.targets.new_service.permissions import refusal, step_needs, training_needs
@@ -108,7 +108,10 @@ def test_the_actions_are_those_that_the_studio_asks_for_the_same_requests(method
 
 
 def test_a_job_needs_its_training_services_place_and_key():
-    assert training_needs(OWN) == (Need(f"{ML}/webServices/read", OWN), Need(f"{ML}/webServices/listKeys/read", OWN))
+    assert training_needs(OWN) == (
+        RequiredPermission(f"{ML}/webServices/read", OWN),
+        RequiredPermission(f"{ML}/webServices/listKeys/read", OWN),
+    )
 
 
 def test_a_refusal_is_told_with_action_scope_and_remedy_and_without_the_requests_id():

@@ -11,7 +11,7 @@ from reconciler.plan.checks.result import CheckOutcome
 from reconciler.plan.document import Action
 from reconciler.preflight.doctor import examine
 from reconciler.spec.fleet import Fleet
-from reconciler.targets.clients import Connections
+from reconciler.targets.clients import Clients
 
 
 @pytest.fixture
@@ -89,8 +89,8 @@ async def test_a_secret_that_can_not_be_had_is_told_by_doctor(desk):
 
 async def test_where_an_account_is_is_known_from_a_workspace_or_else_from_the_cloud(desk):
     fleet = desk.write()
-    async with Connections(fleet, desk.cloud, desk.secrets) as connections:
-        assert await connections.account_url("contosostore") == desk.base
-        assert await connections.account_url("other") == desk.base.replace("contosostore", "other")
-    async with Connections(Fleet.empty(), GERMANY, desk.secrets) as connections:
-        assert await connections.account_url("contosostore") == "https://contosostore.blob.core.cloudapi.de/"
+    async with Clients(fleet, desk.cloud, desk.secrets) as clients:
+        assert await clients.account_url("contosostore") == desk.base
+        assert await clients.account_url("other") == desk.base.replace("contosostore", "other")
+    async with Clients(Fleet.empty(), GERMANY, desk.secrets) as clients:
+        assert await clients.account_url("contosostore") == "https://contosostore.blob.core.cloudapi.de/"

@@ -64,8 +64,8 @@ def mistakes(tmp_path, monkeypatch):
 
 def test_a_sound_definition_has_nothing_said_of_it(mistakes):
     content = {"properties": {"assets": ASSETS, "parameters": {"Key": {"value": {"$secret": {"env": "KEY"}}}}}}
-    uses = "  model: {resource: Cancer, name: bc, version: '1'}\n"
-    assert mistakes({"mine.yaml": service(more=uses), "mine.json": content}) == []
+    bindings = "  model: {resource: Cancer, name: bc, version: '1'}\n"
+    assert mistakes({"mine.yaml": service(more=bindings), "mine.json": content}) == []
 
 
 def test_a_file_that_is_not_there_is_told_at_the_field_that_names_it(mistakes):
@@ -96,16 +96,16 @@ def test_a_malformed_reference_is_told_with_what_is_allowed(mistakes):
 
 
 def test_a_resource_that_is_not_among_the_assets_is_told_where_the_spec_names_it(mistakes):
-    uses = "  models:\n    - {resource: Cancre, name: bc, version: '1'}\n"
-    (one,) = mistakes({"mine.yaml": service(more=uses), "mine.json": {"properties": {"assets": ASSETS}}})
+    bindings = "  models:\n    - {resource: Cancre, name: bc, version: '1'}\n"
+    (one,) = mistakes({"mine.yaml": service(more=bindings), "mine.json": {"properties": {"assets": ASSETS}}})
     assert one.startswith("specs/mine.yaml:8:18: spec.models[0].resource: ")
     assert "no trained model 'Cancre', did you mean 'Cancer'?" in one
     assert "specs/mine.json" in one
 
 
 def test_a_definition_without_assets_manages_the_rest_of_a_service(mistakes):
-    uses = "  model: {resource: Cancer, name: bc, version: '1'}\n"
-    assert mistakes({"mine.yaml": service(more=uses), "mine.json": {"properties": {"title": "t"}}}) == []
+    bindings = "  model: {resource: Cancer, name: bc, version: '1'}\n"
+    assert mistakes({"mine.yaml": service(more=bindings), "mine.json": {"properties": {"title": "t"}}}) == []
 
 
 def test_a_file_of_two_services_and_one_that_is_no_json_are_told_once(mistakes):

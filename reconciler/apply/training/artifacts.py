@@ -1,7 +1,7 @@
-"""Takes over an artefact that lies where its recipe says, instead of training it again.
+"""Takes over an artifact that lies where its recipe says, instead of training it again.
 
-The path of an artefact is made of its recipe's fingerprint, so what lies there was made by that recipe. It matters
-when the store was lost: one more job would write over an artefact that targets may be pointed to, which nothing ever
+The path of an artifact is made of its recipe's fingerprint, so what lies there was made by that recipe. It matters
+when the store was lost: one more job would write over an artifact that targets may be pointed to, which nothing ever
 may (design 5.3).
 """
 
@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from reconciler.apply.run import Run, leased
-from reconciler.apply.training.recipes import artefact_path
+from reconciler.apply.training.recipes import artifact_path
 from reconciler.azure.errors import NotFound, StudioError
 from reconciler.azure.storage.blobs import Blobs
 from reconciler.plan.states import DesiredVersion, Location
@@ -25,12 +25,12 @@ from reconciler.store import Lease, StoreError, VersionRecord
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where an attempt's artefact goes.
+    """Where an attempt's artifact goes.
 
     Attributes:
         attempt: The number of the attempt.
-        location: Where its artefact is or will be.
-        metrics: Those of the complete artefact that lies there; None if the place is free.
+        location: Where its artifact is or will be.
+        metrics: Those of the complete artifact that lies there; None if the place is free.
     """
 
     attempt: int
@@ -39,7 +39,7 @@ class Place:
 
 
 async def find_place(run: Run, desired: DesiredVersion, attempt: int) -> Place:
-    """The place of a version that the store does not have: taken by a complete artefact, or free to be written to.
+    """The place of a version that the store does not have: taken by a complete artifact, or free to be written to.
 
     Args:
         run: The run.
@@ -50,11 +50,11 @@ async def find_place(run: Run, desired: DesiredVersion, attempt: int) -> Place:
         ServiceError: storage refuses, or can't be reached.
         MissingSecret: the account's connection string can't be resolved.
     """
-    model: Model = run.connections.fleet.models[desired.key.model]
-    blobs = await run.connections.blobs(model.spec.workspace)
-    container = run.connections.fleet.workspaces[model.spec.workspace].spec.storage.container
+    model: Model = run.clients.fleet.models[desired.key.model]
+    blobs = await run.clients.blobs(model.spec.workspace)
+    container = run.clients.fleet.workspaces[model.spec.workspace].spec.storage.container
     while True:
-        relative = artefact_path(container, desired.key, desired.fingerprint or "", attempt)
+        relative = artifact_path(container, desired.key, desired.fingerprint or "", attempt)
         location = Location(blobs.base, relative)
         _, _, name = relative.partition("/")
         found = await blobs.properties(container, name)
@@ -77,13 +77,13 @@ async def _metrics(blobs: Blobs, model: Model, container: str, name: str) -> Map
         return None
 
 
-def evaluation_path(artefact: str) -> str:
-    """Where the evaluation of the artefact at a path goes."""
-    return artefact.removesuffix(".ilearner") + ".evaluation.csv"
+def evaluation_path(artifact: str) -> str:
+    """Where the evaluation of the artifact at a path goes."""
+    return artifact.removesuffix(".ilearner") + ".evaluation.csv"
 
 
-def take_over(run: Run, lease: Lease, desired: DesiredVersion, place: Place) -> VersionRecord:
-    """Record the artefact at a place as the version."""
+def adopt_artifact(run: Run, lease: Lease, desired: DesiredVersion, place: Place) -> VersionRecord:
+    """Record the artifact at a place as the version."""
     record = VersionRecord(
         model=desired.key.model,
         label=desired.key.label,
@@ -103,14 +103,14 @@ def take_over(run: Run, lease: Lease, desired: DesiredVersion, place: Place) -> 
             subject=str(desired.key),
             action="adopt",
             outcome="usable",
-            message=f"taken over, because an artefact of this very recipe lies at {place.location.uri}",
+            message=f"taken over, because an artifact of this very recipe lies at {place.location.uri}",
             details={"metrics": dict(place.metrics or {})},
         )
     return record
 
 
-async def remember_artefact(run: Run, desired: DesiredVersion) -> None:
-    """Record a version that targets serve and the store does not know, if its artefact is complete.
+async def record_artifact(run: Run, desired: DesiredVersion) -> None:
+    """Record a version that targets serve and the store does not know, if its artifact is complete.
 
     Without it a later version could not be compared with this one. It is a memory only: what goes wrong is let be.
     """
@@ -121,7 +121,7 @@ async def remember_artefact(run: Run, desired: DesiredVersion) -> None:
         async with leased(run, f"version:{key}") as lease:
             place = await find_place(run, desired, 1)
             if place.metrics is not None and run.store.version(key.model, key.label) is None:
-                take_over(run, lease, desired, place)
+                adopt_artifact(run, lease, desired, place)
 
 
 def read_metrics(content: bytes) -> dict[str, float]:
