@@ -159,8 +159,8 @@ class Facts:
         signatures: Each with the steps that hand it on.
         payers: By the id of a step that a commitment plan pays for.
         claims: By the id of a step from which on a commitment plan is to pay for a service.
-        standings: Those plans, by `CommitmentPlanAssignment.plan`; None for one that does not exist. Left out: those that could
-            not be asked for.
+        standings: Those plans, by `CommitmentPlanAssignment.plan`; None for one that does not exist.
+            Those that could not be asked for are left out.
         more: Checks that were judged where they were asked.
     """
 
