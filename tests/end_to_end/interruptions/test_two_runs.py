@@ -153,7 +153,7 @@ def run(path: Path) -> Iterator[Run]:
             run_id="sleeper",
             holder=this_process("sleeper"),
             store=store,
-            connections=None,  # type: ignore[arg-type]
+            clients=None,  # type: ignore[arg-type]
             drivers={},
             versions={},
             targets={},
