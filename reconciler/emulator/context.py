@@ -28,7 +28,7 @@ class Secrets:
         self._documents = documents.collection("secrets")
 
     def workspace_token(self, workspace_id: str) -> str:
-        """The workspace's authorization token, 32 hex digits (classic-protocol 4.3: shapes differ)."""
+        """The workspace's authorization token, 32 hex digits (classic-protocol 1.2: shapes differ)."""
         return self._secret(f"workspace-token/{workspace_id}", lambda: secrets.token_hex(16))
 
     def storage_key(self, account: str, *, second: bool = False) -> str:

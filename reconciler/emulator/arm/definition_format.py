@@ -1,6 +1,6 @@
 """How Azure Resource Manager words a definition and a failed operation, where sources leave more than one way.
 
-(new-protocol 1 "Normalisation", 3; what is a setting is in `reconciler.emulator.config.behaviour`.)
+(new-protocol 3 and 1, "Normalisation"; what is a setting is in `reconciler.emulator.config.behaviour`.)
 """
 
 from __future__ import annotations
