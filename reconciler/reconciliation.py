@@ -25,8 +25,8 @@ from reconciler.apply.training.recipes import desired_versions
 from reconciler.azure.clouds import Cloud
 from reconciler.plan.checks.judge import with_preflight
 from reconciler.plan.decide import make_plan
+from reconciler.plan.diff import plan_differences
 from reconciler.plan.document import Plan
-from reconciler.plan.saved import same_plan
 from reconciler.plan.states import DesiredTarget, DesiredVersion, Ledger, LiveTarget
 from reconciler.preflight.facts import facts_for
 from reconciler.spec.fleet import Fleet
@@ -190,7 +190,7 @@ class Reconciliation:
         """
         fresh = await self.plan()
         if fresh.digest != saved.digest:
-            raise StalePlanError(same_plan(saved, fresh))
+            raise StalePlanError(plan_differences(saved, fresh))
         return await self.apply(fresh, progress)
 
 

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from reconciler.apply.report import Outcome, Report, Result
 from reconciler.plan.document import Plan, TargetPlan
 from reconciler.plan.render.grouping import grouped
-from reconciler.plan.text import listing, printable
+from reconciler.plan.text import printable
+from reconciler.spec.diagnostics import join_names
 
 _FIRST_NAMES = 5
 _ONE_BY_ONE = 20
@@ -44,7 +45,7 @@ def _adopted(outcomes: list[Outcome]) -> Iterator[str]:
     if len(outcomes) <= _ONE_BY_ONE:
         yield from map(_line, outcomes)
     else:
-        names = listing([outcome.name for outcome in outcomes], _FIRST_NAMES)
+        names = join_names([outcome.name for outcome in outcomes], limit=_FIRST_NAMES)
         yield f"{len(outcomes):,} {Result.ADOPTED.value}: our note was put on them ({names})"
 
 
@@ -57,4 +58,4 @@ def _of_set(name: str, ended: list[tuple[TargetPlan, Outcome]]) -> Iterator[str]
             if number == 1:
                 yield f"{alike.names[0]}: {result.value}: {alike.text}"
             else:
-                yield f"{name}: {number:,} {result.value}: {alike.text} ({listing(alike.names, _FIRST_NAMES)})"
+                yield f"{name}: {number:,} {result.value}: {alike.text} ({join_names(alike.names, limit=_FIRST_NAMES)})"

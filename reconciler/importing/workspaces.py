@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from reconciler.spec.diagnostics import SpecError, did_you_mean, listed
+from reconciler.spec.diagnostics import SpecError, did_you_mean, join_names
 from reconciler.spec.documents import Metadata, SecretReference, Storage, Workspace, WorkspaceSpec, rules
 from reconciler.spec.fleet import Fleet, load_fleet
 
@@ -86,7 +86,7 @@ def _parsed(reference: str) -> tuple[str, str | None]:
 
 def _document(name: str, documents: Mapping[str, Workspace]) -> Workspace:
     if name not in documents:
-        there = f"there are {listed(sorted(documents))}" if documents else "there is none"
+        there = f"there are {join_names(sorted(documents))}" if documents else "there is none"
         raise SpecError(
             f"--workspace {name} is neither the id of a workspace nor the name of a Workspace document ({there}); "
             + did_you_mean(name, documents)

@@ -5,31 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from reconciler.plan.document import Difference, GateResult, ModelPlan, Reason, TargetPlan, TargetStatus
-from reconciler.plan.live import LiveVersion, live_words, wanted_version, weakest
-from reconciler.plan.states import DesiredTarget, DesiredVersion, Ledger, LiveTarget, VersionKey
-from reconciler.plan.text import wanted_words
-from reconciler.plan.versions import plan_version
-
-
-class WantedVersion:
-    """A wanted version with all that targets ask of it, worked out once."""
-
-    def __init__(self, desired: DesiredVersion, ledger: Ledger) -> None:
-        self.desired = desired
-        self.plan = plan_version(desired, ledger)
-        self.wanted = wanted_version(desired, ledger)
-        known = ledger.versions.get(desired.key)
-        self.metrics: Mapping[str, float] = known.metrics if known is not None else {}
+from reconciler.plan.document import Difference, GateResult, ModelPlan, Reason, Step, TargetPlan, TargetStatus
+from reconciler.plan.live import LiveVersion, live_words, weakest
+from reconciler.plan.states import DesiredTarget, DesiredVersion, Evidence, LiveTarget, VersionKey
 
 
 @dataclass(frozen=True, slots=True)
 class TargetAssessment:
-    """One target that can be planned, and what is known of it. What is told of its uses stands in their order."""
+    """A plannable target with its observed state; ``versions`` and ``found`` are in the order of its bindings."""
 
     target: DesiredTarget
     live: LiveTarget
-    versions: tuple[WantedVersion, ...]
+    versions: tuple[DesiredVersion, ...]
     found: tuple[LiveVersion, ...]
     settings: tuple[Difference, ...]
     notes: tuple[Reason, ...]
@@ -45,6 +32,11 @@ class TargetAssessment:
     def differs(self) -> bool:
         """Whether anything that is managed has another value, its models aside."""
         return bool(self.settings or self.live.definition.changes)
+
+    @property
+    def evidence(self) -> Evidence:
+        """On what the statement about its live side rests."""
+        return weakest(self.found)
 
     def told(self, index: int) -> tuple[Reason, ...]:
         """The reasons of one use; of several each says which resource it is about."""
@@ -64,10 +56,13 @@ class TargetAssessment:
         self,
         status: TargetStatus,
         reasons: Iterable[Reason],
+        *,
         gates: tuple[GateResult, ...] = (),
         incumbents: Mapping[int, VersionKey | None] | None = None,
+        remedy: str = "",
+        steps: tuple[Step, ...] = (),
     ) -> TargetPlan:
-        """The target's part of the plan, without steps."""
+        """Return the target's part of the plan."""
         models = tuple(
             ModelPlan(
                 resource=use.resource,
@@ -79,17 +74,15 @@ class TargetAssessment:
             )
             for index, (use, found) in enumerate(zip(self.target.bindings, self.found, strict=True))
         )
-        return TargetPlan(
-            name=self.target.name,
-            kind=self.target.kind,
-            identity=self.target.identity,
-            status=status,
+        return TargetPlan.of(
+            self.target,
+            self.live,
+            status,
             models=models,
-            desired=wanted_words(self.target),
-            live=live_words(self.found, self.live),
-            evidence=weakest(self.found),
-            observed_fingerprint=self.live.fingerprint,
+            shown=live_words(self.found, self.live),
+            evidence=self.evidence,
             reasons=tuple(reasons),
             gates=gates,
-            group=self.target.group,
+            remedy=remedy,
+            steps=steps,
         )

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from difflib import get_close_matches
 
-from reconciler.plan.document import VersionPlan
+from reconciler.plan.deletions import unowned
 from reconciler.plan.states import DesiredTarget, LiveTarget, Problem, VersionKey
-from reconciler.plan.text import quoted
+from reconciler.spec.diagnostics import join_names, nearest
 
+NOT_OBSERVED = Problem("not-observed", "it was not observed", "plan again")
 READ_ONLY = Problem(
     "read-only",
     "it is read-only for ever (readOnly: true): its service takes no change of it any more, only its deletion",
@@ -19,16 +19,16 @@ READ_ONLY = Problem(
 
 def blocker(
     target: DesiredTarget,
-    live: LiveTarget | None,
-    versions: Mapping[VersionKey, VersionPlan],
+    live: LiveTarget,
+    problems: Mapping[VersionKey, Problem | None],
     claims: Mapping[str, int],
 ) -> Problem | None:
     """The first thing that stands in the way of planning a target; None if nothing does.
 
     Args:
         target: What the spec says of it.
-        live: What was observed; None if it was not.
-        versions: The plans of the versions that it wants, as far as somebody described them.
+        live: What was observed.
+        problems: What stands in the way of each version that somebody described.
         claims: How many documents name each identity.
     """
     if claims.get(target.identity, 0) > 1:
@@ -37,48 +37,27 @@ def blocker(
             f"{claims[target.identity]} documents manage {target.identity}",
             "leave one of them: they would undo each other's work for ever",
         )
-    if live is None:
-        return Problem("not-observed", "it was not observed", "plan again")
     if live.problem is not None:
         return live.problem
     if target.absent:
-        return _not_ours(live)
-    for use in target.bindings:
-        problem = _unavailable(use.version, versions.get(use.version))
-        if problem is not None:
-            return problem
+        return unowned(target, live)
+    unavailable = (_unavailable(use.version, problems) for use in target.bindings)
+    return next(filter(None, unavailable), None) or _unfit(target, live.resources)
+
+
+def _unavailable(key: VersionKey, problems: Mapping[VersionKey, Problem | None]) -> Problem | None:
+    if key in problems:
+        return problems[key]
+    return Problem("version-unknown", f"nothing is known of {key}", "name a version that its model has or can train")
+
+
+def _unfit(target: DesiredTarget, offered: tuple[str, ...] | None) -> Problem | None:
     # A target that is absent and has no problem can be created: its driver says so by saying nothing. It will offer
     # what the others of its service do, so a name that is wrong is known before something is made.
-    return next(filter(None, (_unfit(use.resource, live) for use in target.bindings)), None)
-
-
-def _not_ours(live: LiveTarget) -> Problem | None:
-    """Nothing is deleted that does not carry our marker (design 5.7)."""
-    if not live.exists or live.markers or live.ours:
+    if offered is None:
         return None
-    return Problem(
-        "not-ours",
-        "it is to be deleted, but does not carry our note, which all have that we pointed to a model: it may be"
-        " somebody else's",
-        "delete it by hand if it is meant, or take state: absent out of the spec",
-        unsafe=True,
-    )
-
-
-def _unavailable(key: VersionKey, version: VersionPlan | None) -> Problem | None:
-    if version is None:
-        return Problem(
-            "version-unknown", f"nothing is known of {key}", "name a version that its model has or can train"
-        )
-    if version.problem is not None:
-        return Problem(version.problem.code, version.problem.text, version.remedy)
-    return None
-
-
-def _unfit(resource: str, live: LiveTarget) -> Problem | None:
-    if live.resources is not None and resource not in live.resources:
-        return _unknown_resource(resource, live.resources)
-    return None
+    missing = next((use.resource for use in target.bindings if use.resource not in offered), None)
+    return None if missing is None else _unknown_resource(missing, offered)
 
 
 def _unknown_resource(name: str, offered: tuple[str, ...]) -> Problem:
@@ -88,9 +67,8 @@ def _unknown_resource(name: str, offered: tuple[str, ...]) -> Problem:
             f'it has no updatable resource, so "{name}" can\'t be updated',
             "name an endpoint of a predictive service: a training service has none",
         )
-    near = get_close_matches(name, offered, n=1) or list(offered[:1])
     return Problem(
         "unknown-resource",
-        f'it has no resource "{name}"; it offers {quoted(offered)}',
-        f'write model.resource: "{near[0]}"',
+        f'it has no resource "{name}"; it offers {join_names(offered, quoted=True)}',
+        f'write model.resource: "{nearest(name, offered) or offered[0]}"',
     )

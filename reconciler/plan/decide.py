@@ -20,21 +20,24 @@ from datetime import datetime
 from typing import TypeVar
 
 from reconciler.plan import steps
-from reconciler.plan.assessment import TargetAssessment, WantedVersion
-from reconciler.plan.blockers import READ_ONLY, blocker
+from reconciler.plan.assessment import TargetAssessment
+from reconciler.plan.blockers import NOT_OBSERVED, READ_ONLY, blocker
+from reconciler.plan.deletions import decide_absent, decide_orphan, too_many_orphans
 from reconciler.plan.document import (
     Difference,
     GateOutcome,
-    ModelPlan,
+    GateResult,
     PatchOperation,
     Plan,
     Reason,
+    Step,
     TargetPlan,
     TargetStatus,
+    VersionPlan,
+    in_reading_order,
 )
 from reconciler.plan.gates import find_incumbent, judge_gates, overall, rule_text
 from reconciler.plan.live import find_live_versions, versions_by_uri
-from reconciler.plan.orphans import decide_orphan, too_many_orphans
 from reconciler.plan.overrides import check_forced, gate_forced
 from reconciler.plan.reasons import (
     NO_ROOM,
@@ -44,17 +47,8 @@ from reconciler.plan.reasons import (
     not_asked_again,
     without_room,
 )
-from reconciler.plan.states import (
-    DesiredTarget,
-    DesiredVersion,
-    Evidence,
-    Ledger,
-    LiveTarget,
-    Problem,
-    VersionKey,
-)
-from reconciler.plan.text import wanted_words
-from reconciler.plan.versions import estimates, with_training
+from reconciler.plan.states import DesiredTarget, DesiredVersion, Ledger, LiveTarget, Problem, VersionKey
+from reconciler.plan.versions import estimates, plan_version, version_problem, with_training
 
 _Given = TypeVar("_Given")
 _Key = TypeVar("_Key", bound=Hashable)
@@ -92,10 +86,14 @@ def make_plan(
         ValueError: a version or a target's name was given twice; the caller is at fault.
     """
     check_forced(forced, {target.name for target in targets}, groups)
-    desired = _unique(versions, lambda version: version.key)
+    described = _unique(versions, lambda version: version.key)
+    desired = {key: replace(version, record=ledger.versions.get(key)) for key, version in described.items()}
     ordered = _unique(targets, lambda target: (target.name, target.kind))
+    problems = {key: version_problem(version) for key, version in desired.items()}
     world = _World(
-        versions={key: WantedVersion(version, ledger) for key, version in desired.items()},
+        versions=desired,
+        problems=problems,
+        plans={key: plan_version(version, problems[key]) for key, version in desired.items()},
         live=live,
         ledger=ledger,
         versions_by_uri=versions_by_uri(versions, ledger),
@@ -107,12 +105,9 @@ def make_plan(
     awaited = {after for target in decided for step in target.steps for after in step.after}
     estimate = estimates(ledger)
     planned = tuple(
-        with_training(version.plan, version.desired, ledger, estimate)
-        if steps.train_id(key) in awaited
-        else version.plan
-        for key, version in world.versions.items()
+        with_training(plan, desired[key], estimate) if steps.train_id(key) in awaited else plan
+        for key, plan in world.plans.items()
     )
-    grouped = {status: tuple(target for target in decided if target.status is status) for status in TargetStatus}
     return Plan(
         created_at=now,
         cloud=cloud,
@@ -120,13 +115,7 @@ def make_plan(
         partial=partial,
         forced=tuple(sorted(forced)),
         versions=planned,
-        changes=grouped[TargetStatus.CHANGE],
-        drift=grouped[TargetStatus.DRIFT],
-        held=grouped[TargetStatus.HELD],
-        refused=grouped[TargetStatus.REFUSED],
-        blocked=grouped[TargetStatus.BLOCKED],
-        in_sync=grouped[TargetStatus.IN_SYNC],
-        orphaned=grouped[TargetStatus.ORPHANED],
+        targets=in_reading_order(decided),
     ).sealed()
 
 
@@ -134,7 +123,9 @@ def make_plan(
 class _World:
     """What a decision on one target looks things up in."""
 
-    versions: Mapping[VersionKey, WantedVersion]
+    versions: Mapping[VersionKey, DesiredVersion]
+    problems: Mapping[VersionKey, Problem | None]
+    plans: Mapping[VersionKey, VersionPlan]
     live: Mapping[str, LiveTarget]
     ledger: Ledger
     versions_by_uri: Mapping[str, VersionKey]
@@ -146,31 +137,30 @@ class _World:
 
 def _decide_target(target: DesiredTarget, world: _World) -> TargetPlan:
     live = world.live.get(target.identity)
-    if target.orphan and live is not None:
+    if live is None:
+        live = LiveTarget(target.identity, exists=False, problem=NOT_OBSERVED)
+    elif target.orphan:
         return decide_orphan(target, live, world.too_many.get(target.group))
-    plans = {use.version: world.versions[use.version].plan for use in target.bindings if use.version in world.versions}
-    problem = blocker(target, live, plans, world.claims)
-    if problem is not None or live is None:
+    problem = blocker(target, live, world.problems, world.claims)
+    if problem is not None:
         # It can't be planned, or must not be carried out: it is left as it is, and the others go on.
         return _stopped(target, live, problem)
-    return _decide_deletion(target, live) if target.absent else _decide_state(target, live, world)
+    return decide_absent(target, live) if target.absent else _decide_state(target, live, world)
 
 
 def _decide_state(target: DesiredTarget, live: LiveTarget, world: _World) -> TargetPlan:
     """Decide on a target that can be planned and is to be there."""
-    versions = tuple(world.versions[use.version] for use in target.bindings)
     converged = world.ledger.converged.get(target.identity)
     not_taken, written = (converged.not_taken, converged.written) if converged is not None else ({}, {})
     differing, refused = steps.setting_differences(target, live, not_taken)
     differing += steps.write_only_differences(target, written)
-    wanted = {version.desired.key: version.wanted for version in versions}
-    notes = dict.fromkeys(note for version in versions for note in version.plan.reasons)
+    notes = dict.fromkeys(note for use in target.bindings for note in world.plans[use.version].reasons)
     refreshed, told = needs_refresh(target, live, not_taken)
     case = TargetAssessment(
         target=target,
         live=live,
-        versions=versions,
-        found=find_live_versions(target, wanted, live, converged, world.versions_by_uri),
+        versions=tuple(world.versions[use.version] for use in target.bindings),
+        found=find_live_versions(target, world.versions, live, converged, world.versions_by_uri),
         settings=differing,
         notes=(*map(not_asked_again, refused), *notes, *told),
         refreshed=refreshed,
@@ -181,31 +171,16 @@ def _decide_state(target: DesiredTarget, live: LiveTarget, world: _World) -> Tar
         return _stopped(target, live, NO_ROOM)
     if case.moving:
         return _decide_move(case, world)
-    lacking = missing_note(target, live, wanted, known=converged is not None)
+    lacking = missing_note(case, known=converged is not None)
     if lacking is not None:
         case = replace(case, notes=(*case.notes, lacking))
     if case.refreshed or case.differs or not live.exists:
         # The right versions, in other circumstances: nothing is promoted, so no gate has a say.
-        return _with_steps(case, case.to_target_plan(TargetStatus.CHANGE, case.reasons))
-    planned = case.to_target_plan(TargetStatus.IN_SYNC, case.reasons)
+        return _with_steps(case, TargetStatus.CHANGE, case.reasons)
     if lacking is None or lacking.code == NO_ROOM.code:
-        return planned
-    required = steps.RequiredChanges(target=target, evidence=planned.evidence, adopt=lacking)
-    return planned.model_copy(update={"steps": steps.target_steps(required)})
-
-
-def _decide_deletion(target: DesiredTarget, live: LiveTarget) -> TargetPlan:
-    """Decide on a target that is to be absent and, if it is not, carries our marker."""
-    gone = TargetAssessment(target, live, (), (), (), ())
-    if not live.exists:
-        return gone.to_target_plan(TargetStatus.IN_SYNC, ())
-    reason = Reason(code="unwanted", text="the spec wants it to be absent, and it carries our note")
-    planned = gone.to_target_plan(TargetStatus.CHANGE, (reason,))
-    required = steps.RequiredChanges(target=target, evidence=Evidence.MARKER, delete=True, move_reasons=(reason,))
-    served = ", ".join(str(marker.version) for marker in live.markers)
-    return planned.model_copy(
-        update={"live": served or None, "evidence": Evidence.MARKER, "steps": steps.target_steps(required)}
-    )
+        return case.to_target_plan(TargetStatus.IN_SYNC, case.reasons)
+    required = steps.RequiredChanges(target=target, evidence=case.evidence, adopt=lacking)
+    return case.to_target_plan(TargetStatus.IN_SYNC, case.reasons, steps=steps.target_steps(required))
 
 
 def _decide_move(case: TargetAssessment, world: _World) -> TargetPlan:
@@ -215,9 +190,9 @@ def _decide_move(case: TargetAssessment, world: _World) -> TargetPlan:
     gates = tuple(
         result
         for index in case.moving
-        if case.versions[index].plan.usable
+        if case.versions[index].usable
         for result in judge_gates(
-            case.versions[index].desired.gates,
+            case.versions[index].gates,
             case.versions[index].metrics,
             find_incumbent(incumbents[index], world.ledger),
             case.target.bindings[index].version,
@@ -228,35 +203,24 @@ def _decide_move(case: TargetAssessment, world: _World) -> TargetPlan:
         hold = tuple(gate_reason(gate) for gate in gates if gate.outcome is not GateOutcome.PASS)
         if not gate_forced(world.forced, case.target.name):
             # The version is there and may not be promoted: the target keeps what it has.
-            held = case.to_target_plan(TargetStatus.HELD, (*hold, *reasons), gates, incumbents)
-            return held.model_copy(update={"remedy": _hold_remedy(case, outcome)})
+            remedy = _hold_remedy(case, outcome)
+            return case.to_target_plan(
+                TargetStatus.HELD, (*hold, *reasons), gates=gates, incumbents=incumbents, remedy=remedy
+            )
         text = "promoted by --force, although a gate does not let it pass"
         reasons = (Reason(code="gate-forced", text=text), *hold, *reasons)
     drifted = all(case.found[index].drifted for index in case.moving)
-    status = TargetStatus.DRIFT if drifted else TargetStatus.CHANGE
-    return _with_steps(case, case.to_target_plan(status, reasons, gates, incumbents))
+    return _with_steps(case, TargetStatus.DRIFT if drifted else TargetStatus.CHANGE, reasons, gates, incumbents)
 
 
-def _with_steps(case: TargetAssessment, planned: TargetPlan) -> TargetPlan:
-    """Add the steps that bring the target home."""
-    # A refresh may bring another model along: what the target serves is written once more, though it was right.
-    moved = tuple(range(len(case.found))) if case.refreshed else case.moving
-    training = [index for index in moved if not case.versions[index].plan.usable and not case.found[index].in_sync]
-    told = tuple(reason for index in moved for reason in case.told(index))
-    required = steps.RequiredChanges(
-        target=case.target,
-        evidence=planned.evidence,
-        train=tuple(case.target.bindings[index].version for index in training),
-        rules=tuple(dict.fromkeys(rule for index in training for rule in _rules(case.versions[index]))),
-        create=not case.live.exists,
-        refresh=case.refreshed,
-        repoint=tuple(_move(case, index) for index in moved),
-        patch=tuple(operation for index in moved for operation in _patch(case, index)),
-        move_reasons=told,
-        settings=case.settings,
-        definition=case.live.definition,
-    )
-    reasons = planned.reasons
+def _with_steps(
+    case: TargetAssessment,
+    status: TargetStatus,
+    reasons: tuple[Reason, ...],
+    gates: tuple[GateResult, ...] = (),
+    incumbents: Mapping[int, VersionKey | None] | None = None,
+) -> TargetPlan:
+    """Return the plan of a target with the steps that bring it home."""
     if not case.live.exists and not case.found:
         reasons = (*reasons, Reason(code="absent", text="it does not exist"))
     if case.refreshed:
@@ -266,11 +230,27 @@ def _with_steps(case: TargetAssessment, planned: TargetPlan) -> TargetPlan:
         reasons = (*reasons, Reason(code="settings", text=f"the spec wants another {names}"))
     if case.live.definition.changes:
         reasons = (*reasons, Reason(code="definition", text="its definition differs from the file"))
-    return planned.model_copy(update={"reasons": reasons, "steps": steps.target_steps(required)})
+    return case.to_target_plan(status, reasons, gates=gates, incumbents=incumbents, steps=_steps(case))
 
 
-def _rules(version: WantedVersion) -> Iterable[str]:
-    return map(rule_text, version.desired.gates)
+def _steps(case: TargetAssessment) -> tuple[Step, ...]:
+    # A refresh may bring another model along: what the target serves is written once more, though it was right.
+    moved = tuple(range(len(case.found))) if case.refreshed else case.moving
+    training = [index for index in moved if not case.versions[index].usable and not case.found[index].in_sync]
+    required = steps.RequiredChanges(
+        target=case.target,
+        evidence=case.evidence,
+        train=tuple(case.versions[index].key for index in training),
+        rules=tuple(dict.fromkeys(rule_text(gate) for index in training for gate in case.versions[index].gates)),
+        create=not case.live.exists,
+        refresh=case.refreshed,
+        repoint=tuple(_move(case, index) for index in moved),
+        patch=tuple(operation for index in moved for operation in _patch(case, index)),
+        move_reasons=tuple(reason for index in moved for reason in case.told(index)),
+        settings=case.settings,
+        definition=case.live.definition,
+    )
+    return steps.target_steps(required)
 
 
 def _move(case: TargetAssessment, index: int) -> Difference:
@@ -279,9 +259,9 @@ def _move(case: TargetAssessment, index: int) -> Difference:
 
 
 def _patch(case: TargetAssessment, index: int) -> tuple[PatchOperation, ...]:
-    wanted = case.versions[index].wanted.location
-    bound = case.live.bound.get(case.target.bindings[index].resource)
-    return steps.definition_patch(bound, wanted.uri if wanted is not None else None)
+    location = case.versions[index].expected_location
+    bound = case.live.shown(case.target.bindings[index].resource)
+    return steps.definition_patch(bound, None if location is None else location.uri)
 
 
 def _incumbent(case: TargetAssessment, index: int) -> VersionKey | None:
@@ -296,28 +276,15 @@ def _incumbent(case: TargetAssessment, index: int) -> VersionKey | None:
     return version if version is not None and version.model == wanted.model else None
 
 
-def _stopped(target: DesiredTarget, live: LiveTarget | None, problem: Problem | None) -> TargetPlan:
-    return TargetPlan(
-        name=target.name,
-        kind=target.kind,
-        identity=target.identity,
-        status=TargetStatus.REFUSED if problem is not None and problem.unsafe else TargetStatus.BLOCKED,
-        models=tuple(ModelPlan(resource=use.resource, desired=str(use.version)) for use in target.bindings),
-        desired=wanted_words(target),
-        live=None,
-        evidence=Evidence.UNKNOWN,
-        observed_fingerprint=live.fingerprint if live is not None else "",
-        reasons=() if problem is None else (Reason(code=problem.code, text=problem.message),),
-        remedy="" if problem is None else problem.remedy,
-        group=target.group,
-    )
+def _stopped(target: DesiredTarget, live: LiveTarget, problem: Problem) -> TargetPlan:
+    return TargetPlan.of(target, live, TargetStatus.BLOCKED).stopped((problem,))
 
 
 def _hold_remedy(case: TargetAssessment, outcome: GateOutcome) -> str:
     force = f"promote it all the same with --force gate:{case.target.name}"
     if outcome is GateOutcome.FAIL:
         return f"train a better version under a new label, or {force}"
-    if any(case.versions[index].desired.ready_made for index in case.moving):
+    if any(case.versions[index].ready_made for index in case.moving):
         return f"a ready-made artifact has no metrics to judge: {force}"
     return f"correct the gate's metric, or {force}"
 

@@ -10,15 +10,25 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetJsonSchemaHandler,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
 from reconciler.plan.checks.result import Preflight
-from reconciler.plan.states import Evidence, Scalar, VersionKey
+from reconciler.plan.states import DesiredTarget, Evidence, LiveTarget, Problem, Scalar, VersionKey
 
 FORMAT_VERSION = "1.0"
 
@@ -82,6 +92,11 @@ class Reason(_Frozen):
 
     code: str
     text: str
+
+    @classmethod
+    def of(cls, problem: Problem) -> Self:
+        """Return a problem as the reason that it gives."""
+        return cls(code=problem.code, text=problem.message)
 
 
 class GateResult(_Frozen):
@@ -198,6 +213,81 @@ class TargetPlan(_Frozen):
     group: str = Field(default="", exclude_if=lambda group: not group)
     """The set that it is of; left out for a target of its own."""
 
+    @classmethod
+    def of(
+        cls,
+        target: DesiredTarget,
+        live: LiveTarget,
+        status: TargetStatus,
+        *,
+        models: tuple[ModelPlan, ...] | None = None,
+        shown: str | None = None,
+        evidence: Evidence = Evidence.UNKNOWN,
+        reasons: tuple[Reason, ...] = (),
+        gates: tuple[GateResult, ...] = (),
+        remedy: str = "",
+        steps: tuple[Step, ...] = (),
+    ) -> Self:
+        """Return the plan of a target. ``shown`` is what is live; without ``models`` nothing is known of any."""
+        if models is None:
+            models = tuple(ModelPlan(resource=use.resource, desired=str(use.version)) for use in target.bindings)
+        return cls(
+            name=target.name,
+            kind=target.kind,
+            identity=target.identity,
+            status=status,
+            models=models,
+            desired=target.wants,
+            live=shown,
+            evidence=evidence,
+            observed_fingerprint=live.fingerprint,
+            reasons=reasons,
+            gates=gates,
+            remedy=remedy,
+            steps=steps,
+            group=target.group,
+        )
+
+    def stopped(self, problems: Sequence[Problem]) -> Self:
+        """Return the target as problems stop it: refused if it could be carried out and must not be, else blocked."""
+        unsafe = all(problem.unsafe for problem in problems)
+        return self.model_copy(
+            update={
+                "status": TargetStatus.REFUSED if unsafe else TargetStatus.BLOCKED,
+                "reasons": (*map(Reason.of, problems), *self.reasons),
+                "remedy": "; ".join(dict.fromkeys(problem.remedy for problem in problems if problem.remedy)),
+                "steps": (),
+            }
+        )
+
+
+_GROUPS = {
+    TargetStatus.CHANGE: "changes",
+    TargetStatus.DRIFT: "drift",
+    TargetStatus.HELD: "held",
+    TargetStatus.REFUSED: "refused",
+    TargetStatus.BLOCKED: "blocked",
+    TargetStatus.IN_SYNC: "in_sync",
+    TargetStatus.ORPHANED: "orphaned",
+}
+"""The member of the document that holds the targets of each status, in the document's order."""
+READING_ORDER = (
+    TargetStatus.BLOCKED,
+    TargetStatus.REFUSED,
+    TargetStatus.HELD,
+    TargetStatus.DRIFT,
+    TargetStatus.CHANGE,
+    TargetStatus.ORPHANED,
+    TargetStatus.IN_SYNC,
+)
+"""The statuses in the order in which people want to read the targets."""
+_RANK = {status: rank for rank, status in enumerate(READING_ORDER)}
+
+
+def in_reading_order(targets: Iterable[TargetPlan]) -> tuple[TargetPlan, ...]:
+    """Return targets by status, name and kind, as a plan has them."""
+    return tuple(sorted(targets, key=lambda target: (_RANK[target.status], target.name, target.kind)))
+
 
 class Plan(_Frozen):
     """The whole plan. ``digest`` covers everything but itself, ``created_at``, the preflight and the estimates."""
@@ -210,29 +300,86 @@ class Plan(_Frozen):
     """True when targets were selected: it then says nothing of the others."""
     forced: tuple[str, ...] = ()
     versions: tuple[VersionPlan, ...] = ()
-    changes: tuple[TargetPlan, ...] = ()
-    drift: tuple[TargetPlan, ...] = ()
-    held: tuple[TargetPlan, ...] = ()
-    refused: tuple[TargetPlan, ...] = ()
-    blocked: tuple[TargetPlan, ...] = ()
-    in_sync: tuple[TargetPlan, ...] = ()
-    orphaned: tuple[TargetPlan, ...] = Field(default=(), exclude_if=lambda orphans: not orphans)
-    """What sets made and have no item for any more; left out if there is none."""
+    targets: tuple[TargetPlan, ...] = ()
+    """All targets, `in_reading_order`. In the document they stand in a group for each status."""
     preflight: Preflight = Preflight()
     digest: Annotated[str, Field(pattern=r"^(sha256:[0-9a-f]{64})?$")] = ""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _from_groups(cls, content: Any) -> Any:
+        if not isinstance(content, Mapping) or content.keys().isdisjoint(_GROUPS.values()):
+            return content
+        return {**content, "targets": [target for _, target in targets_of(content)]}
+
+    @model_serializer(mode="plain")
+    def _in_groups(self) -> dict[str, Any]:
+        # The targets are left to pydantic as they are: it is twice as fast as regrouping what it made of them.
+        groups: dict[str, list[TargetPlan]] = {group: [] for group in _GROUPS.values()}
+        for target in self.targets:
+            groups[_GROUPS[target.status]].append(target)
+        if not groups["orphaned"]:
+            del groups["orphaned"]
+        content: dict[str, Any] = {}
+        for name in type(self).model_fields:
+            content |= groups if name == "targets" else {name: getattr(self, name)}
+        return content
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """Describe the document: the groups stand where the targets do."""
+        described = handler({name: value for name, value in schema.items() if name != "serialization"})
+        properties: dict[str, Any] = {}
+        for name, value in described["properties"].items():
+            if name == "targets":
+                properties |= {group: {**value, "title": group.replace("_", " ").title()} for group in _GROUPS.values()}
+            else:
+                properties[name] = value
+        return {**described, "properties": properties}
+
+    def with_status(self, status: TargetStatus) -> tuple[TargetPlan, ...]:
+        """Return the targets of one status."""
+        return tuple(target for target in self.targets if target.status is status)
+
     @property
-    def targets(self) -> tuple[TargetPlan, ...]:
-        """All targets, in the order in which people want to read them."""
-        return (
-            *(*self.blocked, *self.refused, *self.held, *self.drift),
-            *(*self.changes, *self.orphaned, *self.in_sync),
-        )
+    def changes(self) -> tuple[TargetPlan, ...]:
+        """The targets whose spec moved."""
+        return self.with_status(TargetStatus.CHANGE)
+
+    @property
+    def drift(self) -> tuple[TargetPlan, ...]:
+        """The targets of which only the live side moved."""
+        return self.with_status(TargetStatus.DRIFT)
+
+    @property
+    def held(self) -> tuple[TargetPlan, ...]:
+        """The targets that a gate holds."""
+        return self.with_status(TargetStatus.HELD)
+
+    @property
+    def refused(self) -> tuple[TargetPlan, ...]:
+        """The targets that could be changed and must not be."""
+        return self.with_status(TargetStatus.REFUSED)
+
+    @property
+    def blocked(self) -> tuple[TargetPlan, ...]:
+        """The targets that cannot be planned."""
+        return self.with_status(TargetStatus.BLOCKED)
+
+    @property
+    def in_sync(self) -> tuple[TargetPlan, ...]:
+        """The targets that serve and show what the spec says."""
+        return self.with_status(TargetStatus.IN_SYNC)
+
+    @property
+    def orphaned(self) -> tuple[TargetPlan, ...]:
+        """The targets that a set made and has no item for any more."""
+        return self.with_status(TargetStatus.ORPHANED)
 
     @property
     def pending(self) -> bool:
         """Whether carrying it out would change anything that a spec says."""
-        return bool(self.changes or self.drift)
+        return any(target.status in {TargetStatus.CHANGE, TargetStatus.DRIFT} for target in self.targets)
 
     @property
     def adopted(self) -> tuple[TargetPlan, ...]:
@@ -261,7 +408,12 @@ class Plan(_Frozen):
         return self.model_copy(update={"digest": self.computed_digest()})
 
 
-_TARGET_GROUPS = ("changes", "drift", "held", "refused", "blocked", "in_sync", "orphaned")
+def targets_of(content: Mapping[str, Any]) -> Iterator[tuple[tuple[str, int], Any]]:
+    """Yield the targets of a plan document, in reading order, each with its place: its group and its number there."""
+    for status in READING_ORDER:
+        group = _GROUPS[status]
+        for number, target in enumerate(content.get(group, ())):
+            yield (group, number), target
 
 
 def digest_of(content: Mapping[str, Any]) -> str:
@@ -271,7 +423,7 @@ def digest_of(content: Mapping[str, Any]) -> str:
     will be done. What the preflight stopped is stopped in the targets.
     """
     covered = {name: value for name, value in content.items() if name not in {"digest", "created_at", "preflight"}}
-    for group in {"versions", *_TARGET_GROUPS} & covered.keys():
+    for group in {"versions", *_GROUPS.values()} & covered.keys():
         covered[group] = [_without_estimates(owner) for owner in covered[group]]
     # ASCII: a name from the wire may hold a lone surrogate, which no encoding but JSON's escape can carry.
     canonical = json.dumps(covered, sort_keys=True, separators=(",", ":"))

@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Self
 
 from reconciler.plan.document import Reason
 from reconciler.plan.states import (
@@ -22,27 +21,12 @@ from reconciler.plan.states import (
     Ledger,
     LiveBinding,
     LiveTarget,
-    Location,
     Marker,
     Proof,
+    Served,
     VersionKey,
-    VersionState,
 )
 from reconciler.plan.text import bare_uri, short_fingerprint
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """The version that a target should serve: what identifies it, and whether it can be served already.
-
-    ``recorded`` is true when the ledger has it as usable, so that a target which shows it was moved by this
-    ledger.
-    """
-
-    key: VersionKey
-    fingerprint: str | None
-    location: Location | None
-    recorded: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,17 +50,6 @@ class LiveVersion:
     reasons: tuple[Reason, ...] = ()
 
 
-def wanted_version(desired: DesiredVersion, ledger: Ledger) -> Wanted:
-    """What identifies a wanted version; the ledger fills in what can't be computed any more."""
-    known = ledger.versions.get(desired.key)
-    usable = known is not None and known.state is VersionState.USABLE
-    fingerprint, location = desired.fingerprint, desired.location
-    if known is not None and usable:
-        fingerprint = fingerprint or known.fingerprint
-        location = known.location or location
-    return Wanted(desired.key, fingerprint, location, recorded=usable)
-
-
 def versions_by_uri(versions: Iterable[DesiredVersion], ledger: Ledger) -> dict[str, VersionKey]:
     """Which version lies at which uri, of those that are wanted or remembered."""
     found = {known.location.uri: key for key, known in sorted(ledger.versions.items()) if known.location is not None}
@@ -88,7 +61,7 @@ def versions_by_uri(versions: Iterable[DesiredVersion], ledger: Ledger) -> dict[
 
 def find_live_versions(
     target: DesiredTarget,
-    wanted: Mapping[VersionKey, Wanted],
+    wanted: Mapping[VersionKey, DesiredVersion],
     live: LiveTarget,
     converged: Converged | None,
     versions_by_uri: Mapping[str, VersionKey],
@@ -102,22 +75,24 @@ def find_live_versions(
         converged: What it was last brought to, if ever.
         versions_by_uri: Versions by the uri of their artifact (`versions_by_uri`).
     """
-    markers = _markers_of(target, live)
-    records = [_Record.of(converged, use.resource) for use in target.bindings]
-    # The answers are those of all its models together. Where our note on one of them names another version than the
-    # record, a run of ours moved that one and did not live to record it: the answers then tell nothing of the others.
-    moved = [
-        record is not None and marker is not None and not _is_of(marker, record)
-        for marker, record in zip(markers, records, strict=True)
+    same = _same_answers(live, converged)
+    records = [None if converged is None else converged.served(use.resource) for use in target.bindings]
+    at = None if converged is None else converged.at
+    traces = [
+        _Traces(marker, record, at, same) for marker, record in zip(_markers_of(target, live), records, strict=True)
     ]
+    if same is False:
+        # The answers are those of all its models together. Where our note on one of them names another version than
+        # the record, a run of ours moved that one and did not live to record it: the answers then tell nothing of the
+        # others.
+        moved = [each.contradict for each in traces]
+        traces = [
+            replace(each, same_answers=None) if any(moved[:index] + moved[index + 1 :]) else each
+            for index, each in enumerate(traces)
+        ]
     return tuple(
-        _understand_one(
-            wanted[use.version],
-            _Seen.of(live, use.resource, marker, moved_beside=any(moved[:index] + moved[index + 1 :])),
-            record,
-            versions_by_uri,
-        )
-        for index, (use, marker, record) in enumerate(zip(target.bindings, markers, records, strict=True))
+        _understand_one(wanted[use.version], live, use.resource, each, versions_by_uri)
+        for use, each in zip(target.bindings, traces, strict=True)
     )
 
 
@@ -136,42 +111,28 @@ def weakest(found: Sequence[LiveVersion]) -> Evidence:
 
 
 @dataclass(frozen=True, slots=True)
-class _Seen:
-    """What was observed of one resource of a target."""
+class _Traces:
+    """What speaks of one resource beside what the service shows of it."""
 
-    exists: bool
-    location: Location | None
-    uri: str | None
     marker: Marker | None
-    answers: str | None
-    moved_beside: bool
-    """Whether another of its resources was moved without a record, so that its answers say nothing of this one."""
+    record: Served | None
+    """What it was last brought to."""
+    at: datetime | None
+    """When that was."""
+    same_answers: bool | None
+    """Whether the target's answers are those on record; None where they say nothing of this resource."""
 
-    @classmethod
-    def of(cls, live: LiveTarget, resource: str, marker: Marker | None, *, moved_beside: bool) -> Self:
-        bound = live.bound.get(resource, LiveBinding())
-        return cls(live.exists, bound.location, bound.uri, marker, live.answers, moved_beside)
+    @property
+    def agree(self) -> bool:
+        """Whether the marker names what is on record."""
+        if self.marker is None or self.record is None:
+            return False
+        return self.marker.names(self.record.version, self.record.fingerprint)
 
-
-@dataclass(frozen=True, slots=True)
-class _Record:
-    """What one resource was last brought to, with what holds of the whole target."""
-
-    version: VersionKey
-    fingerprint: str
-    location: Location | None
-    proof: Proof
-    at: datetime
-    answers: str | None
-
-    @classmethod
-    def of(cls, converged: Converged | None, resource: str) -> Self | None:
-        served = None if converged is None else converged.served(resource)
-        if converged is None or served is None:
-            return None
-        return cls(
-            served.version, served.fingerprint, served.location, converged.proof, converged.at, converged.answers
-        )
+    @property
+    def contradict(self) -> bool:
+        """Whether the marker names something else than what is on record."""
+        return self.marker is not None and self.record is not None and not self.agree
 
 
 def _markers_of(target: DesiredTarget, live: LiveTarget) -> list[Marker | None]:
@@ -201,28 +162,46 @@ def _markers_of(target: DesiredTarget, live: LiveTarget) -> list[Marker | None]:
     return found
 
 
+def _same_answers(live: LiveTarget, converged: Converged | None) -> bool | None:
+    """Whether a target's answers are those recorded when it was converged; None where they say nothing."""
+    if converged is None or live.answers is None or converged.answers is None:
+        return None
+    if live.answers != converged.answers:
+        return False
+    # Accepted only: the model before it gave the same answers, so equal ones do not tell the two apart.
+    return True if converged.proof is Proof.PROVEN else None
+
+
 def _understand_one(
-    wanted: Wanted, live: _Seen, converged: _Record | None, versions_by_uri: Mapping[str, VersionKey]
+    wanted: DesiredVersion,
+    live: LiveTarget,
+    resource: str,
+    traces: _Traces,
+    versions_by_uri: Mapping[str, VersionKey],
 ) -> LiveVersion:
     # "Expected" is the ground of drift: if the ledger says that this very version was brought here, then any
     # difference was made by someone else. If not, the spec moved and a difference is no surprise.
-    expected = converged is not None and _same_recipe(converged.version, converged.fingerprint, wanted)
+    record = traces.record
+    expected = record is not None and wanted.is_made_as(record.version, record.fingerprint)
+    shown = live.shown(resource)
     if not live.exists:
         word = "was removed" if expected else "does not exist"
         found = LiveVersion(None, None, Evidence.UNKNOWN, reasons=(Reason(code="absent", text=f"it {word}"),))
-    elif live.location is not None or live.uri is not None:
-        found = _by_location(wanted, live, converged, versions_by_uri)
-        if not found.in_sync and live.marker is None and converged is None:
+    elif shown.location is not None or shown.uri is not None:
+        found = _by_location(wanted, shown, record, versions_by_uri)
+        if not found.in_sync and traces.marker is None and record is None:
             adopted = Reason(code="adopt", text="it does not carry our note yet: it is taken over")
             found = replace(found, reasons=(*found.reasons, adopted))
+    elif record is None:
+        found = _by_marker_alone(wanted, traces.marker)
     else:
-        found = _by_traces(wanted, live, converged)
+        found = _by_traces(wanted, traces, record)
     if expected and not found.in_sync:
         found = replace(found, drifted=True)
     if found.in_sync or (found.reasons and (found.version is None or found.version == wanted.key)):
         return found
     if found.version == wanted.key:
-        text = f"it serves another recipe of that label; wanted is {short_fingerprint(wanted.fingerprint)}"
+        text = f"it serves another recipe of that label; wanted is {short_fingerprint(wanted.expected_fingerprint)}"
         return replace(found, reasons=(Reason(code="other-recipe", text=text),))
     if found.drifted:
         text = f"it was moved to {found.version} behind our back"
@@ -231,126 +210,91 @@ def _understand_one(
     return replace(found, reasons=(Reason(code="version", text=text), *found.reasons))
 
 
-def _same_recipe(version: VersionKey, fingerprint: str, wanted: Wanted) -> bool:
-    if version != wanted.key:
-        return False
-    # Without a fingerprint on the wanted side the label is all that there is to compare.
-    return wanted.fingerprint is None or fingerprint == wanted.fingerprint
-
-
-def _marks(marker: Marker, wanted: Wanted) -> bool:
-    if marker.version != wanted.key or not marker.fingerprint:
-        return False
-    return wanted.fingerprint is None or wanted.fingerprint.startswith(marker.fingerprint)
-
-
 def _by_location(
-    wanted: Wanted, live: _Seen, converged: _Record | None, versions_by_uri: Mapping[str, VersionKey]
+    wanted: DesiredVersion, shown: LiveBinding, record: Served | None, versions_by_uri: Mapping[str, VersionKey]
 ) -> LiveVersion:
     """The service shows its artifact. That is the truth, whatever the marker and the ledger say.
 
     It may be a copy that the service made (classic-protocol 1.5): then it is the place that it was seen at when the
     target was converged.
     """
-    shown = bare_uri(live.location.uri if live.location is not None else live.uri or "")
+    uri = bare_uri(shown.location.uri if shown.location is not None else shown.uri or "")
     # Whole uris are compared: the same place may be split into base and relative part in more than one way.
-    in_sync = wanted.location is not None and shown == bare_uri(wanted.location.uri)
-    version = wanted.key if in_sync else versions_by_uri.get(shown)
-    seen = converged.location if converged is not None else None
-    if version is None and converged is not None and seen is not None and shown == bare_uri(seen.uri):
-        version, in_sync = converged.version, _same_recipe(converged.version, converged.fingerprint, wanted)
-    text = str(version) if version is not None else shown
+    location = wanted.expected_location
+    in_sync = location is not None and uri == bare_uri(location.uri)
+    version = wanted.key if in_sync else versions_by_uri.get(uri)
+    if version is None and record is not None and record.location is not None and uri == bare_uri(record.location.uri):
+        version, in_sync = record.version, wanted.is_made_as(record.version, record.fingerprint)
+    text = str(version) if version is not None else uri
     reasons: tuple[Reason, ...] = ()
     if version is None:
-        foreign = f"it serves an artifact that is no version known here: {shown}"
+        foreign = f"it serves an artifact that is no version known here: {uri}"
         reasons = (Reason(code="foreign-location", text=foreign),)
     elif version == wanted.key and not in_sync:
         reasons = (Reason(code="other-artefact", text="it serves another artifact of the same label"),)
     return LiveVersion(version, text, Evidence.LOCATION, in_sync, reasons=reasons)
 
 
-def _by_traces(wanted: Wanted, live: _Seen, converged: _Record | None) -> LiveVersion:
+def _by_traces(wanted: DesiredVersion, traces: _Traces, record: Served) -> LiveVersion:
     """The service shows no artifact: weigh the probe, then the marker, then the ledger."""
-    if converged is None:
-        return _by_marker_alone(wanted, live.marker)
-    agrees = live.marker is not None and _is_of(live.marker, converged)
-    match _probe_verdict(live, converged):
-        case True:
-            return _by_equal_answers(wanted, live.marker, converged, agrees=agrees)
-        case False if not live.moved_beside and (live.marker is None or agrees):
-            # The marker survives a patch of the model alone, so it can't speak for what answers differently
-            # now.
-            text = (
-                f"its answers differ from those recorded on {converged.at:%Y-%m-%d}, when it served {converged.version}"
-            )
-            return LiveVersion(None, None, Evidence.PROBE, reasons=(Reason(code="answers-differ", text=text),))
-        case _:
-            return _by_marker_and_ledger(wanted, live.marker, converged, agrees=agrees)
+    if traces.same_answers:
+        return _by_equal_answers(wanted, traces, record)
+    if traces.same_answers is False and not traces.contradict:
+        # The marker survives a patch of the model alone, so it can't speak for what answers differently now.
+        text = f"its answers differ from those recorded on {traces.at:%Y-%m-%d}, when it served {record.version}"
+        return LiveVersion(None, None, Evidence.PROBE, reasons=(Reason(code="answers-differ", text=text),))
+    return _by_marker_and_ledger(wanted, traces, record)
 
 
-def _probe_verdict(live: _Seen, converged: _Record) -> bool | None:
-    """True or False: the answers are as recorded, or not. None: they say nothing."""
-    if live.answers is None or converged.answers is None:
-        return None
-    if live.answers != converged.answers:
-        return False
-    # Accepted only: the model before it gave the same answers, so equal ones do not tell the two apart.
-    return True if converged.proof is Proof.PROVEN else None
-
-
-def _by_equal_answers(wanted: Wanted, marker: Marker | None, converged: _Record, *, agrees: bool) -> LiveVersion:
-    in_sync = _same_recipe(converged.version, converged.fingerprint, wanted)
+def _by_equal_answers(wanted: DesiredVersion, traces: _Traces, record: Served) -> LiveVersion:
+    in_sync = wanted.is_made_as(record.version, record.fingerprint)
     reasons: tuple[Reason, ...] = ()
-    if marker is None:
+    if traces.marker is None:
         # The description was rewritten, and the answers show that the model was not touched: our note is put back.
-        text = f"our note is gone from it, but it answers as {converged.version} did"
+        text = f"our note is gone from it, but it answers as {record.version} did"
         reasons = (Reason(code="marker-missing", text=text),)
-    elif not agrees:
+    elif traces.contradict:
         # Two traces contradict each other. Pointing it there again is cheap and makes them agree.
         in_sync = False
-        text = f"our note on it names {_marked(marker)}, but it answers as {converged.version} did"
+        text = f"our note on it names {_marked(traces.marker)}, but it answers as {record.version} did"
         reasons = (Reason(code="marker-differs", text=text),)
-    return LiveVersion(converged.version, str(converged.version), Evidence.PROBE, in_sync, reasons=reasons)
+    return LiveVersion(record.version, str(record.version), Evidence.PROBE, in_sync, reasons=reasons)
 
 
-def _by_marker_and_ledger(wanted: Wanted, marker: Marker | None, converged: _Record, *, agrees: bool) -> LiveVersion:
+def _by_marker_and_ledger(wanted: DesiredVersion, traces: _Traces, record: Served) -> LiveVersion:
+    marker = traces.marker
     if marker is None:
-        text = f"our note is gone from it; the ledger remembers {converged.version} of {converged.at:%Y-%m-%d}"
+        text = f"our note is gone from it; the ledger remembers {record.version} of {traces.at:%Y-%m-%d}"
         reason = Reason(code="marker-missing", text=text)
-        return LiveVersion(converged.version, str(converged.version), Evidence.LEDGER, reasons=(reason,))
-    if agrees:
-        in_sync = _same_recipe(converged.version, converged.fingerprint, wanted)
+        return LiveVersion(record.version, str(record.version), Evidence.LEDGER, reasons=(reason,))
+    if traces.agree:
+        in_sync = wanted.is_made_as(record.version, record.fingerprint)
         return LiveVersion(marker.version, str(marker.version), Evidence.MARKER, in_sync)
-    if _marks(marker, wanted):
+    if marker.names(wanted.key, wanted.expected_fingerprint):
         # A run was killed between the update and its record, or another ledger moved it. Doing it again is
         # cheap, and without proof on record a later drift could not be seen.
-        reason = Reason(
-            code="unconfirmed", text=f"our note names {marker.version}, but no record of that move has proof"
-        )
+        reason = _unconfirmed(marker)
     else:
-        text = f"our note on it names {_marked(marker)}, the ledger {converged.version}"
+        text = f"our note on it names {_marked(marker)}, the ledger {record.version}"
         reason = Reason(code="marker-differs", text=text)
     return LiveVersion(marker.version, str(marker.version), Evidence.MARKER, reasons=(reason,))
 
 
-def _by_marker_alone(wanted: Wanted, marker: Marker | None) -> LiveVersion:
+def _by_marker_alone(wanted: DesiredVersion, marker: Marker | None) -> LiveVersion:
     if marker is None:
         reason = Reason(code="adopt", text="nothing tells what it serves; it is taken over")
         return LiveVersion(None, None, Evidence.UNKNOWN, reasons=(reason,))
     found = LiveVersion(marker.version, str(marker.version), Evidence.MARKER)
-    if not _marks(marker, wanted):
+    if not marker.names(wanted.key, wanted.expected_fingerprint):
         return found
     if wanted.recorded:
         # The ledger made this version and yet has no record of the target: that move was never finished.
-        text = f"our note names {marker.version}, but no record of that move has proof"
-        return replace(found, reasons=(Reason(code="unconfirmed", text=text),))
+        return replace(found, reasons=(_unconfirmed(marker),))
     return replace(found, in_sync=True)
 
 
-def _is_of(marker: Marker, converged: _Record) -> bool:
-    if marker.version != converged.version or not marker.fingerprint:
-        return False
-    return converged.fingerprint.startswith(marker.fingerprint)
+def _unconfirmed(marker: Marker) -> Reason:
+    return Reason(code="unconfirmed", text=f"our note names {marker.version}, but no record of that move has proof")
 
 
 def _marked(marker: Marker) -> str:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from difflib import get_close_matches
 
 from reconciler.plan.errors import UnknownRuleError
+from reconciler.spec.diagnostics import nearest
 
 GATE = "gate"
 """Promote a version although a gate failed or is inconclusive. ``gate:<target>`` does so for one target."""
@@ -41,6 +41,6 @@ def check_forced(forced: Iterable[str], targets: Collection[str], groups: Collec
             raise UnknownRuleError(f'"{rule}" is no rule that can be forced; {allowed}')
         known, what = (targets, "target of this plan") if name == GATE else (groups, "set of these specs")
         if separator and target not in known:
-            near = get_close_matches(target, known, n=1)
-            hint = f'; did you mean "{name}:{near[0]}"?' if near else ""
+            near = nearest(target, known)
+            hint = f'; did you mean "{name}:{near}"?' if near else ""
             raise UnknownRuleError(f'--force {rule}: no {what} has the name "{target}"{hint}')

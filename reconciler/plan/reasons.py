@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from reconciler.plan.assessment import TargetAssessment
 from reconciler.plan.document import Difference, GateResult, Reason
-from reconciler.plan.live import Wanted
-from reconciler.plan.states import DesiredTarget, LiveTarget, Marker, Problem, Scalar, VersionKey
+from reconciler.plan.states import DesiredTarget, LiveTarget, Marker, Problem, Scalar
 from reconciler.plan.text import scalar
 from reconciler.spec.documents.rules import note_length
 
@@ -19,9 +19,7 @@ VERSION = "Version"
 """What a Classic endpoint says of when it was made of its experiment (classic-protocol 1.5)."""
 
 
-def missing_note(
-    target: DesiredTarget, live: LiveTarget, wanted: Mapping[VersionKey, Wanted], *, known: bool
-) -> Reason | None:
+def missing_note(case: TargetAssessment, *, known: bool) -> Reason | None:
     """Why our note has to be put on a target that serves what it should; None if it need not be, or can't.
 
     What carries our note is ours (design 5.7), so it is the note that takes a target over which was made by hand. A
@@ -29,9 +27,10 @@ def missing_note(
     a target whose model is not managed is let alone if it may be a training service. ``known`` says whether it was
     converged before.
     """
+    target, live = case.target, case.live
     if not live.exists or live.read_only or (not target.bindings and not live.resources):
         return None
-    found = [(use.version, wanted[use.version].fingerprint) for use in target.bindings]
+    found = [(version.key, version.expected_fingerprint) for version in case.versions]
     markers = tuple(Marker.of(version, fingerprint) for version, fingerprint in found if fingerprint is not None)
     if len(markers) < len(found) or live.markers == markers != () or (not markers and (live.ours or live.markers)):
         return None

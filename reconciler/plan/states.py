@@ -105,6 +105,36 @@ class Marker:
         """The marker of a version whose recipe has this fingerprint (64 hex digits)."""
         return cls(version, fingerprint[:_MARKED_DIGITS])
 
+    def names(self, version: VersionKey, fingerprint: str | None) -> bool:
+        """Whether it is the marker of this version; without a fingerprint the label alone is compared."""
+        if version != self.version or not self.fingerprint:
+            return False
+        return fingerprint is None or fingerprint.startswith(self.fingerprint)
+
+
+class VersionState(StrEnum):
+    """How far a version is."""
+
+    TRAINING = "training"
+    USABLE = "usable"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class KnownVersion:
+    """A version as the ledger has it."""
+
+    key: VersionKey
+    fingerprint: str
+    state: VersionState
+    location: Location | None = None
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    attempt: int = 1
+    message: str = ""
+    trained_in: timedelta | None = None
+    training: str = ""
+    """The service that trained it, as `DesiredVersion.training` has it."""
+
 
 @dataclass(frozen=True, slots=True)
 class DesiredVersion:
@@ -127,6 +157,37 @@ class DesiredVersion:
     problem: Problem | None = None
     """What stands in its way. Without a ``fingerprint`` it is that the recipe can't be read, which does not matter to
     a version that is usable already."""
+    record: KnownVersion | None = None
+    """What the ledger has of it."""
+
+    @property
+    def recorded(self) -> bool:
+        """Whether the ledger has it as usable, so that a target which shows it was moved by this ledger."""
+        return self.record is not None and self.record.state is VersionState.USABLE
+
+    @property
+    def usable(self) -> bool:
+        """Whether a target can be pointed at it without a training."""
+        return self.ready_made or self.recorded
+
+    @property
+    def metrics(self) -> Mapping[str, float]:
+        """Its metrics, as far as the ledger has them."""
+        return {} if self.record is None else self.record.metrics
+
+    @property
+    def expected_fingerprint(self) -> str | None:
+        """The fingerprint of what a target that serves it serves; the ledger's where it can't be computed any more."""
+        return self.fingerprint or (self.record.fingerprint if self.record is not None and self.recorded else None)
+
+    @property
+    def expected_location(self) -> Location | None:
+        """Where the artifact lies that a target which serves it serves."""
+        return (self.record.location if self.record is not None and self.recorded else None) or self.location
+
+    def is_made_as(self, version: VersionKey, fingerprint: str) -> bool:
+        """Whether a version of this label and recipe is this one; without a recipe the label alone is compared."""
+        return version == self.key and (self.expected_fingerprint or fingerprint) == fingerprint
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -162,6 +223,15 @@ class DesiredTarget:
     """Whether its set made it and has no item for it any more: no document names it."""
     prune: bool = False
     """Of an orphan: whether its set wants it deleted."""
+
+    @property
+    def wants(self) -> str:
+        """What it is to serve, as people read it."""
+        if self.orphan and not self.prune:
+            return "not managed any more"
+        if self.absent:
+            return "absent"
+        return ", ".join(str(use.version) for use in self.bindings) or "no model managed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,29 +298,14 @@ class LiveTarget:
     fingerprint: str = ""
     """Digest of all that was observed and that a plan may rest on (without the answers)."""
 
+    def shown(self, resource: str) -> LiveBinding:
+        """What the service shows of one resource."""
+        return self.bound.get(resource) or LiveBinding()
 
-class VersionState(StrEnum):
-    """How far a version is."""
-
-    TRAINING = "training"
-    USABLE = "usable"
-    FAILED = "failed"
-
-
-@dataclass(frozen=True, slots=True)
-class KnownVersion:
-    """A version as the ledger has it."""
-
-    key: VersionKey
-    fingerprint: str
-    state: VersionState
-    location: Location | None = None
-    metrics: Mapping[str, float] = field(default_factory=dict)
-    attempt: int = 1
-    message: str = ""
-    trained_in: timedelta | None = None
-    training: str = ""
-    """The service that trained it, as `DesiredVersion.training` has it."""
+    @property
+    def marked(self) -> str | None:
+        """What the marker names, as people read it."""
+        return ", ".join(str(marker.version) for marker in self.markers) or None
 
 
 @dataclass(frozen=True, slots=True)

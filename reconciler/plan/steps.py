@@ -151,14 +151,14 @@ def setting_differences(
     return tuple(differing), tuple(refused)
 
 
-def definition_patch(bound: LiveBinding | None, new_uri: str | None) -> tuple[PatchOperation, ...]:
+def definition_patch(bound: LiveBinding, new_uri: str | None) -> tuple[PatchOperation, ...]:
     """The JSON Patch that moves a New definition's model, guarded by the uri that was seen (new-protocol 2).
 
     Empty when the target is no definition, or when it is not known yet where the artifact will lie. A uri
     with a query carries a signature, and no secret goes into a plan: it is not tested for, and the observed
     fingerprint guards alone.
     """
-    if bound is None or bound.pointer is None or new_uri is None:
+    if bound.pointer is None or new_uri is None:
         return ()
     replace = PatchOperation(op="replace", path=bound.pointer, value=new_uri)
     if bound.uri is None or bare_uri(bound.uri) != bound.uri:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Sequence
 from unicodedata import category
 
-from reconciler.plan.states import DesiredTarget, Scalar
+from reconciler.plan.states import Scalar
 
 # Control characters would move the cursor or recolour a terminal, format characters show a name in another order than
 # it has, the two Unicode separators break a line in two, and a lone surrogate can't be encoded at all.
@@ -64,21 +63,3 @@ def duration(seconds: float) -> str:
 def count(amount: int, one: str, many: str | None = None) -> str:
     """``1 target``, ``2 targets``, ``10,000 targets``."""
     return f"{amount:,} {one if amount == 1 else many or one + 's'}"
-
-
-def listing(names: Sequence[str], limit: int = 20) -> str:
-    """Names with commas; beyond the limit only how many more there are."""
-    shown = ", ".join(names[:limit])
-    return shown if len(names) <= limit else f"{shown} and {len(names) - limit:,} more"
-
-
-def quoted(names: Iterable[str]) -> str:
-    """Names in quotation marks with commas, or *nothing*."""
-    return ", ".join(f'"{name}"' for name in names) or "nothing"
-
-
-def wanted_words(target: DesiredTarget) -> str:
-    """What a target is to serve, as people read it."""
-    if target.absent:
-        return "absent"
-    return ", ".join(str(use.version) for use in target.bindings) or "no model managed"

@@ -7,7 +7,6 @@ from statistics import median
 
 from reconciler.plan import steps
 from reconciler.plan.document import Reason, VersionPlan
-from reconciler.plan.live import wanted_version
 from reconciler.plan.states import DesiredVersion, KnownVersion, Ledger, Problem, VersionState
 from reconciler.plan.text import short_fingerprint
 
@@ -15,36 +14,32 @@ Estimate = Callable[[str], float | None]
 """How long a retrain of the model of this name takes, in seconds; None if none was ever finished."""
 
 
-def plan_version(desired: DesiredVersion, ledger: Ledger) -> VersionPlan:
+def plan_version(version: DesiredVersion, problem: Problem | None) -> VersionPlan:
     """Where a version stands. It comes without its train step: whether one is needed, the targets decide."""
-    known = ledger.versions.get(desired.key)
-    usable = known is not None and known.state is VersionState.USABLE
-    wanted = wanted_version(desired, ledger)
-    problem = _problem(desired, known)
     notes: tuple[Reason, ...] = ()
-    if usable and desired.problem is not None and problem is None:
-        text = f"its recipe can't be compared with the one on record: {desired.problem.message}"
+    if version.recorded and version.problem is not None and problem is None:
+        text = f"its recipe can't be compared with the one on record: {version.problem.message}"
         notes = (Reason(code="recipe-unverified", text=text),)
+    location = version.expected_location
     return VersionPlan(
-        model=desired.key.model,
-        label=desired.key.label,
-        fingerprint=wanted.fingerprint,
-        location=wanted.location.uri if wanted.location is not None else None,
-        usable=problem is None and (usable or desired.ready_made),
-        training=desired.training,
-        inputs=dict(sorted(desired.inputs.items())),
-        attempt=_attempt(known),
-        problem=None if problem is None else Reason(code=problem.code, text=problem.message),
+        model=version.key.model,
+        label=version.key.label,
+        fingerprint=version.expected_fingerprint,
+        location=None if location is None else location.uri,
+        usable=problem is None and version.usable,
+        training=version.training,
+        inputs=dict(sorted(version.inputs.items())),
+        attempt=_attempt(version.record),
+        problem=None if problem is None else Reason.of(problem),
         remedy="" if problem is None else problem.remedy,
         reasons=notes,
     )
 
 
-def with_training(version: VersionPlan, desired: DesiredVersion, ledger: Ledger, estimate: Estimate) -> VersionPlan:
-    """The same version with the step that trains it."""
-    reason = _training_reason(ledger.versions.get(desired.key))
-    step = steps.train(desired.key, reason, estimate(desired.key.model))
-    return version.model_copy(update={"steps": (step,)})
+def with_training(plan: VersionPlan, version: DesiredVersion, estimate: Estimate) -> VersionPlan:
+    """The same plan with the step that trains the version."""
+    step = steps.train(version.key, _training_reason(version.record), estimate(version.key.model))
+    return plan.model_copy(update={"steps": (step,)})
 
 
 def estimates(ledger: Ledger) -> Estimate:
@@ -56,34 +51,31 @@ def estimates(ledger: Ledger) -> Estimate:
     return {model: median(seconds) for model, seconds in taken.items()}.get
 
 
-def _problem(desired: DesiredVersion, known: KnownVersion | None) -> Problem | None:
-    if known is not None and known.state is not VersionState.FAILED and _recipe_changed(desired, known):
-        state = "made" if known.state is VersionState.USABLE else "in training"
+def version_problem(version: DesiredVersion) -> Problem | None:
+    """What stands in the way of a version; None if nothing does."""
+    known = version.record
+    if known is not None and known.state is not VersionState.FAILED and _recipe_changed(version, known):
+        state = "made" if version.recorded else "in training"
         return Problem(
             "recipe-changed",
-            f"the recipe changed under the same label: {desired.key} was {state} from recipe"
-            f" {short_fingerprint(known.fingerprint)}, the spec now describes {short_fingerprint(desired.fingerprint)}",
+            f"the recipe changed under the same label: {version.key} was {state} from recipe"
+            f" {short_fingerprint(known.fingerprint)}, the spec now describes {short_fingerprint(version.fingerprint)}",
             "give the changed recipe a new label, or take the change back: a version never changes",
         )
-    unreadable = desired.fingerprint is None  # which a version that is usable already does not mind
-    if (
-        known is not None
-        and known.state is VersionState.USABLE
-        and (known.location or desired.location)
-        and (unreadable or desired.problem is None)
-    ):
+    # A version that is usable already does not mind a recipe that cannot be read.
+    if version.recorded and version.expected_location and (version.fingerprint is None or version.problem is None):
         return None
-    if desired.problem is not None:
-        return desired.problem
-    if desired.fingerprint is None:
-        return Problem("no-recipe", f"the recipe of {desired.key} can't be identified")
-    if desired.location is None and (desired.ready_made or (known is not None and known.state is VersionState.USABLE)):
-        return Problem("no-location", f"it is not known where the artifact of {desired.key} lies")
+    if version.problem is not None:
+        return version.problem
+    if version.fingerprint is None:
+        return Problem("no-recipe", f"the recipe of {version.key} can't be identified")
+    if version.location is None and version.usable:
+        return Problem("no-location", f"it is not known where the artifact of {version.key} lies")
     return None
 
 
-def _recipe_changed(desired: DesiredVersion, known: KnownVersion) -> bool:
-    return desired.fingerprint is not None and desired.fingerprint != known.fingerprint
+def _recipe_changed(version: DesiredVersion, known: KnownVersion) -> bool:
+    return version.fingerprint is not None and version.fingerprint != known.fingerprint
 
 
 def _attempt(known: KnownVersion | None) -> int:

@@ -98,12 +98,11 @@ def did_you_mean(word: str, choices: Iterable[str]) -> str:
     return f"did you mean {found!r}?" if found else ""
 
 
-def listed(choices: Iterable[str], *, limit: int = 12) -> str:
-    """Choices for a message: all of a few, the first of many."""
-    ordered = list(choices)
-    if len(ordered) <= limit:
-        return ", ".join(ordered)
-    return ", ".join(ordered[:limit]) + f", and {len(ordered) - limit} more"
+def join_names(names: Iterable[str], *, limit: int = 12, quoted: bool = False) -> str:
+    """Return names with commas: all of a few; of many the first, and how many more there are."""
+    joined = [f'"{name}"' if quoted else name for name in names]
+    shown = ", ".join(joined[:limit])
+    return shown if len(joined) <= limit else f"{shown} and {len(joined) - limit:,} more"
 
 
 def _fold(word: str) -> str:

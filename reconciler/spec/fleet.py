@@ -12,7 +12,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TypeAlias, TypeVar
 
-from reconciler.spec.diagnostics import Diagnostic, Position, SpecError, SpecErrors, did_you_mean, listed
+from reconciler.spec.diagnostics import Diagnostic, Position, SpecError, SpecErrors, did_you_mean, join_names
 from reconciler.spec.documents import (
     SET_LABEL,
     AnyDocument,
@@ -127,11 +127,11 @@ class Fleet:
         if "=" in selector:
             pairs = sorted({f"{key}={value}" for each in self.targets for key, value in each.metadata.labels.items()})
             guess = did_you_mean(selector, pairs)
-            known = f"labels in use: {listed(pairs)}" if pairs else "no target has a label"
+            known = f"labels in use: {join_names(pairs)}" if pairs else "no target has a label"
         else:
             of_set = f"{SET_LABEL}={selector}"
             guess = f"the endpoints of a set are {of_set}" if selector in self.sets else did_you_mean(selector, names)
-            known = f"targets: {listed(names)}" if names else "there are no targets"
+            known = f"targets: {join_names(names)}" if names else "there are no targets"
         return f"--select {selector!r} picks no target" + (f"; {guess}" if guess else "") + f" ({known})"
 
 

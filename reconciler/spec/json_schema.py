@@ -11,7 +11,7 @@ from typing import Any
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
-from reconciler.spec.diagnostics import SpecError, did_you_mean, listed
+from reconciler.spec.diagnostics import SpecError, did_you_mean, join_names
 from reconciler.spec.documents import KINDS
 from reconciler.spec.documents.rules import in_units
 
@@ -51,7 +51,7 @@ def json_schema(kind: str | None = None) -> dict[str, Any]:
         return _all_kinds()
     if kind not in KINDS:
         guess = did_you_mean(kind, KINDS)
-        raise SpecError(f"there is no kind {kind!r}; there are {listed(KINDS)}" + (f"; {guess}" if guess else ""))
+        raise SpecError(f"there is no kind {kind!r}; there are {join_names(KINDS)}" + (f"; {guess}" if guess else ""))
     return {"$schema": DIALECT, **_one_kind(kind)}
 
 

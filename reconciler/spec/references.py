@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 
-from reconciler.spec.diagnostics import Diagnostic, did_you_mean, listed
+from reconciler.spec.diagnostics import Diagnostic, did_you_mean, join_names
 from reconciler.spec.loading.loader import Found, Mention, MentionedUse, Tree
 from reconciler.spec.secret_detection import shown
 
@@ -117,7 +117,7 @@ class _Dangling:
             f"there is no {kind} named {shown(mention.value)}",
             mention.position,
             field,
-            f"there are: {listed(names)}" if names else f"there is no {kind} at all",
+            f"there are: {join_names(names)}" if names else f"there is no {kind} at all",
             self._guess(kind, mention.value) or f"add a document of kind {kind}, or correct the name",
         )
 
@@ -133,7 +133,7 @@ def _underivable(use: MentionedUse, models: Mapping[str, Found]) -> Iterator[Dia
     model = models.get(name.value) if name else None
     if model is None or version is None or model.trains or version.value in model.ready:
         return
-    ready = listed(sorted(model.ready)) if model.ready else "none"
+    ready = join_names(sorted(model.ready)) if model.ready else "none"
     yield Diagnostic(
         f"version {shown(version.value)} of model {shown(model.name or '?')} can't be had: "
         "the model has no training, and no ready-made version of this label",

@@ -105,7 +105,7 @@ spec:
     told = desk.run("--dry-run").stdout
     desk.run("--yes")
 
-    assert 'is now "Another description"' in " ".join(told.split())
+    assert 'to "Another description"' in " ".join(told.split())
     assert "Another title" not in told
     shown = desk.studio.send("GET", f"{SERVICES}/BreastCancer{VERSION}", token)
     assert "Another description" == shown["properties"]["description"]

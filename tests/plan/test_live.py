@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from reconciler.plan.live import find_live_versions, versions_by_uri, wanted_version
+from reconciler.plan.live import find_live_versions, versions_by_uri
 from reconciler.plan.states import Evidence, Location, Marker, Proof
 
 OLD, WANTED = "2026-09", "2026-11"
@@ -16,7 +18,7 @@ def understood(a, live=None, converged=None, known=(WANTED,), **version):
     ledger = a.ledger(*map(a.known, known))
     desired = a.version(WANTED, **version)
     shown = a.live(target, **(live or {}))
-    wanted = {desired.key: wanted_version(desired, ledger)}
+    wanted = {desired.key: replace(desired, record=ledger.versions.get(desired.key))}
     (found,) = find_live_versions(target, wanted, shown, converged, versions_by_uri([desired], ledger))
     return found
 

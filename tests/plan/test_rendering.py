@@ -8,7 +8,8 @@ import re
 import pytest
 
 from reconciler.plan.render import json_text, markdown, text
-from reconciler.plan.text import duration, listing, number, printable, scalar
+from reconciler.plan.text import duration, number, printable, scalar
+from reconciler.spec.diagnostics import join_names
 
 HOSTILE = "a\x1b[31m|`x`</details>\n\u202e\x9b\ud800 @octocat \\"
 
@@ -96,5 +97,5 @@ def test_a_duration_has_two_units(seconds, words):
 def test_values_read_as_what_they_are():
     assert [scalar(value) for value in (None, "20", 20, True, 0.5)] == ["not set", '"20"', "20", "true", "0.5"]
     assert number(0.97314159) == "0.973142"
-    assert listing(["a", "b", "c"], 2) == "a, b and 1 more"
+    assert join_names(["a", "b", "c"], limit=2) == "a, b and 1 more"
     assert printable("größe\t1") == "größe\\x091"

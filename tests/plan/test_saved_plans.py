@@ -1,14 +1,15 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
-from reconciler.plan.diff import explain_difference
-from reconciler.plan.document import digest_of, plan_schema
+from reconciler.plan.diff import explain_difference, plan_differences
+from reconciler.plan.document import TargetStatus, digest_of, plan_schema
 from reconciler.plan.errors import SavedPlanError
 from reconciler.plan.render import json_text
-from reconciler.plan.saved import load_plan, same_plan
+from reconciler.plan.saved import load_plan
 
 
 @pytest.fixture
@@ -53,6 +54,15 @@ def test_what_is_no_plan_is_refused_with_the_remedy(text, complaint):
     assert "reconcile --dry-run" in str(refused.value)
 
 
+def test_a_plan_that_was_saved_before_its_targets_were_one_tuple_is_read_and_written_as_it_was():
+    text = (Path(__file__).parent / "saved_plans" / "every_group.json").read_text(encoding="utf-8")
+    saved = load_plan(text)
+
+    assert set(TargetStatus) == {target.status for target in saved.targets}
+    assert saved.digest == saved.computed_digest() == json.loads(text)["digest"]
+    assert text == json_text(saved)
+
+
 def test_an_edited_plan_is_refused(plan):
     edited = json_text(plan).replace('"desired": "breast-cancer@2026-11"', '"desired": "breast-cancer@2026-09"')
     with pytest.raises(SavedPlanError, match="edited"):
@@ -87,7 +97,7 @@ def test_two_steps_of_one_id_are_refused(plan):
 def test_nothing_moved_when_only_the_time_did(a):
     target = a.endpoint()
     plans = [a.plan([target], [a.live(target)], now=a.now.replace(hour=hour)) for hour in (1, 2)]
-    assert same_plan(*plans) == ()
+    assert plan_differences(*plans) == ()
 
 
 def test_what_moved_is_told_by_target(a):
@@ -102,51 +112,51 @@ def test_what_moved_is_told_by_target(a):
         revision="b",
         forced=frozenset({"gate"}),
     )
-    assert set(same_plan(old, fresh)) == {
-        "the plan was made for cloud local, this is public",
-        "the specs were at revision 1a2b3c4d5e6f7a8b, are now at b",
-        "forced was nothing, is now gate",
-        "gone: is not there any more",
-        "new: was not in the plan, is now",
-        "kept: it served breast-cancer@2026-09 (evidence: marker), now something unknown (evidence: unknown)",
+    assert set(plan_differences(old, fresh)) == {
+        "cloud changed from local to public",
+        "spec revision changed from 1a2b3c4d5e6f7a8b to b",
+        "--force changed from nothing to gate",
+        "gone is no longer in the specs",
+        "new is not in the saved plan",
+        "kept: live version changed from breast-cancer@2026-09 (evidence: marker) to unknown (evidence: unknown)",
     }
 
 
 def test_a_live_side_that_moved_without_moving_the_model_is_told(a):
     target = a.endpoint()
     plans = [a.plan([target], [a.live(target, fingerprint=seen)]) for seen in "ab"]
-    assert same_plan(*plans) == ("clinic-a: what is live there changed since the plan was made",)
+    assert plan_differences(*plans) == ("clinic-a: the live state changed after the plan was made",)
 
 
 def test_a_difference_that_no_sentence_covers_is_explained_by_its_place(a):
     target, other = (a.endpoint(settings={"MaxConcurrentCalls": calls}) for calls in (10, 20))
     plans = [a.plan([wanted], [a.live(wanted)]) for wanted in (target, other)]
-    (moved,) = same_plan(*plans)
-    assert "was 10, is now 20" in moved
+    (moved,) = plan_differences(*plans)
+    assert "changes from 10 to 20" in moved
 
 
 def test_a_version_that_became_usable_is_told(a):
     target = a.endpoint()
     plans = [a.plan([target], [a.live(target)], ledger) for ledger in (a.ledger(), a.ledger(a.known()))]
-    assert "version breast-cancer@2026-11: it is usable now" in same_plan(*plans)
+    assert "version breast-cancer@2026-11: state changed from not usable to usable" in plan_differences(*plans)
 
 
 def test_many_moved_targets_are_counted_instead_of_told(a):
     targets = [a.endpoint(f"clinic-{number:03d}") for number in range(50)]
     plans = [a.plan(targets, [a.live(target, fingerprint=seen) for target in targets]) for seen in "ab"]
-    moved = same_plan(*plans)
-    assert (len(moved), moved[-1]) == (21, "30 more targets moved")
+    moved = plan_differences(*plans)
+    assert (len(moved), moved[-1]) == (21, "30 more targets changed")
 
 
 @pytest.mark.parametrize(
     ("old", "new", "sentences"),
     [
         ({"a": 1}, {"a": 1}, []),
-        ({"a": {"b": 1}}, {"a": {"b": "1"}}, ['a/b was 1, is now "1"']),
-        ({}, {"a": [1]}, ["a was added: [1]"]),
-        ([1, 2], [1], ["1 was removed: 2"]),
+        ({"a": {"b": 1}}, {"a": {"b": "1"}}, ['a/b changes from 1 to "1"']),
+        ({}, {"a": [1]}, ["a is added: [1]"]),
+        ([1, 2], [1], ["1 is removed: 2"]),
         ({"keys": {"primary": "SECRET"}}, {"keys": {"primary": "OTHER"}}, ["keys/primary differs"]),
-        (1, 2, ["the whole was 1, is now 2"]),
+        (1, 2, ["the whole value changes from 1 to 2"]),
     ],
 )
 def test_a_difference_of_definitions_is_said_in_words(old, new, sentences):

@@ -123,7 +123,7 @@ def test_too_many_orphans_at_once_are_refused_with_number_limit_and_remedy(a, of
     plan = a_plan(a, behind=0, of=of, orphans=range(100, 100 + orphans), prune=True)
 
     assert orphans == len(plan.refused)
-    told = plan.refused[0].reasons[-1]
+    told = plan.refused[0].reasons[0]
     assert "prune-limit" == told.code
     assert told.text.startswith(f"{orphans} of the {of + orphans} endpoint")
     assert f"at most {limit} are" in told.text

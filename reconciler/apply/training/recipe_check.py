@@ -11,7 +11,7 @@ from difflib import get_close_matches
 from reconciler.apply.training.local_files import listed_columns
 from reconciler.azure.execution.swagger import JobSignature
 from reconciler.plan.states import Problem
-from reconciler.plan.text import quoted
+from reconciler.spec.diagnostics import join_names
 from reconciler.spec.documents import Training
 
 _MODEL = ".ilearner"
@@ -47,7 +47,7 @@ def _inputs(training: Training, signature: JobSignature) -> Iterator[Problem]:
     if signature.inputs is not None:
         yield from _unknown("input", training.inputs, signature.inputs)
         if missing := _missing(training.inputs, signature.inputs, signature.inputs):
-            message = f"no data are given for its input {quoted(missing)}"
+            message = f"no data are given for its input {join_names(missing, quoted=True)}"
             yield Problem("input-not-given", message, "name it in training.inputs")
 
 
@@ -58,7 +58,7 @@ def _outputs(training: Training, signature: JobSignature) -> Iterator[Problem]:
     yield from _unknown("output", [name for name in (wanted.model, wanted.evaluation) if name is not None], outputs)
     if (told := outputs.get(wanted.model)) and _MODEL not in told:
         models = [name for name, extensions in outputs.items() if _MODEL in extensions]
-        there = f"those that do: {quoted(sorted(models))}" if models else "none of its outputs does"
+        there = f"those that do: {join_names(sorted(models), quoted=True)}" if models else "none of its outputs does"
         yield Problem(
             "output-is-no-model",
             f'its output "{wanted.model}" gives no trained model; {there}',
@@ -76,7 +76,7 @@ def _parameters(training: Training, signature: JobSignature) -> Iterator[Problem
     if signature.parameters is not None:
         yield from _unknown("parameter", training.parameters, signature.parameters)
     if missing := _missing(training.parameters, signature.required, signature.parameters or ()):
-        message = f"no value is given for its parameter {quoted(missing)}, which has no default"
+        message = f"no value is given for its parameter {join_names(missing, quoted=True)}, which has no default"
         yield Problem("parameter-not-given", message, "name it in training.parameters")
 
 
@@ -91,7 +91,7 @@ def _columns(signature: JobSignature, columns: Mapping[str, Collection[str]]) ->
 
 
 def _unknown(what: str, given: Iterable[str], known: Collection[str]) -> Iterator[Problem]:
-    there = f"it has {quoted(sorted(known))}" if known else f"it has no {what}s"
+    there = f"it has {join_names(sorted(known), quoted=True)}" if known else f"it has no {what}s"
     for name in given:
         if name not in known:
             meant = _meant(name, known)

@@ -24,7 +24,7 @@ from reconciler.plan.document import Plan, TargetStatus
 from reconciler.plan.saved import load_plan
 from reconciler.plan.text import count
 from reconciler.reconciliation import Options, Reconciliation, Report, Verdict
-from reconciler.spec.diagnostics import did_you_mean, listed
+from reconciler.spec.diagnostics import did_you_mean, join_names
 from reconciler.spec.fleet import Fleet, load_fleet
 from reconciler.spec.secrets import SecretResolver
 from reconciler.store import Store
@@ -60,7 +60,7 @@ class Request:
         fleet = load_fleet(self.specs or (DEFAULT_SPECS,))
         unknown = sorted(self.unfolded - fleet.sets.keys())
         if unknown:
-            known = did_you_mean(unknown[0], fleet.sets) or f"sets: {listed(fleet.sets) or 'none'}"
+            known = did_you_mean(unknown[0], fleet.sets) or f"sets: {join_names(fleet.sets) or 'none'}"
             raise UserError(f"--unfold {unknown[0]}: there is no such set; {known}")
         return fleet.select(self.select) if self.select else fleet
 

@@ -13,8 +13,8 @@ from reconciler.plan.checks.quotas import judge_jobs, judge_quotas
 from reconciler.plan.checks.result import Preflight, worst_first
 from reconciler.plan.checks.signatures import judge_signatures
 from reconciler.plan.checks.storage import judge_storage
-from reconciler.plan.document import Plan, Reason, TargetPlan, TargetStatus
-from reconciler.plan.states import Ledger
+from reconciler.plan.document import Plan, Reason, TargetPlan, TargetStatus, in_reading_order
+from reconciler.plan.states import Ledger, Problem
 
 
 def with_preflight(plan: Plan, facts: Facts, ledger: Ledger, now: datetime, at_once: int) -> Plan:
@@ -64,32 +64,22 @@ def _stopped(plan: Plan, findings: Iterable[Finding]) -> Plan:
         version if any(step.id in awaited for step in version.steps) else version.model_copy(update={"steps": ()})
         for version in plan.versions
     )
-    grouped = {
-        status.name.lower() if status is not TargetStatus.CHANGE else "changes": tuple(
-            sorted((target for target in targets if target.status is status), key=lambda each: (each.name, each.kind))
-        )
-        for status in TargetStatus
-    }
-    return plan.model_copy(update={"versions": versions, **grouped})
+    return plan.model_copy(update={"versions": versions, "targets": in_reading_order(targets)})
 
 
 def _after(target: TargetPlan, by_step: dict[str, list[Finding]]) -> TargetPlan:
-    """The target as the findings leave it: as it was, or stopped by all those that are about its way home."""
+    """Return the target unchanged, or stopped by every finding on one of its steps."""
     way = dict.fromkeys(step_id for step in target.steps for step_id in (*step.after, step.id))
-    found = list(dict.fromkeys(finding for step_id in way for finding in by_step.get(step_id, ())))
-    if not found:
+    problems = tuple(dict.fromkeys(_problem(finding) for step_id in way for finding in by_step.get(step_id, ())))
+    if not problems:
         return target
     if target.status is TargetStatus.IN_SYNC:
         # It serves what it should, and only goes without our note.
-        check = found[0].check
-        told = Reason(code="not-noted", text=f"our note can't be put on it: {check.subject}: {check.text}")
+        told = Reason(code="not-noted", text=f"our note can't be put on it: {problems[0].message}")
         return target.model_copy(update={"reasons": (*target.reasons, told), "steps": ()})
-    status = TargetStatus.REFUSED if all(finding.unsafe for finding in found) else TargetStatus.BLOCKED
-    reasons = tuple(
-        Reason(code=f"preflight-{finding.check.name}", text=f"{finding.check.subject}: {finding.check.text}")
-        for finding in found
-    )
-    remedy = "; ".join(dict.fromkeys(finding.check.remedy for finding in found if finding.check.remedy))
-    return target.model_copy(
-        update={"status": status, "reasons": (*reasons, *target.reasons), "remedy": remedy, "steps": ()}
-    )
+    return target.stopped(problems)
+
+
+def _problem(finding: Finding) -> Problem:
+    check = finding.check
+    return Problem(f"preflight-{check.name}", f"{check.subject}: {check.text}", check.remedy, finding.unsafe)

@@ -15,7 +15,8 @@ from reconciler.plan.document import Action, ModelPlan, Plan, TargetPlan, Target
 from reconciler.plan.render import phrases
 from reconciler.plan.render.phrases import estimate_words, told_checks
 from reconciler.plan.render.sets import FoldedSet, fold
-from reconciler.plan.text import count, listing, printable, scalar
+from reconciler.plan.text import count, printable, scalar
+from reconciler.spec.diagnostics import join_names
 
 _STATUS = {
     TargetStatus.BLOCKED: "blocked",
@@ -157,7 +158,7 @@ def _fenced(value: object) -> Iterator[str]:
 
 def _unchanged(targets: Sequence[TargetPlan]) -> list[str]:
     if len(targets) > phrases.MANY_IN_SYNC:
-        names = listing([_code(target.name) for target in targets], phrases.MANY_IN_SYNC)
+        names = join_names([_code(target.name) for target in targets], limit=phrases.MANY_IN_SYNC)
         return [f"{names}.", "", *(f"- {counted}" for counted in phrases.evidence_counts(targets))]
     lines = ["| Target | Version | Evidence | Notes |", "|---|---|---|---|"]
     for target in targets:

@@ -32,6 +32,16 @@ _IN_SUMMARY = (
     (Action.ADOPT, "to adopt"),
 )
 
+_COUNTED = {
+    TargetStatus.CHANGE: "to change",
+    TargetStatus.DRIFT: "drifted",
+    TargetStatus.HELD: "held",
+    TargetStatus.REFUSED: "refused",
+    TargetStatus.BLOCKED: "blocked",
+    TargetStatus.IN_SYNC: "in sync",
+    TargetStatus.ORPHANED: "orphaned",
+}
+
 
 def kind_in_words(kind: str) -> str:
     """A kind of document as people say it: ``NewWebService`` is a New web service."""
@@ -68,18 +78,9 @@ def summary(plan: Plan) -> str:
 
 def header_counts(plan: Plan) -> str:
     """How many targets there are, and where they stand."""
-    groups = (
-        (plan.changes, "to change"),
-        (plan.drift, "drifted"),
-        (plan.held, "held"),
-        (plan.refused, "refused"),
-        (plan.blocked, "blocked"),
-        (plan.in_sync, "in sync"),
-        (plan.orphaned, "orphaned"),
-    )
-    total = sum(len(group) for group, _ in groups)
-    parts = ", ".join(f"{len(group):,} {word}" for group, word in groups if group)
-    return f"{count(total, 'target')}: {parts}" if total else "no targets"
+    counted = Counter(target.status for target in plan.targets)
+    parts = ", ".join(f"{counted[status]:,} {words}" for status, words in _COUNTED.items() if counted[status])
+    return f"{count(len(plan.targets), 'target')}: {parts}" if parts else "no targets"
 
 
 def wanted_by(plan: Plan) -> Mapping[str, list[str]]:

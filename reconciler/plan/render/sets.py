@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from reconciler.plan.document import Action, Plan, Step, TargetPlan, TargetStatus, VersionPlan
 from reconciler.plan.render.grouping import MessageGroup, grouped
 from reconciler.plan.render.phrases import way
-from reconciler.plan.text import count, duration, listing, printable
+from reconciler.plan.text import count, duration, printable
+from reconciler.spec.diagnostics import join_names
 
-_GROUPS = ("changes", "drift", "held", "refused", "blocked", "in_sync", "orphaned")
 _STANDS = {
     TargetStatus.IN_SYNC: "in sync",
     TargetStatus.HELD: "held",
@@ -59,7 +59,7 @@ class FoldedSet:
         known = [step.estimate_seconds for step in steps if step.estimate_seconds is not None]
         timed = f"; earlier ones took {duration(max(known))} at most" if known else ""
         services = sorted({version.training for version in self.training if version.training})
-        where = f" at {listing(services, 3)}" if services else ""
+        where = f" at {join_names(services, limit=3)}" if services else ""
         return f"{count(len(steps), 'batch job')}{where}{timed}"
 
     @property
@@ -85,7 +85,7 @@ class FoldedSet:
 
 def with_names(alike: MessageGroup) -> str:
     """A sentence with how many it is about, and the first of them."""
-    names = listing([printable(name) for name in alike.names], _FIRST_NAMES)
+    names = join_names([printable(name) for name in alike.names], limit=_FIRST_NAMES)
     return (
         f"{names}: {printable(alike.text)}"
         if len(alike.names) == 1
@@ -96,17 +96,15 @@ def with_names(alike: MessageGroup) -> str:
 def fold(plan: Plan, unfolded: Collection[str]) -> tuple[Plan, tuple[FoldedSet, ...]]:
     """The plan without what is told in one line, and the sets that are."""
     members: dict[str, list[TargetPlan]] = {}
+    alone: list[TargetPlan] = []
     for target in plan.targets:
         if target.group and target.group not in unfolded:
             members.setdefault(target.group, []).append(target)
+        else:
+            alone.append(target)
     if not members:
         return plan, ()
-    inside = {(target.name, target.kind) for targets in members.values() for target in targets}
-    rest = {
-        group: tuple(target for target in getattr(plan, group) if (target.name, target.kind) not in inside)
-        for group in _GROUPS
-    }
-    elsewhere = {name for targets in rest.values() for name in _wanted(targets)}
+    elsewhere = set(_wanted(alone))
     kept = tuple(version for version in plan.versions if version.name in elsewhere)
     trained = {version.name: version for version in plan.versions if version.steps}
     folded: list[FoldedSet] = []
@@ -114,7 +112,7 @@ def fold(plan: Plan, unfolded: Collection[str]) -> tuple[Plan, tuple[FoldedSet, 
         wanted = set(_wanted(targets)) - elsewhere
         training = tuple(trained[wish] for wish in sorted(wanted) if wish in trained)
         folded.append(FoldedSet(name, tuple(targets), training))
-    return plan.model_copy(update={**rest, "versions": kept}), tuple(folded)
+    return plan.model_copy(update={"targets": tuple(alone), "versions": kept}), tuple(folded)
 
 
 def _wanted(targets: Collection[TargetPlan]) -> Iterator[str]:

@@ -11,7 +11,8 @@ from reconciler.plan.document import Action, Difference, GateOutcome, Plan, Step
 from reconciler.plan.render import phrases
 from reconciler.plan.render.phrases import estimate_words, told_checks
 from reconciler.plan.render.sets import FoldedSet, fold
-from reconciler.plan.text import count, listing, printable, scalar
+from reconciler.plan.text import count, printable, scalar
+from reconciler.spec.diagnostics import join_names
 
 _NARROWEST = 40
 _LABEL = 10
@@ -134,7 +135,7 @@ class _Terminal:
         for name, what in version.inputs.items():
             yield from self._detail("input", f"{name}: {what}")
         if targets:
-            yield from self._detail("for", listing(targets))
+            yield from self._detail("for", join_names(targets, limit=phrases.MANY_IN_SYNC))
 
     def _target(self, target: TargetPlan) -> Iterator[str]:
         created = any(step.action is Action.CREATE for step in target.steps)
@@ -197,7 +198,7 @@ class _Terminal:
             for target in targets:
                 yield from self._target(target)
             return
-        names = listing([printable(target.name) for target in targets], phrases.MANY_IN_SYNC)
+        names = join_names([printable(target.name) for target in targets], limit=phrases.MANY_IN_SYNC)
         yield from self._wrapped(f"{self._painted('=', _GREEN)} ", f"{count(len(targets), 'target')}: {names}", 2)
         for counted in phrases.evidence_counts(targets):
             yield from self._detail("evidence", counted)

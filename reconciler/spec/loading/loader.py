@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from reconciler.spec.diagnostics import Diagnostic, Position, did_you_mean, field_path, listed, nearest
+from reconciler.spec.diagnostics import Diagnostic, Position, did_you_mean, field_path, join_names, nearest
 from reconciler.spec.documents import API_VERSION, KINDS, AnyDocument
 from reconciler.spec.loading.files import is_definition, read, spec_files
 from reconciler.spec.loading.json_reader import JsonReader
@@ -159,7 +159,7 @@ def _kind(root: Node, builder: TreeBuilder) -> str | None:
     entries = root.entries or {}
     builder.path.append("kind")
     if "kind" not in entries:
-        builder.report(root.line, root.column, "missing field 'kind'", f"allowed: {listed(KINDS)}")
+        builder.report(root.line, root.column, "missing field 'kind'", f"allowed: {join_names(KINDS)}")
         return None
     node = entries["kind"].node
     if isinstance(node.value, str) and node.value in KINDS:
@@ -169,7 +169,7 @@ def _kind(root: Node, builder: TreeBuilder) -> str | None:
         node.line,
         node.column,
         f"unknown kind {describe(node)}",
-        f"allowed: {listed(KINDS)}",
+        f"allowed: {join_names(KINDS)}",
         did_you_mean(meant, KINDS) if meant else "",
     )
     return meant

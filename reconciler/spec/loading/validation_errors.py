@@ -11,7 +11,7 @@ from typing import Annotated, Any, Union, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from reconciler.spec.diagnostics import Diagnostic, Position, did_you_mean, field_path, listed, nearest
+from reconciler.spec.diagnostics import Diagnostic, Position, did_you_mean, field_path, join_names, nearest
 from reconciler.spec.documents.base import KeyVaultReference, SecretReference
 from reconciler.spec.documents.model import INPUT_FORMS, INPUT_PARTS, INPUT_RULE, VALUE_MARK
 from reconciler.spec.documents.rules import REFERENCE_FORMS, RULE
@@ -112,11 +112,11 @@ def _say(  # noqa: PLR0911 - one return for each thing that pydantic says
         unknown = [key for key in keys if key not in INPUT_FORMS]
         remedy = next(filter(None, (did_you_mean(key, INPUT_FORMS) for key in unknown)), "")
         found = " and ".join(map(shown, keys)) or found
-        return f"needs exactly one of {listed(INPUT_FORMS)}; found {found}", "", remedy
+        return f"needs exactly one of {join_names(INPUT_FORMS)}; found {found}", "", remedy
     if name == "literal_error":
         allowed = _QUOTED.findall(str(context["expected"]))
         remedy = did_you_mean(place.node.value, allowed) if isinstance(place.node.value, str) else ""
-        return f"{found} is not allowed here", f"allowed: {listed(allowed)}", remedy
+        return f"{found} is not allowed here", f"allowed: {join_names(allowed)}", remedy
     if name in _LIMITS:
         key, words = _LIMITS[name]
         return f"{found} is out of range", f"allowed: {words} {context[key]}", ""
@@ -143,7 +143,7 @@ def _rule(context: Mapping[str, Any], place: _Place, found: str, *, at_key: bool
 
 def _unknown_field(place: _Place, allowed: list[str]) -> tuple[str, str, str]:
     name = str(place.path[-1])
-    return f"unknown field {shown(name)}", f"allowed: {listed(allowed, limit=20)}", did_you_mean(name, allowed)
+    return f"unknown field {shown(name)}", f"allowed: {join_names(allowed, limit=20)}", did_you_mean(name, allowed)
 
 
 def _as_wanted(name: str, node: Node) -> str:

@@ -15,7 +15,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from reconciler.spec.diagnostics import Diagnostic, Position, did_you_mean, listed
+from reconciler.spec.diagnostics import Diagnostic, Position, did_you_mean, join_names
 from reconciler.spec.documents import API_VERSION, SET_LABEL, ClassicEndpoint, EndpointSet, Model
 from reconciler.spec.documents.rules import VERSION_PLACEHOLDER
 from reconciler.spec.loading.loader import Found, Mention, MentionedUse, Tree
@@ -163,7 +163,7 @@ class _Expansion:
                         f"there is no item {shown(key)} to override",
                         Position(self.file, node.line, node.column),
                         f"spec.overrides.{key}",
-                        f"items: {listed(keys)}" if keys else "the set has no items",
+                        f"items: {join_names(keys)}" if keys else "the set has no items",
                         did_you_mean(key, keys),
                     )
                 )
@@ -193,7 +193,7 @@ class _Expansion:
                     f"every item has the same endpoint {shown(name)}",
                     Position(self.file, node.line, node.column),
                     "spec.endpoint.endpoint",
-                    f"columns: {listed(table.columns)}",
+                    f"columns: {join_names(table.columns)}",
                     f"let its name depend on the item, as in {name}-{{{table.columns[0]}}}",
                 )
             )

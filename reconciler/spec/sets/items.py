@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
-from reconciler.spec.diagnostics import Diagnostic, Position, did_you_mean, listed
+from reconciler.spec.diagnostics import Diagnostic, Position, did_you_mean, join_names
 from reconciler.spec.documents import EndpointSet
 from reconciler.spec.documents.endpoint_set import MOST_ITEMS, RANGE_COLUMN, ItemRange
 from reconciler.spec.loading.files import read
@@ -124,7 +124,7 @@ class ItemReader:
                 return
             if len(row) != len(columns):
                 what = f"the row has {len(row)} values, the header names {len(columns)} columns"
-                self._report(what, place, detail=f"columns: {listed(columns)}")
+                self._report(what, place, detail=f"columns: {join_names(columns)}")
             elif not row[index]:
                 self._report(f"the row has no {shown(key)}, which names its item", place)
             elif self._no_secret(row, place):
@@ -156,9 +156,9 @@ class ItemReader:
             place = Position(self._file, node.line, node.column)
             entries = node.entries or {}
             if set(entries) != set(columns):
-                differing = listed(sorted(set(entries) ^ set(columns)))
+                differing = join_names(sorted(set(entries) ^ set(columns)))
                 what = f"the item has other columns than the first one: {differing}"
-                self._report(what, place, f"spec.items.list[{index}]", f"columns: {listed(columns)}")
+                self._report(what, place, f"spec.items.list[{index}]", f"columns: {join_names(columns)}")
                 continue
             values = {name: _text(entry.node) for name, entry in entries.items()}
             numbers = {
@@ -177,8 +177,9 @@ class ItemReader:
         if self._key in columns:
             return self._key
         where = self._place("spec", "key")
-        self._report(f"{shown(self._key)} is no column", where, "spec.key", f"columns at {place}: {listed(columns)}",
-                     did_you_mean(self._key, columns))  # fmt: skip
+        columns_there = f"columns at {place}: {join_names(columns)}"
+        guess = did_you_mean(self._key, columns)
+        self._report(f"{shown(self._key)} is no column", where, "spec.key", columns_there, guess)
         return None
 
     def _unique(self, items: Iterator[Item]) -> Iterator[Item]:

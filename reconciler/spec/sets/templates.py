@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Collection, Iterator
 from typing import Any
 
-from reconciler.spec.diagnostics import did_you_mean, listed
+from reconciler.spec.diagnostics import did_you_mean, join_names
 from reconciler.spec.documents.rules import VERSION_PLACEHOLDER
 from reconciler.spec.loading.nodes import Entry, Node, TreeBuilder
 from reconciler.spec.secret_detection import shown
@@ -170,7 +170,7 @@ class Template:
             self._builder.report(
                 *place,
                 f"the placeholder {shown('{' + part + '}')} is no column of the set",
-                f"columns: {listed(self._columns) or 'none'}"
+                f"columns: {join_names(self._columns) or 'none'}"
                 + (f"; {VERSION_PLACEHOLDER} is the label" * bool(self._own)),
                 did_you_mean(column, self._columns) or "write {{ and }} for braces that are meant",
             )

@@ -26,7 +26,7 @@ def test_the_same_reason_of_many_items_is_one_line_with_the_count_and_the_first_
     names = [f"bikes-{number:03}" for number in range(40)]
     plan = Plan(
         created_at=datetime(2026, 11, 24, tzinfo=UTC), cloud="local", spec_revision="r",
-        changes=(planned("clinic-a"), *(planned(name, "bikes") for name in names)),
+        targets=(planned("clinic-a"), *(planned(name, "bikes") for name in names)),
     )  # fmt: skip
     outcomes = [Outcome("clinic-a", KIND, Result.CONVERGED, "serves breast-cancer@2026-11, proven")]
     for number, name in enumerate(names):

@@ -10,9 +10,10 @@ import pytest
 from reconciler.plan.checks.facts import Access, Facts, Grant, Quota, RequiredPermission, Signature, Storage
 from reconciler.plan.checks.judge import with_preflight
 from reconciler.plan.checks.result import CheckOutcome
+from reconciler.plan.diff import plan_differences
 from reconciler.plan.document import Action, TargetStatus
 from reconciler.plan.render import json_text, markdown, text
-from reconciler.plan.saved import load_plan, same_plan
+from reconciler.plan.saved import load_plan
 
 NOW = datetime(2026, 11, 24, 9, 30, tzinfo=UTC)
 OLD, NEW = "2026-09", "2026-11"
@@ -88,7 +89,7 @@ def test_what_is_only_told_stops_nothing_and_changes_no_digest(a):
     after = judged(a, plan, ledger, Facts(storage={unreached: steps_of(plan, Action.TRAIN)}))
     assert plan.digest == after.digest
     assert [CheckOutcome.WARNING] * 2 == [check.outcome for check in after.preflight.checks]
-    assert same_plan(plan, after) == ()
+    assert plan_differences(plan, after) == ()
 
 
 def test_a_drifted_target_that_is_stopped_is_not_pending_any_more(a):

@@ -115,8 +115,8 @@ def test_a_difference_is_told_in_words_and_its_patch_makes_it_go():
 
     found = definition_difference(file, live)
 
-    assert any('was "SELECT 2", is now "SELECT 1"' in sentence for sentence in found.sentences)
-    assert any("asset9 was removed" in sentence for sentence in found.sentences)
+    assert any('from "SELECT 2" to "SELECT 1"' in sentence for sentence in found.sentences)
+    assert any("asset9 is removed" in sentence for sentence in found.sentences)
     assert len(found.sentences) == 3
     operations = definition_changes(found)
     assert [operation.op for operation in operations] == ["test", "remove", "test", "replace", "test", "replace"]

@@ -50,38 +50,60 @@ def _too_many(group: str, leaving: int, staying: int) -> Problem:
     )
 
 
+def decide_absent(target: DesiredTarget, live: LiveTarget) -> TargetPlan:
+    """Decide on a target that is to be absent and, if it is not, carries our marker."""
+    if not live.exists:
+        return TargetPlan.of(target, live, TargetStatus.IN_SYNC, evidence=Evidence.LOCATION)
+    reason = Reason(code="unwanted", text="the spec wants it to be absent, and it carries our note")
+    return _deleted(target, live, reason)
+
+
 def decide_orphan(target: DesiredTarget, live: LiveTarget, too_many: Problem | None) -> TargetPlan:
     """Decide on an orphan: it is left, deleted, or refused to be deleted."""
     told = Reason(code="orphaned", text=f"set {target.group} has no item for it any more")
-    served = ", ".join(str(marker.version) for marker in live.markers) or None
-    planned = TargetPlan(
-        name=target.name,
-        kind=target.kind,
-        identity=target.identity,
-        status=TargetStatus.ORPHANED,
-        desired="not managed any more",
-        live=served,
-        evidence=Evidence.MARKER if served else Evidence.LEDGER,
-        observed_fingerprint=live.fingerprint,
+    problem = unowned(target, live) or too_many
+    if target.prune and problem is None:
+        return _deleted(target, live, told)
+    left = TargetPlan.of(
+        target,
+        live,
+        TargetStatus.ORPHANED,
+        shown=live.marked,
+        evidence=Evidence.MARKER if live.marked else Evidence.LEDGER,
         reasons=(told,),
-        group=target.group,
+        remedy="delete it by hand, or with prune: true in its set",
     )
-    if not target.prune:
-        return planned.model_copy(update={"remedy": "delete it by hand, or with prune: true in its set"})
-    problem = too_many if live.markers or live.ours else _not_ours(target)
-    if problem is not None:
-        stopped = Reason(code=problem.code, text=problem.message)
-        update = {"status": TargetStatus.REFUSED, "desired": "absent", "reasons": (told, stopped)}
-        return planned.model_copy(update={**update, "remedy": problem.remedy})
-    required = steps.RequiredChanges(target=target, evidence=Evidence.MARKER, delete=True, move_reasons=(told,))
-    update = {"status": TargetStatus.CHANGE, "desired": "absent", "steps": steps.target_steps(required)}
-    return planned.model_copy(update=update)
+    return left.stopped((problem,)) if target.prune and problem is not None else left
 
 
-def _not_ours(target: DesiredTarget) -> Problem:
+def unowned(target: DesiredTarget, live: LiveTarget) -> Problem | None:
+    """Why a target is not deleted: nothing is that does not carry our marker (design 5.7)."""
+    if not live.exists or live.markers or live.ours:
+        return None
+    if target.orphan:
+        return Problem(
+            "not-ours",
+            "it is remembered as one of the set's, but does not carry our note any more, so it is not deleted",
+            f"delete it by hand if it is meant, or take prune out of set {target.group}",
+            unsafe=True,
+        )
     return Problem(
         "not-ours",
-        "it is remembered as one of the set's, but does not carry our note any more, so it is not deleted",
-        f"delete it by hand if it is meant, or take prune out of set {target.group}",
+        "it is to be deleted, but does not carry our note, which all have that we pointed to a model: it may be"
+        " somebody else's",
+        "delete it by hand if it is meant, or take state: absent out of the spec",
         unsafe=True,
+    )
+
+
+def _deleted(target: DesiredTarget, live: LiveTarget, reason: Reason) -> TargetPlan:
+    required = steps.RequiredChanges(target=target, evidence=Evidence.MARKER, delete=True, move_reasons=(reason,))
+    return TargetPlan.of(
+        target,
+        live,
+        TargetStatus.CHANGE,
+        shown=live.marked,
+        evidence=Evidence.MARKER,
+        reasons=(reason,),
+        steps=steps.target_steps(required),
     )
