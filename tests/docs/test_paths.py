@@ -29,7 +29,7 @@ def test_each_name_of_code_exists(document):
     """``plan/decide.py: make_plan`` and ``reconciler.plan.decide.make_plan`` both name a function."""
     text = (ROOT / document).read_text(encoding="utf-8")
     missing = []
-    for path, names in re.findall(r"`([\w/]+\.py)`: ((?:`[\w.]+`(?:, | and |\b)?)+)", text):
+    for path, names in re.findall(r"`([\w/]+\.py)`:\s((?:`[\w.]+`(?:,\s|\sand\s)?)+)", text):
         module = importlib.import_module("reconciler." + path.removesuffix(".py").replace("/", "."))
         missing += [f"{path}: {name}" for name in re.findall(r"`([\w.]+)`", names) if not has(module, name)]
     for name in set(re.findall(r"`(reconciler(?:\.\w+)+)`", text)):
