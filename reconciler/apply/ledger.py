@@ -74,7 +74,7 @@ def converged(record: TargetRecord | None) -> Converged | None:
         proof=_PROOFS.get(record.proof or "", Proof.ACCEPTED),
         at=record.converged_at,
         answers=record.answers,
-        not_taken=dict(record.not_taken),
+        ignored_settings=dict(record.not_taken),
         written=dict(record.written),
     )
 
@@ -147,8 +147,8 @@ def record_converged(
         ),
         answers=verified.answers,
         proof=verified.proof.value,
-        not_taken=dict(verified.not_taken),
-        written=dict(run.targets[plan.identity].write_only),
+        not_taken=dict(verified.ignored_settings),
+        written=dict(run.targets[plan.identity].secret_digests),
         converged_at=now,
         last_outcome="converged",
         last_message=verified.text,

@@ -115,8 +115,8 @@ class _Rollout:
             verified = replace(verified, text=_NOTED)
         record_converged(self._run, self._lease, self._plan, artifacts, verified, steps=steps)
         text = f"{serves_words(self._plan)}, {verified.proof.value}: {verified.text}"
-        if verified.not_taken:
-            text += "; the service does not show " + ", ".join(sorted(verified.not_taken))
+        if verified.ignored_settings:
+            text += "; the service does not show " + ", ".join(sorted(verified.ignored_settings))
         self._run.note(self._plan.name, ProgressState.DONE, text)
         result = Result.ADOPTED if adopted else Result.CONVERGED
         return Outcome(self._plan.name, self._plan.kind, result, text, verified.proof)

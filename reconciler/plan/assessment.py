@@ -38,7 +38,7 @@ class TargetAssessment:
         """On what the statement about its live side rests."""
         return weakest(self.found)
 
-    def told(self, index: int) -> tuple[Reason, ...]:
+    def reasons_of(self, index: int) -> tuple[Reason, ...]:
         """The reasons of one use; of several each says which resource it is about."""
         reasons = self.found[index].reasons
         if len(self.found) == 1:
@@ -49,7 +49,7 @@ class TargetAssessment:
     @property
     def reasons(self) -> tuple[Reason, ...]:
         """All that is told of its uses, and the notes."""
-        told = [reason for index in range(len(self.found)) for reason in self.told(index)]
+        told = [reason for index in range(len(self.found)) for reason in self.reasons_of(index)]
         return (*told, *self.notes)
 
     def to_target_plan(

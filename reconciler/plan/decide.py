@@ -42,9 +42,9 @@ from reconciler.plan.overrides import check_forced, gate_forced
 from reconciler.plan.reasons import (
     NO_ROOM,
     gate_reason,
-    missing_note,
+    ignored_setting,
+    missing_marker,
     needs_refresh,
-    not_asked_again,
     without_room,
 )
 from reconciler.plan.states import DesiredTarget, DesiredVersion, Ledger, LiveTarget, Problem, VersionKey
@@ -151,18 +151,18 @@ def _decide_target(target: DesiredTarget, world: _World) -> TargetPlan:
 def _decide_state(target: DesiredTarget, live: LiveTarget, world: _World) -> TargetPlan:
     """Decide on a target that can be planned and is to be there."""
     converged = world.ledger.converged.get(target.identity)
-    not_taken, written = (converged.not_taken, converged.written) if converged is not None else ({}, {})
-    differing, refused = steps.setting_differences(target, live, not_taken)
-    differing += steps.write_only_differences(target, written)
+    ignored_settings, written = (converged.ignored_settings, converged.written) if converged is not None else ({}, {})
+    differing, refused = steps.setting_differences(target, live, ignored_settings)
+    differing += steps.secret_differences(target, written)
     notes = dict.fromkeys(note for use in target.bindings for note in world.plans[use.version].reasons)
-    refreshed, told = needs_refresh(target, live, not_taken)
+    refreshed, told = needs_refresh(target, live, ignored_settings)
     case = TargetAssessment(
         target=target,
         live=live,
         versions=tuple(world.versions[use.version] for use in target.bindings),
         found=find_live_versions(target, world.versions, live, converged, world.versions_by_uri),
         settings=differing,
-        notes=(*map(not_asked_again, refused), *notes, *told),
+        notes=(*map(ignored_setting, refused), *notes, *told),
         refreshed=refreshed,
     )
     if live.read_only and (case.moving or case.differs):
@@ -171,7 +171,7 @@ def _decide_state(target: DesiredTarget, live: LiveTarget, world: _World) -> Tar
         return _stopped(target, live, NO_ROOM)
     if case.moving:
         return _decide_move(case, world)
-    lacking = missing_note(case, known=converged is not None)
+    lacking = missing_marker(case, known=converged is not None)
     if lacking is not None:
         case = replace(case, notes=(*case.notes, lacking))
     if case.refreshed or case.differs or not live.exists:
@@ -246,7 +246,7 @@ def _steps(case: TargetAssessment) -> tuple[Step, ...]:
         refresh=case.refreshed,
         repoint=tuple(_move(case, index) for index in moved),
         patch=tuple(operation for index in moved for operation in _patch(case, index)),
-        move_reasons=tuple(reason for index in moved for reason in case.told(index)),
+        move_reasons=tuple(reason for index in moved for reason in case.reasons_of(index)),
         settings=case.settings,
         definition=case.live.definition,
     )

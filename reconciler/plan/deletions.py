@@ -78,7 +78,7 @@ def decide_orphan(target: DesiredTarget, live: LiveTarget, too_many: Problem | N
 
 def unowned(target: DesiredTarget, live: LiveTarget) -> Problem | None:
     """Why a target is not deleted: nothing is that does not carry our marker (design 5.7)."""
-    if not live.exists or live.markers or live.ours:
+    if not live.exists or live.markers or live.managed:
         return None
     if target.orphan:
         return Problem(

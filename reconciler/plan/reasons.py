@@ -19,7 +19,7 @@ VERSION = "Version"
 """What a Classic endpoint says of when it was made of its experiment (classic-protocol 1.5)."""
 
 
-def missing_note(case: TargetAssessment, *, known: bool) -> Reason | None:
+def missing_marker(case: TargetAssessment, *, known: bool) -> Reason | None:
     """Why our note has to be put on a target that serves what it should; None if it need not be, or can't.
 
     What carries our note is ours (design 5.7), so it is the note that takes a target over which was made by hand. A
@@ -32,7 +32,7 @@ def missing_note(case: TargetAssessment, *, known: bool) -> Reason | None:
         return None
     found = [(version.key, version.expected_fingerprint) for version in case.versions]
     markers = tuple(Marker.of(version, fingerprint) for version, fingerprint in found if fingerprint is not None)
-    if len(markers) < len(found) or live.markers == markers != () or (not markers and (live.ours or live.markers)):
+    if len(markers) < len(found) or live.markers == markers != () or (not markers and (live.managed or live.markers)):
         return None
     if without_room(target, live):
         return Reason(code=NO_ROOM.code, text=f"{NO_ROOM.message}, so it is not taken over")
@@ -47,11 +47,11 @@ def missing_note(case: TargetAssessment, *, known: bool) -> Reason | None:
 def without_room(target: DesiredTarget, live: LiveTarget) -> bool:
     """Whether our note of what a target is to serve can't be put on it."""
     needed = note_length([str(use.version) for use in target.bindings])
-    return live.exists and live.note_room is not None and live.note_room < needed
+    return live.exists and live.marker_room is not None and live.marker_room < needed
 
 
 def needs_refresh(
-    target: DesiredTarget, live: LiveTarget, not_taken: Mapping[str, Scalar]
+    target: DesiredTarget, live: LiveTarget, ignored_settings: Mapping[str, Scalar]
 ) -> tuple[bool, tuple[Reason, ...]]:
     """Whether a target has to be made of what its default endpoint is made of by now, and what to say if it is not.
 
@@ -63,7 +63,7 @@ def needs_refresh(
     if live.stale is None:
         text = "the service does not show what it and its default endpoint were made of, so it is not refreshed"
         return False, (Reason(code="refresh-unknown", text=text),)
-    if live.published and not_taken.get(VERSION) == live.published:
+    if live.published and ignored_settings.get(VERSION) == live.published:
         text = f"it was refreshed and still shows an older {VERSION} than its default endpoint: not refreshed again"
         return False, (Reason(code="refresh-in-vain", text=text),)
     return True, ()
@@ -74,7 +74,7 @@ def gate_reason(gate: GateResult) -> Reason:
     return Reason(code=f"gate-{gate.outcome}", text=f"{gate.rule}: {gate.text}")
 
 
-def not_asked_again(difference: Difference) -> Reason:
+def ignored_setting(difference: Difference) -> Reason:
     """That a setting is not asked for again."""
     asked = f"{difference.field} {scalar(difference.new)}"
     text = f"the service accepted {asked} before and did not show it: not asked again"

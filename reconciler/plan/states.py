@@ -211,7 +211,7 @@ class DesiredTarget:
     bindings: tuple[ModelBinding, ...] = ()
     """By resource, in the order of their names; none when only its settings are managed, or it is to be absent."""
     settings: Mapping[str, Scalar] = field(default_factory=dict)
-    write_only: Mapping[str, str] = field(default_factory=dict)
+    secret_digests: Mapping[str, str] = field(default_factory=dict)
     """By setting, a short digest of a secret that can be written and never read. It goes into no plan."""
     absent: bool = False
     """Whether it is to be deleted."""
@@ -288,9 +288,9 @@ class LiveTarget:
     """Of a stale one: the ``Version`` of that default endpoint, by which a refresh in vain is remembered."""
     definition: DefinitionDifference = field(default_factory=DefinitionDifference)
     """Of a New web service whose definition is managed."""
-    ours: bool = False
+    managed: bool = False
     """Whether it carries our note, even if that has no markers."""
-    note_room: int | None = None
+    marker_room: int | None = None
     """How many characters our note may take on it; None if it always finds room."""
     read_only: bool = False
     """Whether its service takes no change of it any more, but its deletion."""
@@ -327,10 +327,10 @@ class Converged:
     proof: Proof
     at: datetime
     answers: str | None = None
-    not_taken: Mapping[str, Scalar] = field(default_factory=dict)
+    ignored_settings: Mapping[str, Scalar] = field(default_factory=dict)
     """Settings that the service accepted and did not show (classic-protocol 1.6): not asked for again."""
     written: Mapping[str, str] = field(default_factory=dict)
-    """What was written last of `DesiredTarget.write_only`."""
+    """What was written last of `DesiredTarget.secret_digests`."""
 
     def served(self, resource: str) -> Served | None:
         """What a resource was brought to; a record of before resources were told apart has one for whichever it was."""

@@ -134,7 +134,7 @@ class _Chain:
 
 
 def setting_differences(
-    target: DesiredTarget, live: LiveTarget, not_taken: Mapping[str, Scalar]
+    target: DesiredTarget, live: LiveTarget, ignored_settings: Mapping[str, Scalar]
 ) -> tuple[tuple[Difference, ...], tuple[Difference, ...]]:
     """The managed settings whose live value is another one, by name: (to be set, not to be asked for again).
 
@@ -146,7 +146,7 @@ def setting_differences(
     for name, wanted in sorted(target.settings.items()):
         old = live.settings.get(name)
         if not _equal(old, wanted):
-            asked_before = name in not_taken and _equal(not_taken[name], wanted)
+            asked_before = name in ignored_settings and _equal(ignored_settings[name], wanted)
             (refused if asked_before else differing).append(Difference(field=name, old=old, new=wanted))
     return tuple(differing), tuple(refused)
 
@@ -166,11 +166,11 @@ def definition_patch(bound: LiveBinding, new_uri: str | None) -> tuple[PatchOper
     return (PatchOperation(op="test", path=bound.pointer, value=bound.uri), replace)
 
 
-def write_only_differences(target: DesiredTarget, written: Mapping[str, str]) -> tuple[Difference, ...]:
+def secret_differences(target: DesiredTarget, written: Mapping[str, str]) -> tuple[Difference, ...]:
     """The secrets that can be written and never read, where another one was written last, or nobody knows which."""
     return tuple(
         Difference(field=name, old=ANOTHER if name in written else "unknown", new=AS_REFERENCED)
-        for name, digest in sorted(target.write_only.items())
+        for name, digest in sorted(target.secret_digests.items())
         if written.get(name) != digest
     )
 

@@ -49,14 +49,14 @@ class Verified:
         proof: The strongest honest word.
         text: The same as a sentence for people.
         answers: The probe's answers as `observe` compares them later, if it could be scored.
-        not_taken: Settings that the service accepted and does not show.
+        ignored_settings: Settings that the service accepted and does not show.
         shown: By resource where the service shows its model, if that is a copy of its own and not the artifact.
     """
 
     proof: Proof
     text: str
     answers: str | None = None
-    not_taken: Mapping[str, Scalar] = field(default_factory=dict)
+    ignored_settings: Mapping[str, Scalar] = field(default_factory=dict)
     shown: Mapping[str, Location] = field(default_factory=dict)
 
 

@@ -36,7 +36,7 @@ def test_a_saved_plan_is_carried_out_once_and_refused_the_second_time(converged:
     sent = len(converged.studio.requests())
     refused = converged.run("apply", "plan.json", code=3)
     assert "version diabetes@2026-11: it is usable now" in refused.stderr
-    assert "diabetes-progress: it served diabetes@2026-10" in refused.stderr
+    assert "diabetes-progress: live version changed from diabetes@2026-10" in refused.stderr
     assert [] == _writes(converged, sent)
 
 

@@ -221,7 +221,7 @@ def test_settings_alone_are_a_change_of_their_own_cost_and_need_no_gate(a):
 def test_a_setting_that_the_service_does_not_take_is_not_asked_for_again(a, asked, status):
     target = a.endpoint(settings={"MaxConcurrentCalls": 20})
     live = a.live(target, marker=a.marker(), settings={"MaxConcurrentCalls": 4})
-    record = a.converged(not_taken={"MaxConcurrentCalls": asked})
+    record = a.converged(ignored_settings={"MaxConcurrentCalls": asked})
     found = only(a.plan([target], [live], a.ledger(a.known(), converged={target.identity: record})))
     assert status == found.status
     assert ("not-taken" in codes(found)) is (asked == 20)

@@ -46,7 +46,7 @@ def test_what_was_made_by_hand_is_adopted_and_nothing_else_is_pending(a, kind):
 
 
 def test_what_carries_our_note_is_written_to_no_more(a):
-    plan = made_by_hand(a, markers=(a.marker(),), ours=True)
+    plan = made_by_hand(a, markers=(a.marker(),), managed=True)
     assert ([], set(), False) == (actions(plan), codes(plan), plan.writes)
 
 
@@ -59,7 +59,7 @@ def test_a_note_that_is_gone_is_put_back(a):
 
 
 def test_a_note_that_names_another_version_than_is_served_is_put_right(a):
-    plan = made_by_hand(a, markers=(a.marker("2026-10"),), ours=True)
+    plan = made_by_hand(a, markers=(a.marker("2026-10"),), managed=True)
     assert [Action.ADOPT, Action.VERIFY] == actions(plan)
     assert {"note-differs"} == codes(plan)
     assert "breast-cancer@2026-10" in text(plan)
@@ -67,14 +67,14 @@ def test_a_note_that_names_another_version_than_is_served_is_put_right(a):
 
 def test_a_description_that_leaves_no_room_is_let_be_and_said(a):
     needed = len("[reconciler: breast-cancer@2026-11 0123456789ab]")
-    assert [] != actions(made_by_hand(a, note_room=needed))
-    plan = made_by_hand(a, note_room=needed - 1)
+    assert [] != actions(made_by_hand(a, marker_room=needed))
+    plan = made_by_hand(a, marker_room=needed - 1)
     assert ([], {"no-room-for-note"}) == (actions(plan), codes(plan))
 
 
 def test_what_has_to_be_moved_and_leaves_no_room_is_stopped_before_it_is_written_to(a):
     target = a.endpoint()
-    live = replace(a.live(target, location=a.location(a.key("2026-10"))), note_room=0)
+    live = replace(a.live(target, location=a.location(a.key("2026-10"))), marker_room=0)
     (stopped,) = a.plan([target], [live], a.ledger(a.known(), a.known("2026-10"))).blocked
     assert ["no-room-for-note"] == [reason.code for reason in stopped.reasons]
     assert "shorten its description" in stopped.remedy
@@ -88,7 +88,7 @@ def test_a_target_without_a_model_is_adopted_if_it_surely_is_no_training_service
     target = replace(a.endpoint(), bindings=())
     for resources, expected in ((("Model",), [Action.ADOPT, Action.VERIFY]), ((), []), (None, [])):
         assert expected == actions(made_by_hand(a, target, resources=resources))
-    noted = made_by_hand(a, target, resources=("Model",), ours=True)
+    noted = made_by_hand(a, target, resources=("Model",), managed=True)
     assert [] == actions(noted)
 
 
@@ -149,6 +149,6 @@ def test_a_fleet_that_is_adopted_is_told_in_few_lines(a):
 def test_a_set_says_how_many_of_it_are_adopted(a):
     targets = [replace(a.endpoint(f"clinic-{number}"), group="clinics") for number in range(3)]
     live = [a.live(target, location=a.location(a.key())) for target in targets]
-    live[0] = replace(live[0], markers=(a.marker(),), ours=True)
+    live[0] = replace(live[0], markers=(a.marker(),), managed=True)
     plan = a.plan(targets, live, a.ledger(a.known()), groups=frozenset({"clinics"}))
     assert "3 endpoints: 1 in sync, 2 in sync and to adopt" in text(plan)

@@ -162,7 +162,7 @@ def records():
         proof=st.sampled_from(Proof),
         at=st.just(NOW),
         answers=answers,
-        not_taken=maps_of_settings,
+        ignored_settings=maps_of_settings,
     )
 
 

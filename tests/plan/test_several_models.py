@@ -106,7 +106,7 @@ def test_a_stale_endpoint_is_refreshed_before_its_model_is_written_again(a):
 def test_a_refresh_that_changed_nothing_is_not_asked_for_again_until_the_next_republish(a):
     """A 304, or a ``Version`` that never moves (classic-protocol 1.8), must not refresh it in every pass."""
     target = a.endpoint(label=NEW, refresh=True)
-    served = a.converged(NEW, not_taken={"Version": "2026-11-24T09:00:00+00:00"})
+    served = a.converged(NEW, ignored_settings={"Version": "2026-11-24T09:00:00+00:00"})
     ledger = a.ledger(a.known(NEW), converged={target.identity: served})
 
     def seen(published):

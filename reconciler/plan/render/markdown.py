@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterator, Sequence
 from reconciler.plan.checks.result import Preflight
 from reconciler.plan.document import Action, ModelPlan, Plan, TargetPlan, TargetStatus
 from reconciler.plan.render import phrases
-from reconciler.plan.render.phrases import estimate_words, told_checks
+from reconciler.plan.render.phrases import estimate_words, shown_checks
 from reconciler.plan.render.sets import FoldedSet, fold
 from reconciler.plan.text import count, printable, scalar
 from reconciler.spec.diagnostics import join_names
@@ -71,7 +71,7 @@ def _sets(sets: Sequence[FoldedSet]) -> Iterator[str]:
     for one in sets:
         yield f"| {_code(one.name)} | {_prose(one.line)} | {_prose(one.jobs) or 'nothing'} |"
     for one in sets:
-        told = [f"- **{status}**: {_prose(sentence)}" for status, sentence in one.told]
+        told = [f"- **{status}**: {_prose(sentence)}" for status, sentence in one.messages]
         if told:
             yield from ("", f"{_code(one.name)}:", "", *told)
 
@@ -97,7 +97,7 @@ def _table(targets: Sequence[TargetPlan]) -> Iterator[str]:
     for target in targets:
         words = phrases.live_words(target)
         live = _code(words) if target.live is not None and "://" not in target.live else words
-        steps = ", ".join(phrases.way(target)) or "none"
+        steps = ", ".join(phrases.action_names(target)) or "none"
         cells = (f"**{_STATUS[target.status]}**", _code(target.name), live, str(target.evidence))
         yield f"| {' | '.join(cells)} | {_code(target.desired)} | {steps} |"
 
@@ -108,7 +108,7 @@ def _target(target: TargetPlan) -> Iterator[str]:
     yield from map(_model, target.models)
     if basis := phrases.basis(target):
         yield f"- evidence for what is live: {basis}"
-    for reason in phrases.told_reasons(target):
+    for reason in phrases.shown_reasons(target):
         yield f"- {_prose(reason.text)}"
     for rule in phrases.rules_to_judge(target):
         yield f"- gate, judged when it is trained: {_prose(rule)}"
@@ -136,7 +136,7 @@ def _model(model: ModelPlan) -> str:
 
 
 def _preflight(preflight: Preflight) -> Iterator[str]:
-    told = told_checks(preflight)
+    told = shown_checks(preflight)
     if told:
         yield from ("", "### Before it starts", "", "| Outcome | Check | Found | Remedy |", "|---|---|---|---|")
     for check in told:

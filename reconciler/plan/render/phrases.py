@@ -100,7 +100,7 @@ def cost_of_training(step: Step) -> str:
     return f"earlier ones took {duration(step.estimate_seconds)}"
 
 
-def way(target: TargetPlan) -> Iterator[str]:
+def action_names(target: TargetPlan) -> Iterator[str]:
     """The names of all actions that bring a target home, in their order."""
     for index, step in enumerate(target.steps):
         if index == 0 and step.after:
@@ -113,7 +113,7 @@ def rules_to_judge(target: TargetPlan) -> tuple[str, ...]:
     return tuple(reason.text for step in target.steps if step.action is Action.GATE for reason in step.reasons)
 
 
-def told_reasons(target: TargetPlan) -> tuple[Reason, ...]:
+def shown_reasons(target: TargetPlan) -> tuple[Reason, ...]:
     """The reasons that nothing else in a rendering says: gates and settings are shown with their values."""
     shown_elsewhere = {"settings", "definition", "gate-fail", "gate-inconclusive"}
     return tuple(reason for reason in target.reasons if reason.code not in shown_elsewhere)
@@ -153,7 +153,7 @@ def _absent(target: TargetPlan) -> bool:
 _TOLD = frozenset({CheckOutcome.WARNING, CheckOutcome.UNKNOWN})
 
 
-def told_checks(preflight: Preflight) -> tuple[Check, ...]:
+def shown_checks(preflight: Preflight) -> tuple[Check, ...]:
     """The checks that a person reads beneath the plan. What failed stands with the targets that it stops."""
     return tuple(check for check in preflight.checks if check.outcome in _TOLD)
 

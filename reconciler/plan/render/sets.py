@@ -8,18 +8,18 @@ from dataclasses import dataclass
 
 from reconciler.plan.document import Action, Plan, Step, TargetPlan, TargetStatus, VersionPlan
 from reconciler.plan.render.grouping import MessageGroup, grouped
-from reconciler.plan.render.phrases import way
+from reconciler.plan.render.phrases import action_names
 from reconciler.plan.text import count, duration, printable
 from reconciler.spec.diagnostics import join_names
 
-_STANDS = {
+_STATUS_WORDS = {
     TargetStatus.IN_SYNC: "in sync",
     TargetStatus.HELD: "held",
     TargetStatus.REFUSED: "refused",
     TargetStatus.BLOCKED: "blocked",
     TargetStatus.ORPHANED: "orphaned",
 }
-_DEEDS = {
+_VERBS = {
     "train": "retrain",
     Action.CREATE: "create",
     Action.REFRESH: "refresh",
@@ -46,7 +46,7 @@ class FoldedSet:
     @property
     def line(self) -> str:
         """Its counts: ``1,000 endpoints: 990 in sync, 10 to retrain and repoint``."""
-        counted = Counter(map(_stands, self.targets))
+        counted = Counter(map(_state_of, self.targets))
         parts = sorted(counted.items(), key=lambda part: (part[0] != "in sync", -part[1], part[0]))
         return f"{count(len(self.targets), 'endpoint')}: " + ", ".join(f"{number:,} {words}" for words, number in parts)
 
@@ -63,7 +63,7 @@ class FoldedSet:
         return f"{count(len(steps), 'batch job')}{where}{timed}"
 
     @property
-    def told(self) -> Iterator[tuple[str, str]]:
+    def messages(self) -> Iterator[tuple[str, str]]:
         """What people have to know of those that are not simply in sync or on their way: (status, sentence).
 
         What is to be deleted is named, too: a count does not tell whether the right ones go.
@@ -119,13 +119,13 @@ def _wanted(targets: Collection[TargetPlan]) -> Iterator[str]:
     return (model.desired for target in targets for model in target.models)
 
 
-def _stands(target: TargetPlan) -> str:
+def _state_of(target: TargetPlan) -> str:
     if target.status is TargetStatus.IN_SYNC and target.steps:
         return "in sync and to adopt"
-    if target.status in _STANDS:
-        return _STANDS[target.status]
-    deeds = [_DEEDS[action] for action in way(target) if action in _DEEDS]
-    required = "to " + (" and ".join(filter(None, (", ".join(deeds[:-1]), deeds[-1]))) if deeds else "verify")
+    if target.status in _STATUS_WORDS:
+        return _STATUS_WORDS[target.status]
+    verbs = [_VERBS[action] for action in action_names(target) if action in _VERBS]
+    required = "to " + (" and ".join(filter(None, (", ".join(verbs[:-1]), verbs[-1]))) if verbs else "verify")
     return f"drifted, {required}" if target.status is TargetStatus.DRIFT else required
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from reconciler.plan.checks.result import Preflight
 from reconciler.plan.document import Action, Difference, GateOutcome, Plan, Step, TargetPlan, TargetStatus, VersionPlan
 from reconciler.plan.render import phrases
-from reconciler.plan.render.phrases import estimate_words, told_checks
+from reconciler.plan.render.phrases import estimate_words, shown_checks
 from reconciler.plan.render.sets import FoldedSet, fold
 from reconciler.plan.text import count, printable, scalar
 from reconciler.spec.diagnostics import join_names
@@ -110,7 +110,7 @@ class _Terminal:
             yield from self._wrapped(prefix, one.line, 4)
             if one.jobs:
                 yield from self._detail("train", f"SLOW, COSTLY: {one.jobs}")
-            for status, sentence in one.told:
+            for status, sentence in one.messages:
                 yield from self._detail(status, sentence)
             if one.worst is not TargetStatus.IN_SYNC:
                 yield from self._detail("each", f"--unfold {one.name}")
@@ -146,13 +146,13 @@ class _Terminal:
         yield f"{name}  {_movement(target)}  {self._painted(f'({_basis(target)})', _DIM)}"
         if target.status is not TargetStatus.IN_SYNC:
             yield from self._detail("evidence", phrases.basis(target))
-        for reason in phrases.told_reasons(target):
+        for reason in phrases.shown_reasons(target):
             yield from self._detail("why", reason.text)
         yield from self._gates(target)
         for step in target.steps:
             yield from self._step(target, step)
         if target.steps:
-            yield from self._detail("steps", " → ".join(phrases.way(target)))
+            yield from self._detail("steps", " → ".join(phrases.action_names(target)))
         if target.remedy:
             yield from self._detail("remedy", target.remedy)
 
@@ -207,7 +207,7 @@ class _Terminal:
             yield from self._detail("notes", f"on {count(noted, 'target')}; see --output json")
 
     def _preflight(self, preflight: Preflight) -> Iterator[str]:
-        told = told_checks(preflight)
+        told = shown_checks(preflight)
         if told or preflight.estimate is not None:
             yield from ("", self._painted("Before it starts", _BOLD))
         for check in told:

@@ -65,15 +65,17 @@ class Verification:
                 raise TargetError(f"the endpoint shows {place.uri} as its model, not {artifact.location.uri}")
         if not self._is_noted(live):
             raise TargetError("the service answered with success, but the endpoint does not carry our marker")
-        not_taken = {name: value for name, value in self.target.settings.items() if live.settings.get(name) != value}
+        ignored_settings = {
+            name: value for name, value in self.target.settings.items() if live.settings.get(name) != value
+        }
         if self.target.refresh and live.stale:
             # It was asked for before this, or no pass asks for it any more.
-            not_taken[VERSION] = live.published
+            ignored_settings[VERSION] = live.published
         if not self.artifacts:
-            return Verified(Proof.PROVEN, "the endpoint shows its settings", None, not_taken)
+            return Verified(Proof.PROVEN, "the endpoint shows its settings", None, ignored_settings)
         if all(shown.get(resource) == artifact.location for resource, artifact in self.artifacts.items()):
-            return Verified(Proof.PROVEN, "the endpoint shows the new location", await self.score(), not_taken)
-        verified = await self._by_probe(before, not_taken)
+            return Verified(Proof.PROVEN, "the endpoint shows the new location", await self.score(), ignored_settings)
+        verified = await self._by_probe(before, ignored_settings)
         return replace(verified, shown={resource: shown[resource] for resource in self.artifacts if resource in shown})
 
     async def _read_back(self) -> LiveTarget:
@@ -92,9 +94,9 @@ class Verification:
     def _is_noted(self, live: LiveTarget) -> bool:
         """Whether it carries our note, if it can. Without a model it may well be let alone by us, and carry none."""
         markers = markers_for(self.artifacts)
-        if live.note_room is not None and live.note_room < note_length([str(marker.version) for marker in markers]):
+        if live.marker_room is not None and live.marker_room < note_length([str(marker.version) for marker in markers]):
             return True
-        return live.markers == markers if markers else live.ours or not self.written
+        return live.markers == markers if markers else live.managed or not self.written
 
     def _moved(self, bound: Mapping[str, LiveBinding]) -> bool:
         shown = {resource: bound.get(resource, LiveBinding()).location for resource in self.artifacts}
@@ -104,7 +106,7 @@ class Verification:
             for resource, artifact in self.artifacts.items()
         )
 
-    async def _by_probe(self, before: str | None, not_taken: Mapping[str, Scalar]) -> Verified:
+    async def _by_probe(self, before: str | None, ignored_settings: Mapping[str, Scalar]) -> Verified:
         if before is None:
             if self.before is not None:
                 # Answers of the model before it, taken for its own, would look like drift in every later pass.
@@ -112,13 +114,15 @@ class Verification:
                 await asyncio.sleep(self.cloud.settle.total_seconds())
             answers = await self.score()
             text = "our marker was read back; there are no earlier answers to compare"
-            return Verified(Proof.ACCEPTED, text, answers, not_taken)
+            return Verified(Proof.ACCEPTED, text, answers, ignored_settings)
         self.notify("waiting for other answers from the new model")
         answers = await probing.until_changed(self.score, before, settle=self.cloud.settle, first_pause=self.cloud.poll)
         if answers is None:
-            return Verified(Proof.ACCEPTED, "our marker was read back; the probe could not be scored", None, not_taken)
+            return Verified(
+                Proof.ACCEPTED, "our marker was read back; the probe could not be scored", None, ignored_settings
+            )
         if probing.comparable(before, answers) and answers != before:
-            return Verified(Proof.PROVEN, "the answers to the probe changed", answers, not_taken)
+            return Verified(Proof.PROVEN, "the answers to the probe changed", answers, ignored_settings)
         return Verified(
-            Proof.ACCEPTED, "our marker was read back; the answers are the same as before", answers, not_taken
+            Proof.ACCEPTED, "our marker was read back; the answers are the same as before", answers, ignored_settings
         )

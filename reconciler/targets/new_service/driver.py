@@ -165,7 +165,7 @@ class NewWebServices(Driver):
             tags = with_tags(member(definition, "tags") or {}, spec.tags)
             problem = too_many_tags(len(tags))
             if too_many_tags(tag_count_with_marker(tags, made=False, marked=bool(spec.bindings))) is not None:
-                live = replace(live, note_room=0)
+                live = replace(live, marker_room=0)
         if problem is not None:
             return LiveTarget(identity, exists=True, problem=problem, fingerprint=live.fingerprint)
         keys: dict[str, bool] = {}
@@ -318,12 +318,12 @@ class NewWebServices(Driver):
         if live.definition.sentences:
             differing = "; ".join(live.definition.sentences[:3])
             raise TargetError(f"the service answered with success, but its definition still differs: {differing}")
-        not_taken = {name: value for name, value in target.settings.items() if live.settings.get(name) != value}
+        ignored_settings = {name: value for name, value in target.settings.items() if live.settings.get(name) != value}
         answers = await self.answers(target)
         text = "the definition shows the new location" if artifacts else "the definition shows its settings"
         if probing.comparable(before, answers):
             text += ", the answers are the same as before" if answers == before else ", the answers changed"
-        return Verified(Proof.PROVEN, text, answers, not_taken)
+        return Verified(Proof.PROVEN, text, answers, ignored_settings)
 
 
 def _is_resource(asset: Any) -> bool:

@@ -69,7 +69,7 @@ def desired(identity: str, document: NewWebService, storage_key: SecretStr | Non
         identity=identity,
         bindings=tuple(ModelBinding(use.resource, VersionKey(use.name, use.version)) for use in spec.bindings),
         settings={} if absent else settings,
-        write_only={} if absent or storage_key is None else {STORAGE_KEY: secret_digest(identity, storage_key)},
+        secret_digests={} if absent or storage_key is None else {STORAGE_KEY: secret_digest(identity, storage_key)},
         absent=absent,
     )
 
@@ -112,7 +112,7 @@ def live_definition(identity: str, resources: Sequence[str], definition: Definit
         identity,
         exists=True,
         markers=markers,
-        ours=is_ours(tags),
+        managed=is_ours(tags),
         settings=settings,
         read_only=member(properties, "readOnly") is True,
     )

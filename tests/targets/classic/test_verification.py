@@ -87,10 +87,10 @@ def test_an_endpoint_that_still_seems_stale_after_its_refresh_is_remembered_as_s
     async def score() -> None:
         return None
 
-    def not_taken(target: DesiredTarget) -> Any:
+    def ignored_settings(target: DesiredTarget) -> Any:
         given: Any = {"cloud": _CLOUD, "target": target, "artifacts": {}, "before": None}
         proving = Verification(**given, written=False, read=read, score=score, notify=lambda _: None)
-        return asyncio.run(proving.verified(None)).not_taken
+        return asyncio.run(proving.verified(None)).ignored_settings
 
-    assert {"Version": published} == not_taken(replace(_TARGET, refresh=True))
-    assert {} == not_taken(_TARGET)
+    assert {"Version": published} == ignored_settings(replace(_TARGET, refresh=True))
+    assert {} == ignored_settings(_TARGET)
