@@ -10,7 +10,7 @@ from collections.abc import Generator
 import pytest
 from hypothesis import HealthCheck, settings
 
-pytest_plugins = ["tests.support.studio_fixtures"]
+pytest_plugins = ["tests.support.no_skips", "tests.support.studio_fixtures"]
 
 # The same examples at every run, and none refused for the time it took: a loaded machine must not fail a test.
 settings.register_profile(

@@ -181,12 +181,8 @@ def test_an_account_that_does_not_answer_is_named(monkeypatch: pytest.MonkeyPatc
         start_studio(storageAccounts=REAL)
 
 
-@pytest.mark.parametrize(("ci", "outcome"), [("true", pytest.fail.Exception), ("", pytest.skip.Exception)])
-def test_without_node_it_is_skipped_but_not_in_ci(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Any, ci: str, outcome: type[BaseException]
-) -> None:
+def test_without_node_it_is_skipped(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setenv("CI", ci)
 
-    with pytest.raises(outcome, match="node is not on the PATH"), running_azurite(tmp_path):
+    with pytest.raises(pytest.skip.Exception, match="node is not on the PATH"), running_azurite(tmp_path):
         pass
