@@ -35,8 +35,8 @@ def test_a_saved_plan_is_carried_out_once_and_refused_the_second_time(converged:
     assert 3 == len(converged.studio.jobs())
     sent = len(converged.studio.requests())
     refused = converged.run("apply", "plan.json", code=3)
-    assert "version diabetes@2026-11: it is usable now" in refused.stderr
-    assert "diabetes-progress: live version changed from diabetes@2026-10" in refused.stderr
+    assert "version diabetes@2026-11: state changed from not usable to usable" in refused.stderr
+    assert "diabetes-progress is already in sync" in refused.stderr
     assert [] == _writes(converged, sent)
 
 
@@ -62,8 +62,8 @@ def test_a_saved_plan_is_refused_when_the_specs_moved_on(converged: Any) -> None
 
     refused = converged.run("apply", "plan.json", code=3)
 
-    assert "the specs were at revision" in refused.stderr
-    assert "the spec wanted diabetes@2026-11, now wants diabetes@2026-09" in refused.stderr
+    assert "spec revision changed from" in refused.stderr
+    assert "diabetes-progress: desired version changed from diabetes@2026-11 to diabetes@2026-09" in refused.stderr
     assert [] == _writes(converged, sent)
     assert 2 == len(converged.studio.jobs())
 
