@@ -14,8 +14,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.error import URLError
-from urllib.request import ProxyHandler, build_opener
 
 from reconciler.cli.errors import UserError
 
@@ -76,6 +74,9 @@ def _used() -> Iterator[Path]:
 
 def _answers(cloud_file: Path) -> bool:
     """Whether the Studio that wrote this file still runs: asked, because a killed one leaves its file behind."""
+    from urllib.error import URLError
+    from urllib.request import ProxyHandler, build_opener
+
     try:
         base = json.loads(cloud_file.read_text(encoding="utf-8"))["emulatorUrl"]
         # Loopback is never reached through a proxy.

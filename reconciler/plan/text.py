@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import re
+from typing import TYPE_CHECKING
 from unicodedata import category
 
-from reconciler.plan.states import Scalar
+if TYPE_CHECKING:
+    from reconciler.plan.states import Scalar
 
 # Control characters would move the cursor or recolour a terminal, format characters show a name in another order than
 # it has, the two Unicode separators break a line in two, and a lone surrogate can't be encoded at all.

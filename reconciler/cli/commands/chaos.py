@@ -11,10 +11,10 @@ from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from types import FrameType
-from typing import Any
-from urllib.error import HTTPError, URLError
+from typing import Annotated, Any
 from urllib.parse import urlsplit
-from urllib.request import ProxyHandler, Request, build_opener
+
+import typer
 
 from reconciler.bounded_json import read_json
 from reconciler.cli.errors import UserError
@@ -23,24 +23,35 @@ from reconciler.cli.exit_codes import ExitCode
 _SECONDS_TO_ANSWER = 10
 
 
-def run_chaos(
-    url: str | None,
-    cloud_file: Path | None,
-    seed: int,
-    share: float,
-    lasts: timedelta | None,
-    *,
-    retired: str | None = None,
+def chaos(
+    cloud_file: Annotated[
+        Path | None, typer.Option("--cloud-file", metavar="FILE", help="The cloud file of a running emulator.")
+    ] = None,
+    url: Annotated[str | None, typer.Option("--url", help="Or its URL.")] = None,
+    seed: Annotated[int, typer.Option("--seed", help="The same seed gives the same mix.")] = 0,
+    share: Annotated[
+        float, typer.Option("--share", min=0.001, max=1, help="About this share of the requests is hit.")
+    ] = 0.1,
+    lasts: Annotated[
+        float | None, typer.Option("--for", metavar="SECONDS", min=0.1, help="How long. Default: until Ctrl-C.")
+    ] = None,
+    retired: Annotated[
+        str | None,
+        typer.Option(
+            "--retired",
+            metavar="FORM",
+            help="Instead of a mix: the whole service has ended, as refused (goes with --for), reset, 404, 410, "
+            "NoRegisteredProviderFound or name-not-found.",
+        ),
+    ] = None,
 ) -> int:
-    """Put the mix in force, print it, and take it away after ``lasts``, at Ctrl-C or at SIGTERM.
-
-    With ``retired`` it is not a mix: the whole service has ended, in that form.
-    """
+    """Make a running emulator fail here and there, until Ctrl-C: a seeded mix of faults, printed and then removed."""
     from reconciler.emulator.faults.chaos import mix, retirement
 
+    span = None if lasts is None else timedelta(seconds=lasts)
     faults = f"{_emulator(url, cloud_file)}/_studio/faults"
     try:
-        file = mix(seed, share, lasts) if retired is None else retirement(retired, lasts)
+        file = mix(seed, share, span) if retired is None else retirement(retired, span)
     except ValueError as error:
         raise UserError(f"--retired: {error}") from error
     rules = file.model_dump(mode="json", by_alias=True, exclude_defaults=True)
@@ -48,8 +59,8 @@ def run_chaos(
         added = _call("POST", faults, rules)["added"]
         try:
             what = f"chaos with seed {seed} on about {share:.0%} of the requests" if retired is None else "retired"
-            _print_rules(what, rules["rules"], lasts)
-            told.wait(None if lasts is None else lasts.total_seconds())
+            _print_rules(what, rules["rules"], span)
+            told.wait(lasts)
         finally:
             fired = _take_away(faults, added)
     print(f"removed; {fired}")
@@ -93,6 +104,9 @@ def _take_away(faults: str, added: list[str]) -> str:
 
 
 def _call(method: str, url: str, body: Any = None) -> Any:
+    from urllib.error import HTTPError, URLError
+    from urllib.request import ProxyHandler, Request, build_opener
+
     data = None if body is None else json.dumps(body).encode()
     request = Request(url, data=data, method=method, headers={"Content-Type": "application/json"})  # noqa: S310 - http, on loopback
     try:

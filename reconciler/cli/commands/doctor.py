@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import sys
@@ -11,39 +10,48 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from reconciler.azure.errors import CloudError
+from reconciler.cli import options
 from reconciler.cli.errors import UserError
 from reconciler.cli.exit_codes import ExitCode
 from reconciler.cli.local_studio import the_cloud
 from reconciler.cli.options import DEFAULT_SPECS, Listing
-from reconciler.plan.checks.result import Check, CheckOutcome
 from reconciler.plan.text import count, printable
-from reconciler.preflight.doctor import examine
 from reconciler.spec.diagnostics import SpecError
-from reconciler.spec.fleet import Fleet, load_sound
-from reconciler.spec.secrets import SecretResolver
-from reconciler.targets.new_service.definition.spec_rule import definition_mistakes
+
+if TYPE_CHECKING:
+    from reconciler.plan.checks.result import Check
+    from reconciler.spec.fleet import Fleet
 
 _WIDTH = 110
-_COLOURS = {
-    CheckOutcome.OK: "32",
-    CheckOutcome.WARNING: "33",
-    CheckOutcome.FAILED: "31",
-    CheckOutcome.UNKNOWN: "35",
-    CheckOutcome.SKIPPED: "2",
-}
+_COLOURS = {"ok": "32", "warning": "33", "failed": "31", "unknown": "35", "skipped": "2"}
 
 
-def diagnose(specs: Sequence[Path], cloud_name: str | None, select: Sequence[str], output: Listing) -> ExitCode:
-    """Check everything that can be checked, print it, and say by the exit code whether something failed."""
-    fleet, checks = _specs(specs, select)
+def doctor(
+    specs: options.Specs = None,
+    cloud: options.CloudName = None,
+    select: options.Select = None,
+    output: options.AsListing = Listing.TEXT,
+) -> ExitCode:
+    """What works and what does not: sign-in, hosts, clocks, permissions, storage, quotas. Changes nothing.
+
+    Exit code 1 when something failed, else 0.
+    """
+    import asyncio
+
+    from reconciler.azure.errors import CloudError
+    from reconciler.plan.checks.result import Check, CheckOutcome
+    from reconciler.preflight.doctor import examine
+    from reconciler.spec.secrets import SecretResolver
+
+    fleet, checks = _specs(specs or (), select or ())
     try:
-        with the_cloud(cloud_name) as cloud:
-            secrets = SecretResolver(os.environ, cloud.env_file)
-            checks += asyncio.run(examine(fleet, cloud, secrets, lambda: datetime.now(UTC)))
+        with the_cloud(cloud) as found:
+            secrets = SecretResolver(os.environ, found.env_file)
+            checks += asyncio.run(examine(fleet, found, secrets, lambda: datetime.now(UTC)))
     except (CloudError, UserError) as error:
-        checks.append(Check(name="cloud", subject=cloud_name or "local", outcome=CheckOutcome.FAILED, text=str(error)))
+        checks.append(Check(name="cloud", subject=cloud or "local", outcome=CheckOutcome.FAILED, text=str(error)))
     failed = any(check.outcome is CheckOutcome.FAILED for check in checks)
     if output is Listing.JSON:
         body = {
@@ -58,6 +66,10 @@ def diagnose(specs: Sequence[Path], cloud_name: str | None, select: Sequence[str
 
 def _specs(paths: Sequence[Path], select: Sequence[str]) -> tuple[Fleet, list[Check]]:
     """The sound part of the specs, as far as it was selected, and what is wrong with the rest."""
+    from reconciler.plan.checks.result import Check, CheckOutcome
+    from reconciler.spec.fleet import load_sound
+    from reconciler.targets.new_service.definition.spec_rule import definition_mistakes
+
     fleet, mistakes = load_sound(paths or (DEFAULT_SPECS,), definition_mistakes)
     checks = [
         Check(
@@ -103,5 +115,5 @@ def _lines(checks: Sequence[Check], *, color: bool) -> Iterator[str]:
             )
             yield from (indent + line for line in wrapped)
     yield ""
-    counted = Counter(check.outcome for check in checks)
-    yield ", ".join(f"{counted[outcome]:,} {outcome}" for outcome in CheckOutcome if counted[outcome])
+    counted: Counter[str] = Counter(check.outcome for check in checks)
+    yield ", ".join(f"{counted[outcome]:,} {outcome}" for outcome in _COLOURS if counted[outcome])

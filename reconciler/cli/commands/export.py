@@ -2,36 +2,45 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import sys
-from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
-from pydantic_core import PydanticCustomError
+import typer
 
-from reconciler.azure.arm.definition import member
-from reconciler.azure.clouds import Cloud
+from reconciler.cli import options
 from reconciler.cli.errors import UserError
 from reconciler.cli.exit_codes import ExitCode
 from reconciler.cli.local_studio import the_cloud
 from reconciler.cli.options import DEFAULT_SPECS
 from reconciler.spec.diagnostics import did_you_mean
-from reconciler.spec.documents.rules import RESOURCE_ID_SHAPE, resource_id
-from reconciler.spec.fleet import Fleet, load_fleet
 from reconciler.spec.loading.files import replace_file
-from reconciler.spec.secrets import SecretResolver
-from reconciler.targets.clients import Clients
-from reconciler.targets.new_service.definition.file import Exported, export_definition
-from reconciler.targets.new_service.payloads import with_payload
-from reconciler.targets.new_service.state import is_never_provisioned
+
+if TYPE_CHECKING:
+    from reconciler.azure.clouds import Cloud
+    from reconciler.spec.fleet import Fleet
+    from reconciler.targets.new_service.definition.file import Exported
 
 
-def export(service: str, specs: Sequence[Path], cloud: str | None, out: Path | None) -> ExitCode:
-    """Write a service's definition without secrets, and say what has to be given beside it."""
+def export(
+    service: Annotated[
+        str, typer.Argument(metavar="NAME|RESOURCE_ID", help="A NewWebService of the specs, or a resource id.")
+    ],
+    specs: options.Specs = None,
+    cloud: options.CloudName = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="FILE", help="Write it here. Default: standard output.")
+    ] = None,
+) -> ExitCode:
+    """Write a New web service's definition, without secrets, as `definition: {file: …}` of a spec takes it."""
+    import asyncio
+
+    from reconciler.spec.fleet import Fleet, load_fleet
+
     by_id = service.startswith("/")
-    fleet = Fleet.empty() if by_id else load_fleet(tuple(specs) or (DEFAULT_SPECS,))
+    fleet = Fleet.empty() if by_id else load_fleet(specs or (DEFAULT_SPECS,))
     identity = _checked(service) if by_id else _named(fleet, service)
     with the_cloud(cloud) as found:
         exported = asyncio.run(_read(fleet, found, identity))
@@ -57,6 +66,10 @@ def _write(out: Path, text: str) -> None:
 
 
 def _checked(given: str) -> str:
+    from pydantic_core import PydanticCustomError
+
+    from reconciler.spec.documents.rules import RESOURCE_ID_SHAPE, resource_id
+
     try:
         return resource_id(given)
     except PydanticCustomError as error:
@@ -74,6 +87,13 @@ def _named(fleet: Fleet, name: str) -> str:
 
 
 async def _read(fleet: Fleet, cloud: Cloud, identity: str) -> Exported:
+    from reconciler.azure.arm.definition import member
+    from reconciler.spec.secrets import SecretResolver
+    from reconciler.targets.clients import Clients
+    from reconciler.targets.new_service.definition.file import export_definition
+    from reconciler.targets.new_service.payloads import with_payload
+    from reconciler.targets.new_service.state import is_never_provisioned
+
     secrets = SecretResolver(os.environ, cloud.env_file)
     async with Clients(fleet, cloud, secrets, resource_manager=True) as clients:
         definition = await clients.definitions.get(identity)

@@ -2,38 +2,31 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
-from reconciler.apply.ledger import read_ledger
+import typer
+
+from reconciler.cli import options
 from reconciler.cli.errors import UserError
 from reconciler.cli.exit_codes import ExitCode
 from reconciler.cli.local_studio import the_cloud
-from reconciler.cli.options import DEFAULT_SPECS
-from reconciler.importing.drafts import Drafts, draft
-from reconciler.importing.files import WORKSPACES, files_of
-from reconciler.importing.known import known_of
-from reconciler.importing.workspaces import Meant, NewWorkspace, meant
-from reconciler.plan import render
-from reconciler.plan.document import Plan
+from reconciler.cli.options import DEFAULT_SPECS, DEFAULT_STORE
 from reconciler.plan.text import count
-from reconciler.reconciliation import Options, Reconciliation
-from reconciler.spec.diagnostics import Position
-from reconciler.spec.fleet import Fleet, load_fleet
 from reconciler.spec.loading.files import replace_file
-from reconciler.spec.secrets import SecretResolver
-from reconciler.store import Store
-from reconciler.targets.clients import Clients
-from reconciler.targets.inventory import Scope, take_inventory
 
 if TYPE_CHECKING:
     from reconciler.azure.clouds import Cloud
+    from reconciler.importing.drafts import Drafts
+    from reconciler.importing.workspaces import Meant, NewWorkspace
+    from reconciler.plan.document import Plan
+    from reconciler.spec.fleet import Fleet
+    from reconciler.targets.inventory import Scope
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,14 +45,91 @@ class ImportRequest:
     probes: int
 
 
-def import_live(request: ImportRequest) -> ExitCode:
-    """Write spec files for what is live and has no document yet."""
+def import_live(
+    workspace: Annotated[
+        list[str],
+        typer.Option(
+            "--workspace",
+            metavar="NAME|ID|NAME=ID",
+            help="A Workspace document of --specs by its name, or a workspace by its id; may be repeated.",
+        ),
+    ],
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where the files go.")],
+    specs: options.Specs = None,
+    region: Annotated[
+        str | None, typer.Option("--region", help="Of a workspace given by its id: as the portal shows it.")
+    ] = None,
+    token_env: Annotated[
+        str | None,
+        typer.Option("--token-env", metavar="VARIABLE", help="The variable that holds its authorization token."),
+    ] = None,
+    storage_env: Annotated[
+        str | None,
+        typer.Option(
+            "--storage-env", metavar="VARIABLE", help="The variable that holds its storage's connection string."
+        ),
+    ] = None,
+    container: Annotated[
+        str | None, typer.Option("--container", help="The container for inputs and models. Default: models.")
+    ] = None,
+    subscription: Annotated[
+        str | None,
+        typer.Option("--subscription", metavar="ID", help="Import New web services of this subscription too."),
+    ] = None,
+    resource_group: Annotated[
+        list[str] | None,
+        typer.Option("--resource-group", metavar="NAME", help="Only those of this resource group; may be repeated."),
+    ] = None,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Make the plan over what was written; exit 1 unless it is empty.")
+    ] = False,
+    force: Annotated[bool, typer.Option("--force", help="Write over files that are there.")] = False,
+    cloud: options.CloudName = None,
+    store: options.StoreUrl = DEFAULT_STORE,
+    probes: options.Probes = 200,
+) -> ExitCode:
+    """Write spec files for what is live: endpoints with their settings, New web services, models as far as known.
+
+    Nothing but files is written. Targets that have documents in --specs are left out.
+    """
+    import asyncio
+
+    from reconciler.importing.workspaces import NewWorkspace, meant
+    from reconciler.targets.inventory import Scope
+
+    if resource_group and subscription is None:
+        raise typer.BadParameter("--resource-group goes with --subscription")
+    if subscription is not None and not options.is_subscription(subscription):
+        raise typer.BadParameter(f"--subscription {subscription} is not the id of a subscription: a GUID is wanted")
+    groups: list[str | None] = [*(resource_group or [])] or [None]
+    request = ImportRequest(
+        workspaces=tuple(workspace),
+        specs=tuple(specs or ()),
+        new_workspace=NewWorkspace(region, token_env, storage_env, container),
+        scopes=tuple(Scope(subscription, group) for group in groups) if subscription is not None else (),
+        out=out,
+        force=force,
+        verify=verify,
+        cloud=cloud,
+        store=store,
+        probes=probes,
+    )
     of = meant(request.workspaces, request.specs, DEFAULT_SPECS, request.new_workspace)
-    with the_cloud(request.cloud) as cloud:
-        return asyncio.run(_import(request, of, cloud))
+    with the_cloud(cloud) as found:
+        return asyncio.run(_import(request, of, found))
 
 
 async def _import(request: ImportRequest, of: Meant, cloud: Cloud) -> ExitCode:
+    from reconciler.apply.ledger import read_ledger
+    from reconciler.importing.drafts import draft
+    from reconciler.importing.files import files_of
+    from reconciler.importing.known import known_of
+    from reconciler.reconciliation import Options, Reconciliation
+    from reconciler.spec.secrets import SecretResolver
+    from reconciler.store import Store
+    from reconciler.targets.clients import Clients
+    from reconciler.targets.inventory import take_inventory
+
     secrets = SecretResolver(os.environ, cloud.env_file)
     with Store.open(request.store, clock=lambda: datetime.now(UTC), read_only=True) as store:
         reading = _workspaces_alone(of, request.out)
@@ -82,6 +152,10 @@ async def _import(request: ImportRequest, of: Meant, cloud: Cloud) -> ExitCode:
 
 def _workspaces_alone(of: Meant, out: Path) -> Fleet:
     """The workspaces as a fleet. One that is not written yet will lie where its document goes."""
+    from reconciler.importing.files import WORKSPACES
+    from reconciler.spec.diagnostics import Position
+    from reconciler.spec.fleet import Fleet
+
     positions = {("Workspace", name): Position(out / WORKSPACES) for name in of.written}
     if of.fleet is not None:
         positions |= {("Workspace", name): of.fleet.position_of("Workspace", name) for name in of.fleet.workspaces}
@@ -125,6 +199,8 @@ def _told(drafts: Drafts) -> str:
 
 def _written_targets(request: ImportRequest, of: Meant, written: list[Path]) -> Fleet:
     """The targets that were written, with whatever documents they refer to."""
+    from reconciler.spec.fleet import load_fleet
+
     alone = load_fleet(written) if of.fleet is None else None
     whole = alone or load_fleet([*(request.specs or (DEFAULT_SPECS,)), *written])
     ours = {path.resolve() for path in written}
@@ -145,6 +221,8 @@ def _written_targets(request: ImportRequest, of: Meant, written: list[Path]) -> 
 
 def _empty(plan: Plan) -> bool:
     """Say whether nothing is left to do over what was written."""
+    from reconciler.plan import render
+
     if len(plan.in_sync) == len(plan.targets):
         print(f"verified: the plan over them is empty, {count(len(plan.targets), 'target')} in sync")
         if plan.adopted:

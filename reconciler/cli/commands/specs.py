@@ -6,8 +6,11 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
+import typer
+
+from reconciler.cli import options
 from reconciler.cli.errors import UserError
 from reconciler.cli.exit_codes import ExitCode
 from reconciler.cli.options import DEFAULT_SPECS
@@ -16,15 +19,19 @@ from reconciler.plan.text import count
 if TYPE_CHECKING:
     from reconciler.spec.diagnostics import Diagnostic
 
+Paths = Annotated[
+    list[Path] | None, typer.Argument(metavar="[PATH]...", help="Spec files or directories. Default: specs.")
+]
 
-def validate(paths: Sequence[Path]) -> ExitCode:
-    """Check the specs and the definition files that they name; every mistake at once, each with its place."""
+
+def validate(paths: Paths = None, specs: options.Specs = None) -> ExitCode:
+    """Check the specs and their definition files; report every mistake at once, with its place. No network."""
     from reconciler.spec.diagnostics import SpecErrors
     from reconciler.spec.fleet import load_fleet
     from reconciler.targets.new_service.definition.spec_rule import definition_mistakes
 
     try:
-        fleet = load_fleet(paths or (DEFAULT_SPECS,), definition_mistakes)
+        fleet = load_fleet(_given(paths, specs), definition_mistakes)
     except SpecErrors as errors:
         return _mistakes(errors.diagnostics)
     targets = len(fleet.classic_endpoints) + len(fleet.new_web_services)
@@ -35,6 +42,10 @@ def validate(paths: Sequence[Path]) -> ExitCode:
     return ExitCode.OK
 
 
+def _given(paths: list[Path] | None, specs: list[Path] | None) -> Sequence[Path]:
+    return [*(paths or ()), *(specs or ())] or [DEFAULT_SPECS]
+
+
 def _mistakes(diagnostics: Sequence[Diagnostic]) -> ExitCode:
     for diagnostic in diagnostics:
         print(diagnostic, file=sys.stderr)
@@ -42,17 +53,25 @@ def _mistakes(diagnostics: Sequence[Diagnostic]) -> ExitCode:
     return ExitCode.ERROR
 
 
-def fmt(paths: Sequence[Path], *, check: bool, diff: bool) -> ExitCode:
-    """Bring spec files into their canonical form, or (with ``check`` or ``diff``) say what that would change.
+def fmt(
+    paths: Paths = None,
+    specs: options.Specs = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="Change nothing; name the files that would change, and exit 1 for them.")
+    ] = False,
+    diff: Annotated[bool, typer.Option("--diff", help="Change nothing; show what would change.")] = False,
+) -> ExitCode:
+    """Bring spec files into their canonical form: order of fields, quotes, indentation. Comments stay.
 
-    Prints the names of the files that it changes or would change. A file with mistakes is left as it is.
+    Prints the names of the files that it changed. A file with mistakes is left as it is and reported (exit 1). No
+    network.
     """
     from reconciler.spec.diagnostics import Diagnostic, Position
     from reconciler.spec.loading.files import replace_file, spec_files
 
     diagnostics: list[Diagnostic] = []
     changed = kept = 0
-    for file in spec_files(paths or (DEFAULT_SPECS,), diagnostics):
+    for file in spec_files(_given(paths, specs), diagnostics):
         forms = _forms(file, diagnostics)
         if forms is None:
             continue
@@ -108,8 +127,12 @@ def _print_difference(file: Path, now: str, wanted: str) -> None:
         print(line, end="" if line.endswith("\n") else "\n\\ no line end at the end of the file\n")
 
 
-def schema(kind: str | None) -> ExitCode:
-    """Print the JSON Schema of a kind of document, of all of them, or of a plan."""
+def schema(
+    kind: Annotated[
+        str | None, typer.Argument(help="A kind of document, or `plan`. Default: all kinds of document.")
+    ] = None,
+) -> ExitCode:
+    """Print a JSON Schema that an editor can use."""
     from reconciler.plan.document import plan_schema
     from reconciler.spec.documents import KINDS
     from reconciler.spec.json_schema import json_schema

@@ -6,23 +6,33 @@ import json
 from collections.abc import Iterable
 from dataclasses import asdict
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated
 
+import typer
+
+from reconciler.cli import options
 from reconciler.cli.errors import UserError
 from reconciler.cli.exit_codes import ExitCode
-from reconciler.cli.options import Listing
+from reconciler.cli.options import DEFAULT_STORE, Listing
 from reconciler.plan.text import printable
-from reconciler.store import Event, Operation, Store, TargetRecord, VersionRecord
+
+if TYPE_CHECKING:
+    from reconciler.store import Event, Operation, Store, TargetRecord, VersionRecord
 
 
-def show_status(url: str, name: str | None, output: Listing) -> ExitCode:
-    """Print the targets, versions and jobs in flight, or those of one name."""
-    with _open(url) as store:
-        targets = [record for record in store.targets() if name in (None, record.name)]
+def status(
+    name: Annotated[str | None, typer.Argument(help="Only this target or version.")] = None,
+    store: options.StoreUrl = DEFAULT_STORE,
+    output: options.AsListing = Listing.TEXT,
+) -> ExitCode:
+    """What the store knows: targets and why they are held, versions and their metrics, jobs in flight. No network."""
+    with _open(store) as opened:
+        targets = [record for record in opened.targets() if name in (None, record.name)]
         versions = [
-            record for record in store.versions() if name in (None, f"{record.model}@{record.label}", record.model)
+            record for record in opened.versions() if name in (None, f"{record.model}@{record.label}", record.model)
         ]
         running = [
-            record for record in store.operations(open_only=True) if name in (None, f"{record.model}@{record.label}")
+            record for record in opened.operations(open_only=True) if name in (None, f"{record.model}@{record.label}")
         ]
     if name is not None and not (targets or versions or running):
         raise UserError(f"the store knows no target and no version {name}")
@@ -38,10 +48,15 @@ def show_status(url: str, name: str | None, output: Listing) -> ExitCode:
     return ExitCode.OK
 
 
-def show_history(url: str, subject: str | None, limit: int, output: Listing) -> ExitCode:
-    """Print the newest events."""
-    with _open(url) as store:
-        events = list(store.events(subject, limit=limit))
+def history(
+    subject: Annotated[str | None, typer.Argument(help="Only this target, or this model@version.")] = None,
+    store: options.StoreUrl = DEFAULT_STORE,
+    limit: Annotated[int, typer.Option("--limit", min=1, help="At most so many, newest first.")] = 50,
+    output: options.AsListing = Listing.TEXT,
+) -> ExitCode:
+    """What was done, newest first. No network."""
+    with _open(store) as opened:
+        events = list(opened.events(subject, limit=limit))
     if output is Listing.JSON:
         print(_json([asdict(event) for event in events]))
     elif events:
@@ -52,6 +67,8 @@ def show_history(url: str, subject: str | None, limit: int, output: Listing) -> 
 
 
 def _open(url: str) -> Store:
+    from reconciler.store import Store
+
     return Store.open(url, clock=lambda: datetime.now(UTC), read_only=True)
 
 

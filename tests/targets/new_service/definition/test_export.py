@@ -14,4 +14,4 @@ GROUP = "/subscriptions/6f1d7c1e-8a53-4c56-9a0e-2f6f6f0d4b11/resourceGroups/g/pr
 def test_what_is_no_web_service_is_not_asked_for(given):
     """Resource Manager's answers to such paths read as if the service were retired."""
     with pytest.raises(UserError, match="is not the resource id of a New web service; allowed: /subscriptions/<guid>"):
-        export(given, (), "no-such-cloud", None)
+        export(given, cloud="no-such-cloud")
