@@ -48,9 +48,9 @@ class TargetAssessment:
 
     @property
     def reasons(self) -> tuple[Reason, ...]:
-        """All that is told of its uses, and the notes."""
-        told = [reason for index in range(len(self.found)) for reason in self.reasons_of(index)]
-        return (*told, *self.notes)
+        """The reasons of all bindings, and the remarks."""
+        own = [reason for index in range(len(self.found)) for reason in self.reasons_of(index)]
+        return (*own, *self.notes)
 
     def to_target_plan(
         self,

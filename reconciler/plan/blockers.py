@@ -1,4 +1,4 @@
-"""Why a target can't be planned. Each problem says what to do about it, and stops no other target."""
+"""Why a target cannot be planned. Each problem has a remedy, and stops no other target."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from reconciler.plan.deletions import unowned
 from reconciler.plan.states import DesiredTarget, LiveTarget, Problem, VersionKey
 from reconciler.spec.diagnostics import join_names, nearest
 
-NOT_OBSERVED = Problem("not-observed", "it was not observed", "plan again")
+NOT_OBSERVED = Problem("not-observed", "The target was not observed", "Plan again")
 READ_ONLY = Problem(
     "read-only",
-    "it is read-only for ever (readOnly: true): its service takes no change of it any more, only its deletion",
-    "make the spec say what it is, or delete it and create it again under another name",
+    "The web service is read-only (readOnly: true) and can only be deleted",
+    "Make the spec match the service, or delete the service and create another one under a new name",
     unsafe=True,
 )
 
@@ -23,19 +23,19 @@ def blocker(
     problems: Mapping[VersionKey, Problem | None],
     claims: Mapping[str, int],
 ) -> Problem | None:
-    """The first thing that stands in the way of planning a target; None if nothing does.
+    """Return the first problem that keeps a target from being planned; None if there is none.
 
     Args:
         target: What the spec says of it.
         live: What was observed.
-        problems: What stands in the way of each version that somebody described.
+        problems: The problem of each known version; None for a version that has none.
         claims: How many documents name each identity.
     """
     if claims.get(target.identity, 0) > 1:
         return Problem(
             "claimed-twice",
             f"{claims[target.identity]} documents manage {target.identity}",
-            "leave one of them: they would undo each other's work for ever",
+            "Keep one of them: they would undo each other's changes",
         )
     if live.problem is not None:
         return live.problem
@@ -48,12 +48,12 @@ def blocker(
 def _unavailable(key: VersionKey, problems: Mapping[VersionKey, Problem | None]) -> Problem | None:
     if key in problems:
         return problems[key]
-    return Problem("version-unknown", f"nothing is known of {key}", "name a version that its model has or can train")
+    return Problem("version-unknown", f"Version {key} is unknown", "Name a version that the model has or can train")
 
 
 def _unfit(target: DesiredTarget, offered: tuple[str, ...] | None) -> Problem | None:
-    # A target that is absent and has no problem can be created: its driver says so by saying nothing. It will offer
-    # what the others of its service do, so a name that is wrong is known before something is made.
+    # A target that does not exist can be created unless its driver reports a problem. It will have the resources of
+    # its service's other endpoints, so a wrong name is found before anything is created.
     if offered is None:
         return None
     missing = next((use.resource for use in target.bindings if use.resource not in offered), None)
@@ -64,11 +64,11 @@ def _unknown_resource(name: str, offered: tuple[str, ...]) -> Problem:
     if not offered:
         return Problem(
             "no-resources",
-            f'it has no updatable resource, so "{name}" can\'t be updated',
-            "name an endpoint of a predictive service: a training service has none",
+            f'The target has no updatable resource, so "{name}" cannot be updated',
+            "Name an endpoint of a predictive service: a training service has no updatable resource",
         )
     return Problem(
         "unknown-resource",
-        f'it has no resource "{name}"; it offers {join_names(offered, quoted=True)}',
-        f'write model.resource: "{nearest(name, offered) or offered[0]}"',
+        f'The target has no resource "{name}". It has {join_names(offered, quoted=True)}',
+        f'Write model.resource: "{nearest(name, offered) or offered[0]}"',
     )

@@ -2,8 +2,8 @@
 
 A target is decided on in this order, and the first that applies gives its status:
 
-1. *blocked*: it can't be planned (unobservable, its version can't be had, it has no such resource, …), or *refused*: it
-   could be done and must not be (to be deleted, and not ours);
+1. *blocked*: it cannot be planned (not observed, its version cannot be had, it has no such resource, …), or *refused*:
+   possible but unsafe (a deletion without the ownership marker);
    what a set made and has no item for any more is *orphaned*, see `reconciler.plan.orphans`;
 2. *in sync*: it serves the wanted versions and all that is managed has the wanted value;
 3. *held*: the versions are there, and a gate does not let one of them pass;
@@ -143,7 +143,7 @@ def _decide_target(target: DesiredTarget, world: _World) -> TargetPlan:
         return decide_orphan(target, live, world.too_many.get(target.group))
     problem = blocker(target, live, world.problems, world.claims)
     if problem is not None:
-        # It can't be planned, or must not be carried out: it is left as it is, and the others go on.
+        # The target is left unchanged, and the others go on.
         return _stopped(target, live, problem)
     return decide_absent(target, live) if target.absent else _decide_state(target, live, world)
 
@@ -207,7 +207,7 @@ def _decide_move(case: TargetAssessment, world: _World) -> TargetPlan:
             return case.to_target_plan(
                 TargetStatus.HELD, (*hold, *reasons), gates=gates, incumbents=incumbents, remedy=remedy
             )
-        text = "promoted by --force, although a gate does not let it pass"
+        text = "Promoted by --force although a gate does not pass"
         reasons = (Reason(code="gate-forced", text=text), *hold, *reasons)
     drifted = all(case.found[index].drifted for index in case.moving)
     return _with_steps(case, TargetStatus.DRIFT if drifted else TargetStatus.CHANGE, reasons, gates, incumbents)
@@ -222,14 +222,14 @@ def _with_steps(
 ) -> TargetPlan:
     """Return the plan of a target with the steps that bring it home."""
     if not case.live.exists and not case.found:
-        reasons = (*reasons, Reason(code="absent", text="it does not exist"))
+        reasons = (*reasons, Reason(code="absent", text="The target does not exist"))
     if case.refreshed:
         reasons = (*reasons, steps.STALE)
     if case.settings:
         names = ", ".join(difference.field for difference in case.settings)
-        reasons = (*reasons, Reason(code="settings", text=f"the spec wants another {names}"))
+        reasons = (*reasons, Reason(code="settings", text=f"The spec has other settings: {names}"))
     if case.live.definition.changes:
-        reasons = (*reasons, Reason(code="definition", text="its definition differs from the file"))
+        reasons = (*reasons, Reason(code="definition", text="The definition differs from the file"))
     return case.to_target_plan(status, reasons, gates=gates, incumbents=incumbents, steps=_steps(case))
 
 
@@ -267,7 +267,7 @@ def _patch(case: TargetAssessment, index: int) -> tuple[PatchOperation, ...]:
 def _incumbent(case: TargetAssessment, index: int) -> VersionKey | None:
     """The version that a candidate must not be worse than; None if none is known.
 
-    What drifted in was never promoted by us, so it sets no standard: the version that was promoted here
+    A version that drifted in was never promoted, so it sets no standard: the version that was promoted here
     last is the wanted one itself. A version of another model was judged on other data, and its metrics do
     not compare.
     """
@@ -281,12 +281,12 @@ def _stopped(target: DesiredTarget, live: LiveTarget, problem: Problem) -> Targe
 
 
 def _hold_remedy(case: TargetAssessment, outcome: GateOutcome) -> str:
-    force = f"promote it all the same with --force gate:{case.target.name}"
+    force = f"override the gate with --force gate:{case.target.name}"
     if outcome is GateOutcome.FAIL:
-        return f"train a better version under a new label, or {force}"
+        return f"Train a better version under a new label, or {force}"
     if any(case.versions[index].ready_made for index in case.moving):
-        return f"a ready-made artifact has no metrics to judge: {force}"
-    return f"correct the gate's metric, or {force}"
+        return f"A ready-made artifact has no metrics to judge: {force}"
+    return f"Correct the metric of the gate, or {force}"
 
 
 def _unique(given: Iterable[_Given], key: Callable[[_Given], _Key]) -> dict[_Key, _Given]:

@@ -1,7 +1,8 @@
-"""What becomes of endpoints that a set made and has no item for any more.
+"""Decides on targets that are to be deleted, and on orphans: endpoints that were removed from their set.
 
-An orphan is shown and left alone. It is deleted if its set says ``prune: true`` and it carries our note (design 5.7).
-So many at once that the items were more likely cut short than taken out are refused, until a person forces it.
+An orphan is shown and left unchanged. It is deleted if its set says ``prune: true`` and it has the ownership marker
+(design 5.7). A deletion of a large share of a set is refused unless a person forces it: the list of items was more
+likely truncated by mistake.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ PRUNED_AT_ONCE = 0.2
 def too_many_orphans(
     targets: Iterable[DesiredTarget], live: Mapping[str, LiveTarget], forced: Collection[str]
 ) -> dict[str, Problem]:
-    """The sets that would lose too many endpoints at once, each with what to say of it."""
+    """Return the sets that would lose too many endpoints at once, each with its problem."""
     leaving: Counter[str] = Counter()
     staying: Counter[str] = Counter()
     for target in targets:
@@ -43,55 +44,54 @@ def _limit(leaving: int, staying: int) -> int:
 def _too_many(group: str, leaving: int, staying: int) -> Problem:
     return Problem(
         "prune-limit",
-        f"{leaving:,} of the {count(leaving + staying, 'endpoint')} of set {group} would be deleted at once; "
-        f"at most {_limit(leaving, staying):,} are ({PRUNED_AT_ONCE:.0%}, and none when no item is left)",
-        f"see whether its items were cut short by mistake; if all these are meant to go: --force {PRUNE}:{group}",
+        f"This would delete {leaving:,} of {count(leaving + staying, 'endpoint')} of set {group}. "
+        f"The limit is {_limit(leaving, staying):,} ({PRUNED_AT_ONCE:.0%}, and none when no item is left)",
+        f"If items were truncated by mistake, restore them. To delete the endpoints anyway: --force {PRUNE}:{group}",
         unsafe=True,
     )
 
 
 def decide_absent(target: DesiredTarget, live: LiveTarget) -> TargetPlan:
-    """Decide on a target that is to be absent and, if it is not, carries our marker."""
+    """Decide on a target that should be absent: nothing to do, or deleted because it has the ownership marker."""
     if not live.exists:
         return TargetPlan.of(target, live, TargetStatus.IN_SYNC, evidence=Evidence.LOCATION)
-    reason = Reason(code="unwanted", text="the spec wants it to be absent, and it carries our note")
+    reason = Reason(code="unwanted", text="The spec says state: absent, and the target has the ownership marker")
     return _deleted(target, live, reason)
 
 
 def decide_orphan(target: DesiredTarget, live: LiveTarget, too_many: Problem | None) -> TargetPlan:
-    """Decide on an orphan: it is left, deleted, or refused to be deleted."""
-    told = Reason(code="orphaned", text=f"set {target.group} has no item for it any more")
+    """Decide on an orphan: left unchanged, deleted, or its deletion refused."""
+    reason = Reason(code="orphaned", text=f"Removed from set {target.group}")
     problem = unowned(target, live) or too_many
     if target.prune and problem is None:
-        return _deleted(target, live, told)
+        return _deleted(target, live, reason)
     left = TargetPlan.of(
         target,
         live,
         TargetStatus.ORPHANED,
         shown=live.marked,
         evidence=Evidence.MARKER if live.marked else Evidence.LEDGER,
-        reasons=(told,),
-        remedy="delete it by hand, or with prune: true in its set",
+        reasons=(reason,),
+        remedy="Delete it by hand, or set prune: true in the set",
     )
     return left.stopped((problem,)) if target.prune and problem is not None else left
 
 
 def unowned(target: DesiredTarget, live: LiveTarget) -> Problem | None:
-    """Why a target is not deleted: nothing is that does not carry our marker (design 5.7)."""
+    """Return why a target is not deleted: it has no ownership marker (design 5.7). None if it has."""
     if not live.exists or live.markers or live.managed:
         return None
     if target.orphan:
         return Problem(
             "not-ours",
-            "it is remembered as one of the set's, but does not carry our note any more, so it is not deleted",
-            f"delete it by hand if it is meant, or take prune out of set {target.group}",
+            "Refusing to delete: the ownership marker was removed from this endpoint of the set",
+            f"Delete it by hand, or remove prune from set {target.group}",
             unsafe=True,
         )
     return Problem(
         "not-ours",
-        "it is to be deleted, but does not carry our note, which all have that we pointed to a model: it may be"
-        " somebody else's",
-        "delete it by hand if it is meant, or take state: absent out of the spec",
+        "Refusing to delete: no ownership marker, so reconciler may not have created or managed the target",
+        "Delete it by hand, or remove state: absent from the spec",
         unsafe=True,
     )
 

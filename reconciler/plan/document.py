@@ -61,9 +61,9 @@ class Action(StrEnum):
 class TargetStatus(StrEnum):
     """Where a target stands.
 
-    ``in-sync``: it serves and shows what the spec says; it has steps only if our note has to be put on it.
-    ``change``: the spec moved; ``drift``: only the live side did. ``held`` waits for a gate, ``refused`` could be done
-    and must not be, ``blocked`` can't be planned. ``orphaned``: its set has no item for it any more, and leaves it.
+    ``in-sync``: it serves and shows what the spec says, and has steps only to write its marker.
+    ``change``: the spec moved; ``drift``: only the live side did. ``held`` waits for a gate, ``refused`` is possible
+    but unsafe, ``blocked`` cannot be planned. ``orphaned``: it was removed from its set, which does not prune.
     """
 
     IN_SYNC = "in-sync"
@@ -76,7 +76,7 @@ class TargetStatus(StrEnum):
 
 
 class GateOutcome(StrEnum):
-    """A gate's verdict. Inconclusive holds like a failure: what can't be judged is not promoted."""
+    """A gate's verdict. Inconclusive holds like a failure: what cannot be judged is not promoted."""
 
     PASS = "pass"  # noqa: S105 - a verdict
     FAIL = "fail"
@@ -168,7 +168,7 @@ class VersionPlan(_Frozen):
     remedy: str = ""
     """What to do about ``problem``."""
     reasons: tuple[Reason, ...] = ()
-    """Notes that stop nothing, such as a recipe that can't be recomputed any more."""
+    """Notes that stop nothing, such as a recipe that can no longer be computed."""
 
     @property
     def name(self) -> str:
@@ -383,7 +383,7 @@ class Plan(_Frozen):
 
     @property
     def adopted(self) -> tuple[TargetPlan, ...]:
-        """The targets in sync that our note is put on: the only thing that is written to them."""
+        """The targets in sync that only get the ownership marker."""
         return tuple(target for target in self.in_sync if target.steps)
 
     @property

@@ -3,7 +3,7 @@
 ::
 
     PlanError            the message says what is wrong and what to do
-    ├── SavedPlanError   a saved plan is no plan of ours, of another major format, or was edited
+    ├── SavedPlanError   a file is not a plan, has another major format, or was edited
     └── UnknownRuleError ``--force`` names a rule that there is not
 
 What is wrong with one target or one version is no exception: it is `TargetStatus.BLOCKED` or `HELD` in the
@@ -14,11 +14,11 @@ from __future__ import annotations
 
 
 class PlanError(Exception):
-    """A plan can't be made or used. Nothing was changed anywhere."""
+    """A plan cannot be made or used. Nothing was changed anywhere."""
 
 
 class SavedPlanError(PlanError):
-    """A saved plan can't be trusted as it stands."""
+    """A saved plan cannot be used as it is."""
 
 
 class UnknownRuleError(PlanError):

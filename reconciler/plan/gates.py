@@ -36,14 +36,14 @@ _HIGHER_IN_SPITE_OF_ITS_NAME = frozenset({"training log loss"})
 
 @dataclass(frozen=True, slots=True)
 class Incumbent:
-    """The version now live on a target, and its metrics as far as the ledger knows them."""
+    """The version that is live on a target, with its recorded metrics."""
 
     version: VersionKey
     metrics: Mapping[str, float] = field(default_factory=dict)
 
 
 def find_incumbent(version: VersionKey | None, ledger: Ledger) -> Incumbent | None:
-    """The incumbent that a plan names, with its metrics from the ledger; None for None."""
+    """Return the incumbent that a plan names with its recorded metrics; None for None."""
     if version is None:
         return None
     known = ledger.versions.get(version)
@@ -51,7 +51,7 @@ def find_incumbent(version: VersionKey | None, ledger: Ledger) -> Incumbent | No
 
 
 def lower_is_better(metric: str) -> bool:
-    """Whether a rise of this metric means a worse model."""
+    """Return whether a rise of this metric means a worse model."""
     name = metric.strip().casefold()
     if name in _HIGHER_IN_SPITE_OF_ITS_NAME:
         return False
@@ -59,12 +59,12 @@ def lower_is_better(metric: str) -> bool:
 
 
 def rule_text(gate: Gate) -> str:
-    """A gate's rule as people read it: ``AUC >= 0.95``."""
+    """Return a gate's rule for people: ``AUC >= 0.95``."""
     if gate.min is not None:
         return f"{gate.metric} >= {number(gate.min)}"
     if gate.max is not None:
         return f"{gate.metric} <= {number(gate.max)}"
-    moves = "rises" if lower_is_better(gate.metric) else "drops"
+    moves = "may rise" if lower_is_better(gate.metric) else "may drop"
     return f"{gate.metric} {moves} by at most {number(gate.max_drop or 0.0)}"
 
 
@@ -79,17 +79,15 @@ def judge_gates(
     Args:
         gates: The model's rules.
         metrics: The candidate's, by the names of the evaluation.
-        incumbent: The version now live that ``maxDrop`` compares with; None if no version of this model is
-        known to
-            be live, in which case there is nothing to be worse than and the rule passes.
-        candidate: The version judged. It can't be worse than itself, so ``maxDrop`` passes if it is the
-        incumbent.
+        incumbent: The live version that ``maxDrop`` compares with; None if none of this model is known to be live,
+            in which case the rule passes.
+        candidate: The version judged. ``maxDrop`` passes if it is the incumbent itself.
     """
     return tuple(_judge(gate, metrics, incumbent, candidate) for gate in gates)
 
 
 def overall(results: Iterable[GateResult]) -> GateOutcome:
-    """The verdict on all rules: one failure fails, else one inconclusive rule leaves all inconclusive."""
+    """Return the verdict on all rules: a failure wins over an inconclusive rule, and that over a pass."""
     outcomes = {result.outcome for result in results}
     for outcome in (GateOutcome.FAIL, GateOutcome.INCONCLUSIVE):
         if outcome in outcomes:
@@ -119,15 +117,15 @@ def _judge_drop(
     gate: Gate, value: float | None, missing: str, incumbent: Incumbent | None, candidate: VersionKey | None
 ) -> GateResult:
     if incumbent is None:
-        text = "no version of this model is known to be live here, so there is nothing to be worse than"
+        text = "skipped: no live version to compare with"
         return _result(gate, GateOutcome.PASS, text, value)
     before, before_missing = _metric(gate.metric, incumbent.metrics)
     if incumbent.version == candidate:
-        return _result(gate, GateOutcome.PASS, f"{candidate} is the version live now", value, before)
+        return _result(gate, GateOutcome.PASS, f"{candidate} is the live version", value, before)
     if value is None:
         return _result(gate, GateOutcome.INCONCLUSIVE, missing, value, before)
     if before is None:
-        text = f"of {incumbent.version}, live now, {before_missing}"
+        text = f"live version {incumbent.version}: {before_missing}"
         return _result(gate, GateOutcome.INCONCLUSIVE, text, value)
     limit = gate.max_drop or 0.0
     rises = lower_is_better(gate.metric)
@@ -142,16 +140,16 @@ def _judge_drop(
 
 
 def _metric(name: str, metrics: Mapping[str, float]) -> tuple[float | None, str]:
-    """A metric by its exact name, else by the only one that differs in case; None comes with why."""
+    """Return a metric by its exact name, else by the only one that differs in case, or None and why there is none."""
     found = [name] if name in metrics else [other for other in metrics if other.casefold() == name.casefold()]
     if len(found) > 1:
-        return None, f"{name} is ambiguous: there are {', '.join(sorted(found))}"
+        return None, f"{name} is ambiguous: the evaluation has {', '.join(sorted(found))}"
     if not found:
-        known = f"the evaluation has {', '.join(sorted(metrics))}" if metrics else "no evaluation is known"
+        known = f"the evaluation has {', '.join(sorted(metrics))}" if metrics else "the version has no evaluation"
         return None, f"{name} is missing; {known}"
     value = float(metrics[found[0]])
     if not math.isfinite(value):
-        return None, f"{name} is {value}, which is no finite number"
+        return None, f"{name} is {value}, which is not a finite number"
     return value, ""
 
 

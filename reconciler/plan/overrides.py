@@ -14,17 +14,17 @@ PRUNE = "prune"
 
 
 def gate_forced(forced: Collection[str], target: str) -> bool:
-    """Whether the gates of this target are overridden."""
+    """Return whether the gates of this target are overridden."""
     return GATE in forced or f"{GATE}:{target}" in forced
 
 
 def prune_forced(forced: Collection[str], group: str) -> bool:
-    """Whether a set may lose as many endpoints as it has orphans."""
+    """Return whether a set may lose all of its orphans."""
     return f"{PRUNE}:{group}" in forced
 
 
 def check_forced(forced: Iterable[str], targets: Collection[str], groups: Collection[str] = ()) -> None:
-    """Refuse a rule that does not exist: a misspelt one would otherwise be forced in silence nowhere.
+    """Refuse a rule that does not exist: a misspelt one would otherwise have no effect, silently.
 
     Args:
         forced: The values of ``--force``.
@@ -37,10 +37,10 @@ def check_forced(forced: Iterable[str], targets: Collection[str], groups: Collec
     for rule in sorted(forced):
         name, separator, target = rule.partition(":")
         if name not in {GATE, PRUNE} or (name == PRUNE and not separator):
-            allowed = 'there is "gate", "gate:<target>" and "prune:<set>"'
-            raise UnknownRuleError(f'"{rule}" is no rule that can be forced; {allowed}')
+            allowed = 'Allowed are "gate", "gate:<target>" and "prune:<set>"'
+            raise UnknownRuleError(f"--force {rule}: not a rule that can be overridden. {allowed}")
         known, what = (targets, "target of this plan") if name == GATE else (groups, "set of these specs")
         if separator and target not in known:
             near = nearest(target, known)
-            hint = f'; did you mean "{name}:{near}"?' if near else ""
-            raise UnknownRuleError(f'--force {rule}: no {what} has the name "{target}"{hint}')
+            hint = f'. Did you mean "{name}:{near}"?' if near else ""
+            raise UnknownRuleError(f'--force {rule}: no {what} is named "{target}"{hint}')

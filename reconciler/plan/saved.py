@@ -14,7 +14,7 @@ from reconciler.plan.document import FORMAT_VERSION, Plan, digest_of, targets_of
 from reconciler.plan.errors import SavedPlanError
 from reconciler.plan.text import printable
 
-_AGAIN = "make a new one with reconcile --dry-run --output json --out PLAN.json"
+_AGAIN = "Make a new plan with reconcile --dry-run --output json --out PLAN.json"
 # The values of a patch are a part of a definition, which may be as deep as a text of JSON may be.
 _DEEPEST = 2 * DEEPEST
 
@@ -33,21 +33,21 @@ def load_plan(text: str) -> Plan:
     _check_format(content)
     digest = content.get("digest")
     if not isinstance(digest, str) or not digest:
-        raise SavedPlanError(f"the plan has no digest, so nobody can tell whether it was edited; {_AGAIN}")
+        raise SavedPlanError(f"The plan file has no digest, so edits of it could not be detected. {_AGAIN}")
     try:
         expected = digest_of(content)
     except (AttributeError, TypeError, ValueError) as error:
-        raise SavedPlanError(f"this is no plan: a group of it is no list of objects; {_AGAIN}") from error
+        raise SavedPlanError(f"Invalid plan file: every target group must be a list of objects. {_AGAIN}") from error
     if digest != expected:
         raise SavedPlanError(
-            f"the plan was edited: its digest is {digest[:19]}…, its content has {expected[:19]}…; {_AGAIN}"
+            f"The plan file was edited: its digest is {digest[:19]}…, its content has {expected[:19]}…. {_AGAIN}"
         )
     try:
         plan = Plan.model_validate(content)
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
         place = printable(".".join(map(str, _place(content, first["loc"]))))
-        raise SavedPlanError(f"this is no plan: {place}: {first['msg']}; {_AGAIN}") from error
+        raise SavedPlanError(f"Invalid plan file: {place}: {first['msg']}. {_AGAIN}") from error
     _check_order(plan)
     return plan
 
@@ -56,27 +56,27 @@ def _parsed(text: str) -> dict[str, Any]:
     try:
         content = read_json(text, deepest=_DEEPEST, parse_constant=_no_constant)
     except NestedTooDeep as error:
-        raise SavedPlanError(f"this is no plan: {error}; {_AGAIN}") from error
+        raise SavedPlanError(f"Invalid plan file: {error}. {_AGAIN}") from error
     except ValueError as error:
-        raise SavedPlanError(f"this is no plan, because it is no JSON: {error}; {_AGAIN}") from error
+        raise SavedPlanError(f"Invalid plan file: not JSON: {error}. {_AGAIN}") from error
     if not isinstance(content, dict):
-        raise SavedPlanError(f"this is no plan: it is no JSON object; {_AGAIN}")
+        raise SavedPlanError(f"Invalid plan file: not a JSON object. {_AGAIN}")
     return content
 
 
 def _no_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no JSON number")
+    raise ValueError(f"{name} is not a JSON number")
 
 
 def _check_format(content: Mapping[str, Any]) -> None:
     version = content.get("format_version")
     if not isinstance(version, str) or re.fullmatch(r"[0-9]{1,9}\.[0-9]{1,9}", version) is None:
-        raise SavedPlanError(f"this is no plan: it has no format_version such as {FORMAT_VERSION}; {_AGAIN}")
-    ours = FORMAT_VERSION.partition(".")[0]
-    if version.partition(".")[0] != ours:
+        raise SavedPlanError(f"Invalid plan file: no format_version such as {FORMAT_VERSION}. {_AGAIN}")
+    known = FORMAT_VERSION.partition(".")[0]
+    if version.partition(".")[0] != known:
         raise SavedPlanError(
-            f"the plan has format_version {version}; this reconciler reads {ours}.x."
-            f" Use the one that wrote it, or {_AGAIN}"
+            f"The plan file has format_version {version}; this reconciler reads {known}.x."
+            f" Apply it with the release that wrote it. {_AGAIN}"
         )
 
 
@@ -92,16 +92,16 @@ def _check_order(plan: Plan) -> None:
     after: dict[str, tuple[str, ...]] = {}
     for step in plan.steps:
         if step.id in after:
-            raise SavedPlanError(f"two steps of the plan have the id {printable(step.id)}; {_AGAIN}")
+            raise SavedPlanError(f"Invalid plan file: two steps have the id {printable(step.id)}. {_AGAIN}")
         after[step.id] = step.after
     for step_id, needed in after.items():
         missing = next((name for name in needed if name not in after), None)
         if missing is not None:
             raise SavedPlanError(
-                f"step {printable(step_id)} waits for {printable(missing)}, which there is not; {_AGAIN}"
+                f"Invalid plan file: step {printable(step_id)} waits for the missing {printable(missing)}. {_AGAIN}"
             )
     try:
         TopologicalSorter(after).prepare()
     except CycleError as error:
         around = printable(", ".join(error.args[1]))
-        raise SavedPlanError(f"steps of the plan wait for each other: {around}; {_AGAIN}") from error
+        raise SavedPlanError(f"Invalid plan file: steps wait for each other: {around}. {_AGAIN}") from error

@@ -1,7 +1,7 @@
-"""The words in which the plan is thought: what is wanted, what is live, what the ledger remembers.
+"""Value types that the planner works on: desired, live and recorded state.
 
-Frozen values only, no I/O. Drivers (``targets``) make `LiveTarget` values, the pass (``convergence``) makes
-the others, and `reconciler.plan.decide` turns them into a `reconciler.plan.document.Plan`.
+Frozen values, no I/O. A driver (``targets``) makes the `DesiredTarget` and `LiveTarget` values of its kind, ``apply``
+makes the recorded ones, and `reconciler.plan.decide` turns all of them into a `reconciler.plan.document.Plan`.
 """
 
 from __future__ import annotations
@@ -20,27 +20,27 @@ _MARKED_DIGITS = 12
 
 
 class Evidence(StrEnum):
-    """On what a statement about a live target rests, strongest first."""
+    """What a statement about a live target rests on, strongest first."""
 
     LOCATION = "location"
-    """The service itself shows the artifact that it serves."""
+    """The service reports the artifact that it serves."""
     PROBE = "probe"
     """The target's answers to the probe were compared with those recorded when it was converged."""
     MARKER = "marker"
-    """Our note on the target names the version; the service does not confirm it."""
+    """The ownership marker on the target names the version; the service does not confirm it."""
     LEDGER = "ledger"
-    """We remember having pointed it there; nothing on the live side says so."""
+    """The state store records that the target was pointed at the version; nothing on the live side says so."""
     UNKNOWN = "unknown"
-    """Nothing tells what is live."""
+    """The live version is unknown."""
 
 
 class Proof(StrEnum):
     """How sure a finished repoint is."""
 
     PROVEN = "proven"
-    """The service shows the new location, or the answers to the probe changed."""
+    """Verified: the service reports the new location, or the answers to the probe changed."""
     ACCEPTED = "accepted"
-    """The service took the update and shows our marker, but the answers are the same as before."""
+    """Not confirmed: the service accepted the update and shows the marker, but the answers did not change."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -56,11 +56,10 @@ class VersionKey:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Location:
-    """Where an ``.ilearner`` lies, without any signature.
+    """The place of an artifact (``.ilearner``), without any signature.
 
-    ``base`` ends with ``/`` and ``relative`` does not begin with one, whatever was given (classic-protocol
-    1.7 has seen every mixture on the wire). Two are equal when they join to the same uri, however it is
-    cut.
+    ``base`` ends with ``/`` and ``relative`` does not begin with one, whatever was given (classic-protocol 1.7 has seen
+    every mixture on the wire). Two are equal when their whole uris are, wherever each is split.
     """
 
     base: str
@@ -84,36 +83,40 @@ class Location:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Why something cannot be planned or observed: a stable code, what happened, what to do about it."""
+    """Why something cannot be planned or observed: a stable code, what is wrong, and what to do about it.
+
+    ``message`` and ``remedy`` are one or two sentences each. They start with a capital and end without a period, so
+    that they can be put together.
+    """
 
     code: str
     message: str
     remedy: str = ""
     unsafe: bool = False
-    """Whether it could be done and must not be: it is refused, where other problems block."""
+    """Whether the change is possible but unsafe: the target is refused, where other problems block it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Marker:
-    """Our note on a live target: which version we last pointed it to, with 12 digits of its fingerprint."""
+    """What the ownership marker on a target says of one resource: its version, and 12 digits of the fingerprint."""
 
     version: VersionKey
     fingerprint: str
 
     @classmethod
     def of(cls, version: VersionKey, fingerprint: str) -> Self:
-        """The marker of a version whose recipe has this fingerprint (64 hex digits)."""
+        """Return the marker of a version whose recipe has this fingerprint (64 hex digits)."""
         return cls(version, fingerprint[:_MARKED_DIGITS])
 
     def names(self, version: VersionKey, fingerprint: str | None) -> bool:
-        """Whether it is the marker of this version; without a fingerprint the label alone is compared."""
+        """Return whether the marker names this version; without a fingerprint the label alone is compared."""
         if version != self.version or not self.fingerprint:
             return False
         return fingerprint is None or fingerprint.startswith(self.fingerprint)
 
 
 class VersionState(StrEnum):
-    """How far a version is."""
+    """The state of a version's training."""
 
     TRAINING = "training"
     USABLE = "usable"
@@ -122,7 +125,7 @@ class VersionState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class KnownVersion:
-    """A version as the ledger has it."""
+    """A version as the state store has it."""
 
     key: VersionKey
     fingerprint: str
@@ -138,11 +141,10 @@ class KnownVersion:
 
 @dataclass(frozen=True, slots=True)
 class DesiredVersion:
-    """A version that at least one selected target wants.
+    """A version that at least one selected target wants, with what the state store knows about it.
 
-    ``fingerprint`` is that of its recipe (64 hex digits; of the location for a ready-made version) or None
-    when it can't be computed, in which case ``problem`` says why. ``location`` is where the artifact is or
-    will be.
+    ``fingerprint`` is that of its recipe (64 hex digits; of the location for a ready-made version), or None when it
+    cannot be computed, in which case ``problem`` says why. ``location`` is where the artifact is or will be.
     """
 
     key: VersionKey
@@ -151,48 +153,48 @@ class DesiredVersion:
     ready_made: bool = False
     gates: tuple[Gate, ...] = ()
     inputs: Mapping[str, str] = field(default_factory=dict)
-    """Name of each input to what it is, for people: ``file data/x.csv (sha256 1a2b…)``."""
+    """Each input's name and what it is, for people: ``file data/x.csv (sha256 1a2b…)``."""
     training: str = ""
     """The training service, for people."""
     problem: Problem | None = None
-    """What stands in its way. Without a ``fingerprint`` it is that the recipe can't be read, which does not matter to
-    a version that is usable already."""
+    """Why the version cannot be had. Without a ``fingerprint`` the recipe cannot be read, which does not matter to a
+    version that is already trained."""
     record: KnownVersion | None = None
-    """What the ledger has of it."""
+    """The version in the state store."""
 
     @property
     def recorded(self) -> bool:
-        """Whether the ledger has it as usable, so that a target which shows it was moved by this ledger."""
+        """Whether the state store has the version as usable."""
         return self.record is not None and self.record.state is VersionState.USABLE
 
     @property
     def usable(self) -> bool:
-        """Whether a target can be pointed at it without a training."""
+        """Whether a target can be pointed at the version without a training."""
         return self.ready_made or self.recorded
 
     @property
     def metrics(self) -> Mapping[str, float]:
-        """Its metrics, as far as the ledger has them."""
+        """The metrics of its evaluation, as far as they are recorded."""
         return {} if self.record is None else self.record.metrics
 
     @property
     def expected_fingerprint(self) -> str | None:
-        """The fingerprint of what a target that serves it serves; the ledger's where it can't be computed any more."""
+        """The fingerprint of what a target in sync serves; the recorded one where none can be computed any more."""
         return self.fingerprint or (self.record.fingerprint if self.record is not None and self.recorded else None)
 
     @property
     def expected_location(self) -> Location | None:
-        """Where the artifact lies that a target which serves it serves."""
+        """The place of the artifact that a target in sync serves."""
         return (self.record.location if self.record is not None and self.recorded else None) or self.location
 
     def is_made_as(self, version: VersionKey, fingerprint: str) -> bool:
-        """Whether a version of this label and recipe is this one; without a recipe the label alone is compared."""
+        """Return whether label and recipe are those of this version; without a recipe the label alone is compared."""
         return version == self.key and (self.expected_fingerprint or fingerprint) == fingerprint
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class ModelBinding:
-    """What one resource of a target is to serve."""
+    """The version that one resource of a target is to serve."""
 
     resource: str
     """The trained model's name, as the service has it."""
@@ -201,26 +203,26 @@ class ModelBinding:
 
 @dataclass(frozen=True, slots=True)
 class DesiredTarget:
-    """What a spec says of one target. ``settings`` holds only what the spec manages, by wire name."""
+    """What a spec says about one target. ``settings`` holds only what the spec manages, by wire name."""
 
     name: str
     kind: str
     """The ``kind`` of its document."""
     identity: str
-    """What it is on the wire, canonical: workspace/service/endpoint, or the lower-cased resource id."""
+    """What names it on the wire, canonical: workspace/service/endpoint, or the lower-cased resource id."""
     bindings: tuple[ModelBinding, ...] = ()
-    """By resource, in the order of their names; none when only its settings are managed, or it is to be absent."""
+    """By resource, in the order of their names; none when only settings are managed, or the target is to be absent."""
     settings: Mapping[str, Scalar] = field(default_factory=dict)
     secret_digests: Mapping[str, str] = field(default_factory=dict)
-    """By setting, a short digest of a secret that can be written and never read. It goes into no plan."""
+    """By setting, a short digest of a secret that can be written and never read. No plan contains it."""
     absent: bool = False
     """Whether it is to be deleted."""
     refresh: bool = False
-    """Whether it follows what its service's default endpoint is made of (classic-protocol 1.8)."""
+    """Whether it follows its service's default endpoint when that is republished (classic-protocol 1.8)."""
     group: str = ""
-    """The set that it is of; empty for a target of its own."""
+    """The set that it belongs to; empty for a target of its own."""
     orphan: bool = False
-    """Whether its set made it and has no item for it any more: no document names it."""
+    """Whether its set created it and no longer has an item for it, so that no document names it."""
     prune: bool = False
     """Of an orphan: whether its set wants it deleted."""
 
@@ -228,7 +230,7 @@ class DesiredTarget:
     def wants(self) -> str:
         """What it is to serve, as people read it."""
         if self.orphan and not self.prune:
-            return "not managed any more"
+            return "no longer managed"
         if self.absent:
             return "absent"
         return ", ".join(str(use.version) for use in self.bindings) or "no model managed"
@@ -248,7 +250,7 @@ class LiveBinding:
 
 @dataclass(frozen=True, slots=True)
 class DefinitionChange:
-    """One RFC 6902 operation that brings a New definition to the one in the file. No part of it is secret."""
+    """One RFC 6902 operation on the way from a live New definition to the one in the file. No part of it is secret."""
 
     op: str
     """``add``, ``remove`` or ``replace``."""
@@ -260,7 +262,7 @@ class DefinitionChange:
 
 @dataclass(frozen=True, slots=True)
 class DefinitionDifference:
-    """How a live definition differs from the one in the file: in words, and as the patch that ends it."""
+    """How a live definition differs from the file: in words, and as the patch that removes the difference."""
 
     sentences: tuple[str, ...] = ()
     changes: tuple[DefinitionChange, ...] = ()
@@ -268,7 +270,7 @@ class DefinitionDifference:
 
 @dataclass(frozen=True, slots=True)
 class LiveTarget:
-    """One target as observed, in one pass. What is None was not shown or not asked."""
+    """One target as observed in one pass. None stands for what was not shown or not asked."""
 
     identity: str
     exists: bool
@@ -278,33 +280,33 @@ class LiveTarget:
     bound: Mapping[str, LiveBinding] = field(default_factory=dict)
     """What is shown of its resources, by their names."""
     markers: tuple[Marker, ...] = ()
-    """Our note: a marker for each resource that we pointed somewhere, in the order of the resources' names."""
+    """The ownership marker: a part for each resource that reconciler pointed somewhere, in the order of their names."""
     answers: str | None = None
     """Digest of the answers to its probe (64 hex digits)."""
     settings: Mapping[str, Scalar] = field(default_factory=dict)
     stale: bool | None = None
-    """Whether its service's default endpoint is made of something newer; None when that can't be told."""
+    """Whether its service's default endpoint was republished after it was made; None when that is unknown."""
     published: str = ""
-    """Of a stale one: the ``Version`` of that default endpoint, by which a refresh in vain is remembered."""
+    """Of a stale one: the ``Version`` of that default endpoint, by which a refresh without effect is remembered."""
     definition: DefinitionDifference = field(default_factory=DefinitionDifference)
     """Of a New web service whose definition is managed."""
     managed: bool = False
-    """Whether it carries our note, even if that has no markers."""
+    """Whether it carries the ownership marker, even one that names no version."""
     marker_room: int | None = None
-    """How many characters our note may take on it; None if it always finds room."""
+    """How many characters the ownership marker may take on it; None if any fits."""
     read_only: bool = False
-    """Whether its service takes no change of it any more, but its deletion."""
+    """Whether its service accepts no change but its deletion."""
     problem: Problem | None = None
     fingerprint: str = ""
     """Digest of all that was observed and that a plan may rest on (without the answers)."""
 
     def shown(self, resource: str) -> LiveBinding:
-        """What the service shows of one resource."""
+        """Return what the service shows of one resource."""
         return self.bound.get(resource) or LiveBinding()
 
     @property
     def marked(self) -> str | None:
-        """What the marker names, as people read it."""
+        """The versions that the ownership marker names, as people read them; None without any."""
         return ", ".join(str(marker.version) for marker in self.markers) or None
 
 
@@ -328,23 +330,26 @@ class Converged:
     at: datetime
     answers: str | None = None
     ignored_settings: Mapping[str, Scalar] = field(default_factory=dict)
-    """Settings that the service accepted and did not show (classic-protocol 1.6): not asked for again."""
+    """Settings that the service accepted and did not show (classic-protocol 1.6): they are not written again."""
     written: Mapping[str, str] = field(default_factory=dict)
-    """What was written last of `DesiredTarget.secret_digests`."""
+    """The last written `DesiredTarget.secret_digests`."""
 
     def served(self, resource: str) -> Served | None:
-        """What a resource was brought to; a record of before resources were told apart has one for whichever it was."""
+        """Return what a resource was brought to.
+
+        A record from before resources had names of their own has one entry, which is for whichever resource it was.
+        """
         return self.serves.get(resource) or (self.serves.get("") if len(self.serves) == 1 else None)
 
 
 @dataclass(frozen=True, slots=True)
 class Ledger:
-    """What the store remembers, as far as a plan needs it."""
+    """What the state store remembers, as far as a plan needs it."""
 
     versions: Mapping[VersionKey, KnownVersion] = field(default_factory=dict)
     converged: Mapping[str, Converged] = field(default_factory=dict)
     """By target identity."""
     unsettled: frozenset[str] = frozenset()
-    """The identities of targets whose last try did not bring them home."""
+    """The identities of targets that the last run did not converge."""
     names: Mapping[str, str] = field(default_factory=dict)
     """What each target was called when it was last recorded, by identity."""

@@ -24,7 +24,7 @@ AS_REFERENCED = "as referenced"
 ANOTHER = "another"
 """What a plan says of a secret: nothing else of it goes into one."""
 
-STALE = Reason(code="stale", text="its default endpoint was republished since; what it serves is kept")
+STALE = Reason(code="stale", text="The default endpoint was republished since; the served model is kept")
 
 
 def train(version: VersionKey, reason: Reason, estimate_seconds: float | None) -> Step:
@@ -63,7 +63,7 @@ class RequiredChanges:
     settings: tuple[Difference, ...] = ()
     definition: DefinitionDifference = field(default_factory=DefinitionDifference)
     adopt: Reason | None = None
-    """Why our note has to be put on it, if nothing else that is written to it carries that along."""
+    """Why the ownership marker has to be written, if no other step writes it."""
 
 
 def target_steps(required: RequiredChanges) -> tuple[Step, ...]:
@@ -78,21 +78,23 @@ def target_steps(required: RequiredChanges) -> tuple[Step, ...]:
     if required.rules:
         chain.add(Action.GATE, CostClass.FREE, [Reason(code="rule", text=rule) for rule in required.rules])
     if required.create:
-        reasons = required.move_reasons or (Reason(code="absent", text="it does not exist"),)
+        reasons = required.move_reasons or (Reason(code="absent", text="The target does not exist"),)
         chain.add(Action.CREATE, CostClass.CREATE, reasons)
     if required.refresh:
         chain.add(Action.REFRESH, CostClass.SETTINGS, (STALE,))
     if required.repoint:
         reasons = required.move_reasons or (
-            Reason(code="refreshed", text="what it serves is written after the refresh"),
+            Reason(code="refreshed", text="The served model is written again after the refresh"),
         )
         chain.add(Action.REPOINT, CostClass.REPOINT, reasons, required.repoint, required.patch)
     if required.settings or required.definition.changes:
-        text = "what the spec manages differs from what is live"
-        reason = Reason(code="settings", text=text if not required.create else "a new endpoint has none of them yet")
-        told = (reason, *(Reason(code="definition", text=sentence) for sentence in required.definition.sentences))
+        text = "Managed settings differ from the live ones"
+        reason = Reason(
+            code="settings", text=text if not required.create else "A new target has none of these settings yet"
+        )
+        reasons = (reason, *(Reason(code="definition", text=sentence) for sentence in required.definition.sentences))
         patch = definition_changes(required.definition)
-        chain.add(Action.SETTINGS, CostClass.SETTINGS, told, required.settings, patch)
+        chain.add(Action.SETTINGS, CostClass.SETTINGS, reasons, required.settings, patch)
     if required.adopt is not None:
         chain.add(Action.ADOPT, CostClass.SETTINGS, (required.adopt,))
     if required.delete:

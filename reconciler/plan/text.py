@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from reconciler.plan.states import Scalar
 
 # Control characters would move the cursor or recolour a terminal, format characters show a name in another order than
-# it has, the two Unicode separators break a line in two, and a lone surrogate can't be encoded at all.
+# it has, the two Unicode separators break a line in two, and a lone surrogate cannot be encoded at all.
 _OBEYED = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 
 

@@ -1,4 +1,4 @@
-"""Decides on a wanted version: it can be used, has to be trained, or can't be had."""
+"""Decides on a desired version: it is usable, has to be trained, or cannot be had."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ Estimate = Callable[[str], float | None]
 
 
 def plan_version(version: DesiredVersion, problem: Problem | None) -> VersionPlan:
-    """Where a version stands. It comes without its train step: whether one is needed, the targets decide."""
+    """Return the plan of a version without its train step: whether one is needed depends on the targets."""
     notes: tuple[Reason, ...] = ()
     if version.recorded and version.problem is not None and problem is None:
-        text = f"its recipe can't be compared with the one on record: {version.problem.message}"
+        text = f"The recipe cannot be compared with the recorded one: {version.problem.message}"
         notes = (Reason(code="recipe-unverified", text=text),)
     location = version.expected_location
     return VersionPlan(
@@ -37,13 +37,13 @@ def plan_version(version: DesiredVersion, problem: Problem | None) -> VersionPla
 
 
 def with_training(plan: VersionPlan, version: DesiredVersion, estimate: Estimate) -> VersionPlan:
-    """The same plan with the step that trains the version."""
+    """Return the same plan with the step that trains the version."""
     step = steps.train(version.key, _training_reason(version.record), estimate(version.key.model))
     return plan.model_copy(update={"steps": (step,)})
 
 
 def estimates(ledger: Ledger) -> Estimate:
-    """Looks up the median of the finished trainings of each model."""
+    """Return a look-up of the median time of each model's finished trainings."""
     taken: dict[str, list[float]] = {}
     for known in ledger.versions.values():
         if known.trained_in is not None:
@@ -52,15 +52,15 @@ def estimates(ledger: Ledger) -> Estimate:
 
 
 def version_problem(version: DesiredVersion) -> Problem | None:
-    """What stands in the way of a version; None if nothing does."""
+    """Return why a version cannot be had; None if it can."""
     known = version.record
     if known is not None and known.state is not VersionState.FAILED and _recipe_changed(version, known):
-        state = "made" if version.recorded else "in training"
+        state = "trained" if version.recorded else "started"
         return Problem(
             "recipe-changed",
-            f"the recipe changed under the same label: {version.key} was {state} from recipe"
+            f"The recipe of version {version.key} changed: it was {state} from recipe"
             f" {short_fingerprint(known.fingerprint)}, the spec now describes {short_fingerprint(version.fingerprint)}",
-            "give the changed recipe a new label, or take the change back: a version never changes",
+            "Versions are immutable: use a new version label, or undo the change",
         )
     # A version that is usable already does not mind a recipe that cannot be read.
     if version.recorded and version.expected_location and (version.fingerprint is None or version.problem is None):
@@ -68,9 +68,9 @@ def version_problem(version: DesiredVersion) -> Problem | None:
     if version.problem is not None:
         return version.problem
     if version.fingerprint is None:
-        return Problem("no-recipe", f"the recipe of {version.key} can't be identified")
+        return Problem("no-recipe", f"The recipe of version {version.key} cannot be identified")
     if version.location is None and version.usable:
-        return Problem("no-location", f"it is not known where the artifact of {version.key} lies")
+        return Problem("no-location", f"The location of the artifact of version {version.key} is unknown")
     return None
 
 
@@ -86,11 +86,11 @@ def _attempt(known: KnownVersion | None) -> int:
 
 def _training_reason(known: KnownVersion | None) -> Reason:
     if known is None:
-        return Reason(code="never-trained", text="no artifact of this label exists yet")
+        return Reason(code="never-trained", text="This version has not been trained yet")
     if known.state is VersionState.TRAINING:
-        text = f"attempt {known.attempt} is under way: it is taken up where it stands, not started again"
+        text = f"Attempt {known.attempt} is in progress and will be resumed, not started again"
         return Reason(code="resume", text=text)
     why = f": {known.message}" if known.message else ""
     return Reason(
-        code="failed-before", text=f"attempt {known.attempt} failed{why}; this is attempt {known.attempt + 1}"
+        code="failed-before", text=f"Attempt {known.attempt} failed{why}. The next one is attempt {known.attempt + 1}"
     )

@@ -94,7 +94,7 @@ async def test_no_body_and_null_are_nothing(peer, http, body):
     assert reply.expect(list, "get a") is None
 
 
-@pytest.mark.parametrize(("body", "found"), [("<html>", "no JSON"), ('{"a": 1}', "a JSON dict")])
+@pytest.mark.parametrize(("body", "found"), [("<html>", "not JSON"), ('{"a": 1}', "a JSON dict")])
 async def test_an_answer_of_another_shape_is_invalid_and_not_repeated_in_the_error(peer, http, body, found):
     peer.on("GET", "/a", peer.says_text(body))
 

@@ -211,7 +211,7 @@ def test_a_refresh_after_a_republish_keeps_the_model(clinic: Any) -> None:
 
     if SETTINGS.model_version == "absent":
         (target,) = plan["in_sync"]
-        assert "does not show what it and its default endpoint were made of" in _told(target)
+        assert "does not show whether the endpoint is older" in _told(target)
     else:
         (target,) = plan["changes"]
         assert ["refresh", "repoint", "verify"] == [step["action"] for step in target["steps"]]
@@ -235,7 +235,7 @@ def test_an_endpoint_is_deleted_and_made_again_and_what_is_not_ours_is_refused(c
     assert ["ours"] == [target["name"] for target in plan["changes"]]
     assert ["clinica"] == [target["name"] for target in plan["refused"]]
     assert "by hand" in _told(plan["refused"][0])
-    assert "does not carry our note" in done.stdout
+    assert "no ownership marker" in done.stdout
     assert {"clinica"} == _endpoints(clinic, WORKSPACE, SINGLE).keys() & {"ours", "clinica"}
     assert ["clinica"] == [target["name"] for target in clinic.status()["targets"]]
 

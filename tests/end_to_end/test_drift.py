@@ -1,4 +1,4 @@
-"""What others do to live targets behind our back: it is seen, named with its evidence, and repaired."""
+"""What others do to live targets outside reconciler: it is seen, named with its evidence, and repaired."""
 
 from __future__ import annotations
 
@@ -151,7 +151,7 @@ def test_a_deleted_endpoint_is_created_again(converged: Any) -> None:
 
 def test_settings_changed_by_hand_are_put_back_on_both_kinds(converged: Any) -> None:
     studio = converged.studio
-    # What the service does not take, or does not show, nobody can change behind our back.
+    # What the service does not take, or does not show, nobody can change outside reconciler.
     takes_limits = SETTINGS.limits_patch == "taken" and SETTINGS.shown_calls == "asPut"
     if takes_limits:
         studio.change("clinica", MaxConcurrentCalls=7)

@@ -95,7 +95,10 @@ CASES = {
         _ENDPOINT.replace("[predictive exp.]", "[training exp.]"),
     ),
     "a training service that no spec trains by, as the target": Refused(
-        ("it has no updatable resource", "name an endpoint of a predictive service: a training service has none"),
+        (
+            "The target has no updatable resource",
+            "Name an endpoint of a predictive service",
+        ),
         _ENDPOINT.replace("Breast Cancer [predictive exp.]", "Diabetes by URL [training exp.]"),
         offline=False,
     ),
@@ -115,7 +118,7 @@ CASES = {
         _OF_READY.replace("ready.ilearner", "ready.csv"),
     ),
     "a resource that the endpoint does not have": Refused(
-        ('it has no resource "Brest Cancer"; it offers "Breast Cancer [trained model]"', "write model.resource"),
+        ('The target has no resource "Brest Cancer". It has "Breast Cancer [trained model]"', "Write model.resource"),
         _ENDPOINT.replace('resource: "Breast Cancer [trained model]"', 'resource: "Brest Cancer"'),
         offline=False,
     ),
@@ -153,7 +156,7 @@ CASES = {
         _OF_READY.replace("windows.net/", "windows.net/?sv=2021-08-06&sig=c2VjcmV0c2VjcmV0"),
     ),
     "more endpoints than a free workspace has": Refused(
-        ("2 endpoints of at most 3, and this plan makes 2 more: 1 of them does not fit", "delete endpoints"),
+        ("2 endpoints of at most 3, and this plan creates 2 more: 1 of them does not fit", "Delete endpoints"),
         "---\n".join(_ENDPOINT.replace("refused", name) for name in ("refused", "refused2")),
         edit=("region: South Central US", "region: South Central US\n  tier: free", "contoso.yaml"),
         offline=False,
@@ -165,19 +168,19 @@ CASES = {
         offline=False,
     ),
     "a signature that ends before the update may": Refused(
-        ("its SAS ends on", "and an update may take 15m00s", "make one that holds for longer"),
+        ("its SAS ends on", "and an update may take 15m00s", "Create a SAS that is valid for longer"),
         _OF_READY,
         code=3,
         offline=False,
     ),
     "jobs that a nearly spent Dev/Test plan would pay for": Refused(
-        ("dev (DevTest)", "0.1 of 2 compute hours", "nearly used up", "wait until it is refilled"),
+        ("dev (DevTest)", "0.1 of 2 compute hours", "nearly used up", "Wait until it is refilled"),
         _OF_TRAINED.replace(_CLASSIC_TRAINING, f"new: {{resourceId: {_TRAINER}}}"),
         code=3,
         offline=False,
     ),
     "somebody else's endpoint, to be deleted": Refused(
-        ("does not carry our note", "delete it by hand if it is meant"),
+        ("no ownership marker", "Delete it by hand"),
         f'{_HEAD}  webService: "Diabetes [predictive exp.]"\n  endpoint: progress\n  state: absent\n',
         edit=("  endpoint: progress\n", "  endpoint: progress2\n", "endpoints.yaml"),
         code=3,

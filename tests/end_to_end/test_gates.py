@@ -107,6 +107,6 @@ def test_a_rule_that_does_not_exist_is_refused_and_the_nearest_is_named(converge
     misspelt = converged.run("--yes", "--force", "gate:clinic-x", code=1)
     unknown = converged.run("--yes", "--force", "gates", code=1)
 
-    assert 'did you mean "gate:clinic-' in misspelt.stderr
+    assert 'Did you mean "gate:clinic-' in misspelt.stderr
     assert '"gate"' in unknown.stderr
     assert "write" not in {request["kind"] for request in converged.studio.requests()[sent:]}

@@ -103,10 +103,10 @@ def _edited(text: str) -> str:
 @pytest.mark.parametrize(
     ("spoil", "said"),
     [
-        (_edited, "the plan was edited"),
-        (lambda text: text[:-40], "no JSON"),
+        (_edited, "The plan file was edited"),
+        (lambda text: text[:-40], "not JSON"),
         (lambda text: text.replace('"format_version": "1.0"', '"format_version": "2.0"'), "format_version 2.0"),
-        (lambda text: f"[{text}]", "no JSON object"),
+        (lambda text: f"[{text}]", "not a JSON object"),
         (None, "No such file"),
     ],
     ids=["edited", "cut-off", "later-format", "something-else", "missing"],

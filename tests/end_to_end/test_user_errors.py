@@ -202,7 +202,7 @@ def test_what_does_not_exist_is_named_beside_what_does_and_the_others_come_home(
     reasons = _blocked(fresh.plan(code=1))
     done = fresh.run("--yes", code=5)
 
-    assert 'it offers "Breast Cancer [trained model]"' in reasons["clinic-b"]
+    assert 'It has "Breast Cancer [trained model]"' in reasons["clinic-b"]
     assert "did you mean Diabetes [predictive exp.]?" in reasons["diabetes-progress"]
     assert "BreastCancr" in reasons["breast-cancer-new"]
     assert "does not exist" in reasons["breast-cancer-new"]
@@ -264,7 +264,7 @@ def test_a_recipe_changed_under_the_same_label_is_refused_with_both_fingerprints
     assert described != known["breast-cancer"]
     for fingerprint in (described, known["breast-cancer"]):
         assert all(fingerprint[:12] in reason for reason in reasons.values())
-    assert "a new label" in reasons["clinic-a"]
+    assert "a new version label" in reasons["clinic-a"]
     assert "partly: 1 in-sync, 3 failed" in done.stdout
     assert 2 == len(converged.studio.jobs())
     data.write_text("".join(rows))
@@ -294,7 +294,7 @@ def test_a_job_that_fails_is_told_in_the_services_words_and_its_data_can_be_corr
 
     spoiled.write_text(good)
     (train,) = [step for version in converged.plan()["versions"] for step in version["steps"]]
-    assert "attempt 2 failed" in train["reasons"][0]["text"]
+    assert "Attempt 2 failed" in train["reasons"][0]["text"]
     assert "converged: 3 in-sync, 1 converged" in converged.run("--yes").stdout
 
     version = json.loads(converged.run("status", "breast-cancer@2026-12", "--output", "json").stdout)["versions"][0]

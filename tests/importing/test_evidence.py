@@ -46,7 +46,7 @@ def test_our_note_names_the_version_at_the_place_that_is_shown(a, made_out):
 
 
 def test_of_two_places_under_one_note_the_one_that_is_ours_keeps_its_name(a, made_out):
-    """Whoever patches the model behind our back leaves our note as it was."""
+    """Whoever patches the model outside reconciler leaves our note as it was."""
     notes = [a.marker(KEY)]
     found = made_out(
         a.live("w/s/1", bound={a.model: a.place("aaa/by-hand.ilearner")}, markers=notes),

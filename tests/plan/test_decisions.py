@@ -79,7 +79,7 @@ def test_an_attempt_under_way_is_taken_up_and_a_failed_one_followed_by_the_next(
     (version,) = plan.versions
     (reason,) = version.steps[0].reasons
     assert (attempt, code) == (version.attempt, reason.code)
-    assert code == "resume" or reason.text == "attempt 3 failed: the job was cancelled; this is attempt 4"
+    assert code == "resume" or reason.text == "Attempt 3 failed: the job was cancelled. The next one is attempt 4"
 
 
 def test_a_changed_recipe_may_follow_an_attempt_that_made_nothing(a):
@@ -99,7 +99,7 @@ def test_a_changed_recipe_under_the_same_label_names_both_fingerprints(a, state)
     assert codes(blocked) == ["recipe-changed"]
     assert "ffffffffffff" in blocked.reasons[0].text
     assert a.fingerprint(a.key())[:12] in blocked.reasons[0].text
-    assert "new label" in blocked.remedy
+    assert "new version label" in blocked.remedy
     assert list(plan.steps) == []
 
 
@@ -316,7 +316,7 @@ def test_max_drop_does_not_compare_with_a_version_of_another_model(a):
 
 
 def test_what_drifted_in_sets_no_standard_for_the_repair(a):
-    """Else a better model patched in behind our back could not be undone."""
+    """Else a better model patched in outside reconciler could not be undone."""
     gates = (Gate(metric="AUC", max_drop=0.01),)
     target = a.endpoint(label=OLD)
     live = a.live(target, location=a.location(a.key(NEW)))

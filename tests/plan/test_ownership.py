@@ -77,7 +77,7 @@ def test_what_has_to_be_moved_and_leaves_no_room_is_stopped_before_it_is_written
     live = replace(a.live(target, location=a.location(a.key("2026-10"))), marker_room=0)
     (stopped,) = a.plan([target], [live], a.ledger(a.known(), a.known("2026-10"))).blocked
     assert ["no-room-for-note"] == [reason.code for reason in stopped.reasons]
-    assert "shorten its description" in stopped.remedy
+    assert "Shorten the description" in stopped.remedy
 
 
 def test_what_takes_no_change_any_more_is_let_be(a):
@@ -140,7 +140,7 @@ def test_a_fleet_that_is_adopted_is_told_in_few_lines(a):
     live = [a.live(target, location=a.location(a.key())) for target in targets]
     plan = a.plan(targets, live, a.ledger(a.known()))
     told = text(plan)
-    assert "our note is to be put on 100 of them" in told
+    assert "100 to adopt" in told
     assert 12 > told.count("\n")
     assert "100 targets" in markdown(plan)
     assert plan.digest == load_plan(json_text(plan)).digest

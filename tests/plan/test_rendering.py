@@ -82,8 +82,8 @@ def test_many_targets_in_sync_take_few_lines_and_all_are_in_the_json(a):
 
 
 def test_an_empty_fleet_is_in_sync(a):
-    assert "in sync: there is no target" in text(a.plan([], []))
-    assert "in sync: there is no selected target" in text(a.plan([], [], partial=True))
+    assert "in sync: no targets" in text(a.plan([], []))
+    assert "in sync: no selected targets" in text(a.plan([], [], partial=True))
 
 
 @pytest.mark.parametrize(

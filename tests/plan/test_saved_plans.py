@@ -35,17 +35,23 @@ def test_a_member_that_a_newer_minor_version_added_is_ignored_and_covered_by_the
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
-        ("", "no JSON"),
-        ("[]", "no JSON object"),
+        ("", "not JSON"),
+        ("[]", "not a JSON object"),
         ("{}", "format_version"),
         ('{"format_version": 1}', "format_version"),
         ('{"format_version": "2.0"}', "reads 1.x"),
         ('{"format_version": "1.0"}', "no digest"),
-        ('{"format_version": "1.0", "digest": "sha256:x", "changes": 3}', "no list of objects"),
-        ('{"format_version": "1.0", "digest": "sha256:x", "changes": [3]}', "no list of objects"),
-        ('{"format_version": "1.0", "x": NaN}', "no JSON number"),
-        ("[" * 200_000, "no plan"),
-        ("1" * 5_000, "no plan"),
+        (
+            '{"format_version": "1.0", "digest": "sha256:x", "changes": 3}',
+            "every target group must be a list of objects",
+        ),
+        (
+            '{"format_version": "1.0", "digest": "sha256:x", "changes": [3]}',
+            "every target group must be a list of objects",
+        ),
+        ('{"format_version": "1.0", "x": NaN}', "not a JSON number"),
+        ("[" * 200_000, "Invalid plan file"),
+        ("1" * 5_000, "Invalid plan file"),
     ],
 )
 def test_what_is_no_plan_is_refused_with_the_remedy(text, complaint):
@@ -78,7 +84,7 @@ def test_a_sealed_document_that_is_no_plan_names_the_place(plan):
 
 @pytest.mark.parametrize(
     ("after", "complaint"),
-    [(["nowhere"], "waits for nowhere"), (["verify:ClassicEndpoint/clinic-a"], "wait for each other")],
+    [(["nowhere"], "waits for the missing nowhere"), (["verify:ClassicEndpoint/clinic-a"], "wait for each other")],
 )
 def test_steps_that_could_never_run_are_refused(plan, after, complaint):
     content = json.loads(json_text(plan))

@@ -95,7 +95,7 @@ def test_an_orphan_is_shown_and_is_no_pending_change(a):
     assert not plan.pending
     (left,) = plan.orphaned
     assert ("bike-rental-007", (), "bike-rental-007@2026-11") == (left.name, left.steps, left.live)
-    assert "in sync: 3 targets as the specs say, 1 orphaned" in text(plan)
+    assert "in sync: 3 targets match the specs, 1 orphaned" in text(plan)
 
 
 def test_an_orphan_is_deleted_when_its_set_prunes(a):
@@ -105,7 +105,7 @@ def test_an_orphan_is_deleted_when_its_set_prunes(a):
     assert ["delete", "verify"] == [step.action for step in gone.steps]
     assert "6 in sync, 1 to delete" in text(plan)
     # A count alone does not tell whether the right one goes.
-    assert "delete    bike-rental-007: set bike-rental has no item for it any more" in text(plan)
+    assert "delete    bike-rental-007: Removed from set bike-rental" in text(plan)
 
 
 def test_an_orphan_without_our_note_is_never_deleted(a):
@@ -125,8 +125,8 @@ def test_too_many_orphans_at_once_are_refused_with_number_limit_and_remedy(a, of
     assert orphans == len(plan.refused)
     told = plan.refused[0].reasons[0]
     assert "prune-limit" == told.code
-    assert told.text.startswith(f"{orphans} of the {of + orphans} endpoint")
-    assert f"at most {limit} are" in told.text
+    assert told.text.startswith(f"This would delete {orphans} of {of + orphans} endpoint")
+    assert f"The limit is {limit} (" in told.text
     assert f"--force prune:{GROUP}" in plan.refused[0].remedy
 
 

@@ -236,7 +236,7 @@ def test_a_clock_that_is_off_is_told_with_by_how_much(fresh: Any) -> None:
         clocks = [check for check in checks if check["name"] == "clock"]
         failed = [check for check in clocks if check["outcome"] == "failed"]
         assert "storage of workspace contoso" in [check["subject"] for check in failed]
-        assert "our clock is about 20 min ahead of its" in failed[0]["text"]
+        assert "this machine's clock is about 20 min ahead of the server's" in failed[0]["text"]
         assert "NTP" in failed[0]["remedy"]
         assert not [check for check in checks if check["name"] == "storage"]
         # A plan that would sign with such a clock is blocked by it.

@@ -123,7 +123,7 @@ class Studio:
         return shown
 
     def change(self, name: str, **members: Any) -> None:
-        """PATCH a Classic endpoint behind our back, and wait until the service shows it."""
+        """PATCH a Classic endpoint outside reconciler, and wait until the service shows it."""
         path, before = self.path_of(name), self.endpoint(name)
         self.send("PATCH", path, self.token(), members)
         expected = {member: value for member, value in members.items() if member != "Resources"}

@@ -1,4 +1,4 @@
-"""Whether a commitment plan has enough left for what a plan would spend of it (context 4.6, new-protocol 5)."""
+"""Judges whether a commitment plan has enough left for a plan (context 4.6, new-protocol 5)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _FIGURES_AFTER = timedelta(days=1)
 
 @dataclass(frozen=True, slots=True)
 class Spending:
-    """What a step takes of a commitment plan: a job, and compute hours; None if nothing tells how many."""
+    """What a step takes of a commitment plan: a job, and compute hours; None if unknown."""
 
     jobs: int = 0
     hours: float | None = 0.0
@@ -26,7 +26,7 @@ class Spending:
 def judge_headroom(
     payers: Mapping[str, CommitmentPlanUsage], spending: Mapping[str, Spending], now: datetime
 ) -> Iterator[Finding]:
-    """One finding for each commitment plan. Only jobs are stopped; an update costs next to nothing.
+    """Yield one finding for each commitment plan. Only jobs are stopped; an update costs next to nothing.
 
     Args:
         payers: By the id of the step that it pays for.
@@ -44,7 +44,7 @@ def judge_headroom(
 
 
 def check_headroom(payer: CommitmentPlanUsage, spending: list[Spending], now: datetime) -> Check:
-    """What is left of a plan, and whether that is enough.
+    """Return what is left of a commitment plan, and whether that is enough.
 
     Args:
         payer: The commitment plan.
@@ -52,12 +52,12 @@ def check_headroom(payer: CommitmentPlanUsage, spending: list[Spending], now: da
         now: The time now.
     """
     if payer.hours is None or payer.transactions is None:
-        return _check(payer, CheckOutcome.UNKNOWN, "it does not say what is left of it")
+        return _check(payer, CheckOutcome.UNKNOWN, "what is left of it is unknown: the service does not report it")
     left = f"{_of(payer.hours)} compute hours and {_of(payer.transactions)} transactions are left"
     if payer.refill_days:
-        left += f"; it is refilled every {payer.refill_days} days"
+        left += f"; refilled every {payer.refill_days} days"
     if (payer.stops or spending) and _too_new(payer, now):
-        return _check(payer, CheckOutcome.UNKNOWN, f"it is too new to say what is left of it: {left}")
+        return _check(payer, CheckOutcome.UNKNOWN, f"too new to report what is left: {left}")
     if payer.stops:
         return _of_stopping(payer, spending, left)
     if _short(payer, spending):
@@ -69,16 +69,16 @@ def _of_stopping(payer: CommitmentPlanUsage, spending: list[Spending], left: str
     trouble = _trouble(payer, spending)
     if not trouble:
         return _check(payer, CheckOutcome.OK, f"{left}; its web services stop when it is used up")
-    remedy = "wait until it is refilled, or move the services to a plan that does not stop them (S1 to S3)"
+    remedy = "Wait until it is refilled, or move the services to a plan that does not stop them (S1 to S3)"
     outcome = CheckOutcome.FAILED if spending else CheckOutcome.WARNING
     return _check(payer, outcome, f"{left}: {trouble}", remedy)
 
 
 def _trouble(payer: CommitmentPlanUsage, spending: list[Spending]) -> str:
-    """What is wrong with a plan that stops its services when it is used up; empty if nothing is."""
+    """Return what is wrong with a commitment plan that stops its services when it is used up; empty if nothing is."""
     hours, transactions = payer.hours or (0.0, 0.0), payer.transactions or (0.0, 0.0)
     if min(hours[0], transactions[0]) <= 0:
-        return "its web services stand still"
+        return "its web services are stopped"
     if _short(payer, spending):
         return f"{_needs(spending)} more does not fit, and its web services stop when it is used up"
     if min(_share(hours), _share(transactions)) < NEARLY_USED_UP:
@@ -100,7 +100,7 @@ def _short(payer: CommitmentPlanUsage, spending: list[Spending]) -> bool:
 
 
 def _too_new(payer: CommitmentPlanUsage, now: datetime) -> bool:
-    """A plan of this day was seen with nothing left of it, although nothing had been used (new-protocol 5)."""
+    """Return whether the figures may be wrong: a new plan was seen to report nothing left (new-protocol 5)."""
     shown = (payer.hours or (0.0, 0.0))[0] + (payer.transactions or (0.0, 0.0))[0]
     return shown == 0 and payer.created is not None and now - payer.created < _FIGURES_AFTER
 
@@ -127,7 +127,7 @@ def _check_plan(subject: str, outcome: CheckOutcome, text: str, remedy: str = ""
 def judge_claims(
     claims: Mapping[str, CommitmentPlanAssignment], standings: Mapping[str, CommitmentPlanState | None], now: datetime
 ) -> Iterator[Finding]:
-    """The findings on each commitment plan that is claimed.
+    """Yield the findings on each commitment plan that services are assigned to.
 
     Args:
         claims: By the id of the step that creates or moves a service.
@@ -142,9 +142,9 @@ def judge_claims(
             continue
         standing = standings[plan]
         if standing is None:
-            remedy = "correct commitmentPlan, or make the plan"
+            remedy = "Correct commitmentPlan, or create the commitment plan"
             yield Finding.of(
-                _check_plan(plan, CheckOutcome.FAILED, "there is no such commitment plan", remedy), claiming
+                _check_plan(plan, CheckOutcome.FAILED, "the commitment plan does not exist", remedy), claiming
             )
             continue
         yield from _misplaced(plan, standing, claiming)
@@ -160,8 +160,8 @@ def _misplaced(
         if _region(claim.location) != _region(standing.location):
             elsewhere.setdefault(claim.location, []).append(step_id)
     for location, steps in sorted(elsewhere.items()):
-        text = f"it is in {standing.location}, and pays for no web service in {location}"
-        yield Finding.of(_check_plan(plan, CheckOutcome.FAILED, text, f"name a commitment plan in {location}"), steps)
+        text = f"the commitment plan is in {standing.location} and cannot pay for web services in {location}"
+        yield Finding.of(_check_plan(plan, CheckOutcome.FAILED, text, f"Name a commitment plan in {location}"), steps)
 
 
 def _full(
@@ -172,14 +172,14 @@ def _full(
     over = list(claiming)[max(0, standing.most - standing.services) :]
     if over:
         text = (
-            f"it pays for {count(standing.services, 'web service')} of at most {standing.most:,}, and this plan brings "
+            f"it pays for {count(standing.services, 'web service')} of at most {standing.most:,}, and this plan adds "
             f"{len(claiming):,} more: {len(over):,} of them {'does' if len(over) == 1 else 'do'} not fit"
         )
         yield Finding.of(
-            _check_plan(plan, CheckOutcome.FAILED, text, "name another commitment plan for the others"), over
+            _check_plan(plan, CheckOutcome.FAILED, text, "Name another commitment plan for the others"), over
         )
 
 
 def _region(name: str) -> str:
-    """A region as its code: ``South Central US`` is ``southcentralus`` (new-protocol 1)."""
+    """Return a region as its code: ``South Central US`` is ``southcentralus`` (new-protocol 1)."""
     return "".join(name.split()).lower()

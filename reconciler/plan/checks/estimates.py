@@ -1,4 +1,4 @@
-"""How long the retrains of a plan will take, and what they will cost.
+"""Estimates how long the retrains of a plan take, and what they cost.
 
 Prices are those of Microsoft's FAQ of 2017 for use beyond what S1 includes (context 4.6): its example of 100 jobs a day
 for a month is $1.55 for 3,100 transactions and $620 for 310 compute hours, so $0.50 for a thousand transactions, of
@@ -23,8 +23,8 @@ DOLLARS_PER_JOB = 0.50 / 1000
 DOLLARS_PER_HOUR = 2.0
 
 _PRICES = (
-    "prices are those of Microsoft's FAQ of 2017 beyond what a plan includes (S1): $0.50 for 1,000 jobs and $2 a "
-    "compute hour; a job counts from its start to its end, and nothing that is included is taken off"
+    "list prices of 2017 (S1): $0.50 per 1,000 jobs, $2 per compute hour. Quota included in the commitment plan is "
+    "not deducted"
 )
 
 
@@ -35,7 +35,7 @@ class Retrain:
     Attributes:
         step: Its id.
         endpoint: Where its job runs, for people.
-        seconds: How long it will take; None if nothing tells.
+        seconds: How long it will take; None if unknown.
         alike: Whether that was taken from other models of the same training service.
     """
 
@@ -46,7 +46,7 @@ class Retrain:
 
 
 def retrains_of(plan: Plan, ledger: Ledger) -> tuple[Retrain, ...]:
-    """The train steps of a plan, each with the time that history gives.
+    """Return the train steps of a plan, each with the time that history gives.
 
     That is the median of earlier retrains of its model; else of those of other models at the same training service,
     as when a set of a thousand like models is trained for the first time and some are through.
@@ -67,16 +67,16 @@ def retrains_of(plan: Plan, ledger: Ledger) -> tuple[Retrain, ...]:
 
 
 def jobs_by_endpoint(retrains: Sequence[Retrain]) -> dict[str, int]:
-    """How many jobs each training endpoint gets."""
+    """Return how many jobs each training endpoint gets."""
     return dict(Counter(retrain.endpoint for retrain in retrains))
 
 
 def estimate(retrains: Sequence[Retrain], at_once: int) -> Estimate | None:
-    """What the retrains will take together; None if there are none.
+    """Return what the retrains take together; None if there are none.
 
     Args:
         retrains: All of the plan.
-        at_once: How many jobs we let run side by side at one training endpoint, which runs `quotas.JOBS` at most.
+        at_once: How many jobs run side by side at one training endpoint, which runs `quotas.JOBS` at most.
     """
     if not retrains:
         return None
@@ -97,7 +97,7 @@ def estimate(retrains: Sequence[Retrain], at_once: int) -> Estimate | None:
 
 
 def _makespan(retrains: Sequence[Retrain], versions_by_uri: int) -> float:
-    """Seconds from the first start to the last end, each job starting as soon as its endpoint has a place for it."""
+    """Return the seconds from first start to last end, each job starting as soon as its endpoint has a place."""
     ends: dict[str, list[float]] = {}
     for retrain in retrains:
         running = ends.setdefault(retrain.endpoint, [0.0] * versions_by_uri)
@@ -112,11 +112,11 @@ def _basis(retrains: Sequence[Retrain]) -> str:
     by = {
         "of earlier retrains of the same model": own,
         "of other models at the same training service": alike,
-        "not known, and left out": untimed,
+        "unknown, and left out": untimed,
     }
-    told = {words: number for words, number in by.items() if number}
-    if len(told) == 1:
-        times = f"times {next(iter(told))}"
+    parts = {words: number for words, number in by.items() if number}
+    if len(parts) == 1:
+        times = f"times {next(iter(parts))}"
     else:
-        times = "times: " + ", ".join(f"{number:,} {words}" for words, number in told.items())
+        times = "times: " + ", ".join(f"{number:,} {words}" for words, number in parts.items())
     return f"{times}; {_PRICES}" if own or alike else times

@@ -1,4 +1,4 @@
-"""What is known of the world around a plan's steps, with the ids of the steps that it matters to."""
+"""Facts about the services around a plan's steps, with the ids of the steps that they matter to."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Grant:
 class RequiredPermission:
     """What a step does on the service: an action of Azure's, on a resource.
 
-    ``scope`` is where it was asked whether we may: the resource's group, or the resource itself.
+    ``scope`` is where the permission is looked up: the resource's group, or the resource itself.
     """
 
     action: str
@@ -54,7 +54,7 @@ class RequiredPermission:
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """What we may do on a scope; ``unknown`` says why that can't be told."""
+    """What the signed-in identity may do on a scope; ``unknown`` says why that is unknown."""
 
     grants: tuple[Grant, ...] = ()
     unknown: str = ""
@@ -62,17 +62,17 @@ class Access:
 
 @dataclass(frozen=True, slots=True)
 class Storage:
-    """A storage account with the key that we have.
+    """A storage account with the keys of its document.
 
     Attributes:
         subject: Whose it is: ``workspace contoso``.
-        base: Its blob endpoint; empty if its connection string can't be used.
-        problem: Why it can't be used; empty if it can, or was not reached.
+        base: Its blob endpoint; empty if its connection string cannot be used.
+        problem: Why it cannot be used; empty if it can, or was not reached.
         remedy: What to do about that.
         unreached: Why it could not be asked; empty if it could.
         warning: Why one of its two keys is of no use while the other is accepted; ``remedy`` says what to do.
-        keys: How many of its two keys we have.
-        ahead: By how much its clock is ahead of ours, if it told.
+        keys: How many of its two keys the document has.
+        ahead: By how much its clock is ahead of this machine's, if known.
     """
 
     subject: str
@@ -107,8 +107,8 @@ class CommitmentPlanUsage:
         name: Its name.
         sku: ``S1``, ``DevTest`` and the like.
         stops: Whether its services stop when a quantity is used up, instead of costing more.
-        hours: Compute hours left, and those that it includes; None if it does not tell.
-        transactions: Calls and jobs left, and those that it includes; None if it does not tell.
+        hours: Compute hours left, and those that it includes; None if it is not reported.
+        transactions: Calls and jobs left, and those that it includes; None if it is not reported.
         refill_days: After how many days it is refilled.
         created: When it was made: in its first day the figures were seen at 0.
     """
@@ -124,7 +124,7 @@ class CommitmentPlanUsage:
 
 @dataclass(frozen=True, slots=True)
 class CommitmentPlanAssignment:
-    """What a service that is created or moved asks of a commitment plan: which one, and the service's region."""
+    """The commitment plan that is to pay for a created or moved service, and the service's region."""
 
     plan: str
     location: str
@@ -138,7 +138,7 @@ class CommitmentPlanState:
         payer: What is left of it.
         location: Its region; it pays for services of that region alone.
         services: How many web services it pays for; None if that could not be asked.
-        most: How many it may pay for; None if it does not tell.
+        most: How many it may pay for; None if it is not reported.
     """
 
     payer: CommitmentPlanUsage
@@ -177,7 +177,7 @@ class Facts:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A check, and the steps that can't be carried out because of it.
+    """A check, and the steps that cannot be carried out because of it.
 
     ``unsafe``: they could be, and should not.
     """
@@ -188,5 +188,5 @@ class Finding:
 
     @classmethod
     def of(cls, check: Check, steps: Iterable[str] = (), *, unsafe: bool = False) -> Finding:
-        """From any collection of step ids."""
+        """Return a finding on any collection of step ids."""
         return cls(check, frozenset(steps), unsafe)

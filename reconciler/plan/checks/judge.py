@@ -1,4 +1,4 @@
-"""Puts what was found about a plan's steps into the plan: what can't be carried out is stopped, all else is told."""
+"""Puts the preflight's findings into the plan: steps that would fail are stopped, all else is shown."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from reconciler.plan.states import Ledger, Problem
 
 
 def with_preflight(plan: Plan, facts: Facts, ledger: Ledger, now: datetime, at_once: int) -> Plan:
-    """The plan after its preflight.
+    """Return the plan with its preflight.
 
     A target with a step that would fail is blocked; one whose step could be done and should not is refused. Versions
-    that nobody waits for any more are not trained. The rest of the plan is as it was.
+    that no target waits for any longer are not trained. The rest of the plan is unchanged.
 
     Args:
         plan: As it was decided.
@@ -32,11 +32,11 @@ def with_preflight(plan: Plan, facts: Facts, ledger: Ledger, now: datetime, at_o
     """
     findings = tuple(_judged(facts, retrains_of(plan, ledger), now))
     stopping = [finding for finding in findings if finding.steps]
-    # The digest of ten thousand targets takes its time, and what the preflight only tells is no part of it.
+    # The digest of ten thousand targets takes its time, and what the preflight only shows is not a part of it.
     stopped = _stopped(plan, stopping).sealed() if stopping else plan
     retrains = retrains_of(stopped, ledger)
-    told = (*findings, *judge_jobs(jobs_by_endpoint(retrains)))
-    checks = (*(finding.check for finding in told), *facts.more)
+    shown = (*findings, *judge_jobs(jobs_by_endpoint(retrains)))
+    checks = (*(finding.check for finding in shown), *facts.more)
     preflight = Preflight(checks=worst_first(checks), estimate=estimate(retrains, at_once))
     return stopped.model_copy(update={"preflight": preflight})
 
@@ -74,9 +74,9 @@ def _after(target: TargetPlan, by_step: dict[str, list[Finding]]) -> TargetPlan:
     if not problems:
         return target
     if target.status is TargetStatus.IN_SYNC:
-        # It serves what it should, and only goes without our note.
-        told = Reason(code="not-noted", text=f"our note can't be put on it: {problems[0].message}")
-        return target.model_copy(update={"reasons": (*target.reasons, told), "steps": ()})
+        # The target serves the right version, and only goes without the marker.
+        reason = Reason(code="not-noted", text=f"The ownership marker cannot be added: {problems[0].message}")
+        return target.model_copy(update={"reasons": (*target.reasons, reason), "steps": ()})
     return target.stopped(problems)
 
 

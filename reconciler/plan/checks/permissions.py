@@ -1,4 +1,4 @@
-"""Whether the roles that we have allow what the steps of a plan do in Azure Resource Manager."""
+"""Judges whether the signed-in identity's roles allow a plan's steps in Azure Resource Manager."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from reconciler.plan.checks.result import Check, CheckOutcome
 def judge_permissions(
     needs: Mapping[str, tuple[RequiredPermission, ...]], access: Mapping[str, Access]
 ) -> Iterator[Finding]:
-    """One finding for each scope that was asked, or more where steps lack different actions there.
+    """Yield one finding for each scope, or more where steps lack different actions there.
 
     Args:
         needs: By the id of the step.
@@ -24,29 +24,29 @@ def judge_permissions(
         for need in needed:
             by_scope.setdefault(need.scope, {}).setdefault(need, set()).add(step_id)
     for scope, wanted in sorted(by_scope.items()):
-        yield from _judge(scope, wanted, access.get(scope, Access(unknown="it was not asked for")))
+        yield from _judge(scope, wanted, access.get(scope, Access(unknown="it was not looked up")))
 
 
 def check_permissions(scope: str, needs: Iterable[RequiredPermission], access: Access) -> Check:
-    """Whether needs on one scope are met, when nothing is planned."""
+    """Return whether permissions on one scope are granted, when nothing is planned."""
     (finding,) = _judge(scope, {need: set() for need in needs}, access)
     return finding.check
 
 
 def allowed(action: str, grants: Iterable[Grant]) -> bool:
-    """Whether some role allows an action: roles add up, and what one leaves out it leaves out for itself alone."""
+    """Return whether some role allows an action: roles add up, and a role's exclusions bind that role alone."""
     return any(_any(action, grant.actions) and not _any(action, grant.not_actions) for grant in grants)
 
 
 def remedy_for(actions: str, scope: str) -> str:
-    """What to do about actions, as a message lists them, that no role of ours allows."""
-    return f"ask for Contributor, or a role with {actions}, on {scope}"
+    """Return the remedy for missing permissions, given as a message lists them."""
+    return f"Ask for Contributor, or a role with {actions}, on {scope}"
 
 
 def _judge(scope: str, wanted: Mapping[RequiredPermission, set[str]], access: Access) -> Iterator[Finding]:
     actions = ", ".join(sorted({need.action for need in wanted}))
     if access.unknown:
-        text = f"whether we may do {actions} can't be told: {access.unknown}"
+        text = f"unknown whether {actions} is allowed: {access.unknown}"
         yield Finding.of(Check(name="permissions", subject=scope, outcome=CheckOutcome.UNKNOWN, text=text))
         return
     lacking: dict[frozenset[str], set[str]] = {}
@@ -54,7 +54,7 @@ def _judge(scope: str, wanted: Mapping[RequiredPermission, set[str]], access: Ac
         if not allowed(action, access.grants):
             lacking.setdefault(frozenset(steps), set()).add(action)
     if not lacking:
-        text = f"we may do {actions}"
+        text = f"allowed: {actions}"
         yield Finding.of(Check(name="permissions", subject=scope, outcome=CheckOutcome.OK, text=text))
     for stopped, missing in sorted(lacking.items(), key=lambda item: sorted(item[1])):
         names = ", ".join(sorted(missing))
@@ -62,7 +62,7 @@ def _judge(scope: str, wanted: Mapping[RequiredPermission, set[str]], access: Ac
             name="permissions",
             subject=scope,
             outcome=CheckOutcome.FAILED,
-            text=f"no role of ours allows {names}",
+            text=f"missing permission: {names}",
             remedy=remedy_for(names, scope),
         )
         yield Finding.of(check, stopped)

@@ -1,4 +1,4 @@
-"""Whether what a plan makes still fits."""
+"""Judges whether what a plan creates fits into the quotas."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ ENDPOINTS = 10_000
 JOBS = 40
 """Batch jobs of an endpoint that run at one time; the others wait (context 4.6)."""
 
-_ROOM = "delete endpoints that nobody needs any more, or use another web service for the others"
+_ROOM = "Delete endpoints that are no longer needed, or use another web service for the others"
 
 
 def endpoint_quota(subject: str, workspace: str, tier: Literal["free", "standard"] | None, present: int) -> Quota:
-    """How many endpoints a Classic web service may have.
+    """Return how many endpoints a Classic web service may have.
 
     Args:
         subject: The web service, for people.
         workspace: The name of its workspace's document.
-        tier: What kind of workspace that is; None if nothing tells.
+        tier: What kind of workspace that is; None if unknown.
         present: How many endpoints it has.
     """
     if tier == "free":
@@ -35,13 +35,13 @@ def endpoint_quota(subject: str, workspace: str, tier: Literal["free", "standard
         present,
         ENDPOINTS,
         perhaps=FREE_ENDPOINTS if tier is None else None,
-        condition=f"if workspace {workspace} is a free one",
-        settled_by=f"write tier: free or tier: standard in Workspace {workspace}, which the service does not tell",
+        condition=f"if workspace {workspace} is a free workspace",
+        settled_by=f"Write tier: free or tier: standard in Workspace {workspace}: the service does not report it",
     )
 
 
 def judge_quotas(quotas: Mapping[str, Quota]) -> Iterator[Finding]:
-    """One finding for each quota that steps draw on; in the order of their ids, those that no longer fit are stopped.
+    """Yield one finding for each quota; in the order of their ids, the steps that no longer fit are stopped.
 
     Args:
         quotas: By the id of the step that makes one more.
@@ -54,21 +54,21 @@ def judge_quotas(quotas: Mapping[str, Quota]) -> Iterator[Finding]:
 
 
 def check_quota(quota: Quota) -> Check:
-    """How much of a quota is used, when nothing is about to be made."""
+    """Return how much of a quota is used, when nothing is planned."""
     return _judge(quota, []).check
 
 
 def judge_jobs(jobs: Mapping[str, int]) -> Iterator[Finding]:
-    """Says how many jobs have to wait, for each training endpoint that gets more than run at one time."""
+    """Yield a warning for each training endpoint that gets more jobs than run at one time."""
     for endpoint, number in sorted(jobs.items()):
         if number > JOBS:
-            text = f"{count(number, 'job')}: {JOBS} run at one time, the other {number - JOBS:,} wait their turn"
+            text = f"{count(number, 'job')}: {JOBS} run at one time, the other {number - JOBS:,} wait"
             yield Finding.of(Check(name="batch-jobs", subject=endpoint, outcome=CheckOutcome.WARNING, text=text))
 
 
 def _judge(quota: Quota, making: list[str]) -> Finding:
     wanted = quota.present + len(making)
-    more = f", and this plan makes {len(making):,} more" if making else ""
+    more = f", and this plan creates {len(making):,} more" if making else ""
     text = f"it has {count(quota.present, quota.unit)} of at most {quota.limit:,}{more}"
     over = making[max(0, quota.limit - quota.present) :]
     if over or quota.present > quota.limit:

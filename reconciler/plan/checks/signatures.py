@@ -1,4 +1,4 @@
-"""Whether a signature that we were given holds until a step that hands it on is through."""
+"""Judges whether a given signature holds until the step that passes it on has ended."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ UPDATE_TAKES = timedelta(minutes=15)
 """How long an update may take until it is given up; the service reads the artifact meanwhile (new-protocol 3)."""
 
 _LONGEST = duration(UPDATE_TAKES.total_seconds())
-_RENEW = f"make one that holds for longer than {_LONGEST}"
+_RENEW = f"Create a SAS that is valid for longer than {_LONGEST}"
 _FRACTION = re.compile(r"(\.\d{6})\d+")
 
 
 def read_signature(subject: str, token: str) -> Signature:
-    """What a signature (``?sv=…``) says of itself. Nothing of it but its times is kept."""
+    """Return what a signature (``?sv=…``) says about itself; only its times are kept."""
     given = {name: values[0] for name, values in parse_qs(token.strip().lstrip("?")).items()}
     reads = "r" in given["sp"] if "sp" in given else None
     return Signature(subject, _time(given.get("st")), _time(given.get("se")), reads)
 
 
 def judge_signatures(signatures: Mapping[Signature, frozenset[str]], now: datetime) -> Iterator[Finding]:
-    """One finding for each signature.
+    """Yield one finding for each signature.
 
     Args:
         signatures: Each with the ids of the steps that hand it on.
@@ -39,34 +39,37 @@ def judge_signatures(signatures: Mapping[Signature, frozenset[str]], now: dateti
 
 
 def check_signature(signature: Signature, now: datetime) -> Check:
-    """Whether it could be handed on now."""
+    """Return whether a signature could be passed on now."""
     return _judge(signature, now)[0]
 
 
 def _judge(signature: Signature, now: datetime) -> tuple[Check, bool]:
-    """The check, and whether it may be tried but should not."""
+    """Return the check, and whether the step is possible but unsafe."""
     trouble, remedy = _trouble(signature, now)
     if trouble:
         return _check(signature, CheckOutcome.FAILED, trouble, remedy), False
     if signature.ends is None:
-        text = "its SAS does not say when it ends: a stored access policy does"
+        text = "the end of its SAS is unknown: a stored access policy sets it"
         return _check(signature, CheckOutcome.UNKNOWN, text), False
     if signature.ends < now + UPDATE_TAKES:
         text = f"its SAS ends on {_shown(signature.ends)}, and an update may take {_LONGEST}"
         return _check(signature, CheckOutcome.FAILED, text, _RENEW), True
-    return _check(signature, CheckOutcome.OK, f"its SAS holds until {_shown(signature.ends)}"), False
+    return _check(signature, CheckOutcome.OK, f"its SAS is valid until {_shown(signature.ends)}"), False
 
 
 def _trouble(signature: Signature, now: datetime) -> tuple[str, str]:
-    """Why the service can't read by it now, and what to do; empty if it can."""
+    """Return why the service cannot read with it now, and the remedy; empty if it can."""
     if signature.problem:
         return signature.problem, ""
     if signature.reads is False:
-        return "its SAS does not grant reading (sp has no r)", "make one that does"
+        return "its SAS does not grant reading (sp has no r)", "Create a SAS with read permission"
     if signature.ends is not None and signature.ends <= now:
         return f"its SAS ended on {_shown(signature.ends)}", _RENEW
     if signature.begins is not None and signature.begins > now:
-        return f"its SAS holds from {_shown(signature.begins)} only", "wait until then, or make one that holds now"
+        return (
+            f"its SAS is not valid before {_shown(signature.begins)}",
+            "Wait until then, or create a SAS that is valid now",
+        )
     return "", ""
 
 
@@ -79,7 +82,7 @@ def _shown(moment: datetime) -> str:
 
 
 def _time(value: str | None) -> datetime | None:
-    """A time of a signature: a date, or a moment to the minute, second or a fraction of it; UTC."""
+    """Return a time of a signature: a date, or a moment to the minute, second or a fraction of it; UTC."""
     if not value:
         return None
     try:

@@ -1,4 +1,4 @@
-"""Whether a storage account accepts the key that we have, and what we sign with it."""
+"""Judges whether a storage account accepts its key, and what is signed with it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from reconciler.plan.checks.result import Check, CheckOutcome
 
 
 def judge_storage(storage: Mapping[Storage, frozenset[str]]) -> Iterator[Finding]:
-    """The findings on each account: its key, and its clock where that matters.
+    """Yield the findings on each account: its key, and its clock where that matters.
 
     Args:
         storage: Each with the ids of the steps that write to it, or sign with its key.
@@ -25,14 +25,14 @@ def judge_storage(storage: Mapping[Storage, frozenset[str]]) -> Iterator[Finding
 
 
 def check_storage(account: Storage) -> Check:
-    """Whether an account accepts its key."""
+    """Return whether an account accepts its key."""
     if account.problem:
         return _check(account, CheckOutcome.FAILED, account.problem, account.remedy)
     if account.unreached:
-        return _check(account, CheckOutcome.WARNING, f"it can't be reached from here now: {account.unreached}")
+        return _check(account, CheckOutcome.WARNING, f"not reachable from this machine now: {account.unreached}")
     if account.warning:
         return _check(account, CheckOutcome.WARNING, account.warning, account.remedy)
-    which = "both keys" if account.keys == 2 else "the key that we have, one of its two"
+    which = "both keys" if account.keys == 2 else "the key of its document, one of the account's two"
     return _check(account, CheckOutcome.OK, f"{account.base} accepts {which}")
 
 

@@ -16,17 +16,17 @@ _SHORTEST_KEY = 2
 
 @dataclass(frozen=True, slots=True)
 class MessageGroup:
-    """One thing that is told of several targets: in the words of the one there is, or with `OWN` for their own."""
+    """A message about several targets: the only target's own text, or one with `OWN` in the places that differ."""
 
     text: str
     names: tuple[str, ...]
 
 
-def grouped(told: Iterable[tuple[TargetPlan, str]]) -> tuple[MessageGroup, ...]:
+def grouped(messages: Iterable[tuple[TargetPlan, str]]) -> tuple[MessageGroup, ...]:
     """Sentences by what they have in common, each with its targets' names; the most frequent ones first."""
     texts: dict[str, str] = {}
     names: dict[str, list[str]] = {}
-    for target, text in told:
+    for target, text in messages:
         shape = _without_own(text, target)
         texts.setdefault(shape, text)
         names.setdefault(shape, []).append(target.name)

@@ -1,7 +1,7 @@
 """A plan as Markdown for a pull request: a table, then what changes in parts that fold away.
 
-Names come from users and from the wire, so each is made harmless: it can't end a table cell, open a tag,
-mention a person or close the fence that it stands in.
+Names come from users and from the wire, so each is made harmless: it cannot end a table cell, open a tag,
+mention a person or close the fence around it.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _NEEDS_ENTITIES = frozenset("`|\\")
 
 
 def markdown(plan: Plan, *, unfolded: Collection[str] = frozenset()) -> str:
-    """The plan as GitHub-flavoured Markdown; ``unfolded`` names the sets that are shown target by target."""
+    """Return the plan as GitHub-flavoured Markdown; ``unfolded`` names the sets shown target by target."""
     return "\n".join(_plan(plan, unfolded)) + "\n"
 
 
@@ -45,7 +45,7 @@ def _plan(whole: Plan, unfolded: Collection[str]) -> Iterator[str]:
     yield ""
     yield f"**{phrases.summary(whole)}.** Specs at {_code(plan.spec_revision)}."
     if plan.partial:
-        yield from ("", "> Targets were selected: this plan says nothing of the others.")
+        yield from ("", "> `--select` is set. Other targets are not part of this plan.")
     if plan.forced:
         yield from ("", f"> Forced: {', '.join(map(_code, plan.forced))}")
     yield from _sets(sets)
@@ -55,7 +55,7 @@ def _plan(whole: Plan, unfolded: Collection[str]) -> Iterator[str]:
         yield from _table(pending)
         yield from _folded("What changes, and why", [line for target in pending for line in _target(target)])
     for title, targets in (
-        ("In sync, and without our note, which is put on them", plan.adopted),
+        ("In sync, ownership marker missing (only the marker will be added)", plan.adopted),
         ("In sync", [target for target in plan.in_sync if not target.steps]),
     ):
         if targets:
@@ -67,20 +67,20 @@ def _plan(whole: Plan, unfolded: Collection[str]) -> Iterator[str]:
 def _sets(sets: Sequence[FoldedSet]) -> Iterator[str]:
     if not sets:
         return
-    yield from ("", "### Sets", "", "| Set | Where it stands | To train |", "|---|---|---|")
+    yield from ("", "### Sets", "", "| Set | Status | To train |", "|---|---|---|")
     for one in sets:
         yield f"| {_code(one.name)} | {_prose(one.line)} | {_prose(one.jobs) or 'nothing'} |"
     for one in sets:
-        told = [f"- **{status}**: {_prose(sentence)}" for status, sentence in one.messages]
-        if told:
-            yield from ("", f"{_code(one.name)}:", "", *told)
+        lines = [f"- **{status}**: {_prose(sentence)}" for status, sentence in one.messages]
+        if lines:
+            yield from ("", f"{_code(one.name)}:", "", *lines)
 
 
 def _versions(plan: Plan) -> Iterator[str]:
     training = [(version, step) for version in plan.versions for step in version.steps]
     if not training:
         return
-    yield from ("", "### Versions to train: slow and costly", "")
+    yield from ("", "### Versions to train", "")
     yield "| Version | Time | Service | Inputs | Why |"
     yield "|---|---|---|---|---|"
     for version, step in training:
@@ -111,7 +111,7 @@ def _target(target: TargetPlan) -> Iterator[str]:
     for reason in phrases.shown_reasons(target):
         yield f"- {_prose(reason.text)}"
     for rule in phrases.rules_to_judge(target):
-        yield f"- gate, judged when it is trained: {_prose(rule)}"
+        yield f"- gate, judged after training: {_prose(rule)}"
     for step in target.steps:
         if step.action is Action.SETTINGS:
             for changed in step.differences:
@@ -136,10 +136,10 @@ def _model(model: ModelPlan) -> str:
 
 
 def _preflight(preflight: Preflight) -> Iterator[str]:
-    told = shown_checks(preflight)
-    if told:
-        yield from ("", "### Before it starts", "", "| Outcome | Check | Found | Remedy |", "|---|---|---|---|")
-    for check in told:
+    shown = shown_checks(preflight)
+    if shown:
+        yield from ("", "### Preflight checks", "", "| Outcome | Check | Found | Remedy |", "|---|---|---|---|")
+    for check in shown:
         found = f"{_code(check.subject)}: {_prose(check.text)}"
         yield f"| **{check.outcome}** | {_prose(check.name)} | {found} | {_prose(check.remedy)} |"
     if preflight.estimate is not None:

@@ -1,4 +1,4 @@
-"""The words that every rendering shares."""
+"""The phrases that every rendering shares."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from reconciler.plan.states import Evidence
 from reconciler.plan.text import count, duration, printable
 
 EVIDENCE = {
-    Evidence.LOCATION: "the service shows it",
-    Evidence.PROBE: "its answers to the probe say so",
-    Evidence.MARKER: "our note on it says so",
-    Evidence.LEDGER: "only the ledger says so",
-    Evidence.UNKNOWN: "nothing tells",
+    Evidence.LOCATION: "reported by the service",
+    Evidence.PROBE: "according to its answers to the probe",
+    Evidence.MARKER: "according to the ownership marker",
+    Evidence.LEDGER: "only the state store says so",
+    Evidence.UNKNOWN: "the service does not report it",
 }
 
 MANY_IN_SYNC = 20
@@ -44,13 +44,13 @@ _COUNTED = {
 
 
 def kind_in_words(kind: str) -> str:
-    """A kind of document as people say it: ``NewWebService`` is a New web service."""
+    """Return a kind of document in words: ``NewWebService`` is a New web service."""
     first, *rest = re.findall(r"[A-Z][^A-Z]*|^[^A-Z]+", kind) or [kind]
     return " ".join([first, *(word.lower() for word in rest)])
 
 
 def summary(plan: Plan) -> str:
-    """What the plan comes to, in one sentence without its digest.
+    """Return the plan's result in one sentence, without its digest.
 
     It begins with *in sync* when nothing is left to do and nothing stands in the way.
     """
@@ -68,23 +68,24 @@ def summary(plan: Plan) -> str:
     if stopped and plan.adopted:
         return f"{len(plan.adopted):,} to adopt, {', '.join((*stopped, in_sync))}{left}"
     if stopped:
-        return f"nothing to carry out: {', '.join((*stopped, in_sync))}{left}"
+        return f"nothing to apply: {', '.join((*stopped, in_sync))}{left}"
     scope = "selected target" if plan.partial else "target"
     if not plan.in_sync:
-        return f"in sync: there is no {scope}{left}"
-    noted = f", our note is to be put on {len(plan.adopted):,} of them" if plan.adopted else ""
-    return f"in sync: {count(len(plan.in_sync), scope)} as the specs say{noted}{left}"
+        return f"in sync: no {scope}s{left}"
+    marked = f", {len(plan.adopted):,} to adopt" if plan.adopted else ""
+    verb = "matches" if len(plan.in_sync) == 1 else "match"
+    return f"in sync: {count(len(plan.in_sync), scope)} {verb} the specs{marked}{left}"
 
 
 def header_counts(plan: Plan) -> str:
-    """How many targets there are, and where they stand."""
+    """Return how many targets there are, by status."""
     counted = Counter(target.status for target in plan.targets)
     parts = ", ".join(f"{counted[status]:,} {words}" for status, words in _COUNTED.items() if counted[status])
     return f"{count(len(plan.targets), 'target')}: {parts}" if parts else "no targets"
 
 
 def wanted_by(plan: Plan) -> Mapping[str, list[str]]:
-    """The names of the targets that wait for each train step, by its id."""
+    """Return the names of the targets that wait for each train step, by its id."""
     found: dict[str, list[str]] = {}
     for target in plan.targets:
         for step in target.steps[:1]:
@@ -94,14 +95,14 @@ def wanted_by(plan: Plan) -> Mapping[str, list[str]]:
 
 
 def cost_of_training(step: Step) -> str:
-    """How long a retrain takes, as far as it is known."""
+    """Return how long a retrain takes, as far as known."""
     if step.estimate_seconds is None:
-        return "none was timed before"
-    return f"earlier ones took {duration(step.estimate_seconds)}"
+        return "no earlier job to estimate from"
+    return f"median of earlier jobs: {duration(step.estimate_seconds)}"
 
 
 def action_names(target: TargetPlan) -> Iterator[str]:
-    """The names of all actions that bring a target home, in their order."""
+    """Yield the names of all actions that converge a target, in their order."""
     for index, step in enumerate(target.steps):
         if index == 0 and step.after:
             yield "train"
@@ -125,14 +126,14 @@ def definition_reasons(step: Step) -> tuple[Reason, ...]:
 
 
 def basis(target: TargetPlan) -> str:
-    """On what the statement about its live side rests; empty if none is made."""
+    """Return the evidence for what is live on a target; empty if nothing is said about it."""
     if target.status in {TargetStatus.BLOCKED, TargetStatus.REFUSED} or _absent(target):
         return ""
-    return f"{target.evidence}, {EVIDENCE[target.evidence]}"
+    return f"{target.evidence}: {EVIDENCE[target.evidence]}"
 
 
 def evidence_counts(targets: Sequence[TargetPlan]) -> Iterator[str]:
-    """How many of the targets rest on each kind of evidence, strongest first."""
+    """Yield how many of the targets rest on each kind of evidence, strongest first."""
     counted = Counter(target.evidence for target in targets)
     for kind, words in EVIDENCE.items():
         if counted[kind]:
@@ -140,9 +141,9 @@ def evidence_counts(targets: Sequence[TargetPlan]) -> Iterator[str]:
 
 
 def live_words(target: TargetPlan) -> str:
-    """What is live, or that it is foreign, unknown or absent. A foreign artifact's uri is in the reasons."""
+    """Return what is live: a version, or unmanaged, unknown or absent; the reasons name an unmanaged uri."""
     if target.live is not None:
-        return "foreign artifact" if "://" in target.live else printable(target.live)
+        return "(unmanaged artifact)" if "://" in target.live else printable(target.live)
     return "absent" if _absent(target) else "unknown"
 
 
@@ -154,24 +155,24 @@ _TOLD = frozenset({CheckOutcome.WARNING, CheckOutcome.UNKNOWN})
 
 
 def shown_checks(preflight: Preflight) -> tuple[Check, ...]:
-    """The checks that a person reads beneath the plan. What failed stands with the targets that it stops."""
+    """Return the checks that are shown beneath the plan; a failed one is shown with the targets that it stops."""
     return tuple(check for check in preflight.checks if check.outcome in _TOLD)
 
 
 def estimate_words(estimate: Estimate) -> str:
-    """What the retrains will take, in one sentence without its basis."""
+    """Return what the retrains take, in one sentence without its basis."""
     retrains = count(estimate.retrains, "retrain")
     pace = f"{estimate.at_once} at a time" + (f", in {estimate.waves:,} waves" if estimate.waves > 1 else "")
     if estimate.seconds is None:
-        return f"{retrains}, {pace}; none was timed before, so neither time nor money can be told"
+        return f"{retrains}, {pace}; no earlier job to estimate from"
     whole = estimate.timed == estimate.retrains
     least = "about" if whole else "at least"
     time = f"{least} {duration(estimate.seconds)}"
     money = "" if estimate.dollars is None else f" and {dollars(estimate.dollars, least)}"
-    part = "" if whole else f" for the {estimate.timed:,} that can be told"
+    part = "" if whole else f" for the {estimate.timed:,} with earlier jobs"
     return f"{retrains}, {pace}: {time}{money}{part}"
 
 
 def dollars(amount: float, least: str = "about") -> str:
-    """An amount of money: ``about $1.20``, ``less than $0.01``."""
+    """Return an amount of money: ``about $1.20``, ``less than $0.01``."""
     return "less than $0.01" if amount < 0.01 else f"{least} ${amount:,.2f}"

@@ -1,4 +1,4 @@
-"""Sets are told in one line each, unless a person unfolds them."""
+"""Shows each set in one line, unless a person unfolds it."""
 
 from __future__ import annotations
 
@@ -57,16 +57,16 @@ class FoldedSet:
         if not steps:
             return ""
         known = [step.estimate_seconds for step in steps if step.estimate_seconds is not None]
-        timed = f"; earlier ones took {duration(max(known))} at most" if known else ""
+        timed = f"; median of earlier jobs: at most {duration(max(known))}" if known else ""
         services = sorted({version.training for version in self.training if version.training})
         where = f" at {join_names(services, limit=3)}" if services else ""
         return f"{count(len(steps), 'batch job')}{where}{timed}"
 
     @property
     def messages(self) -> Iterator[tuple[str, str]]:
-        """What people have to know of those that are not simply in sync or on their way: (status, sentence).
+        """What people have to know about targets that need attention: (status, sentence).
 
-        What is to be deleted is named, too: a count does not tell whether the right ones go.
+        Targets to delete are named too: a count does not show whether they are the right ones.
         """
         for status in (
             TargetStatus.BLOCKED,
@@ -84,7 +84,7 @@ class FoldedSet:
 
 
 def with_names(alike: MessageGroup) -> str:
-    """A sentence with how many it is about, and the first of them."""
+    """Return a sentence with the number of its targets and the first of their names."""
     names = join_names([printable(name) for name in alike.names], limit=_FIRST_NAMES)
     return (
         f"{names}: {printable(alike.text)}"
@@ -94,7 +94,7 @@ def with_names(alike: MessageGroup) -> str:
 
 
 def fold(plan: Plan, unfolded: Collection[str]) -> tuple[Plan, tuple[FoldedSet, ...]]:
-    """The plan without what is told in one line, and the sets that are."""
+    """Return the plan without the folded targets, and the folded sets."""
     members: dict[str, list[TargetPlan]] = {}
     alone: list[TargetPlan] = []
     for target in plan.targets:

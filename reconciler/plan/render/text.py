@@ -47,7 +47,7 @@ def text(
     ascii_only: bool = False,
     unfolded: Collection[str] = frozenset(),
 ) -> str:
-    """The plan for a person at a terminal.
+    """Return the plan as text for a terminal.
 
     Args:
         plan: The plan.
@@ -77,7 +77,7 @@ class _Terminal:
         )
         yield phrases.header_counts(whole)
         if plan.partial:
-            yield "Targets were selected: this plan says nothing of the others."
+            yield "Note: --select is set. Other targets are not part of this plan."
         if plan.forced:
             yield self._painted(f"Forced: {printable(', '.join(plan.forced))}", _YELLOW)
         yield from self._sets(sets)
@@ -86,20 +86,20 @@ class _Terminal:
             ("Blocked", plan.blocked),
             ("Refused as unsafe", plan.refused),
             ("Held", plan.held),
-            ("Drift: moved outside, the specs did not change", plan.drift),
+            ("Drift (changed outside reconciler)", plan.drift),
             ("Changes", plan.changes),
-            ("Orphaned: their sets have no item for them any more", plan.orphaned),
+            ("Orphaned (removed from their sets)", plan.orphaned),
         ):
             if targets:
                 yield from ("", self._painted(title, _BOLD))
             for target in targets:
                 yield from self._target(target)
-        yield from self._unchanged("In sync, and without our note: it is put on them, nothing else", plan.adopted)
+        yield from self._unchanged("In sync, ownership marker missing (only the marker will be added)", plan.adopted)
         yield from self._unchanged("In sync", [target for target in plan.in_sync if not target.steps])
         yield from self._preflight(plan.preflight)
         yield ""
-        told = f"{phrases.summary(whole)}."
-        yield f"{self._painted(told, _BOLD)} Digest {plan.digest}"
+        summary = f"{phrases.summary(whole)}."
+        yield f"{self._painted(summary, _BOLD)} Digest {plan.digest}"
 
     def _sets(self, sets: Sequence[FoldedSet]) -> Iterator[str]:
         if sets:
@@ -109,7 +109,7 @@ class _Terminal:
             prefix = f"{self._painted(f'{symbol} {printable(one.name)}', _COLOURS[one.worst])}: "
             yield from self._wrapped(prefix, one.line, 4)
             if one.jobs:
-                yield from self._detail("train", f"SLOW, COSTLY: {one.jobs}")
+                yield from self._detail("train", f"requires training: {one.jobs}")
             for status, sentence in one.messages:
                 yield from self._detail(status, sentence)
             if one.worst is not TargetStatus.IN_SYNC:
@@ -125,9 +125,9 @@ class _Terminal:
                 yield from self._training(version, step, wanted_by.get(step.id, []))
 
     def _training(self, version: VersionPlan, step: Step, targets: Sequence[str]) -> Iterator[str]:
-        cost = self._painted("SLOW, COSTLY", _BOLD, _YELLOW)
+        cost = self._painted("requires a training job", _BOLD, _YELLOW)
         name = self._painted(f"+ {printable(version.name)}", _GREEN)
-        yield f"{name}  {cost}: a batch job; {phrases.cost_of_training(step)}"
+        yield f"{name}  {cost} ({phrases.cost_of_training(step)})"
         for reason in step.reasons:
             yield from self._detail("why", reason.text)
         if version.training:
@@ -164,7 +164,7 @@ class _Terminal:
             outcome = self._painted(f"{gate.outcome:<12}", colour)
             yield f"{self._label('gate')}{rule:<{widest}}  {outcome}  {printable(gate.text)}"
         for rule in phrases.rules_to_judge(target):
-            yield from self._detail("gate", f"{rule} (judged when it is trained)")
+            yield from self._detail("gate", f"{rule} (judged after training)")
 
     def _step(self, target: TargetPlan, step: Step) -> Iterator[str]:
         if step.action is Action.REPOINT:
@@ -179,7 +179,7 @@ class _Terminal:
                 yield f"{self._label('setting')}{printable(changed.field)}: {old} → {new}"
             for reason in phrases.definition_reasons(step):
                 yield from self._detail("differs", reason.text)
-            return  # The words say what the patch does, which is long.
+            return  # The reasons say what the patch does, which is long.
         guarded = {operation.path: operation.value for operation in step.patch if operation.op == "test"}
         for operation in step.patch:
             if operation.op == "test":
@@ -207,10 +207,10 @@ class _Terminal:
             yield from self._detail("notes", f"on {count(noted, 'target')}; see --output json")
 
     def _preflight(self, preflight: Preflight) -> Iterator[str]:
-        told = shown_checks(preflight)
-        if told or preflight.estimate is not None:
-            yield from ("", self._painted("Before it starts", _BOLD))
-        for check in told:
+        shown = shown_checks(preflight)
+        if shown or preflight.estimate is not None:
+            yield from ("", self._painted("Preflight checks", _BOLD))
+        for check in shown:
             yield from self._detail(check.outcome, f"{check.name}: {check.subject}: {check.text}")
             if check.remedy:
                 yield from self._detail("remedy", check.remedy)

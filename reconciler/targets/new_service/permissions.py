@@ -57,7 +57,7 @@ def refusal(error: Exception, of: str) -> Problem | None:
         return None
     action, scope = found.groups()
     # Without the request's id, so that two plans of one world are the same.
-    return Problem("not-permitted", f"{of}: no role of ours allows {action} on {scope}", remedy_for(action, scope))
+    return Problem("not-permitted", f"{of}: missing permission: {action} on {scope}", remedy_for(action, scope))
 
 
 def _of(spec: NewWebServiceSpec, step: Step, source: str | None) -> Iterator[RequiredPermission]:

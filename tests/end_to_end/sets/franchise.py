@@ -87,11 +87,11 @@ class Franchise(Desk):
         return {each["Name"].removeprefix(self.prefix): each for each in listed if each["Name"].startswith(self.prefix)}
 
     def delete(self, location: str) -> None:
-        """Delete an endpoint behind our back."""
+        """Delete an endpoint outside reconciler."""
         self.studio.send("DELETE", f"{self._service()}/endpoints/{self.prefix}{location}", self.studio.token())
 
     def describe(self, location: str, text: str) -> None:
-        """Rewrite an endpoint's description behind our back."""
+        """Rewrite an endpoint's description outside reconciler."""
         path = f"{self._service()}/endpoints/{self.prefix}{location}"
         self.studio.send("PATCH", path, self.studio.token(), {"Description": text})
         # A patch may take its time to be seen, and nobody else is to look before that.

@@ -50,7 +50,7 @@ def test_a_location_taken_out_leaves_an_orphan_that_is_pruned_only_when_asked(fr
     assert "006" in franchise.endpoints()
     # Who asks the store alone is told, too, until the location comes back.
     known = {target["name"]: target["last_message"] for target in franchise.status()["targets"]}
-    assert [f"{franchise.name}-006"] == [name for name, told in known.items() if "no item for it any more" in told]
+    assert [f"{franchise.name}-006"] == [name for name, told in known.items() if "Removed from set" in told]
     franchise.write(locations)
     franchise.run("--yes")
     assert {"converged"} == {target["last_outcome"] for target in franchise.status()["targets"]}
@@ -72,7 +72,7 @@ def test_a_location_taken_out_leaves_an_orphan_that_is_pruned_only_when_asked(fr
     # The CSV was cut to nothing: refused, with number, limit and remedy, until a person forces it.
     franchise.write([], prune=True)
     refused = franchise.run("--yes", code=3)
-    assert f"5 of the 5 endpoints of set {franchise.name} would be deleted at once" in refused.stdout
+    assert f"would delete 5 of 5 endpoints of set {franchise.name}" in refused.stdout
     assert f"--force prune:{franchise.name}" in refused.stdout
     assert set(locations[:5]) == set(franchise.endpoints())
 

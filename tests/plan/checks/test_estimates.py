@@ -49,12 +49,12 @@ def test_what_was_never_timed_is_left_out_and_it_says_so():
     assert made is not None
     assert (made.timed, made.seconds) == (1, 60.0)
     assert (
-        estimate_words(made) == "3 retrains, 3 at a time: at least 1m00s and at least $0.03 for the 1 that can be told"
+        estimate_words(made) == "3 retrains, 3 at a time: at least 1m00s and at least $0.03 for the 1 with earlier jobs"
     )
     none = estimate(retrains(None), 8)
     assert none is not None
     assert (none.seconds, none.dollars) == (None, None)
-    assert "none was timed before" in estimate_words(none)
+    assert "no earlier job to estimate from" in estimate_words(none)
 
 
 def test_a_new_model_goes_by_others_that_the_same_service_trained(a):

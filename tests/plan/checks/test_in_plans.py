@@ -107,7 +107,7 @@ def test_the_words_of_the_preflight_are_in_every_rendering_and_survive_a_saved_p
     storage = Storage("workspace contoso", "https://x/", unreached="connection refused")
     after = judged(a, plan, ledger, Facts(storage={storage: steps_of(plan, Action.TRAIN)}))
     for rendering in (text(after), markdown(after)):
-        assert "Before it starts" in rendering
+        assert "Preflight checks" in rendering
         assert "connection refused" in rendering
         assert "1 retrain, 1 at a time: about 3m35s and about $0.12" in rendering.replace("\n", " ")
     assert load_plan(json_text(after)).preflight == after.preflight
@@ -123,5 +123,5 @@ def test_what_is_in_order_is_in_the_json_alone(a, quiet):
     after = judged(a, plan, ledger, Facts(storage={fine: steps_of(plan, Action.REPOINT)}))
     told = after.preflight.checks[0].model_copy(update={"outcome": quiet})
     after = after.model_copy(update={"preflight": after.preflight.model_copy(update={"checks": (told,)})})
-    assert "Before it starts" not in text(after) + markdown(after)
+    assert "Preflight checks" not in text(after) + markdown(after)
     assert "accepts the key" in json_text(after)

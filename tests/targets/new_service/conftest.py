@@ -134,7 +134,7 @@ class Desk:
         return {name: key.get_secret_value() for name, key in keys.items()}
 
     async def patch(self, resource_id: str, **properties: Any) -> None:
-        """Change a service behind our back."""
+        """Change a service outside reconciler."""
         async with Clients(Fleet.empty(), self.cloud, self.secrets, resource_manager=True) as clients:
             await clients.definitions.patch(resource_id, {"properties": {"packageType": "Graph", **properties}})
 

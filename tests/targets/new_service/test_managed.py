@@ -131,8 +131,8 @@ async def test_a_service_is_not_moved_to_a_plan_that_there_is_not_and_the_plan_s
 
     planned = await desk.plan(moved=desk.service("Moved", commitmentPlan=f"{OTHER_PLAN}-nowhere"))
     (blocked,) = planned.blocked
-    assert "there is no such commitment plan" in blocked.reasons[0].text
-    assert "correct commitmentPlan" in blocked.remedy
+    assert "the commitment plan does not exist" in blocked.reasons[0].text
+    assert "Correct commitmentPlan" in blocked.remedy
 
 
 async def test_a_definition_that_was_changed_is_told_in_words_and_put_right(desk):

@@ -119,7 +119,7 @@ def test_a_refusal_is_told_with_action_scope_and_remedy_and_without_the_requests
     problem = refusal(SignInError(said, status=403, code="AuthorizationFailed", request_id="abc"), "service")
     assert (problem.code, problem.message) == (
         "not-permitted",
-        f"service: no role of ours allows {ML}/webServices/read on {OWN}",
+        f"service: missing permission: {ML}/webServices/read on {OWN}",
     )
-    assert problem.remedy == f"ask for Contributor, or a role with {ML}/webServices/read, on {OWN}"
+    assert problem.remedy == f"Ask for Contributor, or a role with {ML}/webServices/read, on {OWN}"
     assert refusal(SignInError("no", status=401), "x") is refusal(NotFound(said, status=404), "x") is None

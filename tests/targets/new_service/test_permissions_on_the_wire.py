@@ -47,8 +47,8 @@ async def planned(desk, action, **services):
     plan = await desk.plan(**services)
     (target,) = plan.blocked
     told = " ".join(reason.text for reason in target.reasons)
-    assert f"no role of ours allows {action}" in told
-    assert f"ask for Contributor, or a role with {action}, on {GROUP}" in target.remedy
+    assert f"missing permission: {action}" in told
+    assert f"Ask for Contributor, or a role with {action}, on {GROUP}" in target.remedy
     return plan, target
 
 
