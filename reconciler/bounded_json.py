@@ -37,7 +37,7 @@ class NestedTooDeep(ValueError):
 
 
 def read_json(text: str, *, deepest: int = DEEPEST, **options: Any) -> Any:
-    """The value of a JSON text; the options are those of `json.loads`.
+    """Return the value of a JSON text; the options are those of `json.loads`.
 
     Raises:
         NestedTooDeep: it is nested deeper than that; a ValueError, as is whatever else `json.loads` raises.

@@ -195,7 +195,7 @@ class Reconciliation:
 
 
 def _to_probe(identities: Sequence[str], ledger: Ledger, limit: int, seed: str) -> dict[str, str]:
-    """The targets to score, with the answers to compare with.
+    """Return the targets to score, with the answers to compare with.
 
     Where there are more than ``limit``, each pass takes others (``seed``), so that all come round.
     """

@@ -130,14 +130,14 @@ async def _version(run: Run, plan: VersionPlan, trainings: asyncio.Semaphore) ->
 async def _versions_of(
     run: Run, target: TargetPlan, made: Mapping[str, asyncio.Task[KnownVersion]]
 ) -> Mapping[str, KnownVersion]:
-    """The versions that a target is to serve, by resource, when all of them may be used."""
+    """Return the versions that a target is to serve, by resource, when all of them may be used."""
     bindings = run.targets[target.identity].bindings
     ready = await asyncio.gather(*(made.get(str(use.version)) or _as_planned(run, use.version) for use in bindings))
     return {use.resource: known for use, known in zip(bindings, ready, strict=True)}
 
 
 async def _as_planned(run: Run, key: VersionKey) -> KnownVersion:
-    """The version of a target that already serves it, as its marker and recipe name it."""
+    """Return the version of a target that already serves it, as its marker and recipe name it."""
     desired = run.versions[key]
     if desired.fingerprint is None or desired.location is None:
         raise TrainingFailed(f"what {desired.key} is made of is not known")

@@ -33,7 +33,7 @@ async def adopt(
 
 
 async def confirm(run: Run, plan: TargetPlan) -> Outcome:
-    """A target that is in sync: nothing is written to it, and the store learns what it does not know yet.
+    """Return a target that is in sync: nothing is written to it, and the store learns what it does not know yet.
 
     That is so after a run that was killed between the update and its record, and with a new store: the answers are
     recorded then, because a later drift can only be seen against them.

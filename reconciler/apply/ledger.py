@@ -47,7 +47,7 @@ def read_ledger(store: Store) -> Ledger:
 
 
 def known_version(record: VersionRecord) -> KnownVersion:
-    """A version's row as the plan knows it."""
+    """Return a version's row as the plan knows it."""
     location = None
     if record.base_location and record.relative_location:
         location = Location(record.base_location, record.relative_location)
@@ -65,7 +65,7 @@ def known_version(record: VersionRecord) -> KnownVersion:
 
 
 def converged(record: TargetRecord | None) -> Converged | None:
-    """What a target was brought to; None if it never came home, so that nothing is known of what it serves."""
+    """Return what a target was brought to; None if it never came home, so that nothing is known of what it serves."""
     if record is None or record.converged_at is None:
         return None
     return Converged(
@@ -87,12 +87,12 @@ def _served(model: ServedModel) -> Served:
 
 
 def serves_words(plan: TargetPlan) -> str:
-    """What a target is brought to by its plan, for people."""
+    """Return what a target is brought to by its plan, for people."""
     return f"serves {plan.desired}" if plan.models else "has its settings"
 
 
 def served_words(converged: Converged) -> str:
-    """What a target was brought to, for people."""
+    """Return what a target was brought to, for people."""
     return ", ".join(str(served.version) for served in converged.serves.values()) or "its settings"
 
 

@@ -46,5 +46,5 @@ class Progress(Protocol):
 
 
 def silent(note: ProgressEvent) -> None:
-    """A progress that shows nothing."""
+    """Return a progress that shows nothing."""
     del note

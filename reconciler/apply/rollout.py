@@ -190,7 +190,7 @@ class _Rollout:
         return self._with_earlier_proof(verified)
 
     async def _answers_before(self) -> tuple[str | None, bool]:
-        """The answers to compare those of the new model with, and whether the target answers the same every time."""
+        """Return the answers before the move, and whether the target answers the same every time."""
         if not self._repoints:
             return None, True
         recorded = self._run.ledger.converged.get(self._plan.identity)
@@ -207,7 +207,7 @@ class _Rollout:
         return (before if steady else None), steady
 
     def _with_earlier_proof(self, verified: Verified) -> Verified:
-        """What was proven of the very same models still is, if only settings were changed or the answers are the same.
+        """Return the earlier proof of the same models if only settings were changed or the answers are the same.
 
         They are after a refresh, or when a model was written once more: nothing changes then that could prove it.
         """

@@ -110,7 +110,7 @@ class EndpointPatch:
     max_concurrent_calls: int | None = None
 
     def body(self) -> dict[str, Any]:
-        """The JSON body, in the safest of the forms seen: https base with ``/``, relative without, SAS with ``?``."""
+        """Return the JSON body in the safest form seen: https base with ``/``, relative without, SAS with ``?``."""
         body: dict[str, Any] = {}
         if self.resources:
             body["Resources"] = [

@@ -74,7 +74,7 @@ class Cloud:
         return self.audience.rstrip("/") + "/.default"
 
     def management_url(self, region: str) -> str:
-        """Base URL of the Classic management API in ``region``, without a trailing slash.
+        """Return the base URL of the Classic management API in ``region``, without a trailing slash.
 
         Spaces and letter case do not matter: ``southcentralus`` is ``South Central US``.
 
@@ -90,12 +90,12 @@ class Cloud:
         return url
 
     def other_regions(self, region: str) -> Mapping[str, str]:
-        """The management base URLs of all regions whose host is not that of ``region``, by region."""
+        """Return the management base URLs of all regions whose host is not that of ``region``, by region."""
         own = {url for name, url in self.regions.items() if _region_key(name) == _region_key(region)}
         return {name: url for name, url in self.regions.items() if url not in own}
 
     def key_vault_url(self, vault: str) -> str:
-        """Base URL of a Key Vault, without a trailing slash.
+        """Return the base URL of a Key Vault, without a trailing slash.
 
         Args:
             vault: Its name, or its URL, which must be one of this cloud's: a token goes to no other host.
@@ -121,7 +121,7 @@ class Cloud:
         return url
 
     def storage_url(self, account: str) -> str:
-        """The blob endpoint of a storage account, with a trailing slash.
+        """Return the blob endpoint of a storage account, with a trailing slash.
 
         Raises:
             CloudError: no account is called so, and what is signed with its key goes to no other host.
@@ -174,7 +174,7 @@ BUILT_IN = {cloud.name: cloud for cloud in (PUBLIC, GERMANY)}
 
 
 def load_cloud(name_or_path: str | Path) -> Cloud:
-    """A built-in cloud by its name, else the cloud file at that path.
+    """Return a built-in cloud by its name, else the cloud file at that path.
 
     Raises:
         CloudError: there is neither, or the file is not a cloud file. The message names the wrong member.
@@ -254,7 +254,7 @@ class _CloudFile:
         )
 
     def _regions(self) -> dict[str, str]:
-        """A management host for each region, where a cloud has more than one; ``managementUrl`` is for all of them."""
+        """Return the management host of each region, where a cloud has several; ``managementUrl`` is for all."""
         given = self.content.get("regions", {})
         if not isinstance(given, dict) or ("regions" in self.content and not given):
             raise self._error("regions", "must be an object with a URL for each region")

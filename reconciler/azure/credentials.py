@@ -36,10 +36,10 @@ class RefreshableSecret(Protocol):
         """Who refers to it, and where it is: ``Workspace contoso, spec.token (env CONTOSO_WORKSPACE_TOKEN)``."""
 
     async def current(self) -> SecretStr:
-        """The secret, looked up when it is first wanted. What the look-up raises passes through every client."""
+        """Return the secret, looked up when it is first wanted. What the look-up raises passes through every client."""
 
     async def refresh(self, refused: SecretStr) -> RefreshedSecret:
-        """Looks it up again, unless that was done since ``refused`` was found. Raises nothing of its own."""
+        """Look it up again, unless that was done since ``refused`` was found. Raises nothing of its own."""
 
 
 Credential = SecretStr | RefreshableSecret
@@ -47,7 +47,7 @@ Credential = SecretStr | RefreshableSecret
 
 
 async def current(credential: Credential) -> SecretStr:
-    """The secret of a credential as it is now."""
+    """Return the secret of a credential as it is now."""
     return credential if isinstance(credential, SecretStr) else await credential.current()
 
 
@@ -87,7 +87,7 @@ async def call_with_refresh(
 
 
 def refused(error: SignInError, credential: RefreshableSecret, reason: str) -> SignInError:
-    """The error with the reference whose secret was refused, and why no other one could be sent."""
+    """Return the error with the reference whose secret was refused, and why no other one could be sent."""
     return SignInError(
         f"{error.message.rstrip('. ')}; what is refused is {credential.name}: {reason}",
         operation=error.operation,

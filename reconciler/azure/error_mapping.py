@@ -140,7 +140,7 @@ def _shortened(text: str) -> str:
 
 
 def request_id_of(headers: Mapping[str, str], own: str = "") -> str:
-    """What the service calls the request, else ``own``: our ``x-ms-client-request-id``."""
+    """Return what the service calls the request, else ``own``: our ``x-ms-client-request-id``."""
     return headers.get("x-ms-request-id") or headers.get("x-ms-correlation-request-id") or own
 
 
@@ -188,7 +188,7 @@ def error_of(
     host_is_alive: bool = True,
     now: float = 0.0,
 ) -> ServiceError:
-    """The error that an answer with an error status is.
+    """Return the error that an answer with an error status is.
 
     Args:
         call: What was asked.
@@ -251,7 +251,7 @@ def is_unknown_name(error: AzureError) -> bool:
 
 
 def retired_host(call: Call) -> Retired:
-    """The diagnosis for a host of Studio's own whose name does not exist."""
+    """Return the diagnosis for a host of Studio's own whose name does not exist."""
     message = f"there is no host {call.host}: {RETIREMENT}"
     return Retired(message, operation=call.operation, request_id=call.own_id)
 
@@ -269,7 +269,7 @@ def _reason(inner: BaseException | None, error: AzureError) -> str:
 
 
 def translated(call: Call, error: AzureError) -> ServiceError:
-    """What an exception of an azure client library is in this room's words."""
+    """Return what an exception of an azure client library is in this room's words."""
     if isinstance(error, ServiceRequestError | ServiceResponseError | IncompleteReadError):
         return connection_error(call, error)
     if isinstance(error, HttpResponseError) and error.response is not None:
@@ -280,7 +280,7 @@ def translated(call: Call, error: AzureError) -> ServiceError:
 
 
 def body_of(error: HttpResponseError) -> str:
-    """The body of the answer that an azure client library raised for; empty if it was not read."""
+    """Return the body of the answer that an azure client library raised for; empty if it was not read."""
     try:
         return str(error.response.text()) if error.response is not None else ""
     except (AzureError, ValueError, LookupError):

@@ -80,7 +80,7 @@ class Reply:
     headers: Mapping[str, str]
 
     def expect(self, kind: type[_T], operation: str) -> _T | None:
-        """The JSON, which must be a ``kind``; None for no body and ``null`` (classic-protocol 1.3).
+        """Return the JSON, which must be a ``kind``; None for no body and ``null`` (classic-protocol 1.3).
 
         Raises:
             InvalidReply: it is something else. The message does not repeat it, because it may hold keys.
@@ -112,7 +112,7 @@ class _Resolver(aiohttp.ThreadedResolver):
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
     ) -> list[ResolveResult]:
-        """The addresses of a host; a name under ``.invalid`` has none, and nobody is asked (RFC 6761, 6.4)."""
+        """Return the addresses of a host; a name under ``.invalid`` has none, and nobody is asked (RFC 6761, 6.4)."""
         if host.rstrip(".").lower().endswith(".invalid"):
             raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
         return await super().resolve(host, port, family)
@@ -173,7 +173,7 @@ class Http:
 
     @classmethod
     def for_cloud(cls, cloud: Cloud, *, connections: int = 64) -> Self:
-        """A pool for ``cloud``. One on loopback is not reached through a proxy."""
+        """Return a pool for ``cloud``. One on loopback is not reached through a proxy."""
         return cls(connections=connections, proxies=not cloud.allow_http)
 
     async def __aenter__(self) -> Self:

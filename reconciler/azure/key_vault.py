@@ -70,7 +70,7 @@ class KeyVaults:
             self._session = None
 
     async def secret(self, vault: str, name: str, version: str | None = None) -> VaultSecret:
-        """A secret.
+        """Return a secret.
 
         Args:
             vault: The vault's name or URL.
@@ -152,7 +152,7 @@ class _Remembering:
         return token
 
     async def close(self) -> None:
-        """The credential is somebody else's to close."""
+        """Do nothing: another part closes the credential."""
 
     async def __aenter__(self) -> Self:
         return self

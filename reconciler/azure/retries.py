@@ -55,7 +55,7 @@ class Retries(AsyncRetryPolicy[HttpRequest, AsyncHttpResponse]):
         self.patience = patience
 
     def configure_retries(self, options: dict[str, Any]) -> dict[str, Any]:
-        """The settings of one call."""
+        """Return the settings of one call."""
         repeat = options.pop("repeat", None)
         return {**super().configure_retries(options), "repeat": repeat}
 

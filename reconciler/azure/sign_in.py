@@ -57,7 +57,7 @@ class SignIn:
         self._secrets: tuple[str, ...] = ()
 
     async def get_token(self, *scopes: str, **options: Any) -> AccessToken:
-        """A token for ``scopes``; azure-identity keeps it until shortly before it expires.
+        """Return a token for ``scopes``; azure-identity keeps it until shortly before it expires.
 
         A client that is refused is looked up again, as its secret may have been exchanged, and signs in once more if
         it is another one.
@@ -120,7 +120,7 @@ class SignIn:
         await self.close()
 
     def _look_up(self) -> tuple[SecretStr, SecretStr] | None:
-        """The id and the secret of the client that the cloud names; None if it names none."""
+        """Return the id and the secret of the client that the cloud names; None if it names none."""
         cloud = self._cloud
         if not (cloud.tenant_id and cloud.client_id_env and cloud.client_secret_env):
             return None
@@ -144,5 +144,5 @@ class SignIn:
 
 
 def _url(authority: str | None) -> str:
-    """An authority as a URL; azure-identity takes a host alone as well."""
+    """Return an authority as a URL; azure-identity takes a host alone as well."""
     return authority if authority and "://" in authority else f"https://{authority or ''}"

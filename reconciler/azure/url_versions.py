@@ -15,7 +15,7 @@ _NO_HEAD = frozenset({405, 501})
 
 
 async def url_pin(http: Http, url: str, *, largest: int = LARGEST_HASHED) -> str:
-    """A text that is another one when the content behind a URL is; it holds nothing of the URL.
+    """Return a text that is another one when the content behind a URL is; it holds nothing of the URL.
 
     Args:
         http: The pipeline.

@@ -15,7 +15,7 @@ _COLLECT_SELDOM = (1_000_000, 20, 20)
 
 
 def main() -> None:
-    """The entry point: every expected failure is a message and an exit code, never a traceback."""
+    """Run the command line: every expected failure is a message and an exit code, never a traceback."""
     from reconciler.cli.errors import explained
 
     # What a run reads (documents, listings, a plan) it keeps to its end, and hardly any of it is in a cycle. To look

@@ -88,7 +88,7 @@ def reconcile(
 
 
 def _refuse_misplaced(context: typer.Context) -> None:
-    """An option before a command would be for `reconcile` itself, so it would silently do nothing."""
+    """Refuse an option before a command: it would belong to `reconcile` itself and silently do nothing."""
     for name in context.params:
         source = context.get_parameter_source(name)
         if source is not None and source.name == "COMMANDLINE":

@@ -50,7 +50,7 @@ def explained() -> Iterator[None]:
 
 
 def _prepare_streams() -> None:
-    """A caller that closed our output (``>&-``, a daemon) does not want it, and it is no reason to fail.
+    """Replace an output stream that the caller closed (``>&-``, a daemon): that is not a reason to fail.
 
     Nor is a terminal or a pipe whose encoding lacks a letter of a name.
     """
@@ -63,7 +63,7 @@ def _prepare_streams() -> None:
 
 
 def _throw_away_output() -> None:
-    """What could not be written is still buffered, and would fail once more when the interpreter ends."""
+    """Discard buffered output that could not be written: it would fail again when the interpreter ends."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 

@@ -31,7 +31,7 @@ _STOPS_WITHIN = 10.0
 
 @contextmanager
 def the_cloud(name: str | None) -> Iterator[Cloud]:
-    """The named cloud; the local one is running for as long as the block.
+    """Return the named cloud; the local one is running for as long as the block.
 
     Raises:
         CloudError: there is no such cloud, or its file is wrong.
@@ -48,7 +48,7 @@ def the_cloud(name: str | None) -> Iterator[Cloud]:
 
 @contextmanager
 def _used() -> Iterator[Path]:
-    """The local Studio's cloud file, while it runs: started for the first command, stopped after the last.
+    """Return the local Studio's cloud file, while it runs: started for the first command, stopped after the last.
 
     Each command holds a shared lock on one file. Whoever gets it alone at its end was the last, and stops the Studio
     if a command started it. One that was started by hand is left alone.
@@ -107,7 +107,7 @@ def _stop_started() -> None:
 
 
 def _wait_until_gone(pid: int) -> None:
-    """The next command must not find it while it is ending."""
+    """Wait until the emulator has ended, so that the next command does not find it ending."""
     end = time.monotonic() + _STOPS_WITHIN
     while time.monotonic() < end:
         with contextlib.suppress(ChildProcessError):
@@ -156,7 +156,7 @@ def start_studio(arguments: Sequence[str], home: Path, log: Path) -> tuple[subpr
 
 @contextmanager
 def running_studio(arguments: Sequence[str], home: Path, log: Path) -> Iterator[Mapping[str, str]]:
-    """A Studio in a process of its own, for as long as the block; see `start_studio`."""
+    """Return a Studio in a process of its own, for as long as the block; see `start_studio`."""
     process, ready = start_studio(arguments, home, log)
     try:
         yield ready

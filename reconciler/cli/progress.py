@@ -178,7 +178,7 @@ class Rows:
 
 
 def _with_bar(note: ProgressEvent) -> RenderableType:
-    """A note's text, with a bar behind it where it says how far it is."""
+    """Return an event's text, with a progress bar where the amount is known."""
     if note.amount is None:
         return _plain(note.text)
     from rich.progress_bar import ProgressBar
@@ -197,5 +197,5 @@ def _plain(text: str) -> str:
 
 
 def progress_on(targets: frozenset[str], longest: float | None = None) -> Lines | Rows:
-    """The progress that suits stderr, as a context manager; see `Rows` for what it takes."""
+    """Return the progress that suits stderr, as a context manager; see `Rows` for what it takes."""
     return Rows(sys.stderr, targets, longest) if sys.stderr.isatty() else Lines(sys.stderr, targets)

@@ -16,7 +16,7 @@ _FAILED_FIRST = (Result.FAILED, Result.REFUSED, Result.HELD, Result.ORPHANED, Re
 
 
 def summary(plan: Plan, report: Report) -> str:
-    """What happened, in lines, and the verdict with its counts as the last."""
+    """Return what happened, in lines, and the verdict with its counts as the last."""
     targets = {(target.name, target.kind): target for target in plan.targets}
     lines: list[str] = []
     of_sets: dict[str, list[tuple[TargetPlan, Outcome]]] = {}
@@ -41,7 +41,7 @@ def _line(outcome: Outcome) -> str:
 
 
 def _adopted(outcomes: list[Outcome]) -> Iterator[str]:
-    """A line each; after the take-over of a fleet one for all."""
+    """Return a line for each; after the adoption of a whole fleet one for all."""
     if len(outcomes) <= _ONE_BY_ONE:
         yield from map(_line, outcomes)
     else:
@@ -50,7 +50,7 @@ def _adopted(outcomes: list[Outcome]) -> Iterator[str]:
 
 
 def _of_set(name: str, ended: list[tuple[TargetPlan, Outcome]]) -> Iterator[str]:
-    """A set's lines: what failed comes first, and the same reason of many items is one line."""
+    """Return a set's lines: what failed comes first, and the same reason of many items is one line."""
     for result in _FAILED_FIRST:
         told = [(target, printable(outcome.text)) for target, outcome in ended if outcome.result is result]
         for alike in grouped(told):

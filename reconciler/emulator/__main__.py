@@ -8,7 +8,7 @@ from reconciler.emulator.server import run
 
 
 def main() -> int:
-    """Parses the arguments and serves."""
+    """Parse the arguments and serves."""
     parser = argparse.ArgumentParser(prog="python -m reconciler.emulator", description="A local Studio (classic).")
     parser.add_argument("--studio", type=Path, help="studio file (YAML); the default Studio if left out")
     parser.add_argument("--state", type=Path, help="directory that keeps everything through a restart")

@@ -24,7 +24,7 @@ NO_SUCH_HOST = "management.azureml.invalid"
 
 
 def environment(context: Context) -> dict[str, str]:
-    """The secrets by the names that the studio file gives them."""
+    """Return the secrets by the names that the studio file gives them."""
     variables: dict[str, str] = {}
     for workspace in context.studio.workspaces:
         if workspace.token_env is not None:
@@ -51,7 +51,7 @@ def environment(context: Context) -> dict[str, str]:
 
 
 def write_env_file(path: Path, variables: Mapping[str, str]) -> None:
-    """Writes ``NAME=value`` lines, quoted as a shell wants them, readable by the owner alone."""
+    """Write ``NAME=value`` lines, quoted as a shell wants them, readable by the owner alone."""
     lines = [f"{name}={shlex.quote(value)}" for name, value in variables.items()]
     write_file("".join(f"{line}\n" for line in lines), path)
 
@@ -75,7 +75,7 @@ class CloudFile:
         self._path = path
 
     def write(self, *, named: bool = True) -> Self:
-        """Writes it, and gives itself.
+        """Write it, and gives itself.
 
         Args:
             named: False, and Studio's own host is one whose name does not exist, as after the end of the service.
@@ -86,7 +86,7 @@ class CloudFile:
 
 
 def cloud(context: Context, cloud_file: Path, env_file: Path) -> dict[str, Any]:
-    """The content of the cloud file, which names other files relative to itself.
+    """Return the content of the cloud file, which names other files relative to itself.
 
     ``emulatorUrl`` is for what belongs to the emulator: where it can be reached whatever it makes clients believe.
     """
@@ -114,7 +114,7 @@ def cloud(context: Context, cloud_file: Path, env_file: Path) -> dict[str, Any]:
 
 
 def write_file(text: str, path: Path) -> None:
-    """Replaces a file as a whole: a reader sees the old one or the new one. Its mode is 0600."""
+    """Replace a file as a whole: a reader sees the old one or the new one. Its mode is 0600."""
     path.parent.mkdir(parents=True, exist_ok=True)
     # A temporary file is made with mode 0600, so the content is never readable by others.
     with NamedTemporaryFile("w", encoding="utf-8", dir=path.parent, prefix=f".{path.name}.", delete=False) as file:

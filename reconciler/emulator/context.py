@@ -28,34 +28,34 @@ class Secrets:
         self._documents = documents.collection("secrets")
 
     def workspace_token(self, workspace_id: str) -> str:
-        """The workspace's authorization token, 32 hex digits (classic-protocol 1.2: shapes differ)."""
+        """Return the workspace's authorization token, 32 hex digits (classic-protocol 1.2: shapes differ)."""
         return self._secret(f"workspace-token/{workspace_id}", lambda: secrets.token_hex(16))
 
     def storage_key(self, account: str, *, second: bool = False) -> str:
-        """The base64 key of a storage account, or its other one."""
+        """Return the base64 key of a storage account, or its other one."""
         return self._secret(_storage_key(account, second=second), new_key)
 
     def client_secret(self, client_id: str = "") -> str:
-        """The secret of a principal; that of the studio file's first one if none is named."""
+        """Return the secret of a principal; that of the studio file's first one if none is named."""
         name = f"client-secret/{client_id}" if client_id else "client-secret"
         return self._secret(name, lambda: secrets.token_urlsafe(30))
 
     def exchange_workspace_token(self, workspace_id: str) -> None:
-        """Gives the workspace another token."""
+        """Give the workspace another token."""
         self._documents[f"workspace-token/{workspace_id}"] = {"value": secrets.token_hex(16)}
 
     def exchange_storage_key(self, account: str, *, second: bool = False) -> str:
-        """Gives the account another key in the place of one of its two, which is returned."""
+        """Return the account another key in the place of one of its two, which is returned."""
         self._documents[_storage_key(account, second=second)] = {"value": new_key()}
         return self.storage_key(account, second=second)
 
     def exchange_client_secret(self, client_id: str = "") -> None:
-        """Gives a principal another secret; the studio file's first one if none is named."""
+        """Give a principal another secret; the studio file's first principal if none is named."""
         name = f"client-secret/{client_id}" if client_id else "client-secret"
         self._documents[name] = {"value": secrets.token_urlsafe(30)}
 
     def pem(self, name: str, make: Callable[[], str]) -> str:
-        """A private key, or one with its certificate, in PEM; made by the function when it is first asked for."""
+        """Return a private key, or one with its certificate, in PEM; made at the first call."""
         return self._secret(f"pem/{name}", make)
 
     @staticmethod
@@ -79,7 +79,7 @@ def _storage_key(account: str, *, second: bool) -> str:
 
 
 def new_key() -> str:
-    """A fresh key for an endpoint, a New service or a storage account: base64 of 64 random bytes."""
+    """Return a fresh key for an endpoint, a New service or a storage account: base64 of 64 random bytes."""
     return base64.b64encode(secrets.token_bytes(64)).decode("ascii")
 
 

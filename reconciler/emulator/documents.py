@@ -96,7 +96,7 @@ class Documents:
 
     @classmethod
     def open(cls, directory: Path | None) -> Self:
-        """Opens the documents of a state directory, which is made if it does not exist.
+        """Open the documents of a state directory, which is made if it does not exist.
 
         Raises:
             StateInUse: another emulator has this directory.
@@ -121,7 +121,7 @@ class Documents:
         return documents
 
     def collection(self, name: str) -> Collection:
-        """The collection of that name, empty if nothing was ever written to it."""
+        """Return the collection of that name, empty if nothing was ever written to it."""
         with self._lock:
             found = self._collections.get(name)
             if found is None:
@@ -129,7 +129,7 @@ class Documents:
             return found
 
     def drop(self, name: str) -> None:
-        """Deletes every document of a collection."""
+        """Delete every document of a collection."""
         collection = self.collection(name)
         with self.transaction():
             for key in collection:
@@ -155,7 +155,7 @@ class Documents:
                 self._commit()
 
     def close(self) -> None:
-        """Closes the files and lets another emulator have the directory."""
+        """Close the files and lets another emulator have the directory."""
         with self._lock:
             if self._database is not None:
                 self._database.close()

@@ -40,7 +40,7 @@ class Listening:
         self._ports: list[_Port] = []
 
     async def add(self, listener: socket.socket, tls: ssl.SSLContext | None = None) -> None:
-        """Serves the connections to a socket that listens already."""
+        """Serve the connections to a socket that listens already."""
         port = _Port(listener, tls)
         self._ports.append(port)
         await self._serve(port)
@@ -56,13 +56,13 @@ class Listening:
             port.listener.bind(address)
 
     def accept(self) -> None:
-        """Connections are taken again after `refuse`, from the moment in which this returns."""
+        """Accept connections again after `refuse`, from the moment in which this returns."""
         for port in self._ports:
             port.listener.listen(_BACKLOG)
             port.starting = asyncio.get_running_loop().create_task(self._serve(port), name="listening again")
 
     def close(self) -> None:
-        """Gives up the ports."""
+        """Give up the ports."""
         for port in self._ports:
             self._stop(port)
         self._ports.clear()
@@ -82,7 +82,7 @@ class Listening:
 
 
 def listen(host: str, port: int, *, must: bool) -> socket.socket:
-    """A listening socket; a port that is only wished for gives way to any free one."""
+    """Return a listening socket; a port that is only wished for gives way to any free one."""
     for _ in range(_OTHER_PORTS):
         try:
             return _listening_at(host, port)
@@ -119,7 +119,7 @@ class SkewedClock:
         self.true = true
 
     def __call__(self) -> datetime:
-        """The time now, with a time zone."""
+        """Return the time now, with a time zone."""
         return self.true() + _SKEW.get()
 
 

@@ -45,12 +45,12 @@ class StudioThread:
         return Workers(training=1, scoring=1)
 
     def call(self, work: Coroutine[Any, Any, T]) -> T:
-        """Does something in the loop and waits for it."""
+        """Do something in the loop and waits for it."""
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()
 
     @contextmanager
     def studio(self, studio_file: StudioFile | None = None, **options: Any) -> Iterator[Studio]:
-        """A Studio that runs while the context is open; the options are those of `Studio`."""
+        """Return a Studio that runs while the context is open; the options are those of `Studio`."""
         running = Studio(studio_file, **{"workers": self.workers, **options})
         self.call(running.__aenter__())
         try:
@@ -59,7 +59,7 @@ class StudioThread:
             self.call(running.__aexit__(None, None, None))
 
     def close(self) -> None:
-        """Ends the workers and the thread."""
+        """End the workers and the thread."""
         self.call(self.workers.aclose())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
@@ -76,7 +76,7 @@ def studio_thread() -> Iterator[StudioThread]:
 
 @pytest.fixture(scope="session")
 def studio_file() -> StudioFile:
-    """What each Studio consists of: the default one, but a patch takes effect at once, so tests wait for nothing.
+    """Return the configuration of each Studio: the default one, but a patch takes effect at once.
 
     Override it in a ``conftest.py``, with the same scope, and return ``load_studio(path)``.
     """
@@ -89,7 +89,7 @@ def studio_file() -> StudioFile:
 def studio_first_state(
     studio_thread: StudioThread, studio_file: StudioFile, tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
-    """The state of a Studio after its first start, which trains its models: each test begins with a copy."""
+    """Return the state of a Studio after its first start, which trains its models: each test begins with a copy."""
     state = tmp_path_factory.mktemp("first-studio") / "state"
     with studio_thread.studio(studio_file, state=state):
         pass
@@ -103,7 +103,7 @@ def studio(
     studio_first_state: Path,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Studio]:
-    """A running local Studio.
+    """Return a running local Studio.
 
     ``studio.url`` is where it answers, ``studio.env_file`` holds the secrets for clients, ``studio.faults`` makes it
     fail and ``studio.journal`` tells what was asked of it.

@@ -285,7 +285,7 @@ def run(
     faults: Path | None = None,
     profile: str | None = None,
 ) -> int:
-    """Serves a local Studio until SIGINT or SIGTERM.
+    """Serve a local Studio until SIGINT or SIGTERM.
 
     When it answers, one line of JSON on standard output says where: ``url``, ``cloudFile``, ``envFile``. The log goes
     to standard error, one line a request.
@@ -372,7 +372,7 @@ async def _start(
 
 
 async def _end(runner: web.AppRunner) -> None:
-    """Stops serving; nothing is left on the loop."""
+    """Stop serving; nothing is left on the loop."""
     connections = [] if runner.server is None else [each.transport for each in runner.server.connections]
     await runner.cleanup()
     for transport in connections:

@@ -148,7 +148,7 @@ class _Drafter:
         return seen
 
     def _home(self, found: FoundWebService) -> str:
-        """The workspace that a New web service was deployed from, or the first one if that is not imported."""
+        """Return the workspace that a New web service was deployed from, or the first one if that is not imported."""
         for name, workspace in self._known.workspaces.items():
             if workspace.spec.id.lower() == (found.workspace_id or "").lower():
                 return name
@@ -203,7 +203,7 @@ class _Drafter:
         return ServiceDrafts(service, tuple(endpoints), tuple(unsaid))
 
     def _endpoint(self, service: FoundService, endpoint: FoundEndpoint) -> Draft | None:
-        """The document of an endpoint; None if the rules of documents do not allow its name."""
+        """Return the document of an endpoint; None if the rules of documents do not allow its name."""
         by_name = service.unique and service.name.strip() and not looks_secret(service.name)
         said, comments = _said(
             {field: endpoint.live.settings.get(wire) for wire, field in _CLASSIC_SETTINGS.items()}, ClassicEndpointSpec
@@ -222,7 +222,7 @@ class _Drafter:
         return Draft(ClassicEndpoint(metadata=metadata, spec=spec), tuple(comments))
 
     def _serving(self, live: LiveTarget, resources: Sequence[str], comments: list[str]) -> dict[str, Any]:
-        """What a spec says of a target's models, as far as it is known."""
+        """Return what a spec says of a target's models, as far as it is known."""
         bindings = [
             ModelUse(resource=resource, name=key.model, version=key.label)
             for resource in resources
@@ -251,7 +251,7 @@ class _Drafter:
             )
 
     def _web_service(self, found: FoundWebService, live: LiveTarget) -> Draft | None:
-        """The document of a New web service; None if the rules of documents do not allow its resource id."""
+        """Return the document of a New web service; None if the rules of documents do not allow its resource id."""
         wire = {field.alias or name: name for name, field in NewSettings.model_fields.items()}
         said, comments = _said({name: live.settings.get(alias) for alias, name in wire.items()}, NewSettings)
         if found.problem:
@@ -271,7 +271,7 @@ class _Drafter:
 
 
 def _tags(live: LiveTarget, resource_id: str, comments: list[str]) -> dict[str, str]:
-    """The tags of a New web service that a spec can say."""
+    """Return the tags of a New web service that a spec can say."""
     said: dict[str, str] = {}
     for name, value in live.settings.items():
         tag = name.removeprefix(TAGS)
@@ -286,7 +286,7 @@ def _tags(live: LiveTarget, resource_id: str, comments: list[str]) -> dict[str, 
 
 
 def _models(ready: Sequence[ReadyMade]) -> Iterator[Draft]:
-    """The models that versions have to be written into."""
+    """Return the models that versions have to be written into."""
     by_model: dict[str, list[ReadyMade]] = {}
     for each in ready:
         by_model.setdefault(each.key.model, []).append(each)
@@ -303,7 +303,7 @@ def _models(ready: Sequence[ReadyMade]) -> Iterator[Draft]:
 
 
 def _said(live: Mapping[str, Scalar], part: type[Part]) -> tuple[dict[str, Any], list[str]]:
-    """The settings that a spec can say, by its fields, and a comment for each of the others."""
+    """Return the settings that a spec can say, by its fields, and a comment for each of the others."""
     said: dict[str, Any] = {}
     comments: list[str] = []
     for field, value in live.items():
@@ -337,7 +337,7 @@ def _why_not(field: str, value: Scalar, said: Mapping[str, Any], part: type[Part
 
 
 def _made(part: type[_P], **values: Any) -> _P | None:
-    """A part of a document, if its rules allow the values."""
+    """Return a part of a document, if its rules allow the values."""
     try:
         return part(**values)
     except ValidationError:

@@ -31,7 +31,7 @@ _BLOCKS = frozenset({"spec", "storage", "versions", "models"})
 
 
 def files_of(drafts: Drafts) -> dict[str, str]:
-    """The text of each file, by its name; none if all that was found has documents."""
+    """Return the text of each file, by its name; none if all that was found has documents."""
     if not (drafts.workspaces or drafts.models or drafts.services or drafts.groups):
         return {}
     files = {WORKSPACES: _file(_WORKSPACES_HEAD, drafts.workspaces)} if drafts.workspaces else {}
@@ -152,7 +152,7 @@ def _comment(paragraph: str) -> list[str]:
 
 
 def _content(draft: Draft) -> Mapping[str, Any]:
-    """What a document says, without what it would say anyway."""
+    """Return what a document says, without what it would say anyway."""
     document = draft.document
     said = document.model_dump(mode="json", by_alias=True, exclude_defaults=True)
     return {"apiVersion": document.api_version, "kind": document.kind, **said}

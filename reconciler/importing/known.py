@@ -36,7 +36,7 @@ class Known:
 
 
 def known_of(inventory: Inventory, meant: Meant, ledger: Ledger) -> Known:
-    """What is known of an inventory of the workspaces that were meant."""
+    """Return what is known of an inventory of the workspaces that were meant."""
     fleet = meant.fleet
     if fleet is None:
         return Known(meant.workspaces, meant.written, ledger=ledger)
@@ -52,7 +52,7 @@ def known_of(inventory: Inventory, meant: Meant, ledger: Ledger) -> Known:
 
 
 def _managed(inventory: Inventory, fleet: Fleet) -> Iterator[str]:
-    """The identities of what has documents, or is what documents train by.
+    """Return the identities of what has documents, or is what documents train by.
 
     A document may call a Classic web service by its name or its id.
     """

@@ -20,7 +20,7 @@ _DIGEST = 6
 
 
 def slug(text: str, limit: int, *, otherwise: str) -> str:
-    """A name as documents have it: ``Breast Cancer [predictive exp.]`` and ``BreastCancer`` are ``breast-cancer``.
+    """Return a document's name: ``Breast Cancer [predictive exp.]`` and ``BreastCancer`` give ``breast-cancer``.
 
     Args:
         text: Any name.
@@ -35,7 +35,7 @@ def slug(text: str, limit: int, *, otherwise: str) -> str:
 
 
 def told_apart(wanted: Mapping[_K, str], homes: Mapping[_K, str], limit: int) -> dict[_K, str]:
-    """The names, with that of its workspace before each that things of several workspaces want.
+    """Return the names, with that of its workspace before each that things of several workspaces want.
 
     Args:
         wanted: The names.
@@ -52,17 +52,17 @@ def told_apart(wanted: Mapping[_K, str], homes: Mapping[_K, str], limit: int) ->
 
 
 def in_full(text: str) -> str:
-    """A name as a comment quotes it, withheld when it looks secret."""
+    """Return a name as a comment quotes it, withheld when it looks secret."""
     return NOT_SHOWN if looks_secret(text) else repr(text)
 
 
 def digest(text: str, length: int = _DIGEST) -> str:
-    """A few digits that tell one thing from others."""
+    """Return a few digits that tell one thing from others."""
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:length]
 
 
 def unique(wanted: Mapping[_K, str], identities: Mapping[_K, str], taken: Collection[str], limit: int) -> dict[_K, str]:
-    """A name for each, none of them twice and none that is taken.
+    """Return a name for each, none of them twice and none that is taken.
 
     Of several that want one name each gets a few digits made of its identity, so no order decides who has it.
     """

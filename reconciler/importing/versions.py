@@ -48,7 +48,7 @@ class Seen:
 
 
 def seen_resources(live: LiveTarget, resources: Sequence[str], workspace: str, ledger: Ledger) -> list[Seen]:
-    """The resources of a target, each with what tells about it. ``resources`` are in the order of their names."""
+    """Return the resources of a target with their traces. ``resources`` are in the order of their names."""
     converged = ledger.converged.get(live.identity)
     seen = []
     for index, resource in enumerate(resources):
@@ -68,7 +68,7 @@ def seen_resources(live: LiveTarget, resources: Sequence[str], workspace: str, l
 
 
 def _marker(markers: Sequence[Marker], index: int, count: int, served: Served | None) -> Marker | None:
-    """The part of our note that is about one resource. One of fewer parts belongs to what the store says it does."""
+    """Return the part of the marker that is about one resource; the store decides where there are fewer parts."""
     if len(markers) == count:
         return markers[index]
     return next((marker for marker in markers if served is not None and marker.version == served.version), None)
@@ -97,7 +97,7 @@ class Versions:
 
 
 def make_out(seen: Sequence[Seen], ledger: Ledger, models: Mapping[str, Model]) -> Versions:
-    """The versions that resources serve.
+    """Return the versions that resources serve.
 
     Args:
         seen: The resources.
@@ -122,7 +122,7 @@ class _Judge:
         return Versions(found, tuple(ready for _, ready in sorted(self._ready.items())))
 
     def _places_of_notes(self) -> dict[VersionKey, Location]:
-        """The one place at which the version of a note lies, where several targets carry that note.
+        """Return the one place at which the version of a note lies, where several targets carry that note.
 
         Whoever patches the model behind our back leaves the note as it was, so it may stand beside another's place.
         """
@@ -147,7 +147,7 @@ class _Judge:
         return None
 
     def _remembered(self, one: Seen) -> tuple[VersionKey, Location] | None:
-        """The version of the note, if the store and the service agree that it is there."""
+        """Return the version of the note, if the store and the service agree that it is there."""
         if one.marker is None:
             return None
         known = self._ledger.versions.get(one.marker.version)
@@ -163,7 +163,7 @@ class _Judge:
         return (known.key, known.location) if copied or one.shown == known.location else None
 
     def _names_of(self, one: Seen, shown: Location) -> Iterator[tuple[VersionKey, Location]]:
-        """What the version at the place that is shown may be called, the best name first."""
+        """Return what the version at the place that is shown may be called, the best name first."""
         label = f"imported-{digest(shown.uri, _PLACE_DIGITS)}"
         model = slug(one.resource, MODEL_NAME_LIMIT, otherwise="model")
         if one.marker is not None:
@@ -177,7 +177,7 @@ class _Judge:
         yield VersionKey(model[: MODEL_NAME_LIMIT - len(ending)] + ending, label), shown
 
     def _added(self, place: tuple[VersionKey, Location], one: Seen) -> VersionKey | None:
-        """The key, if the version at this place can be called so; it is among those to be written then."""
+        """Return the key, if the version at this place can be called so; it is among those to be written then."""
         key, location = place
         document = self._models.get(key.model)
         if document is not None:

@@ -37,7 +37,7 @@ class Meant:
 
 
 def meant(references: Sequence[str], specs: Sequence[Path], default: Path, said: NewWorkspace) -> Meant:
-    """The workspaces that are meant.
+    """Return the workspaces that are meant.
 
     A reference is the name of a Workspace document, or the id of a workspace, or ``NAME=ID``, which also says how its
     new document is called.
@@ -75,7 +75,7 @@ def meant(references: Sequence[str], specs: Sequence[Path], default: Path, said:
 
 
 def _parsed(reference: str) -> tuple[str, str | None]:
-    """A name and, unless it is that of a document, an id."""
+    """Return a name and, unless it is that of a document, an id."""
     name, equals, studio_id = reference.rpartition("=")
     if _ID.fullmatch(studio_id if equals else reference):
         return name if equals else f"workspace-{reference[:8].lower()}", studio_id

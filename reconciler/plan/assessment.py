@@ -39,7 +39,7 @@ class TargetAssessment:
         return weakest(self.found)
 
     def reasons_of(self, index: int) -> tuple[Reason, ...]:
-        """The reasons of one use; of several each says which resource it is about."""
+        """Return the reasons of one use; of several each says which resource it is about."""
         reasons = self.found[index].reasons
         if len(self.found) == 1:
             return reasons

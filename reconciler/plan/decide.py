@@ -265,7 +265,7 @@ def _patch(case: TargetAssessment, index: int) -> tuple[PatchOperation, ...]:
 
 
 def _incumbent(case: TargetAssessment, index: int) -> VersionKey | None:
-    """The version that a candidate must not be worse than; None if none is known.
+    """Return the version that a candidate must not be worse than; None if none is known.
 
     A version that drifted in was never promoted, so it sets no standard: the version that was promoted here
     last is the wanted one itself. A version of another model was judged on other data, and its metrics do
@@ -290,7 +290,7 @@ def _hold_remedy(case: TargetAssessment, outcome: GateOutcome) -> str:
 
 
 def _unique(given: Iterable[_Given], key: Callable[[_Given], _Key]) -> dict[_Key, _Given]:
-    """The given by their key, in its order: a plan must not depend on the order of what it is made of."""
+    """Return the given by their key, in its order: a plan must not depend on the order of what it is made of."""
     found: dict[_Key, _Given] = {}
     for item in given:
         if key(item) in found:

@@ -140,7 +140,7 @@ def _shown(value: object) -> str:
 
 
 def _without_secrets(value: object) -> object:
-    """The same without what stands in a member that may hold a secret, if that is a text."""
+    """Return the same without what stands in a member that may hold a secret, if that is a text."""
     if isinstance(value, Mapping):
         return {
             name: HIDDEN

@@ -400,11 +400,11 @@ class Plan(_Frozen):
             yield from target.steps
 
     def computed_digest(self) -> str:
-        """The digest that this content should carry."""
+        """Return the digest that this content should carry."""
         return digest_of(self.model_dump(mode="json"))
 
     def sealed(self) -> Self:
-        """The same plan with its digest."""
+        """Return the same plan with its digest."""
         return self.model_copy(update={"digest": self.computed_digest()})
 
 
@@ -417,7 +417,7 @@ def targets_of(content: Mapping[str, Any]) -> Iterator[tuple[tuple[str, int], An
 
 
 def digest_of(content: Mapping[str, Any]) -> str:
-    """The digest of a plan document as plain JSON values, members unknown to this version included.
+    """Return the digest of a plan document as plain JSON values, members unknown to this version included.
 
     Left out are the digest itself, ``created_at``, the preflight and every step's estimate: they say nothing of what
     will be done. What the preflight stopped is stopped in the targets.
@@ -445,7 +445,7 @@ _DESCRIPTION = (
 
 
 def plan_schema() -> dict[str, Any]:
-    """The schema of the document that ``--output json`` writes, as draft 2020-12."""
+    """Return the schema of the document that ``--output json`` writes, as draft 2020-12."""
     schema = Plan.model_json_schema(mode="serialization")
     schema["properties"]["format_version"]["pattern"] = rf"^{FORMAT_VERSION.partition('.')[0]}\.[0-9]+$"
     return {

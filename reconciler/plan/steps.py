@@ -28,7 +28,7 @@ STALE = Reason(code="stale", text="The default endpoint was republished since; t
 
 
 def train(version: VersionKey, reason: Reason, estimate_seconds: float | None) -> Step:
-    """Makes a version; shared by all targets that want it."""
+    """Make a version; shared by all targets that want it."""
     return Step(
         id=train_id(version),
         action=Action.TRAIN,
@@ -41,7 +41,7 @@ def train(version: VersionKey, reason: Reason, estimate_seconds: float | None) -
 
 
 def train_id(version: VersionKey) -> str:
-    """The id of a version's train step."""
+    """Return the id of a version's train step."""
     return f"train:{_escaped(version.model)}@{_escaped(version.label)}"
 
 
@@ -67,7 +67,7 @@ class RequiredChanges:
 
 
 def target_steps(required: RequiredChanges) -> tuple[Step, ...]:
-    """The steps of a target, in this order, each after the one before it.
+    """Return the steps of a target, in this order, each after the one before it.
 
     Gate, create, refresh, repoint, settings, adopt, delete, verify.
 
@@ -138,7 +138,7 @@ class _Chain:
 def setting_differences(
     target: DesiredTarget, live: LiveTarget, ignored_settings: Mapping[str, Scalar]
 ) -> tuple[tuple[Difference, ...], tuple[Difference, ...]]:
-    """The managed settings whose live value is another one, by name: (to be set, not to be asked for again).
+    """Return the managed settings whose live value is another one, by name: (to be set, not to be asked for again).
 
     The second are values that the service accepted before without showing them (classic-protocol 1.6); a
     value that the spec changed since is asked for.
@@ -154,7 +154,7 @@ def setting_differences(
 
 
 def definition_patch(bound: LiveBinding, new_uri: str | None) -> tuple[PatchOperation, ...]:
-    """The JSON Patch that moves a New definition's model, guarded by the uri that was seen (new-protocol 2).
+    """Return the JSON Patch that moves a New definition's model, guarded by the uri that was seen (new-protocol 2).
 
     Empty when the target is no definition, or when it is not known yet where the artifact will lie. A uri
     with a query carries a signature, and no secret goes into a plan: it is not tested for, and the observed
@@ -169,7 +169,7 @@ def definition_patch(bound: LiveBinding, new_uri: str | None) -> tuple[PatchOper
 
 
 def secret_differences(target: DesiredTarget, written: Mapping[str, str]) -> tuple[Difference, ...]:
-    """The secrets that can be written and never read, where another one was written last, or nobody knows which."""
+    """Return the write-only secrets of which another value, or an unknown one, was written last."""
     return tuple(
         Difference(field=name, old=ANOTHER if name in written else "unknown", new=AS_REFERENCED)
         for name, digest in sorted(target.secret_digests.items())
@@ -178,7 +178,7 @@ def secret_differences(target: DesiredTarget, written: Mapping[str, str]) -> tup
 
 
 def definition_changes(difference: DefinitionDifference) -> tuple[PatchOperation, ...]:
-    """The JSON Patch that ends a difference; what it replaces or removes is tested for first."""
+    """Return the JSON Patch that ends a difference; what it replaces or removes is tested for first."""
     operations: list[PatchOperation] = []
     for change in difference.changes:
         if change.op != "add":

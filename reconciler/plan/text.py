@@ -30,27 +30,27 @@ def _visible(character: str) -> str:
 
 
 def bare_uri(uri: str) -> str:
-    """A uri without its query and fragment: a shared access signature is a secret."""
+    """Return a uri without its query and fragment: a shared access signature is a secret."""
     return re.split(r"[?#]", uri, maxsplit=1)[0]
 
 
 def short_fingerprint(fingerprint: str | None) -> str:
-    """The first twelve digits of a fingerprint, as markers have them."""
+    """Return the first twelve digits of a fingerprint, as markers have them."""
     return fingerprint[:12] if fingerprint else "unknown"
 
 
 def number(value: float) -> str:
-    """A metric with at most six significant digits: ``0.9731``, ``152``."""
+    """Return a metric with at most six significant digits: ``0.9731``, ``152``."""
     return f"{value:.6g}"
 
 
 def scalar(value: Scalar) -> str:
-    """A setting's value as JSON has it, so that the text ``20`` is not the number 20; None is *not set*."""
+    """Return a setting's value as JSON has it, so that the text ``20`` is not the number 20; None is *not set*."""
     return "not set" if value is None else json.dumps(value, ensure_ascii=False)
 
 
 def duration(seconds: float) -> str:
-    """A time span in its two biggest units: ``45s``, ``2m10s``, ``1h05m``, ``3d04h``."""
+    """Return a time span in its two biggest units: ``45s``, ``2m10s``, ``1h05m``, ``3d04h``."""
     whole = max(0, round(seconds))
     minutes, rest = divmod(whole, 60)
     hours, minute = divmod(minutes, 60)

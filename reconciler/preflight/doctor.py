@@ -71,7 +71,7 @@ async def examine(
 
 
 def _hosts(clients: Clients) -> Iterator[Host]:
-    """The hosts that are known without asking anybody."""
+    """Return the hosts that are known without asking anybody."""
     cloud, fleet = clients.cloud, clients.fleet
     for workspace in fleet.workspaces.values():
         region = workspace.spec.region
@@ -92,7 +92,7 @@ def _hosts(clients: Clients) -> Iterator[Host]:
 
 
 def _not_looked_up(services: NewWebServices) -> Iterator[Check]:
-    """What New web services refer to and can't be had; their definition files are told with the specs."""
+    """Return what New web services refer to and can't be had; their definition files are told with the specs."""
     for name, problem in services.not_looked_up().items():
         if problem.code != UNUSABLE:
             subject = f"NewWebService {name}"

@@ -35,7 +35,7 @@ _Needs = dict[str, tuple[RequiredPermission, ...]]
 
 
 async def facts_for(plan: Plan, clients: Clients, drivers: Mapping[str, Driver]) -> Facts:
-    """What has to be known to judge whether the steps of a plan can be carried out.
+    """Return what has to be known to judge whether the steps of a plan can be carried out.
 
     Args:
         plan: As it was decided.
@@ -72,7 +72,7 @@ async def facts_for(plan: Plan, clients: Clients, drivers: Mapping[str, Driver])
 
 
 def _trained_by(plan: Plan, clients: Clients) -> Iterator[tuple[str, str]]:
-    """The train steps whose jobs a New web service runs, each with its resource id."""
+    """Return the train steps whose jobs a New web service runs, each with its resource id."""
     for version in plan.versions:
         training = clients.fleet.models[version.model].spec.training
         if training is not None and training.new is not None:
@@ -114,7 +114,7 @@ def _needs(
 
 
 def _moved_to(pending: tuple[TargetPlan, ...]) -> dict[tuple[str, str], set[str]]:
-    """The versions that targets are pointed to, by model and label, each with the repoint steps."""
+    """Return the versions that targets are pointed to, by model and label, each with the repoint steps."""
     found: dict[tuple[str, str], set[str]] = {}
     for _, step in _steps(pending, Action.REPOINT):
         for moved in step.differences:
@@ -132,7 +132,7 @@ async def _signatures(pending: tuple[TargetPlan, ...], clients: Clients) -> dict
 
 
 async def _workspaces(plan: Plan, pending: tuple[TargetPlan, ...], clients: Clients) -> dict[str, set[str]]:
-    """The workspaces to whose storage steps write, or with whose key they sign, each with those steps."""
+    """Return the workspaces to whose storage steps write, or with whose key they sign, each with those steps."""
     models = clients.fleet.models
     found: dict[str, set[str]] = {}
     for version in plan.versions:
@@ -158,7 +158,7 @@ async def _signed_by_us(clients: Clients, model: Model, label: str) -> bool:
 
 
 def _handed_over(pending: tuple[TargetPlan, ...], drivers: Mapping[str, Driver]) -> dict[AccountKey, set[str]]:
-    """The storage keys that steps give to services, each with those steps."""
+    """Return the storage keys that steps give to services, each with those steps."""
     found: dict[AccountKey, set[str]] = {}
     for target in pending:
         for step in target.steps:

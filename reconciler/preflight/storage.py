@@ -110,7 +110,7 @@ async def ask_account(clients: Clients, handed_over: AccountKey) -> Storage:
 
 
 async def read_signature_validity(clients: Clients, model: str, label: str) -> Signature | None:
-    """That of a ready-made version; None if it comes with none."""
+    """Return the SAS of a ready-made version; None if it has none."""
     ready = clients.fleet.models[model].spec.versions.get(label)
     if ready is None or ready.location.sas_token is None:
         return None

@@ -12,7 +12,7 @@ from reconciler.targets.clients import Clients
 
 
 def vault_hosts(clients: Clients) -> list[Host]:
-    """The vaults' hosts; one that is no vault of the cloud is told where its secret is asked for."""
+    """Return the vaults' hosts; one that is no vault of the cloud is told where its secret is asked for."""
     found: dict[str, Host] = {}
     for reference in _references(clients.fleet):
         if reference.key_vault is not None:

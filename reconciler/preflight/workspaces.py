@@ -18,7 +18,7 @@ from reconciler.targets.clients import Clients
 
 
 async def check_workspace(clients: Clients, workspace: str, hosts: Hosts) -> tuple[list[Check], list[Host]]:
-    """What there is to say of a workspace document, and the host that executes its services.
+    """Return what there is to say of a workspace document, and the host that executes its services.
 
     Two calls: the list of its web services, and one endpoint, which tells where it is called.
     """
@@ -46,7 +46,7 @@ async def check_workspace(clients: Clients, workspace: str, hosts: Hosts) -> tup
 
 
 def _used(clients: Clients, workspace: str) -> Counter[str]:
-    """The web services that specs name in a workspace, each with how many endpoints of it they name."""
+    """Return the web services that specs name in a workspace, each with how many endpoints of it they name."""
     fleet = clients.fleet
     used: Counter[str] = Counter()
     models = {name for name, _ in fleet.wanted_versions()}

@@ -68,7 +68,7 @@ class SpecErrors(SpecError):
 
 
 def field_path(path: Iterable[str | int]) -> str:
-    """A path as people write it: ``spec.gates[0].min``, ``spec.versions["2026-09"]``."""
+    """Return a path as people write it: ``spec.gates[0].min``, ``spec.versions["2026-09"]``."""
     parts = list(path)
     if len(parts) > _LONGEST_PATH:
         return field_path(parts[:_LONGEST_PATH]) + "…"
@@ -84,7 +84,7 @@ def field_path(path: Iterable[str | int]) -> str:
 
 
 def nearest(word: str, choices: Iterable[str]) -> str | None:
-    """The choice that was most likely meant; case, hyphens and underscores count for nothing."""
+    """Return the choice that was most likely meant; case, hyphens and underscores count for nothing."""
     folded: dict[str, str] = {}
     for choice in choices:
         folded.setdefault(_fold(choice), choice)
@@ -93,7 +93,7 @@ def nearest(word: str, choices: Iterable[str]) -> str | None:
 
 
 def did_you_mean(word: str, choices: Iterable[str]) -> str:
-    """A remedy that names the nearest choice, or nothing."""
+    """Return a remedy that names the nearest choice, or nothing."""
     found = nearest(word, choices)
     return f"did you mean {found!r}?" if found else ""
 

@@ -58,7 +58,7 @@ class Fleet:
 
     @classmethod
     def empty(cls) -> Fleet:
-        """A fleet without documents."""
+        """Return a fleet without documents."""
         return cls({}, {}, {}, {}, revision=_revision(()), positions={})
 
     def position_of(self, kind: str, name: str) -> Position:
@@ -66,7 +66,7 @@ class Fleet:
         return self.positions[kind, name]
 
     def base_dir_of(self, kind: str, name: str) -> Path:
-        """The directory of a document's file, to which its ``file`` paths are relative."""
+        """Return the directory of a document's file, to which its ``file`` paths are relative."""
         return (self.homes.get((kind, name)) or self.positions[kind, name].file).parent
 
     @cached_property
@@ -82,7 +82,7 @@ class Fleet:
         )
 
     def wanted_versions(self) -> dict[tuple[str, str], list[str]]:
-        """The (model, label) pairs that targets want, in order, each with the names of those targets."""
+        """Return the (model, label) pairs that targets want, in order, each with the names of those targets."""
         wanted: dict[tuple[str, str], list[str]] = {}
         for target in self.targets:
             for use in target.spec.bindings:
@@ -90,7 +90,7 @@ class Fleet:
         return dict(sorted(wanted.items()))
 
     def select(self, selectors: Sequence[str]) -> Fleet:
-        """The fleet with only those targets that a selector picks; all of them when there is no selector.
+        """Return the fleet with only those targets that a selector picks; all of them when there is no selector.
 
         A selector is a name, a glob over names, or ``label=value`` where the value may be a glob.
 
@@ -116,7 +116,7 @@ class Fleet:
         )
 
     def used_workspaces(self) -> Fleet:
-        """The fleet with only those workspaces that its targets live in or are trained in."""
+        """Return the fleet with only those workspaces that its targets live in or are trained in."""
         models = {name for name, _ in self.wanted_versions()}
         used = {self.models[name].spec.workspace for name in models & self.models.keys()}
         used |= {endpoint.spec.workspace for endpoint in self.classic_endpoints.values()}
@@ -163,7 +163,7 @@ def _mistakes(tree: Tree, rules: Iterable[Rule]) -> Collection[Diagnostic]:
 
 
 def load_sound(paths: Sequence[Path], *rules: Rule) -> tuple[Fleet, tuple[Diagnostic, ...]]:
-    """What of a spec tree is sound, and all of its mistakes: for looking at half of a setup while the other is broken.
+    """Return the valid part of a spec tree and all of its errors, to look at one half while the other is broken.
 
     Left out are documents with mistakes of their own, and those that refer to one that is not there. ``rules`` are as
     for `load_fleet`, and what breaks one is not left out.
@@ -219,7 +219,7 @@ def _positions(tree: Tree) -> Mapping[tuple[str, str], Position]:
 
 
 def _revision(documents: Iterable[AnyDocument]) -> str:
-    """A digest of what documents say. What is left out and what is null say the same.
+    """Return a digest of what documents say. What is left out and what is null say the same.
 
     A set says what the documents say that it was expanded into, and whether it prunes.
     """

@@ -42,7 +42,7 @@ class _EditorSchema(GenerateJsonSchema):
 
 
 def json_schema(kind: str | None = None) -> dict[str, Any]:
-    """The schema of one kind of document, or of all of them, told apart by ``kind``.
+    """Return the schema of one kind of document, or of all of them, told apart by ``kind``.
 
     Raises:
         SpecError: there is no such kind; the message names those that there are.
@@ -111,7 +111,7 @@ Schema = dict[str, Any]
 
 
 def with_templates(schema: Schema, specs: Mapping[str, Callable[[], Schema]]) -> Schema:
-    """The schema of an EndpointSet whose templates are described as far as an editor can check them.
+    """Return the schema of an EndpointSet whose templates are described as far as an editor can check them.
 
     Args:
         schema: As pydantic has it, where a template is any mapping.
@@ -141,7 +141,7 @@ class _Templates:
         self._suffix = "Override" if partial else "Template"
 
     def of(self, schema: Schema) -> Schema:
-        """The schema of a value that may have placeholders in it."""
+        """Return the schema of a value that may have placeholders in it."""
         made = {keyword: value for keyword, value in schema.items() if keyword not in _OF_WHOLE_TEXTS}
         if "$ref" in made:
             return {**made, "$ref": self._reference(made["$ref"].removeprefix(_REFERENCE))}

@@ -66,7 +66,7 @@ def _duplicate_names(documents: Sequence[Found]) -> Iterator[Diagnostic]:
 
 
 def _identity(found: Found, workspaces: Mapping[str, Found]) -> tuple[str, ...] | None:
-    """What a target is on the wire, as far as that is known offline: a service may be named by name or by id."""
+    """Return what a target is on the wire, as far as that is known offline: a service may be named by name or by id."""
     mentions = found.mentions
     if found.kind == "NewWebService":
         resource = mentions.get("spec.resourceId")
@@ -109,7 +109,7 @@ class _Dangling:
         self._guesses: dict[tuple[str, str], str] = {}
 
     def check(self, mention: Mention | None, field: str, kind: str) -> Iterator[Diagnostic]:
-        """The diagnostic of a reference that leads nowhere."""
+        """Return the diagnostic of a reference that leads nowhere."""
         if mention is None or mention.value in self._known[kind]:
             return
         names = self._names[kind]
@@ -145,7 +145,7 @@ def _underivable(use: MentionedUse, models: Mapping[str, Found]) -> Iterator[Dia
 
 
 def _training_services_as_targets(documents: Sequence[Found]) -> Iterator[Diagnostic]:
-    """A training service has no updatable resources and is never patched (classic-protocol 5.1, 5.2)."""
+    """Return a training service has no updatable resources and is never patched (classic-protocol 5.1, 5.2)."""
     trained_by: dict[tuple[str, ...], Found] = {}
     for found in documents:
         trainer = _called(found, "spec.training.classic.webService", "spec.training.new.resourceId")
@@ -167,7 +167,7 @@ def _training_services_as_targets(documents: Sequence[Found]) -> Iterator[Diagno
 
 
 def _called(found: Found, classic: str, new: str) -> tuple[tuple[str, ...], str] | None:
-    """The web service that a document names, as something to compare by, and the field that names it."""
+    """Return the web service that a document names, as something to compare by, and the field that names it."""
     workspace, service, resource = (found.mentions.get(field) for field in ("spec.workspace", classic, new))
     if resource is not None:
         return (resource.value.lower(),), new

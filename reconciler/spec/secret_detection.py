@@ -52,7 +52,7 @@ def _random(run: str) -> bool:
 
 
 def shown(text: str) -> str:
-    """The text as a message may quote it: shortened, on one line, and withheld when it looks secret."""
+    """Return the text as a message may quote it: shortened, on one line, and withheld when it looks secret."""
     if looks_secret(text):
         return NOT_SHOWN
     return repr(text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…")

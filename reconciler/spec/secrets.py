@@ -33,7 +33,7 @@ class SecretResolver:
         self._from_file: dict[str, str] | None = None
 
     def resolve(self, ref: SecretReference, base: Path, *, wanted_for: str = "", refresh: bool = False) -> SecretStr:
-        """The secret itself.
+        """Return the secret itself.
 
         Args:
             ref: The reference, to a variable or a file.
@@ -69,7 +69,7 @@ class SecretResolver:
 
 
 def asked_by(wanted_for: str) -> str:
-    """The clause of a message that says who asks for a secret; empty if nobody is named."""
+    """Return the clause of a message that says who asks for a secret; empty if nobody is named."""
     return f", which {wanted_for} refers to," if wanted_for else ""
 
 
@@ -89,12 +89,12 @@ def _file(path: Path, asked: str) -> SecretStr:
 
 
 def without_newline(text: str) -> str:
-    """A text without the one newline at its end, which is an editor's and not the secret's."""
+    """Return a text without the one newline at its end, which is an editor's and not the secret's."""
     return text.removesuffix("\n").removesuffix("\r") if text.endswith("\n") else text
 
 
 def read_env_file(path: Path) -> dict[str, str]:
-    """The variables of an env file: ``KEY=VALUE`` lines, ``#`` comments, ``export`` and shell quotes allowed.
+    """Return the variables of an env file: ``KEY=VALUE`` lines, ``#`` comments, ``export`` and shell quotes allowed.
 
     A file that does not exist has none. No value is ever part of an error.
 

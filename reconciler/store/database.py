@@ -46,7 +46,7 @@ class Database:
 
     @classmethod
     def open(cls, where: str | Path, *, read_only: bool) -> Self:
-        """Opens or makes the file, or copies it; see `reconciler.store.Store.open`.
+        """Open or makes the file, or copies it; see `reconciler.store.Store.open`.
 
         Raises:
             StoreError: It cannot be used; the message names it.
@@ -100,7 +100,7 @@ class Database:
         return database
 
     def close(self) -> None:
-        """Closes all connections, and removes the private copy."""
+        """Close all connections, and removes the private copy."""
         self._closed = True
         self._engine.dispose()
         if self._copied_to is not None:
@@ -114,7 +114,7 @@ class Database:
 
     @contextmanager
     def writing(self, *, durable: bool = True) -> Iterator[Connection]:
-        """The only write transaction at that time, in all processes; on the disk when the block has ended.
+        """Return the only write transaction at that time, in all processes; on the disk when the block has ended.
 
         One that is not ``durable`` is there for everybody then, whatever becomes of this process, but for a loss of
         power; if that takes it away, it takes nothing that came before, and nothing that came after stays.
@@ -142,7 +142,7 @@ class Database:
 
 
 def path_of(where: str | Path) -> Path:
-    """The file that a store URL or a plain path means.
+    """Return the file that a store URL or a plain path means.
 
     Raises:
         StoreError: A URL of another kind. Its text is not repeated, for it may hold a password.
@@ -166,7 +166,7 @@ def path_of(where: str | Path) -> Path:
 
 
 def _make_file(path: Path) -> None:
-    """Makes the file and the directories above it, for the owner alone; leaves what is there as it is."""
+    """Make the file and the directories above it, for the owner alone; leaves what is there as it is."""
     with _making:
         if path.exists():
             return
@@ -259,7 +259,7 @@ def _switch_to_write_ahead(path: Path) -> None:
 
 
 def _reason(error: Exception) -> str:
-    """What the driver said, without the statement and its values."""
+    """Return what the driver said, without the statement and its values."""
     if isinstance(error, DBAPIError | StatementError) and error.orig is not None:
         error = error.orig if isinstance(error.orig, Exception) else error
     if isinstance(error, sqlite3.OperationalError) and error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY:

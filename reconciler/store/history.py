@@ -28,7 +28,7 @@ def add(
     message: str,
     details: Mapping[str, Any],
 ) -> Event:
-    """Appends one event; see `reconciler.store.Transaction.add_event`."""
+    """Append one event; see `reconciler.store.Transaction.add_event`."""
     values: dict[str, Any] = {
         "at": in_utc(at),
         "run_id": run_id,
@@ -43,7 +43,7 @@ def add(
 
 
 def page(connection: Connection, subject: str | None, run_id: str | None, before: int | None, size: int) -> list[Event]:
-    """The newest ``size`` events whose id is below ``before``, newest first."""
+    """Return the newest ``size`` events whose id is below ``before``, newest first."""
     query = select(_TABLE).order_by(_TABLE.c.id.desc()).limit(size)
     if subject is not None:
         query = query.where(_TABLE.c.subject == subject)

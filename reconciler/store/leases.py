@@ -26,7 +26,7 @@ _RELEASE = _UPDATE.where(_TABLE.c.token == bindparam("wanted_token")).values(rel
 
 
 def every(connection: Connection) -> tuple[Lease, ...]:
-    """The leases that were not released, by key."""
+    """Return the leases that were not released, by key."""
     query = select(_TABLE).where(_TABLE.c.released.is_(False)).order_by(_TABLE.c.key)
     return tuple(_lease(row) for row in connection.execute(query).mappings())
 
@@ -40,7 +40,7 @@ def acquire(
     now: datetime,
     holder_is_dead: Callable[[Holder], bool],
 ) -> Lease:
-    """Takes a lease; see `reconciler.store.Store.acquire`."""
+    """Take a lease; see `reconciler.store.Store.acquire`."""
     if ttl <= timedelta():
         raise ValueError(f"a lease must last for some time, not {ttl}")
     row = _row(connection, key)
@@ -65,7 +65,7 @@ def acquire(
 
 
 def check(connection: Connection, lease: Lease) -> Lease:
-    """The lease as it stands, if it still is ours.
+    """Return the lease as it stands, if it still is ours.
 
     One that has expired and that nobody has taken over is good: inside of this transaction nobody can.
 
@@ -82,7 +82,7 @@ def check(connection: Connection, lease: Lease) -> Lease:
 
 
 def renew(connection: Connection, lease: Lease, now: datetime) -> Lease:
-    """Extends a lease; see `reconciler.store.Store.renew`."""
+    """Extend a lease; see `reconciler.store.Store.renew`."""
     standing = check(connection, lease)
     # Never earlier than what others were told, even if the clock was set back.
     renewed = replace(standing, expires_at=max(standing.expires_at, in_utc(now) + standing.ttl))
@@ -91,7 +91,7 @@ def renew(connection: Connection, lease: Lease, now: datetime) -> Lease:
 
 
 def release(connection: Connection, lease: Lease) -> None:
-    """Gives a lease back, if it still is ours."""
+    """Release a lease, if its holder still has it."""
     connection.execute(_RELEASE, {"wanted": lease.key, "wanted_token": lease.token})
 
 

@@ -20,7 +20,7 @@ Migrations = Mapping[int, Callable[[Connection], None]]
 
 
 def _several_models_a_target(connection: Connection) -> None:
-    """A target's one model becomes the first of a list; which resource it was of was not kept."""
+    """Make a target's one model the first of a list; its resource was not recorded."""
     connection.exec_driver_sql("ALTER TABLE targets ADD COLUMN models JSON NOT NULL DEFAULT '[]'")
     connection.exec_driver_sql(
         "UPDATE targets SET models = json_array(json_object('resource', '', 'model', model, 'label', label,"
@@ -46,7 +46,7 @@ MIGRATIONS: Migrations = {1: _several_models_a_target, 2: _what_is_never_shown, 
 
 
 def found_version(connection: Connection, known: int = SCHEMA_VERSION) -> int:
-    """The version of the schema in the file; 0 if it is empty.
+    """Return the version of the schema in the file; 0 if it is empty.
 
     Raises:
         StoreError: The file belongs to another program, or to a newer one of ours.
@@ -67,7 +67,7 @@ def found_version(connection: Connection, known: int = SCHEMA_VERSION) -> int:
 
 
 def bring_forward(connection: Connection, known: int = SCHEMA_VERSION, migrations: Migrations = MIGRATIONS) -> None:
-    """Makes the tables in an empty file, or takes every step from the file's version to the known one.
+    """Make the tables in an empty file, or takes every step from the file's version to the known one.
 
     To be called inside of a write transaction, so that a crash leaves the earlier version whole.
 

@@ -26,20 +26,20 @@ def every(connection: Connection, *, open_only: bool) -> tuple[Operation, ...]:
 
 
 def find_open(connection: Connection, model: str, label: str) -> Operation | None:
-    """The version's operation that is not closed, or None."""
+    """Return the version's operation that is not closed, or None."""
     query = select(_TABLE).where(_TABLE.c.model == model, _TABLE.c.label == label, _TABLE.c.phase != "closed")
     row = connection.execute(query).mappings().one_or_none()
     return None if row is None else _operation(row)
 
 
 def last_attempt(connection: Connection, model: str, label: str) -> int:
-    """The number of the version's last attempt; 0 if it has none."""
+    """Return the number of the version's last attempt; 0 if it has none."""
     key = (_TABLE.c.model == model, _TABLE.c.label == label)
     return connection.execute(select(func.max(_TABLE.c.attempt)).where(*key)).scalar_one() or 0
 
 
 def put(connection: Connection, operation: Operation) -> Operation:
-    """Writes an operation down; see `reconciler.store.Transaction.put_operation`."""
+    """Write an operation down; see `reconciler.store.Transaction.put_operation`."""
     if operation.id is None:
         return _begin(connection, operation)
     row = connection.execute(select(_TABLE).where(_TABLE.c.id == operation.id)).mappings().one_or_none()

@@ -20,7 +20,7 @@ _GONE_STATES = ("Z", "X")
 
 
 def this_process(run_id: str) -> Holder:
-    """The holder that this process is, for one run in it."""
+    """Return the holder that this process is, for one run in it."""
     try:
         user = getpass.getuser()
     except (OSError, KeyError):

@@ -250,7 +250,7 @@ class Lease:
 
 
 def columns(record: VersionRecord | Operation | TargetRecord | Holder) -> dict[str, Any]:
-    """The record's values by name, mappings as plain dicts, the way the tables take them."""
+    """Return the record's values by name, mappings as plain dicts, the way the tables take them."""
     return {part.name: _plain(getattr(record, part.name)) for part in fields(record)}
 
 
@@ -261,7 +261,7 @@ def _plain(value: Any) -> Any:
 
 
 def in_utc(moment: datetime) -> datetime:
-    """The same moment in UTC.
+    """Return the same moment in UTC.
 
     Raises:
         ValueError: ``moment`` is naive.
@@ -279,7 +279,7 @@ def _normalise_times(record: object, *names: str) -> None:
 
 
 def _normalise_location(record: VersionRecord | ServedModel) -> None:
-    """Makes equal places equal text: the slash between the parts belongs to the base."""
+    """Make equal places equal text: the slash between the parts belongs to the base."""
     _refuse_query(record.base_location, "base_location")
     _refuse_query(record.relative_location, "relative_location")
     if record.base_location is not None:

@@ -32,7 +32,7 @@ _kept: dict[tuple[int, int], int] = {}
 
 
 def copy_to(path: Path, copy: Path) -> None:
-    """Copies the store at ``path``, with its log, to ``copy``. A missing or empty one leaves nothing there.
+    """Copy the store at ``path``, with its log, to ``copy``. A missing or empty one leaves nothing there.
 
     Raises:
         StoreError: It never held still.

@@ -34,19 +34,19 @@ class Transaction:
         self._clock = clock
 
     def version(self, model: str, label: str) -> VersionRecord | None:
-        """The version as it stands inside this transaction, or None."""
+        """Return the version as it stands inside this transaction, or None."""
         return versions.find(self._connection, model, label)
 
     def open_operation(self, model: str, label: str) -> Operation | None:
-        """The version's operation that is not closed, or None."""
+        """Return the version's operation that is not closed, or None."""
         return operations.find_open(self._connection, model, label)
 
     def target(self, identity: str) -> TargetRecord | None:
-        """The target as it stands inside this transaction, or None."""
+        """Return the target as it stands inside this transaction, or None."""
         return targets.find(self._connection, identity)
 
     def put_version(self, record: VersionRecord) -> None:
-        """Writes a version down, or replaces one that is not usable yet.
+        """Write a version down, or replaces one that is not usable yet.
 
         Writing a usable version again with the same fingerprint and location changes nothing, not even its
         metrics.
@@ -58,7 +58,7 @@ class Transaction:
         versions.put(self._connection, record)
 
     def put_operation(self, operation: Operation) -> Operation:
-        """Writes a new operation down (``id`` None), or moves a known one forward.
+        """Write a new operation down (``id`` None), or moves a known one forward.
 
         Returns:
             The operation with its id.
@@ -70,7 +70,7 @@ class Transaction:
         return operations.put(self._connection, operation)
 
     def put_target(self, record: TargetRecord) -> None:
-        """Writes a target's row down, replacing the whole of the earlier one."""
+        """Write a target's row down, replacing the whole of the earlier one."""
         targets.put(self._connection, record)
 
     def remove_target(self, identity: str) -> None:
@@ -87,7 +87,7 @@ class Transaction:
         message: str = "",
         details: Mapping[str, Any] | None = None,
     ) -> Event:
-        """Appends to the history, with the present time.
+        """Append to the history, with the present time.
 
         Args:
             run_id: The run that did it.
@@ -138,7 +138,7 @@ class Store:
         read_only: bool = False,
         holder_is_dead: Callable[[Holder], bool] = is_dead,
     ) -> Self:
-        """Opens the store, and makes it if it is not there.
+        """Open the store, and makes it if it is not there.
 
         Args:
             where: ``sqlite:///relative/path``, ``sqlite:////absolute/path``, or a plain path.
@@ -154,7 +154,7 @@ class Store:
         return cls(Database.open(where, read_only=read_only), clock, holder_is_dead)
 
     def close(self) -> None:
-        """Closes the store. Leases stay as they are."""
+        """Close the store. Leases stay as they are."""
         self._database.close()
 
     def __enter__(self) -> Self:
@@ -173,7 +173,7 @@ class Store:
             return versions.every(connection)
 
     def version(self, model: str, label: str) -> VersionRecord | None:
-        """The version, or None."""
+        """Return the version, or None."""
         with self._database.reading() as connection:
             return versions.find(connection, model, label)
 
@@ -188,12 +188,12 @@ class Store:
             return operations.every(connection, open_only=open_only)
 
     def open_operation(self, model: str, label: str) -> Operation | None:
-        """The version's operation that is not closed, or None."""
+        """Return the version's operation that is not closed, or None."""
         with self._database.reading() as connection:
             return operations.find_open(connection, model, label)
 
     def last_attempt(self, model: str, label: str) -> int:
-        """The number of the version's last attempt that was begun; 0 if none ever was."""
+        """Return the number of the version's last attempt that was begun; 0 if none ever was."""
         with self._database.reading() as connection:
             return operations.last_attempt(connection, model, label)
 
@@ -203,14 +203,14 @@ class Store:
             return targets.every(connection)
 
     def target(self, identity: str) -> TargetRecord | None:
-        """The target, or None if it never was tried."""
+        """Return the target, or None if it never was tried."""
         with self._database.reading() as connection:
             return targets.find(connection, identity)
 
     def events(
         self, subject: str | None = None, *, run_id: str | None = None, limit: int | None = None
     ) -> Iterator[Event]:
-        """The history, newest first, read page by page as it is consumed.
+        """Return the history, newest first, read page by page as it is consumed.
 
         Args:
             subject: Only events about this.
@@ -230,7 +230,7 @@ class Store:
             left = None if left is None else left - len(page)
 
     def leases(self) -> tuple[Lease, ...]:
-        """The leases that were not released, by key; expired ones among them."""
+        """Return the leases that were not released, by key; expired ones among them."""
         with self._database.reading() as connection:
             return leases.every(connection)
 
@@ -238,7 +238,7 @@ class Store:
     # was not on it away. What is written under one does, and takes the lease along.
 
     def acquire(self, key: str, holder: Holder, ttl: timedelta = DEFAULT_TTL) -> Lease:
-        """Takes the lease on a key, if nobody has it: one worker per key.
+        """Take the lease on a key, if nobody has it: one worker per key.
 
         A lease that has expired, or whose holder is a dead process on this host, is taken over. The same
         run is refused like any other.
@@ -257,7 +257,7 @@ class Store:
             )
 
     def renew(self, lease: Lease) -> Lease:
-        """Extends the lease to a full ``ttl`` from now; also one that has expired but was not taken over.
+        """Extend the lease to a full ``ttl`` from now; also one that has expired but was not taken over.
 
         Returns:
             The lease with its new end. The token stays, so the earlier value goes on fencing.
@@ -269,7 +269,7 @@ class Store:
             return leases.renew(connection, lease, self._clock())
 
     def release(self, lease: Lease) -> None:
-        """Gives the lease back. Does nothing if it is lost already: the end is the same."""
+        """Release the lease; do nothing if it is already lost."""
         with self._writing_transaction(durable=False) as connection:
             leases.release(connection, lease)
 
@@ -299,7 +299,7 @@ class Store:
         message: str = "",
         details: Mapping[str, Any] | None = None,
     ) -> Event:
-        """Appends to the history without a lease: for what concerns a run and not one key.
+        """Append to the history without a lease: for what concerns a run and not one key.
 
         See `Transaction.add_event`.
         """

@@ -26,13 +26,13 @@ def every(connection: Connection) -> tuple[TargetRecord, ...]:
 
 
 def find(connection: Connection, identity: str) -> TargetRecord | None:
-    """The target, or None."""
+    """Return the target, or None."""
     row = connection.execute(_FIND, {"wanted": identity}).mappings().one_or_none()
     return None if row is None else _record(row)
 
 
 def put(connection: Connection, record: TargetRecord) -> None:
-    """Replaces the whole row of a target.
+    """Replace the whole row of a target.
 
     A row of the same target under another identity that never came home goes: it was misspelt then.
     """

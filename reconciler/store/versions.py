@@ -23,7 +23,7 @@ def every(connection: Connection) -> tuple[VersionRecord, ...]:
 
 
 def find(connection: Connection, model: str, label: str) -> VersionRecord | None:
-    """The version, or None."""
+    """Return the version, or None."""
     query = select(_TABLE).where(_TABLE.c.model == model, _TABLE.c.label == label)
     row = connection.execute(query).mappings().one_or_none()
     return None if row is None else _record(row)
@@ -43,7 +43,7 @@ def training_durations(connection: Connection) -> dict[str, list[float]]:
 
 
 def put(connection: Connection, record: VersionRecord) -> None:
-    """Writes a version down; see `reconciler.store.Transaction.put_version`."""
+    """Write a version down; see `reconciler.store.Transaction.put_version`."""
     known = find(connection, record.model, record.label)
     if known is not None and known.state == "usable":
         difference = next(

@@ -80,7 +80,7 @@ class Clients:
         await self._stack.aclose()
 
     async def cached(self, key: Hashable, ask: Callable[[], Awaitable[_T]], *, refresh: bool = False) -> _T:
-        """What ``ask`` gives, which is asked once a pass for each key, whoever wants to know.
+        """Return what ``ask`` gives, which is asked once a pass for each key, whoever wants to know.
 
         What it raises, everybody gets. Whoever stops waiting leaves the others waiting. ``refresh`` asks again, for all
         that come later.
@@ -102,7 +102,7 @@ class Clients:
         return self._http
 
     def management(self, workspace: str) -> ClassicManagement:
-        """The Classic management API of a workspace document; its token is looked up at the first call.
+        """Return the Classic management API of a workspace document; its token is looked up at the first call.
 
         Raises:
             CloudError: the cloud does not know its region.
@@ -113,12 +113,12 @@ class Clients:
         return self._management[workspace]
 
     def management_at(self, url: str, workspace: str) -> ClassicManagement:
-        """The Classic management API of a workspace document as the host at ``url`` has it, if it does."""
+        """Return the Classic management API of a workspace document as the host at ``url`` has it, if it does."""
         spec = self.fleet.workspaces[workspace].spec
         return ClassicManagement(self.http, url, spec.id, self._credential(spec.token, workspace, "spec.token"))
 
     async def web_services(self, workspace: str) -> list[WebService]:
-        """The web services of a workspace document, listed once a pass.
+        """Return the web services of a workspace document, listed once a pass.
 
         Raises:
             MissingSecret: the workspace's token can't be had.
@@ -127,11 +127,11 @@ class Clients:
         return await self.cached(("web services", workspace), self.management(workspace).list_services)
 
     async def connection_string(self, workspace: str) -> SecretStr:
-        """The connection string of a workspace's storage account, with a key that the account accepts."""
+        """Return the connection string of a workspace's storage account, with a key that the account accepts."""
         return await (await self.blobs(workspace)).connection_string()
 
     async def blobs(self, workspace: str) -> Blobs:
-        """The storage account of a workspace document.
+        """Return the storage account of a workspace document.
 
         Raises:
             MissingSecret: its connection string can't be had, or is none.
@@ -156,7 +156,7 @@ class Clients:
         return self._blobs[workspace]
 
     async def account_url(self, account: str) -> str:
-        """The blob endpoint of a storage account, with a trailing slash: as a workspace's connection string has it.
+        """Return the blob endpoint of a storage account, with a trailing slash, as a connection string has it.
 
         Raises:
             CloudError: no workspace has that account, and it is the name of none.
@@ -171,7 +171,7 @@ class Clients:
         return self.cloud.storage_url(account)
 
     def storage_keys(self, workspace: str) -> dict[str, RefreshableSecret]:
-        """The connection strings of a workspace's storage account, one with each of its keys, by their field."""
+        """Return the connection strings of a workspace's storage account, one with each of its keys, by their field."""
         storage = self.fleet.workspaces[workspace].spec.storage
         given = {CONNECTION_STRING: storage.connection_string, SECOND_STRING: storage.secondary_connection_string}
         return {
@@ -201,15 +201,15 @@ class Clients:
         return self._sign_in
 
     def batch(self, api_location: str, key: SecretStr) -> BatchExecution:
-        """The Batch Execution Service of one endpoint."""
+        """Return the Batch Execution Service of one endpoint."""
         return BatchExecution(self.http, api_location, key)
 
     def scoring(self, api_location: str, key: SecretStr) -> Scoring:
-        """The Request/Response Service of one endpoint."""
+        """Return the Request/Response Service of one endpoint."""
         return Scoring(self.http, api_location, key)
 
     async def secret(self, reference: SecretReference, base: Path, *, wanted_for: str = "") -> SecretStr:
-        """What a reference stands for; raises MissingSecret. ``wanted_for`` says in its message who refers to it."""
+        """Return a reference's secret; raises MissingSecret, which names the referrer ``wanted_for``."""
         return await self._references.secret(reference, base, wanted_for=wanted_for)
 
     def _credential(self, reference: SecretReference, workspace: str, field: str) -> RefreshableSecret:
@@ -217,7 +217,7 @@ class Clients:
         return self._references.credential(reference, base, wanted_for=f"Workspace {workspace}, {field}")
 
     def _sign_in_secret(self, name: str) -> SecretStr:
-        """What the cloud signs in with: from its env file if it has one, and then from nowhere else.
+        """Return what the cloud signs in with: from its env file if it has one, and then from nowhere else.
 
         ``AZURE_CLIENT_SECRET`` of the environment is often somebody's real one, which no other cloud should see.
         """

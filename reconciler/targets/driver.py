@@ -110,7 +110,7 @@ class Driver(ABC):
 
     @abstractmethod
     def desired(self) -> tuple[DesiredTarget, ...]:
-        """The selected specs of this kind in the plan's words. Pure: no I/O. Must give each an identity of its own."""
+        """Return the selected specs of this kind as the plan's values, each with its own identity. Pure: no I/O."""
 
     @abstractmethod
     async def observe(self, recorded: Mapping[str, str]) -> dict[str, LiveTarget]:
@@ -123,7 +123,7 @@ class Driver(ABC):
         """
 
     def orphans(self, names: Mapping[str, str]) -> tuple[tuple[DesiredTarget, LiveTarget], ...]:
-        """What a set made and no document names any more, as far as `observe` has listed it. Pure.
+        """Return what a set made and no document names any more, as far as `observe` has listed it. Pure.
 
         ``names`` is what the store called each target, by identity. Must be empty for a selection of the fleet, which
         does not say what all the documents name. A kind that sets don't make has none.
@@ -132,7 +132,7 @@ class Driver(ABC):
         return ()
 
     def quota(self, identity: str) -> Quota | None:
-        """What a target that has to be created draws on; None if nothing limits it. Pure: asks nobody.
+        """Return what a target that has to be created draws on; None if nothing limits it. Pure: asks nobody.
 
         May be called after `observe`, with whose answers it speaks.
         """
@@ -140,12 +140,12 @@ class Driver(ABC):
         return None
 
     def claim(self, identity: str, step: Step) -> CommitmentPlanAssignment | None:
-        """The commitment plan that is to pay for a target from a step on; None if that changes nothing of it. Pure."""
+        """Return the commitment plan that pays for a target from a step on; None if the step changes none. Pure."""
         del identity, step
         return None
 
     def needs(self, identity: str, step: Step) -> tuple[RequiredPermission, ...]:
-        """What we have to be allowed for a step; empty where no service tells what we are. Pure: asks nobody.
+        """Return what we have to be allowed for a step; empty where no service tells what we are. Pure: asks nobody.
 
         The first is of the target itself.
         """
@@ -153,13 +153,13 @@ class Driver(ABC):
         return ()
 
     def storage(self, identity: str, step: Step) -> AccountKey | None:
-        """The storage account whose key a step hands over; None if it hands over none. Pure."""
+        """Return the storage account whose key a step hands over; None if it hands over none. Pure."""
         del identity, step
         return None
 
     @abstractmethod
     async def answers(self, target: DesiredTarget) -> str | None:
-        """The target's answers to its probe, as text that compares; None when it can't be scored. Never raises."""
+        """Return the target's answers to its probe, as comparable text; None if it cannot be scored. Never raises."""
 
     @abstractmethod
     async def carry_out(self, step: Step, target: DesiredTarget, artifacts: Artifacts) -> None:

@@ -180,7 +180,7 @@ async def _service(clients: Clients, workspace: str, listed: WebService, *, uniq
 
 
 async def _resources(management: ClassicManagement, service_id: str, listed: Sequence[Endpoint]) -> tuple[str, ...]:
-    """What can be updated in a service: as the listing shows it, else as one of its endpoints does."""
+    """Return what can be updated in a service: as the listing shows it, else as one of its endpoints does."""
     shown = [endpoint.resources for endpoint in listed if endpoint.resources is not None]
     if not shown and listed:
         # An added endpoint rather than `default`: it is them that can be updated.

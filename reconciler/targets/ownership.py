@@ -41,12 +41,12 @@ class Described(NamedTuple):
 
 
 def markers_for(artifacts: Mapping[str, Artifact]) -> tuple[Marker, ...]:
-    """The markers of what a target is to serve, in the order of its resources' names."""
+    """Return the markers of what a target is to serve, in the order of its resources' names."""
     return tuple(Marker.of(artifact.key, artifact.fingerprint) for _, artifact in sorted(artifacts.items()))
 
 
 def split_description(description: str | None) -> Described:
-    """A Classic ``Description`` in its parts."""
+    """Return a Classic ``Description`` in its parts."""
     text = description or ""
     found = _IN_DESCRIPTION.search(text)
     if found is None:
@@ -67,7 +67,7 @@ def _note(markers: Sequence[Marker]) -> str:
 
 
 def marked_description(text: str, markers: Sequence[Marker]) -> str:
-    """The ``Description`` that says ``text`` and carries our note.
+    """Return the ``Description`` that says ``text`` and carries our note.
 
     Raises:
         TooLong: there is no room for both; a text that people wrote is never cut.
@@ -80,7 +80,7 @@ def marked_description(text: str, markers: Sequence[Marker]) -> str:
 
 
 def without_ours(tags: Mapping[str, str]) -> dict[str, str]:
-    """The tags that are not ours."""
+    """Return the tags that are not ours."""
     return {name: value for name, value in tags.items() if not name.casefold().startswith(OUR_TAGS)}
 
 
@@ -98,7 +98,7 @@ def tag_count_with_marker(tags: Mapping[str, str], *, made: bool, marked: bool) 
 
 
 def markers_of_tags(tags: Mapping[str, str]) -> tuple[Marker, ...]:
-    """The markers that a New web service's tags carry, if they do."""
+    """Return the markers that a New web service's tags carry, if they do."""
     versions, fingerprints = (str(member(tags, name) or "").split(", ") for name in (_TAG_VERSION, _TAG_FINGERPRINT))
     if len(versions) != len(fingerprints):
         return ()
@@ -118,7 +118,7 @@ def carries(tags: Mapping[str, str], markers: Sequence[Marker]) -> bool:
 
 
 def tags_of_created_service(tags: Mapping[str, str], target: str, markers: Sequence[Marker]) -> dict[str, str]:
-    """The tags of a New web service that we make."""
+    """Return the tags of a New web service that we make."""
     made = with_tags(tags, {_TAG_MADE: target})
     return tags_with_marker(made, markers) if markers else made
 

@@ -32,7 +32,7 @@ async def made_rows(scoring: Scoring) -> Rows:
 
 
 async def score(scoring: Scoring, probe: Probe | None, made: Callable[[], Awaitable[Rows]]) -> str | None:
-    """The target's answers as text that compares, or None when it can't be scored.
+    """Return the target's answers as text that compares, or None when it can't be scored.
 
     Rows come from the spec's probe, else from ``made``, which is then asked for them (`made_rows`).
     """

@@ -54,7 +54,7 @@ class SecretLookup:
         self._places: dict[tuple[str, ...], _Source] = {}
 
     def credential(self, reference: SecretReference, base: Path, *, wanted_for: str) -> RefreshableSecret:
-        """The secret of a reference, for a client to look up when it needs it and when it is refused.
+        """Return the secret of a reference, for a client to look up when it needs it and when it is refused.
 
         Args:
             reference: The reference.
@@ -74,7 +74,7 @@ class SecretLookup:
         return _Reference(name, place, _LookupError(None, asked))
 
     async def secret(self, reference: SecretReference, base: Path, *, wanted_for: str = "") -> SecretStr:
-        """The secret itself, as it was found when it was first wanted.
+        """Return the secret itself, as it was found when it was first wanted.
 
         Raises:
             MissingSecret: it is not there, or can't be had.
@@ -121,7 +121,7 @@ class _Source:
         self._same_since: datetime | None = None
 
     async def current(self) -> SecretStr:
-        """The secret. A vault that failed is not asked again in this pass: whoever needs it fails with it at once."""
+        """Return the secret. A vault that failed is not asked again in this pass."""
         async with self._lock:
             if self._failure is not None:
                 raise self._failure.with_traceback(None)
@@ -168,7 +168,7 @@ class _Reference:
         return self._name
 
     async def current(self) -> SecretStr:
-        """The secret.
+        """Return the secret.
 
         Raises:
             MissingSecret: it is not there, or can't be had.
@@ -195,7 +195,7 @@ class _LookupError:
     asked: str
 
     def of(self, error: ServiceError | CloudError) -> MissingSecret:
-        """The message: what is wanted by whom, what the vault says, and what to do."""
+        """Return the message: what is wanted by whom, what the vault says, and what to do."""
         if self.where is None:
             return MissingSecret(str(error))
         version = f" (version {self.where.version})" if self.where.version else ""

@@ -39,7 +39,7 @@ class Place:
 
 
 async def find_place(run: Run, desired: DesiredVersion, attempt: int) -> Place:
-    """The place of a version that the store does not have: taken by a complete artifact, or free to be written to.
+    """Return the place of a version that is not in the store: taken by a complete artifact, or free.
 
     Args:
         run: The run.

@@ -52,12 +52,12 @@ class TrainingData:
     parameters: Mapping[str, Identified] = field(default_factory=dict)
 
     def texts(self) -> dict[str, str]:
-        """What each is, for people; kept with the version."""
+        """Return what each is, for people; kept with the version."""
         named = {f"{name} (parameter)": found for name, found in self.parameters.items()}
         return {name: found.text for name, found in {**self.inputs, **named}.items()}
 
     def columns(self) -> dict[str, tuple[str, ...]]:
-        """The columns of the inputs that are local files, as far as they can be told."""
+        """Return the columns of the inputs that are local files, as far as they can be told."""
         return {
             name: found.local.columns
             for name, found in self.inputs.items()
@@ -81,7 +81,7 @@ async def identify_data(key: VersionKey, model: Model, clients: Clients) -> Trai
 
 
 async def identify_again(data: TrainingData, key: VersionKey, model: Model, clients: Clients) -> TrainingData:
-    """The same data with what the service fetches itself as it is now; a file's content is kept by its hash.
+    """Return the same data with what the service fetches itself as it is now; a file's content is kept by its hash.
 
     Raises:
         RecipeError: something is missing or can't be read.
@@ -97,7 +97,7 @@ async def identify_again(data: TrainingData, key: VersionKey, model: Model, clie
 
 
 async def remote_texts(key: VersionKey, model: Model, clients: Clients) -> dict[str, str]:
-    """What the data that the service fetches itself are now, as `TrainingData.texts` has it.
+    """Return what the data that the service fetches itself are now, as `TrainingData.texts` has it.
 
     Raises:
         RecipeError: something is missing or can't be read.
@@ -208,7 +208,7 @@ async def _upload(local: LocalData, blob: str, run: Run, key: VersionKey, worksp
 def job_inputs(
     data: TrainingData, clients: Clients, workspace: str, account: SecretStr
 ) -> dict[str, StoredBlob | BlobReference]:
-    """The inputs of a job, whose files are uploaded; ``account`` is the connection string of the storage."""
+    """Return the inputs of a job, whose files are uploaded; ``account`` is the connection string of the storage."""
     inputs: dict[str, StoredBlob | BlobReference] = {}
     for name, found in data.inputs.items():
         blob = _blob_of(found, clients, workspace)
@@ -222,7 +222,7 @@ def job_inputs(
 async def job_parameters(
     data: TrainingData, clients: Clients, workspace: str, valid_for: timedelta
 ) -> dict[str, str | SecretStr]:
-    """The parameters that hold the URL of data (context 4.5): signed for reading where they lie in our storage.
+    """Return the parameters that hold the URL of data (context 4.5): signed for reading where they lie in our storage.
 
     Raises:
         MissingSecret: the account's connection string can't be resolved.

@@ -26,7 +26,7 @@ from reconciler.spec.documents import Model, Training
 async def job_request(
     run: Run, key: VersionKey, model: Model, training: Training, *, fingerprint: str, artifact: str
 ) -> BatchRequest:
-    """The request for a version, whose data are uploaded where they are files.
+    """Return the request for a version, whose data are uploaded where they are files.
 
     Args:
         run: The run.

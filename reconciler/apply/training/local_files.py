@@ -60,7 +60,7 @@ class LocalData:
         return self.files[0].suffix or ".csv"
 
     def content(self) -> Content:
-        """What is uploaded: exactly what was identified, or nothing."""
+        """Return what is uploaded: exactly what was identified, or nothing."""
         return Content(
             self.size, lambda: io.BufferedReader(_Joined(_pieces(self.given, self.files)), _CHUNK), self.sha256
         )
@@ -137,7 +137,7 @@ class _Piece:
 
 
 def _pieces(given: str, files: Sequence[Path]) -> Generator[_Piece, None, None]:
-    """The whole, in the order in which it is read; the same for a digest and for an upload."""
+    """Yield the whole content in reading order; the same for a digest and for an upload."""
     first: bytes | None = None
     for position, file in enumerate(files):
         with _opened(given, file) as stream:
@@ -182,7 +182,7 @@ def _unreadable(given: str, file: Path, error: OSError) -> RecipeError:
 
 
 def _header(stream: io.BufferedReader) -> bytes:
-    """The first record as it stands; a quoted name may go on in the next lines."""
+    """Return the first record as it stands; a quoted name may go on in the next lines."""
     first = header = stream.readline(_LONGEST_HEADER)
     while header.count(b'"') % 2 and len(header) < _LONGEST_HEADER and (line := stream.readline(_LONGEST_HEADER)):
         header += line
@@ -194,7 +194,7 @@ def _header(stream: io.BufferedReader) -> bytes:
 
 
 def _names(header: bytes, file: Path) -> tuple[str, ...] | None:
-    """The names in a header; None where they can't be told: it is not UTF-8, or it was cut."""
+    """Return the names in a header; None where they can't be told: it is not UTF-8, or it was cut."""
     if len(header) >= _LONGEST_HEADER:
         return None
     try:
@@ -244,7 +244,7 @@ class _Joined(io.RawIOBase):
         self._left = b""
 
     def readable(self) -> bool:
-        """It is."""
+        """Return itself."""
         return True
 
     def readinto(self, buffer: Buffer) -> int:

@@ -100,7 +100,7 @@ def _unknown(what: str, given: Iterable[str], known: Collection[str]) -> Iterato
 
 
 def _missing(given: Collection[str], needed: Collection[str], known: Collection[str]) -> list[str]:
-    """What is needed and not given, without that which a misspelt name stands for."""
+    """Return what is needed and not given, without that which a misspelt name stands for."""
     meant = {_meant(name, known) for name in given if name not in known}
     return sorted(set(needed) - set(given) - meant)
 

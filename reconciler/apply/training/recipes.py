@@ -71,7 +71,7 @@ def _ready_made(key: VersionKey, model: Model, ready: ReadyVersion) -> DesiredVe
 
 
 def ready_fingerprint(key: VersionKey, location: Location) -> str:
-    """What identifies a ready-made version: its place, or the recipe that the place is named after.
+    """Return what identifies a ready-made version: its place, or the recipe that the place is named after.
 
     What we trained lies at a path made of its recipe's fingerprint (`artifact_path`). So a version that is written down
     as ready-made after the fact is the one that it was: targets that carry our note of it are in sync, and a store that
@@ -118,7 +118,7 @@ async def _trained(
 async def _training_problem(
     model: Model, training: Training, clients: Clients, data: TrainingData
 ) -> tuple[Problem | None, str]:
-    """What stands in the way of training by the service that is named, and what could not be checked."""
+    """Return what stands in the way of training by the service that is named, and what could not be checked."""
     try:
         service = await find_training_service(clients, model, training)
     except NoTrainingService as error:
@@ -133,7 +133,7 @@ async def _training_problem(
 
 
 def _elsewhere(key: VersionKey, location: Location, blobs: Blobs) -> Problem:
-    """The store remembers another account's artifact: a store of one cloud must never steer another."""
+    """Return the problem of an artifact in another account: a store of one cloud must never steer another."""
     return Problem(
         "artefact-elsewhere",
         f"the store has {key} at {location.uri}, but the workspace's storage is {blobs.base}",
@@ -165,7 +165,7 @@ def _service_identity(training: Training) -> dict[str, str]:
 
 
 def next_attempt(known: KnownVersion | None) -> int:
-    """The number of the attempt that a training would be now."""
+    """Return the number of the attempt that a training would be now."""
     if known is None:
         return 1
     return known.attempt + 1 if known.state is VersionState.FAILED else known.attempt

@@ -56,7 +56,7 @@ class TrainingService:
 
 
 def shown_service(training: Training) -> str:
-    """The training service, for people. A pool is where its jobs run, and is no part of what they make."""
+    """Return the training service, for people. A pool is where its jobs run, and is no part of what they make."""
     match training.service:
         case ClassicTraining(web_service=name, endpoint=endpoint):
             text = f"{name}, endpoint {endpoint}"
@@ -66,7 +66,7 @@ def shown_service(training: Training) -> str:
 
 
 def service_key(model: Model) -> tuple[str, ...]:
-    """What is the same for all models that are trained by one endpoint or New service, as far as specs tell."""
+    """Return what is the same for all models that are trained by one endpoint or New service, as far as specs tell."""
     training = model.spec.training
     if training is None:
         return ()
@@ -80,7 +80,7 @@ def service_key(model: Model) -> tuple[str, ...]:
 async def find_training_service(
     clients: Clients, model: Model, training: Training, *, refresh: bool = False
 ) -> TrainingService:
-    """The training service of a model; asked once a pass, unless ``refresh``.
+    """Return the training service of a model; asked once a pass, unless ``refresh``.
 
     Raises:
         NoTrainingService: there is no such service or endpoint, or more than one, or it does not say where it is.
@@ -140,7 +140,7 @@ async def _find_new(clients: Clients, wanted: NewTraining) -> tuple[str, SecretS
 
 
 async def _signature(clients: Clients, location: str, key: SecretStr) -> tuple[JobSignature | None, str]:
-    """The names that the service's own document tells. Without it a job can be run as well; the service then judges."""
+    """Return the names in the service's own document. Without it the service judges the job by itself."""
     try:
         return job_signature(await clients.scoring(location, key).swagger()), ""
     except ServiceError as error:

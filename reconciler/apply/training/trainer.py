@@ -74,7 +74,7 @@ async def ensure_usable(run: Run, desired: DesiredVersion) -> KnownVersion:
 
 
 def usable_as_planned(known: KnownVersion, desired: DesiredVersion) -> KnownVersion:
-    """The usable version, if it was made by the recipe that the plan is about.
+    """Return the usable version, if it was made by the recipe that the plan is about.
 
     Raises:
         TrainingFailed: another run made the label usable meanwhile, by another recipe.
@@ -296,7 +296,7 @@ class _Trainer:
     # -- what they need
 
     async def _changed_under_the_job(self) -> str:
-        """The data that the service read itself and that are not any more what they were, by what they are now."""
+        """Return the data that the service read itself and that have changed since."""
         record = self._run.store.version(self._key.model, self._key.label)
         before = {} if record is None else record.recipe
         try:

@@ -46,7 +46,7 @@ async def permissions(definitions: Definitions, scope: str) -> tuple[Permission,
 
 
 async def subscription(definitions: Definitions, subscription_id: str) -> tuple[str, str]:
-    """A subscription's display name and its state, as in ``Enabled``.
+    """Return a subscription's display name and its state, as in ``Enabled``.
 
     Raises:
         NotFound, SignInError: there is none, or the caller has no role in it.

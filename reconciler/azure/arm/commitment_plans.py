@@ -63,7 +63,7 @@ async def list_plans(definitions: Definitions, subscription_id: str) -> tuple[Co
 
 
 async def services_of(definitions: Definitions, plan: CommitmentPlan) -> frozenset[str]:
-    """The resource ids, in lower case, of the web services that a plan pays for; nothing else tells (new-protocol 5).
+    """Return the lower-case resource ids of the web services that a commitment plan pays for (new-protocol 5).
 
     Raises:
         ServiceError: as `Definitions.get`.

@@ -29,7 +29,7 @@ class TrainedModelAsset:
 
 
 def trained_models(definition: Mapping[str, Any]) -> list[str]:
-    """The names by which `find_trained_model` finds a trained model in a definition.
+    """Return the names by which `find_trained_model` finds a trained model in a definition.
 
     A definition has other assets of type ``Resource``, such as data sets; a trained model's uri ends in ``.ilearner``
     (new-protocol 2).
@@ -48,13 +48,13 @@ def trained_models(definition: Mapping[str, Any]) -> list[str]:
 
 
 def studio_of(definition: Mapping[str, Any]) -> str | None:
-    """The id of the Studio workspace that a service was deployed from, if it is shown (new-protocol 1)."""
+    """Return the id of the Studio workspace that a service was deployed from, if it is shown (new-protocol 1)."""
     found = member(definition, "properties", "machineLearningWorkspace", "id")
     return found if isinstance(found, str) and found else None
 
 
 def find_trained_model(definition: Mapping[str, Any], name: str) -> TrainedModelAsset:
-    """The one asset of type ``Resource`` that is called ``name`` (new-protocol 2).
+    """Return the one asset of type ``Resource`` that is called ``name`` (new-protocol 2).
 
     Members are found whatever their letter case (new-protocol 1); the name too, if that leaves only one.
 
@@ -76,7 +76,7 @@ def find_trained_model(definition: Mapping[str, Any], name: str) -> TrainedModel
 
 
 def _resources(definition: Mapping[str, Any]) -> list[tuple[str, Any, str]]:
-    """The assets of type ``Resource``: key, asset, name."""
+    """Return the assets of type ``Resource``: key, asset, name."""
     properties = member(definition, "properties")
     assets = member(properties, "assets")
     if not isinstance(assets, Mapping):
@@ -102,7 +102,7 @@ def _not_one(name: str, found: list[tuple[str, Any, str]], there: list[str]) -> 
 
 
 def api_location(definition: Mapping[str, Any]) -> str | None:
-    """The base URL for jobs and scoring, from ``swaggerLocation`` (new-protocol 4); None if it is not shown."""
+    """Return the base URL for jobs and scoring, from ``swaggerLocation`` (new-protocol 4); None if it is not shown."""
     location = member(definition, "properties", "swaggerLocation")
     if not isinstance(location, str) or not location:
         return None
@@ -119,7 +119,7 @@ def spelling(members: object, name: str) -> str | None:
 
 
 def member(value: Any, *path: str) -> Any:
-    """What lies at these member names, whatever their casing; None where there is nothing."""
+    """Return what lies at these member names, whatever their casing; None where there is nothing."""
     for name in path:
         key = spelling(value, name)
         value = None if key is None else value[key]
@@ -127,7 +127,7 @@ def member(value: Any, *path: str) -> Any:
 
 
 def spelt(value: Any, *path: str) -> tuple[str, ...]:
-    """These member names as they are spelt there; one that is not there stays as it is given."""
+    """Return these member names in the spelling of the mapping; an unknown name stays as given."""
     names: list[str] = []
     for name in path:
         key = spelling(value, name)

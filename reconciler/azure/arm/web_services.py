@@ -85,7 +85,7 @@ class Definitions:
         return AioHttpTransport(session=session, session_owner=True, connection_timeout=10, read_timeout=60)
 
     async def get(self, resource_id: str, version: str = API_VERSION, **query: str) -> dict[str, Any]:
-        """A service's definition, in the letter case that the service has it in; ``region`` may be asked for.
+        """Return a service's definition, in the letter case that the service has it in; ``region`` may be asked for.
 
         Raises:
             NotFound: there is no such service.
@@ -136,7 +136,7 @@ class Definitions:
             raise translated(call, error) from None
 
     async def list_keys(self, resource_id: str) -> SecretStr:
-        """The primary key, for jobs and scoring.
+        """Return the primary key, for jobs and scoring.
 
         Raises:
             ServiceError: as `get`.
@@ -173,7 +173,7 @@ class Definitions:
         return await self._list(f"/subscriptions/{subscription}", f"subscription {subscription}")
 
     async def read(self, path: str, version: str, operation: str, **query: str) -> dict[str, Any]:
-        """What Resource Manager has at a path besides definitions, by the ``api-version`` of its kind.
+        """Return what Resource Manager has at a path besides definitions, by the ``api-version`` of its kind.
 
         Raises:
             ServiceError: as `get`.
@@ -202,7 +202,7 @@ class Definitions:
         return await self.read_all(path, API_VERSION, f"list New web services of {where}")
 
     async def send(self, request: HttpRequest, operation: str) -> tuple[Any, Mapping[str, str]]:
-        """The answer to any other request: its JSON, None if it is none, and its headers.
+        """Return the answer to any other request: its JSON, None if it is none, and its headers.
 
         Raises:
             ServiceError: as `get`.
@@ -221,7 +221,7 @@ class Definitions:
             return None, response.headers
 
     async def follow(self, url: str, operation: str) -> dict[str, Any]:
-        """What an absolute URL leads to that Resource Manager gave, such as that of an operation (new-protocol 3)."""
+        """Return the reply at an absolute URL that Resource Manager gave, such as an operation (new-protocol 3)."""
         return await self._fetch(url, operation)
 
     @property
@@ -246,7 +246,7 @@ class Definitions:
 
 
 def _failed_operation(call: Call, error: HttpResponseError) -> ServiceError:
-    """What a failed operation says, in ``error`` or, as the spec has it, in ``errorInfo`` (new-protocol 3)."""
+    """Return what a failed operation says, in ``error`` or, as the spec has it, in ``errorInfo`` (new-protocol 3)."""
     body = read_error_body(redact(body_of(error), call.secrets))
     message = body.message if body.structured else "and does not say why"
     return ServiceError(

@@ -80,7 +80,7 @@ class BatchRequest:
     pool: str | None = None
 
     def body(self) -> dict[str, Any]:
-        """The JSON body; empty parts are left out."""
+        """Return the JSON body; empty parts are left out."""
         body: dict[str, Any] = {}
         if self.inputs:
             body["Inputs"] = {name: _reference(blob) for name, blob in self.inputs.items()}
@@ -165,7 +165,7 @@ class BatchExecution:
         return await self.status(job_id)
 
     async def status(self, job_id: str) -> JobStatus:
-        """A job as it stands, its results with fresh signatures.
+        """Return a job as it stands, its results with fresh signatures.
 
         Raises:
             NotFound: there is no such job.

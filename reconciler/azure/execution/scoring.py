@@ -32,7 +32,7 @@ class Scoring:
         self._key = key
 
     async def swagger(self) -> dict[str, Any]:
-        """The API document, which names the inputs and their columns.
+        """Return the API document, which names the inputs and their columns.
 
         Raises:
             ServiceError: as `Http.request`.
@@ -76,7 +76,7 @@ class Scoring:
 
 
 def _rows(value: object, operation: str) -> list[dict[str, Any]]:
-    """An output's rows, whichever of the two forms it has (classic-protocol 2)."""
+    """Return an output's rows, whichever of the two forms it has (classic-protocol 2)."""
     if isinstance(value, list) and all(isinstance(row, Mapping) for row in value):
         return [dict(row) for row in value]
     table = value.get("value") if isinstance(value, Mapping) else None
@@ -156,7 +156,7 @@ def _made_row(columns: Mapping[str, Mapping[str, Any]], example: Mapping[str, An
 
 
 def _varied(value: object, step: int) -> object:
-    """An example's number moved away from itself: the value, its double and one, its half and ten."""
+    """Return an example's number moved away from itself: the value, its double and one, its half and ten."""
     if step == 0 or isinstance(value, bool) or not isinstance(value, int | float):
         return value
     moved = value * 2 + 1 if step == 1 else value / 2 + 10

@@ -53,7 +53,7 @@ def job_signature(document: Mapping[str, Any]) -> JobSignature:
 
 
 def _names(swagger: SwaggerDocument, members: Mapping[str, Any], member: str) -> Mapping[str, Any] | None:
-    """The schemas by name; empty if the service has none of these, None if it is not told."""
+    """Return the schemas by name; empty if the service has none of these, None if it is not told."""
     if member not in members:
         return {}
     schema = swagger.resolved(members[member])
@@ -68,14 +68,14 @@ def _extensions(output: Any) -> frozenset[str]:
 
 
 def _required(swagger: SwaggerDocument, members: Mapping[str, Any], parameters: Mapping[str, Any]) -> frozenset[str]:
-    """The parameters that are said to be required. One of which nothing is said is for the service to ask for."""
+    """Return the parameters that the document calls required; the service itself asks for any other."""
     named = swagger.resolved(members.get("GlobalParameters")).get("required")
     required = named if isinstance(named, list) else []
     return frozenset(name for name in required if "default" not in swagger.resolved(parameters.get(name)))
 
 
 def _columns(swagger: SwaggerDocument, inputs: Mapping[str, Any]) -> Mapping[str, tuple[str, ...]]:
-    """The columns of each input: those that are called required, or all of them where no such list is given."""
+    """Return the columns of each input: those that are called required, or all of them where no such list is given."""
     schemas = swagger.inputs() or {
         name: swagger.resolved(schema)
         for name, schema in swagger.properties(swagger.definition("ExecutionInputs")).items()
@@ -97,7 +97,7 @@ class SwaggerDocument:
         self._request = self.body_of("/execute", "ExecutionRequest")
 
     def inputs(self) -> dict[str, Mapping[str, Any]]:
-        """The schema of each input, by name."""
+        """Return the schema of each input, by name."""
         inputs = self.properties(self.properties(self._request).get("Inputs"))
         if not inputs:
             # No schema; an example still shows the names.
@@ -105,12 +105,12 @@ class SwaggerDocument:
         return {name: self.resolved(schema) for name, schema in inputs.items()}
 
     def columns(self, schema: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
-        """The schema of each column of an input."""
+        """Return the schema of each column of an input."""
         item = self.resolved(schema.get("items", schema))
         return {name: self.resolved(column) for name, column in self.properties(item).items()}
 
     def example_row(self, name: str, schema: Mapping[str, Any]) -> dict[str, Any]:
-        """The first example row of an input; empty if there is none."""
+        """Return the first example row of an input; empty if there is none."""
         candidates = (
             self._example_inputs().get(name),
             schema.get("example"),
@@ -127,7 +127,7 @@ class SwaggerDocument:
         return inputs or mapping(self.resolved(self.properties(self._request).get("Inputs")).get("example"))
 
     def body_of(self, path: str, definition: str) -> Mapping[str, Any]:
-        """The schema of what is POSTed to the path with that ending, else the definition of that name; empty if none.
+        """Return the schema POSTed to the path with that ending, else the definition of that name; empty if none.
 
         Paths may carry a query.
         """
@@ -141,15 +141,15 @@ class SwaggerDocument:
         return self.definition(definition)
 
     def definition(self, name: str) -> Mapping[str, Any]:
-        """A definition by its name; empty if there is none."""
+        """Return a definition by its name; empty if there is none."""
         return self.resolved(mapping(self._document.get("definitions")).get(name))
 
     def properties(self, schema: object) -> Mapping[str, Any]:
-        """The members that a schema describes."""
+        """Return the members that a schema describes."""
         return mapping(self.resolved(schema).get("properties"))
 
     def resolved(self, schema: object) -> Mapping[str, Any]:
-        """``schema``, or what its ``$ref`` within the document leads to."""
+        """Return ``schema``, or what its ``$ref`` within the document leads to."""
         found = mapping(schema)
         for _ in range(10):  # a ring of references must not hold us
             reference = found.get("$ref")

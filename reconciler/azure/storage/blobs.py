@@ -130,7 +130,7 @@ class Blobs:
         return self._account.base
 
     async def connection_string(self) -> SecretStr:
-        """The account's connection string with a key that it accepts, as far as one is known to be.
+        """Return the account's connection string with a key that it accepts, as far as one is known to be.
 
         Where there are two, the account is asked once, unless it was used before.
         """
@@ -201,7 +201,7 @@ class Blobs:
         return True
 
     async def properties(self, container: str, name: str) -> BlobProperties | None:
-        """A blob's properties; None when there is no such blob or container.
+        """Return a blob's properties; None when there is no such blob or container.
 
         Raises:
             ServiceError: storage refuses, or can't be reached.
@@ -216,7 +216,7 @@ class Blobs:
         return BlobProperties(found.size, str(found.etag), bytes(md5) if md5 else None)
 
     async def read(self, container: str, name: str) -> bytes:
-        """A whole blob.
+        """Return a whole blob.
 
         Raises:
             NotFound: there is none.
@@ -245,7 +245,7 @@ class Blobs:
                 await self._blob(container, name).delete_blob()
 
     async def read_reference(self, reference: BlobReference) -> bytes:
-        """A whole blob, of whatever account, by the reference's own signature.
+        """Return a whole blob, of whatever account, by the reference's own signature.
 
         One of this account is read by its key if that was exchanged meanwhile, or is one of two: a service signs with
         the key that it was told.
@@ -273,7 +273,7 @@ class Blobs:
                 return await _content(client)
 
     async def sign(self, container: str, name: str, valid_for: timedelta) -> SecretStr:
-        """A signature, ``?sv=…``, that lets its holder read this one blob for so long.
+        """Return a signature, ``?sv=…``, that lets its holder read this one blob for so long.
 
         Nothing is sent, unless there are two keys of which neither was used yet.
         """

@@ -40,7 +40,7 @@ class Content:
 
     @classmethod
     def of(cls, path: Path) -> Content:
-        """A file as it stands. Raises OSError."""
+        """Return a file as it stands. Raises OSError."""
         return cls(path.stat().st_size, lambda: path.open("rb"))
 
 
@@ -108,7 +108,7 @@ class _Reader:
         self._read = 0
 
     def next(self, size: int) -> bytes:
-        """The next bytes; fewer than ``size`` at the end alone, and none after it."""
+        """Return the next bytes; fewer than ``size`` at the end alone, and none after it."""
         # A file that grows while it is read has no end; it has changed as soon as there is more than there was.
         data = self._stream.read(min(size, self._content.size - self._read + 1))
         self._read += len(data)
@@ -116,7 +116,7 @@ class _Reader:
         return data
 
     def check(self) -> None:
-        """Raises ContentChanged if this was not all, or is not what was announced."""
+        """Raise ContentChanged if this was not all, or is not what was announced."""
         more = self._stream.read(1)
         wanted = self._content.sha256
         if self._read != self._content.size or more or wanted not in (None, self._digest.hexdigest()):

@@ -126,7 +126,7 @@ def _call(method: str, url: str, body: Any = None) -> Any:
 
 @contextmanager
 def _told_to_end() -> Iterator[threading.Event]:
-    """An event that Ctrl-C and SIGTERM set, instead of ending the program between two requests."""
+    """Return an event that Ctrl-C and SIGTERM set, instead of ending the program between two requests."""
     told = threading.Event()
 
     def tell(_number: int, _frame: FrameType | None) -> None:

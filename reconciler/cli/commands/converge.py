@@ -56,7 +56,7 @@ class Request:
     unfolded: frozenset[str] = frozenset()
 
     def fleet(self) -> Fleet:
-        """The fleet of the spec tree, cut down to what was selected."""
+        """Return the fleet of the spec tree, cut down to what was selected."""
         fleet = load_fleet(self.specs or (DEFAULT_SPECS,))
         unknown = sorted(self.unfolded - fleet.sets.keys())
         if unknown:
@@ -65,7 +65,7 @@ class Request:
         return fleet.select(self.select) if self.select else fleet
 
     def options(self) -> Options:
-        """What a pass wants to know."""
+        """Return the options of the pass."""
         return Options(partial=bool(self.select), forced=self.forced, probes=self.probes)
 
 
@@ -182,7 +182,7 @@ def _as_json(report: Report) -> dict[str, Any]:
 
 
 def _names(plan: Plan) -> frozenset[str]:
-    """The targets that something is told of: the others are in sync, or left alone."""
+    """Return the names of the targets that progress is shown for: the others are in sync, or left unchanged."""
     quiet = {TargetStatus.IN_SYNC, TargetStatus.ORPHANED}
     return frozenset(target.name for target in plan.targets if target.steps or target.status not in quiet)
 

@@ -56,7 +56,7 @@ def _take(home: Path) -> None:
 
 
 def example_fleet() -> Path:
-    """The example fleet, which lies beside the package in a checkout.
+    """Return the example fleet, which lies beside the package in a checkout.
 
     Raises:
         UserError: this is no checkout.
@@ -192,7 +192,7 @@ def _clean_environment() -> dict[str, str]:
 
 
 def _spoil(good: Path, bad: Path) -> None:
-    """The same rows with their labels dealt out at random, as a broken join would do."""
+    """Write the same rows with their labels shuffled, as a broken join would do."""
     with good.open(newline="", encoding="utf-8") as stream:
         rows = list(csv.DictReader(stream))
     labels = [row["diagnosis"] for row in rows]

@@ -34,7 +34,7 @@ def doctor(
     select: options.Select = None,
     output: options.AsListing = Listing.TEXT,
 ) -> ExitCode:
-    """What works and what does not: sign-in, hosts, clocks, permissions, storage, quotas. Changes nothing.
+    """Check sign-in, hosts, clocks, permissions, storage and quotas. Changes nothing.
 
     Exit code 1 when something failed, else 0.
     """
@@ -65,7 +65,7 @@ def doctor(
 
 
 def _specs(paths: Sequence[Path], select: Sequence[str]) -> tuple[Fleet, list[Check]]:
-    """The sound part of the specs, as far as it was selected, and what is wrong with the rest."""
+    """Return the valid and selected part of the specs, and the errors of the rest."""
     from reconciler.plan.checks.result import Check, CheckOutcome
     from reconciler.spec.fleet import load_sound
     from reconciler.targets.new_service.definition.spec_rule import definition_mistakes

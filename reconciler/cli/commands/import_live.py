@@ -151,7 +151,7 @@ async def _import(request: ImportRequest, of: Meant, cloud: Cloud) -> ExitCode:
 
 
 def _workspaces_alone(of: Meant, out: Path) -> Fleet:
-    """The workspaces as a fleet. One that is not written yet will lie where its document goes."""
+    """Return the workspaces as a fleet. One that is not written yet will lie where its document goes."""
     from reconciler.importing.files import WORKSPACES
     from reconciler.spec.diagnostics import Position
     from reconciler.spec.fleet import Fleet
@@ -198,7 +198,7 @@ def _told(drafts: Drafts) -> str:
 
 
 def _written_targets(request: ImportRequest, of: Meant, written: list[Path]) -> Fleet:
-    """The targets that were written, with whatever documents they refer to."""
+    """Return the targets that were written, with whatever documents they refer to."""
     from reconciler.spec.fleet import load_fleet
 
     alone = load_fleet(written) if of.fleet is None else None

@@ -98,7 +98,7 @@ def fmt(
 
 
 def _forms(file: Path, diagnostics: list[Diagnostic]) -> tuple[str, str] | None:
-    """The text of a file and its canonical form; None if it has mistakes, which are added then."""
+    """Return the text of a file and its canonical form; None if it has mistakes, which are added then."""
     from reconciler.spec.diagnostics import Diagnostic, Position
     from reconciler.spec.formatting.formatter import Unformattable, formatted
     from reconciler.spec.loading.loader import Tree, read_file

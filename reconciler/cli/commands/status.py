@@ -25,7 +25,7 @@ def status(
     store: options.StoreUrl = DEFAULT_STORE,
     output: options.AsListing = Listing.TEXT,
 ) -> ExitCode:
-    """What the store knows: targets and why they are held, versions and their metrics, jobs in flight. No network."""
+    """Show what the store knows: targets and why they are held, versions and metrics, jobs in flight. No network."""
     with _open(store) as opened:
         targets = [record for record in opened.targets() if name in (None, record.name)]
         versions = [
@@ -54,7 +54,7 @@ def history(
     limit: Annotated[int, typer.Option("--limit", min=1, help="At most so many, newest first.")] = 50,
     output: options.AsListing = Listing.TEXT,
 ) -> ExitCode:
-    """What was done, newest first. No network."""
+    """Show what was done, newest first. No network."""
     with _open(store) as opened:
         events = list(opened.events(subject, limit=limit))
     if output is Listing.JSON:

@@ -54,7 +54,7 @@ class Plan:
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any]) -> Self:
-        """The plan of a document of the collection."""
+        """Return the plan of a document of the collection."""
         return cls(**document)
 
     @property
@@ -75,7 +75,7 @@ class Association:
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any]) -> Self:
-        """The association of a document of the collection."""
+        """Return the association of a document of the collection."""
         return cls(**document)
 
 
@@ -102,12 +102,12 @@ class CommitmentPlans:
     # -- plans ---------------------------------------------------------------------------------------------------------
 
     def find(self, plan_id: str) -> Plan | None:
-        """The plan of that resource id, in any casing."""
+        """Return the plan of that resource id, in any casing."""
         document = self.plans.get(plan_id.lower())
         return None if document is None else Plan.from_document(document)
 
     def get(self, plan_id: str) -> Plan:
-        """The plan of that resource id.
+        """Return the plan of that resource id.
 
         Raises:
             ArmError: 404, if there is none.
@@ -118,7 +118,7 @@ class CommitmentPlans:
         return plan
 
     def put(self, plan_id: str, body: Mapping[str, Any], if_match: str | None) -> Plan:
-        """Makes a plan, or overwrites one.
+        """Make a plan, or overwrites one.
 
         Raises:
             ArmError: 400, 409 or 412, saying what is wrong.
@@ -148,12 +148,12 @@ class CommitmentPlans:
         *,
         used: float = 0.0,
     ) -> Plan:
-        """Makes a plan, whose members have been checked; `location` is a region's code."""
+        """Make a plan, whose members have been checked; `location` is a region's code."""
         name, now = plan_id.rpartition("/")[2], timestamp(self._clock())
         return self._write(Plan(plan_id, name, location, tags or {}, sku, capacity, now, etag="", used=used))
 
     def patch(self, plan_id: str, body: Mapping[str, Any], if_match: str | None) -> Plan:
-        """Changes tags and SKU of a plan, the only things of it that can be changed.
+        """Change tags and SKU of a plan, the only things of it that can be changed.
 
         Raises:
             ArmError: 400, 404 or 412, saying what is wrong.
@@ -165,7 +165,7 @@ class CommitmentPlans:
         return self._write(replace(current, tags=current.tags if tags is None else tags, sku=sku, capacity=capacity))
 
     def delete(self, plan_id: str, if_match: str | None) -> bool:
-        """Deletes a plan that pays for nothing.
+        """Delete a plan that pays for nothing.
 
         Returns:
             Whether there was one.
@@ -197,13 +197,13 @@ class CommitmentPlans:
 
     @staticmethod
     def _check_etag(current: Plan | None, body: Mapping[str, Any], if_match: str | None) -> None:
-        """The specification says that etags are for optimistic concurrency; what happens then is inferred [I]."""
+        """Refuse a write with an old etag; that this is what etags are for is specified, the reply is inferred [I]."""
         wanted = if_match.strip().strip('"') if if_match else member(body, "etag")
         if wanted and wanted != "*" and (current is None or current.etag != wanted):
             raise ArmError(412, "PreconditionFailed", "The etag is not the one of the commitment plan as it is now.")
 
     def view(self, plan: Plan) -> Json:
-        """What is shown of a plan, in the order of the recordings."""
+        """Return what is shown of a plan, in the order of the recordings."""
         tier = plan.tier
         overage = {HOURS: tier.hours_meter, TRANSACTIONS: tier.transactions_meter}
         # 0.0 right after the creation, in the recordings of 2017: it is what the last calculation of usage left.
@@ -239,7 +239,7 @@ class CommitmentPlans:
         }
 
     def usage_history(self, plan: Plan) -> list[Json]:
-        """A day of usage for each whole day of the plan's life, the latest first.
+        """Return a day of usage for each whole day of the plan's life, the latest first.
 
         Nothing is ever used here [I] but what the studio file says, which no day shows.
         """
@@ -270,13 +270,13 @@ class CommitmentPlans:
         return None if document is None else str(document["plan"])
 
     def associations(self, plan: Plan) -> Iterator[Association]:
-        """The web services that a plan pays for."""
+        """Return the web services that a plan pays for."""
         for document in self._associations.values():
             if document["plan"].lower() == plan.id.lower():
                 yield Association.from_document(document)
 
     def association(self, plan: Plan, name: str) -> Association:
-        """The association of that name.
+        """Return the association of that name.
 
         Raises:
             ArmError: 404, if the plan has none.
@@ -287,7 +287,7 @@ class CommitmentPlans:
         raise resource_not_found(ASSOCIATION_TYPE, f"{plan.id}/commitmentAssociations/{name}", f"{plan.name}/{name}")
 
     def check_usable(self, plan_id: str, location: str) -> Plan:
-        """The plan of that id, if a web service at `location` can have it; what is refused is inferred [I].
+        """Return the plan of that id, if a web service at `location` can have it; what is refused is inferred [I].
 
         Raises:
             ArmError: 400, if there is no such plan, it is in another region (plans are region-specific), or is full.
@@ -309,7 +309,7 @@ class CommitmentPlans:
         return plan
 
     def associate(self, service: WebService, plan: Plan) -> None:
-        """Makes a plan pay for a web service."""
+        """Make a plan pay for a web service."""
         # The name is in no recording; the service's own id is as unique as it must be [I].
         association = Association(
             name=str(uuid.UUID(service.service)),
@@ -321,11 +321,11 @@ class CommitmentPlans:
         self._associations[service.id.lower()] = asdict(association)
 
     def dissociate(self, service: WebService) -> None:
-        """Ends the association of a web service that is deleted."""
+        """End the association of a web service that is deleted."""
         self._associations.pop(service.id.lower(), None)
 
     def move(self, plan: Plan, name: str, body: Mapping[str, Any]) -> Json:
-        """Gives a web service another plan.
+        """Return a web service another plan.
 
         Returns:
             The association as it is now.
@@ -345,7 +345,7 @@ class CommitmentPlans:
         return self.association_view(moved)
 
     def association_view(self, association: Association) -> Json:
-        """What is shown of an association; the order is that of a plan [I]."""
+        """Return what is shown of an association; the order is that of a plan [I]."""
         plan = self.find(association.plan)
         return {
             "etag": association.etag,

@@ -20,7 +20,7 @@ class CommitmentRequests:
         self._page_size = page_size
 
     def list(self, request: web.Request, prefix: str) -> web.Response:
-        """The plans whose ids start with `prefix`."""
+        """Return the plans whose ids start with `prefix`."""
         keys = [key for key in self._plans.plans if key.startswith(prefix.lower())]
         return page(
             request,

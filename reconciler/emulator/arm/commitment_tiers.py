@@ -94,7 +94,7 @@ TIERS: Mapping[str, Tier] = {
 
 
 def catalogue(locations: list[str]) -> Json:
-    """The SKUs that plans can have."""
+    """Return the SKUs that plans can have."""
     return {
         "value": [
             {

@@ -22,14 +22,14 @@ class SecondWrites:
         self._rule = behaviour.write_while_provisioning
 
     def check(self, service: WebService | None) -> None:
-        """Raises the 409 if a write is under way and another one is refused for that."""
+        """Raise the 409 if a write is under way and another one is refused for that."""
         if service is not None and service.operation and self._rule == "conflict":
             raise arm_errors.conflict(
                 "WebServiceProvisioning", f"The web service '{service.name}' is being provisioned. Try again later."
             )
 
     def base(self, service: WebService, operations: Operations) -> WebService:
-        """What a write builds on: the live definition, or in a queue what will be live when its turn comes.
+        """Return what a write builds on: the live definition, or in a queue what will be live when its turn comes.
 
         Where the last one wins, it builds on the live one too, and so undoes the write that it overtakes. In a queue,
         a write that fails takes those that were built on it down with it.
@@ -42,12 +42,12 @@ class SecondWrites:
         return replace(service, **{name: proposal[name] for name in names})
 
     def waits(self, operation: Operation, service: WebService) -> None:
-        """Writes down whose end the operation waits for; call it before the operation begins."""
+        """Write down whose end the operation waits for; call it before the operation begins."""
         if service.operation and self._rule == "queue":
             self._waits_for[operation.id] = {"for": service.operation}
 
     async def turn(self, operation: Operation, operations: Operations) -> None:
-        """Waits until it is this operation's turn."""
+        """Wait until it is this operation's turn."""
         if (found := self._waits_for.get(operation.id)) is not None:
             await operations.ended(found["for"])
             self._waits_for.pop(operation.id, None)

@@ -55,7 +55,7 @@ def spelling(mapping: Mapping[str, Any], name: str) -> str | None:
 
 
 def member(mapping: Any, *path: str) -> Any:
-    """The value under the member names of `path`, each in any casing; None where there is nothing."""
+    """Return the value under the member names of `path`, each in any casing; None where there is nothing."""
     value = mapping
     for name in path:
         if not isinstance(value, Mapping):
@@ -75,7 +75,7 @@ def without_nulls(value: Any) -> Any:
 
 
 def written_properties(body: Mapping[str, Any]) -> Json:
-    """The writable members of the ``properties`` of a request, by their canonical names, nulls dropped.
+    """Return the writable members of the ``properties`` of a request, by their canonical names, nulls dropped.
 
     Unknown members are dropped, as a provider with a typed contract does [I]; those that only the provider writes are
     ignored.
@@ -108,7 +108,7 @@ def written_properties(body: Mapping[str, Any]) -> Json:
 
 
 def payload_members(content: Mapping[str, Any]) -> Json:
-    """The members of a payload that was kept in a blob, by their canonical names.
+    """Return the members of a payload that was kept in a blob, by their canonical names.
 
     Below them nothing is touched: a blob comes back with its own casing and with its nulls (new-protocol 1,
     "Normalisation").
@@ -128,7 +128,7 @@ def payload_members(content: Mapping[str, Any]) -> Json:
 
 
 def payload_size(properties: Json) -> int:
-    """The size of a payload in bytes: that of its members as JSON, added up (new-protocol 1)."""
+    """Return the size of a payload in bytes: that of its members as JSON, added up (new-protocol 1)."""
     return sum(len(json.dumps(properties[name], separators=(",", ":"))) for name in PAYLOAD if name in properties)
 
 
@@ -141,7 +141,7 @@ def _require_object(name: str, value: Any) -> None:
 
 
 def check(properties: Json) -> None:
-    """Checks a whole definition, and puts the level of its diagnostics into the service's own casing.
+    """Check a whole definition, and puts the level of its diagnostics into the service's own casing.
 
     Raises:
         ArmError: 400 with what is wrong. No recording shows these, so their inner codes are [I].
@@ -214,7 +214,7 @@ def _check_graph(properties: Json) -> None:
 
 
 def merged(current: Json, patch: Json, *, assets: AssetsMerge) -> Json:
-    """`current` after a PATCH with the properties `patch`, both as `written_properties` gives them.
+    """Return `current` after a PATCH with the properties `patch`, both as `written_properties` gives them.
 
     Objects merge one level down, as recorded for ``keys`` (new-protocol 3, "PATCH body rules"); arrays and deeper
     objects are replaced. What happens inside ``assets`` is not confirmed, so it is a setting: ``merge`` goes all the
@@ -236,7 +236,7 @@ def merged(current: Json, patch: Json, *, assets: AssetsMerge) -> Json:
 
 
 def _merged_objects(before: Mapping[str, Any], patch: Mapping[str, Any], *, depth: int | None) -> Json:
-    """Merges `depth` levels, or all for None; a member keeps its place and takes the casing of the last write."""
+    """Merge `depth` levels, or all for None; a member keeps its place and takes the casing of the last write."""
     result = dict(before)
     for key, value in patch.items():
         old_key = spelling(result, key)
@@ -263,7 +263,7 @@ class Sealed(NamedTuple):
 
 
 def seal(properties: Json, random_bytes: Callable[[int], bytes]) -> Sealed:
-    """Puts every secret of a definition into a new envelope.
+    """Put every secret of a definition into a new envelope.
 
     These are the Credential parameters, which have a ``certificateThumbprint`` (new-protocol 1), and the
     ``credentials`` of assets, which may be an account's connection string [I]. An envelope looks like the base64 of a
@@ -314,7 +314,7 @@ class TrainedModelAsset(NamedTuple):
 
 
 def trained_models(properties: Json) -> Iterator[TrainedModelAsset]:
-    """The trained models among the assets of an unsealed definition.
+    """Return the trained models among the assets of an unsealed definition.
 
     A trained model is a Resource whose blob ends in ``.ilearner`` or whose name ends in ``[trained model]``; other
     Resources (transforms, datasets) are not (new-protocol 2).

@@ -15,7 +15,7 @@ _Reword = Callable[[Any], Any]
 
 
 def worded(view: Json, behaviour: Behaviour) -> Json:
-    """What GET by name shows, in this Studio's casing and with its nulls."""
+    """Return what GET by name shows, in this Studio's casing and with its nulls."""
     if behaviour.definition_nulls == "null":
         view = _with_nulls(view)
     if behaviour.definition_casing == "pascal":
@@ -26,7 +26,7 @@ def worded(view: Json, behaviour: Behaviour) -> Json:
 
 
 def worded_poll(body: Json, behaviour: Behaviour) -> Json:
-    """The poll of an operation: what says why it failed is in no recording."""
+    """Return the poll of an operation; how it names a failure was never recorded."""
     if "error" not in body or behaviour.operation_failure == "error":
         return body
     rest = {name: value for name, value in body.items() if name != "error"}
@@ -54,7 +54,7 @@ def _same(value: Any) -> Any:
 
 
 def _object(**children: _Reword) -> _Reword:
-    """An object whose members begin with a capital; members of a schema's own (``x-ms-…``) stay."""
+    """Return an object whose members begin with a capital; members of a schema's own (``x-ms-…``) stay."""
     lowered = {name.lower(): reword for name, reword in children.items()}
 
     def reword(value: Any) -> Any:
@@ -69,7 +69,7 @@ def _object(**children: _Reword) -> _Reword:
 
 
 def _named(child: _Reword) -> _Reword:
-    """A map: its keys are names that people gave."""
+    """Return the form of a map whose keys are names that people gave."""
     return lambda value: {key: child(inner) for key, inner in value.items()} if isinstance(value, Mapping) else value
 
 
@@ -104,7 +104,7 @@ _PAYLOAD: Mapping[str, _Reword] = {
 
 
 def tags_to_write(current: Mapping[str, str] | None, body: Json, behaviour: Behaviour) -> Json:
-    """A PATCH body whose tags are all that there are to be, also where those that it leaves out stay.
+    """Return a PATCH body whose tags are all that there are to be, also where those that it leaves out stay.
 
     Azure takes no notice of the casing of a tag's name (Azure documentation, "Tag resources").
     """
@@ -117,7 +117,7 @@ def tags_to_write(current: Mapping[str, str] | None, body: Json, behaviour: Beha
 
 
 def properties_to_merge(properties: Json | None, body: Json, behaviour: Behaviour) -> Json | None:
-    """The properties that a PATCH is merged into: without the objects that it replaces as a whole."""
+    """Return the properties that a PATCH is merged into: without the objects that it replaces as a whole."""
     given = member(body, "properties")
     if properties is None or behaviour.patch_package == "merge" or not isinstance(given, Mapping):
         return properties

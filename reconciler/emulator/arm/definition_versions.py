@@ -28,7 +28,7 @@ def has_regions(version: str) -> bool:
 
 
 def current_form(written: Json, version: str, live: Json | None) -> Json:
-    """The properties that a request has in `version`, in the form that is kept.
+    """Return the properties that a request has in `version`, in the form that is kept.
 
     Args:
         written: what `written_properties` gives.
@@ -55,7 +55,7 @@ def current_form(written: Json, version: str, live: Json | None) -> Json:
 
 
 def shown_form(properties: Json, version: str) -> Json:
-    """The properties of a definition as a client of `version` gets them."""
+    """Return the properties of a definition as a client of `version` gets them."""
     if version != PREVIEW:
         return properties
     return _over_parameters(properties, lambda _, parameter: str(member(parameter, "value") or ""))

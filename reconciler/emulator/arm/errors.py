@@ -41,7 +41,7 @@ class ArmError(Exception):
         return "/".join([self.code, *(code for code, _ in self.details)])
 
     def body(self) -> dict[str, Any]:
-        """The JSON body."""
+        """Return the JSON body."""
         error: dict[str, Any] = {"code": self.code, "message": self.message}
         if self.details:
             error["details"] = [{"code": code, "message": message} for code, message in self.details]

@@ -76,7 +76,7 @@ def base_url(request: web.Request) -> str:
 
 
 async def json_object(request: web.Request) -> dict[str, Any]:
-    """The body of a write.
+    """Return the body of a write.
 
     Raises:
         ArmError: 400, if it is not a JSON object; 413, if it is too large.

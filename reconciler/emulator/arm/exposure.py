@@ -21,7 +21,7 @@ class NewExecution:
         self._execution = context.execution
 
     def expose(self, service: WebService) -> None:
-        """Makes the service answer as its live definition says: with its keys, its limit and its models.
+        """Make the service answer as its live definition says: with its keys, its limit and its models.
 
         A service for which no experiment of the studio file can score is left out: its definition can be managed, and
         its execution service is not found.
@@ -53,7 +53,7 @@ class NewExecution:
             self._execution.bind(path, self._resource(model), _bound(model), takes_effect_in=timedelta(0))
 
     def withdraw(self, service: WebService) -> None:
-        """Makes the service answer no more."""
+        """Make the service answer no more."""
         self._execution.withdraw(_path(service))
 
     def _resource(self, model: CachedModel) -> str:
@@ -64,7 +64,7 @@ class NewExecution:
 
 
 def experiment_of(studio: StudioFile, service: WebService) -> str | None:
-    """The experiment of the studio file that stands behind a service; None if none does.
+    """Return the experiment of the studio file that stands behind a service; None if none does.
 
     That is a predictive experiment whose trained models the definition has, by name, and the one that the service was
     deployed from before others; or the training experiment that it was deployed from.

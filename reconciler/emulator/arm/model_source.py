@@ -27,7 +27,7 @@ class BlobPlace(NamedTuple):
 
 
 def blob_place(uri: str) -> BlobPlace | None:
-    """The parts of a blob's URI less its query, or None if it is not that of a blob.
+    """Return the parts of a blob's URI less its query, or None if it is not that of a blob.
 
     The account is in the host's name or, where the host is an address, at the start of the path.
     """
@@ -107,7 +107,7 @@ def blob_reference(what: str, uri: str, credentials: str, storage: StorageAccoun
 
 
 def _allowed(asset: TrainedModelAsset, behaviour: Behaviour) -> TrainedModelAsset:
-    """An asset with the only right to its blob that this Studio looks at."""
+    """Return an asset with the only right to its blob that this Studio looks at."""
     match behaviour.foreign_model:
         case "sas":
             return asset._replace(credentials="")
@@ -117,7 +117,7 @@ def _allowed(asset: TrainedModelAsset, behaviour: Behaviour) -> TrainedModelAsse
 
 
 def fetcher(context: Context) -> FetchModel:
-    """Reads, checks and keeps models with the parts of a Studio."""
+    """Read, checks and keeps models with the parts of a Studio."""
 
     async def fetch(asset: TrainedModelAsset, storage: StorageAccount) -> str:
         reference = reference_to(_allowed(asset, context.studio.behaviour), storage)

@@ -68,17 +68,17 @@ class Operation:
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any]) -> Self:
-        """The operation of a document of the collection."""
+        """Return the operation of a document of the collection."""
         failure = document["failure"]
         return cls(**{**document, "failure": None if failure is None else Failure(**failure)})
 
     def path(self, kind: Literal["operationsStatus", "operationresults"]) -> str:
-        """The path at which it is polled."""
+        """Return the path at which it is polled."""
         provider = f"/subscriptions/{self.subscription}/providers/Microsoft.MachineLearning"
         return f"{provider}/locations/{self.location}/{kind}/{self.id}"
 
     def poll_body(self, now: datetime) -> Json:
-        """What a poll shows: the field is ``status``, and ``endTime`` is there once it ended [O].
+        """Return what a poll shows: the field is ``status``, and ``endTime`` is there once it ended [O].
 
         The shape of a failure is in no recording; it is that of ARM in general [I].
         """
@@ -130,24 +130,24 @@ class Operations:
         self._tasks: dict[str, asyncio.Task[None]] = {}
 
     def find(self, operation_id: str) -> Operation | None:
-        """The operation of that id, in any casing."""
+        """Return the operation of that id, in any casing."""
         document = self._collection.get(operation_id.lower())
         return None if document is None else Operation.from_document(document)
 
     def begin(self, operation: Operation, mark: Callable[[], None]) -> None:
-        """Writes down the operation and, with `mark`, that its resource is being worked on; then starts it."""
+        """Write down the operation and, with `mark`, that its resource is being worked on; then starts it."""
         with self._documents.transaction():
             mark()
             self._collection[operation.id] = asdict(operation)
         self._start(operation)
 
     async def ended(self, operation_id: str) -> None:
-        """Waits for the end of an operation; returns at once if it is not at work."""
+        """Wait for the end of an operation; returns at once if it is not at work."""
         if task := self._tasks.get(operation_id):
             await asyncio.wait([task])
 
     def resume(self) -> None:
-        """Takes up what an earlier process left unfinished, and forgets what ended long ago."""
+        """Take up what an earlier process left unfinished, and forgets what ended long ago."""
         oldest = timestamp(self._clock() - _KEPT_FOR)
         for key in self._collection:
             operation = Operation.from_document(self._collection[key])
@@ -157,7 +157,7 @@ class Operations:
                 del self._collection[key]
 
     async def close(self) -> None:
-        """Stops working; what is unfinished is taken up by `resume` in another process."""
+        """Stop working; what is unfinished is taken up by `resume` in another process."""
         tasks = list(self._tasks.values())
         for task in tasks:
             task.cancel()

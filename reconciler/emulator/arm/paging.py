@@ -23,7 +23,7 @@ _TOKEN = "$skiptoken"  # noqa: S105 - the parameter's name
 def page(
     request: web.Request, documents: Mapping[str, Any], keys: Sequence[str], size: int, show: Callable[[Any], Json]
 ) -> web.Response:
-    """The page of a list that a request asks for.
+    """Return the page of a list that a request asks for.
 
     Args:
         request: its ``$skiptoken``, in any casing, tells where the page starts.

@@ -25,7 +25,7 @@ class PayloadBlobs:
         self._context = context
 
     async def read(self, uri: str, credentials: str, storage: StorageAccount) -> Json:
-        """The JSON object in a blob.
+        """Return the JSON object in a blob.
 
         Args:
             uri: of the blob, with or without a SAS.
@@ -50,7 +50,7 @@ class PayloadBlobs:
         return payload
 
     async def write(self, storage: StorageAccount, name: str, payload: Json) -> None:
-        """Keeps a payload in a blob of a service's storage account, with that service's key.
+        """Keep a payload in a blob of a service's storage account, with that service's key.
 
         Raises:
             Unprovisionable: the account is not one of the Studio, or refuses.

@@ -63,7 +63,7 @@ def region_code(location: str) -> str:
 
 
 def new_key(random_bytes: RandomBytes) -> str:
-    """A service key like the ones that the service makes: base64 of 64 bytes."""
+    """Return a service key like the ones that the service makes: base64 of 64 bytes."""
     return base64.b64encode(random_bytes(64)).decode()
 
 
@@ -76,7 +76,7 @@ def propose_put(
     plan: str | None = None,
     envelopes: Mapping[str, str] | None = None,
 ) -> Proposal:
-    """What a PUT proposes: it overwrites silently, and members that it leaves out are gone.
+    """Return what a PUT proposes: it overwrites silently, and members that it leaves out are gone.
 
     Keys that are left out are made anew [I].
 
@@ -116,7 +116,7 @@ def propose_patch(
     version: str = CURRENT,
     plan: str | None = None,
 ) -> Proposal:
-    """What a PATCH proposes (new-protocol 3, "PATCH body rules").
+    """Return what a PATCH proposes (new-protocol 3, "PATCH body rules").
 
     A location is required in 2016-05-01-preview, and ignored in 2017-01-01.
 
@@ -151,7 +151,7 @@ def propose_patch(
 
 
 def with_payload(proposal: Proposal, payload: Json, assets: AssetsMerge | None) -> Proposal:
-    """A proposal whose payload has been fetched.
+    """Return a proposal whose payload has been fetched.
 
     Args:
         proposal: of a PUT, or of a PATCH.
@@ -195,7 +195,7 @@ def _check_writable(current: WebService | None) -> None:
 
 
 def _commitment_plan(written: Json, plan: str | None) -> str | None:
-    """The plan that a request gives the service; one that it has stays (new-protocol 1)."""
+    """Return the plan that a request gives the service; one that it has stays (new-protocol 1)."""
     given = written.get("commitmentPlan", {}).get("id")
     if given is None:
         return None
@@ -205,7 +205,7 @@ def _commitment_plan(written: Json, plan: str | None) -> str | None:
 
 
 def tags_of(body: Mapping[str, Any]) -> dict[str, str] | None:
-    """The tags in a request; None if it has none.
+    """Return the tags in a request; None if it has none.
 
     Raises:
         ArmError: 400, if they are no tags.
@@ -217,7 +217,7 @@ def tags_of(body: Mapping[str, Any]) -> dict[str, str] | None:
 
 
 def known_location(body: Mapping[str, Any], resource_type: str) -> str:
-    """The location in a request, in display form.
+    """Return the location in a request, in display form.
 
     Raises:
         ArmError: 400, if there is none, or it is not one of the provider's.
@@ -250,5 +250,5 @@ def _location(body: Mapping[str, Any], current: WebService | None) -> str:
 
 
 def as_json(proposal: Proposal) -> Json:
-    """A proposal as an operation keeps it."""
+    """Return a proposal as an operation keeps it."""
     return asdict(proposal)

@@ -77,7 +77,7 @@ _OPERATIONS = (
 
 
 def operations() -> Json:
-    """The operations of the provider; their names are those of Microsoft's list of permissions."""
+    """Return the operations of the provider; their names are those of Microsoft's list of permissions."""
     return {
         "value": [
             {
@@ -95,7 +95,7 @@ def operations() -> Json:
 
 
 def description(subscription: str) -> Json:
-    """The provider as a subscription has it: registered [O]."""
+    """Return the provider as a subscription has it: registered [O]."""
     return {
         "id": f"/subscriptions/{subscription}/providers/{PROVIDER}",
         "namespace": PROVIDER,

@@ -64,10 +64,10 @@ class Payloads(Protocol):
     """Payloads in blobs. Both methods raise `Unprovisionable`."""
 
     async def read(self, uri: str, credentials: str, storage: StorageAccount) -> Json:
-        """The JSON object in a blob."""
+        """Return the JSON object in a blob."""
 
     async def write(self, storage: StorageAccount, name: str, payload: Json) -> None:
-        """Keeps a payload in a blob of a service's own storage account."""
+        """Keep a payload in a blob of a service's own storage account."""
 
 
 @dataclass(frozen=True)
@@ -127,7 +127,7 @@ class Provisioning:
         self._withdraw = withdraw
 
     async def work(self, operation: Operation) -> Conclusion:
-        """Does the work of `operation` up to the write that concludes it."""
+        """Do the work of `operation` up to the write that concludes it."""
         if operation.action == "delete":
             return Conclusion(lambda: self._delete(operation))
         try:
@@ -167,7 +167,7 @@ class Provisioning:
     async def _keep_payload(
         self, stored: Stored, service: WebService, storage: StorageAccount, operation: str
     ) -> Stored:
-        """Writes a payload that is too large to be shown, for each region that the service is prepared for."""
+        """Write a payload that is too large to be shown, for each region that the service is prepared for."""
         if payload_size(stored.sealed.properties) <= self._inline_payload_bytes:
             return replace(stored, regions=dict.fromkeys(service.regions))
         # A name of its own for each write: the one before is live until this one is.
@@ -201,7 +201,7 @@ class Provisioning:
         return Conclusion(prepared)
 
     async def fetch(self, proposal: Proposal, cached: Mapping[str, CachedModel]) -> dict[str, CachedModel]:
-        """The models of a proposal: those that it did not change as they are cached, the others fetched now.
+        """Return the models of a proposal: those that it did not change as they are cached, the others fetched now.
 
         Raises:
             ModelUnavailable: one cannot be read or loaded.
@@ -236,7 +236,7 @@ class Provisioning:
         )
 
     def store(self, service: WebService) -> None:
-        """Writes a service whose definition is live, and makes it answer. Call it in a transaction."""
+        """Write a service whose definition is live, and makes it answer. Call it in a transaction."""
         self._services[service.id.lower()] = service.to_document()
         self._expose(service)
 

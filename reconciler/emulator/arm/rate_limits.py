@@ -56,7 +56,7 @@ class RateLimits:
         self._used: dict[tuple[str, str, Sort], int] = {}
 
     def spend(self, method: str, subscription: str | None, principal: str) -> dict[str, str]:
-        """Takes a call from what the caller has left.
+        """Take a call from what the caller has left.
 
         Args:
             method: of the request.
@@ -108,7 +108,7 @@ class RateLimits:
 
 
 def _throttled(sort: Sort, subscription: str | None, principal: str, wait: int, headers: dict[str, str]) -> ArmError:
-    """The 429 of ARM; for a tenant, the code is inferred [I]."""
+    """Return the 429 of ARM; for a tenant, the code is inferred [I]."""
     scope, name = ("tenant", "") if subscription is None else ("subscription", f" '{subscription}'")
     return ArmError(
         429,

@@ -15,7 +15,7 @@ from reconciler.emulator.arm.definition import ENVELOPE_PREFIX, ENVELOPE_RANDOM_
 
 
 def for_region(properties: Json, contents: Mapping[str, str], region: str) -> Json:
-    """A sealed definition with the envelopes and the certificate thumbprints of `region`.
+    """Return a sealed definition with the envelopes and the certificate thumbprints of `region`.
 
     Args:
         properties: the definition as GET shows it.
@@ -40,13 +40,13 @@ def for_region(properties: Json, contents: Mapping[str, str], region: str) -> Js
 
 
 def contents_everywhere(contents: Mapping[str, str], regions: Iterable[str]) -> dict[str, str]:
-    """What the envelopes hold, of the service's own region and of `regions`: what was read may be written back."""
+    """Return what the envelopes of the service's own region and of `regions` hold: a read may be written back."""
     abroad = {_envelope(envelope, region): plain for region in regions for envelope, plain in contents.items()}
     return {**contents, **abroad}
 
 
 def contents_of_a_copy(contents: Mapping[str, str], own_region: str, region: str) -> dict[str, str]:
-    """What a service's envelopes hold, as a service in `region` can open them, by that region's certificate alone."""
+    """Return what a service's envelopes hold, opened by the certificate of `region` alone."""
     return {
         envelope if own_region == region else _envelope(envelope, region): plain for envelope, plain in contents.items()
     }

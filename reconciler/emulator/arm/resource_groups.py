@@ -39,7 +39,7 @@ class ResourceGroups:
         self._groups = documents.collection("resourceGroups")
 
     def add_subscription(self, subscription: str) -> None:
-        """Makes a subscription, if it is not there."""
+        """Make a subscription, if it is not there."""
         if subscription.lower() not in self._subscriptions:
             self._subscriptions[subscription.lower()] = {"displayName": f"Local Studio {subscription[:8]}"}
 
@@ -58,12 +58,12 @@ class ResourceGroups:
         }
 
     def check_subscription(self, subscription: str) -> None:
-        """Raises the 404 of ARM for a subscription that does not exist."""
+        """Raise the 404 of ARM for a subscription that does not exist."""
         if subscription.lower() not in self._subscriptions:
             raise arm_errors.subscription_not_found(subscription)
 
     def check_group(self, subscription: str, name: str) -> None:
-        """Raises the 404 of ARM for a resource group that does not exist."""
+        """Raise the 404 of ARM for a resource group that does not exist."""
         if _key(subscription, name) not in self._groups:
             raise arm_errors.resource_group_not_found(name)
 
@@ -82,7 +82,7 @@ class ResourceGroups:
         return _view(self._groups[_key(subscription, name)])
 
     def put(self, subscription: str, name: str, body: Mapping[str, Any]) -> tuple[Json, bool]:
-        """Makes or updates a resource group.
+        """Make or updates a resource group.
 
         Returns:
             The group, and whether it is new.

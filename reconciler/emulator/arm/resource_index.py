@@ -40,7 +40,7 @@ class ResourceIndex:
         self._page_size = page_size
 
     def list(self, request: web.Request, prefix: str) -> web.Response:
-        """The page of resources that a request asks for.
+        """Return the page of resources that a request asks for.
 
         Args:
             request: its ``$filter``, ``$expand``, ``$top`` and ``$skiptoken`` are taken.
@@ -98,7 +98,7 @@ def _size(request: web.Request, page_size: int) -> int:
 
 
 def _filter(text: str) -> Test:
-    """The test that a ``$filter`` stands for: comparisons joined by ``and`` and ``or``, of which ``and`` binds closer.
+    """Return the test of a ``$filter``: comparisons joined by ``and`` and ``or``, of which ``and`` binds closer.
 
     Raises:
         ArmError: 400, as ARM answers a filter that it does not know.
@@ -126,7 +126,7 @@ def _filter(text: str) -> Test:
 
 
 def _clause(text: str) -> tuple[tuple[str, str, str] | None, int]:
-    """The first comparison of a filter as property, operator and value, and how long it is."""
+    """Return the first comparison of a filter as property, operator and value, and how long it is."""
     if found := _COMPARISON.match(text):
         clause = (found[1].lower(), found[2].lower(), found[3])
     elif found := _STARTS.match(text):

@@ -37,7 +37,7 @@ class Need:
 
 
 def need(method: str, path: str) -> Need | None:
-    """What a request below ``/subscriptions/{id}`` needs; None where nothing is asked for.
+    """Return what a request below ``/subscriptions/{id}`` needs; None where nothing is asked for.
 
     Polling an operation needs no role: its id is known to nobody but who started it [I]. A list needs its action over
     the scope that is listed; Azure instead leaves out what a principal may not see, for some lists at least [I].
@@ -71,7 +71,7 @@ def allows(principal: Principal, needed: Need) -> bool:
 
 
 def permissions(principal: Principal, scope: str) -> list[dict[str, list[str]]]:
-    """What the roles of a principal on a scope allow and what they leave out, one entry a role, as Azure lists it."""
+    """Return what a principal's roles on a scope allow and exclude, one entry a role, as Azure lists it."""
     return [
         {"actions": list(allowed), "notActions": list(refused)}
         for assignment in principal.roles
@@ -108,7 +108,7 @@ def _is_within(scope: str, of: str) -> bool:
 
 
 def _actions(assignment: RoleAssignment) -> tuple[Sequence[str], Sequence[str]]:
-    """What an assignment allows, and what of that it leaves out."""
+    """Return what an assignment allows, and what of that it leaves out."""
     return (assignment.actions, assignment.not_actions) if assignment.role is None else _BUILT_IN[assignment.role]
 
 

@@ -48,7 +48,7 @@ def routes(context: Context) -> list[web.RouteDef]:
 
 
 async def seed(context: Context) -> None:
-    """Makes what the studio file names, at the first start, and takes up what an earlier process left unfinished.
+    """Make what the studio file names, at the first start, and takes up what an earlier process left unfinished.
 
     The accounts' blobs must be reachable at ``context.server_url``, and hold the initial models.
     """
@@ -56,7 +56,7 @@ async def seed(context: Context) -> None:
 
 
 async def close(context: Context) -> None:
-    """Stops the operations; what is unfinished is taken up at the next start. Call it before the workers end."""
+    """Stop the operations; what is unfinished is taken up at the next start. Call it before the workers end."""
     await _of(context).close()
 
 
@@ -91,7 +91,7 @@ class ResourceManager:
         self._index = ResourceIndex(context.documents, behaviour.list_page_size)
 
     def routes(self) -> list[web.RouteDef]:
-        """The routes; each path below a subscription is told apart here, as its segments have no casing."""
+        """Return the routes; each path below a subscription is told apart here, as its segments have no casing."""
 
         async def handle(request: web.Request) -> web.Response:
             return await answer(request, self._handle, self._context.clock)
@@ -152,7 +152,7 @@ class ResourceManager:
         raise no_such_operation(request)
 
     def _tenant(self, request: web.Request, note: Note, principal: Principal) -> web.Response:
-        """What is about no subscription."""
+        """Answer a request that is not about a subscription."""
         names = [name for name in request.match_info.get("tenant_rest", "").split("/") if name]
         if request.method != "GET" or len(names) not in (0, 2):
             raise no_such_operation(request)
@@ -165,7 +165,7 @@ class ResourceManager:
         return web.json_response(provider_metadata.operations())
 
     def _provider(self, request: web.Request, note: Note, subscription: str, names: Sequence[str]) -> web.Response:
-        """What the subscription has of a provider, without a resource group."""
+        """Answer a request for a subscription's resources of a provider, in all resource groups."""
         match request.method, [name.lower() for name in names]:
             case ("GET", [] | [_]) | ("POST", [_, "register"]):
                 note.native = True
@@ -219,7 +219,7 @@ class ResourceManager:
     async def _in_group(
         self, request: web.Request, subscription: str, base: str, kind: str, names: Sequence[str]
     ) -> web.Response:
-        """What a resource group has of the provider.
+        """Answer a request for a resource group's resources of the provider.
 
         Args:
             request: its version has been checked.
@@ -264,7 +264,7 @@ def _check_namespace(namespace: str) -> None:
 
 
 def _check_type(request: web.Request, namespace: str, given: Sequence[str], possible: Sequence[str]) -> str:
-    """Checks the provider and its type in the path, and then the version, which depends on the type.
+    """Check the provider and its type in the path, and then the version, which depends on the type.
 
     Args:
         request: has the version.

@@ -55,7 +55,7 @@ class Schema:
 async def seed_services(
     context: Context, groups: ResourceGroups, plans: CommitmentPlans, provisioning: Provisioning
 ) -> None:
-    """Makes what the studio file has of Azure Resource Manager and was never made.
+    """Make what the studio file has of Azure Resource Manager and was never made.
 
     These are subscriptions, resource groups, commitment plans and New web services. What a user deleted does not come
     back.
@@ -96,7 +96,7 @@ def _plan_id(subscription: str, group: ResourceGroup, name: str) -> str:
 async def _service(
     context: Context, provisioning: Provisioning, subscription: str, group: ResourceGroup, service: NewService
 ) -> WebService:
-    """A service as it stands after its deployment."""
+    """Return a service as it stands after its deployment."""
     proposal, models = await _proposal(context, provisioning, group, service)
     now = timestamp(context.clock())
     resource_id = (
@@ -159,7 +159,7 @@ async def _proposal(
 
 
 async def _predictive_schema(context: Context, models: Mapping[str, CachedModel]) -> Schema:
-    """The schema of a service with these models, by the name of the output of each."""
+    """Return the schema of a service with these models, by the name of the output of each."""
     about = {
         output: await context.workers.describe(context.models.read(model.digest), model.digest)
         for output, model in models.items()
@@ -171,7 +171,7 @@ async def _predictive_schema(context: Context, models: Mapping[str, CachedModel]
 
 
 async def _training_schema(context: Context, experiment: TrainingExperiment) -> Schema:
-    """The columns of the example data; a training service has none to show if the studio file names no such data."""
+    """Return the columns of the example data; none for a training service without such data."""
     if experiment.example_data is None:
         return Schema((), {}, ())
     address = context.studio.dataset(experiment.example_data).blob
@@ -184,7 +184,7 @@ async def _training_schema(context: Context, experiment: TrainingExperiment) -> 
 
 
 def predictive_payload(experiment: PredictiveExperiment, schema: Schema, model_uris: Mapping[str, str]) -> Json:
-    """The payload of a scoring service: input, Select Columns, and for each trained model Score Model and output."""
+    """Return the payload of a scoring service: input, Select Columns, and Score Model and output for each model."""
     assets = {"asset1": _module_asset("Select Columns in Dataset"), "asset2": _module_asset("Score Model")}
     nodes: Json = {
         "node1": {"inputId": experiment.input},
@@ -216,7 +216,7 @@ def predictive_payload(experiment: PredictiveExperiment, schema: Schema, model_u
 
 
 def training_payload(experiment: TrainingExperiment, schema: Schema) -> Json:
-    """The payload of a training service: data in, Train Model out, and Evaluate Model out if it is connected."""
+    """Return the payload of a training service: data in, Train Model out, and Evaluate Model out if it is connected."""
     assets = {
         "asset1": _module_asset("Import Data"),
         "asset2": _module_asset(experiment.learner),
@@ -294,7 +294,7 @@ def _edge(source: str, target: str, *, source_port: str | None = None, target_po
 
 
 def _tables(tables: Mapping[str, Sequence[Column]]) -> Json:
-    """An ``input`` or ``output``: a table of columns under each name."""
+    """Return an ``input`` or ``output``: a table of columns under each name."""
 
     def table(columns: Sequence[Column]) -> Json:
         shown: dict[str, Any] = {

@@ -97,7 +97,7 @@ class WebServiceRequests:
     # -- reads ---------------------------------------------------------------------------------------------------------
 
     def list(self, request: web.Request, prefix: str) -> web.Response:
-        """The web services whose ids start with `prefix`."""
+        """Return the web services whose ids start with `prefix`."""
         wanted, url, version = prefix.lower(), self._execution_url(request), request.query["api-version"]
         return page(
             request,
@@ -189,7 +189,7 @@ class WebServiceRequests:
         return _accepted(request, operation, status=201 if current is None else 200, body=view)
 
     def _envelopes(self, body: Json) -> dict[str, str]:
-        """What the envelopes hold that a copy of another service brings along, opened by its own region's key [I]."""
+        """Return what the envelopes in a copy of another service hold, opened by its own region's key [I]."""
         region, found = region_code(str(member(body, "location") or "")), dict[str, str]()
         if ENVELOPE_START not in json.dumps(body):
             return found
@@ -236,7 +236,7 @@ class WebServiceRequests:
 
     @contextmanager
     def _refusing(self) -> Iterator[None]:
-        """Gives the refusal of a write to a read-only service this Studio's status (new-protocol, "Not found")."""
+        """Return the refusal of a write to a read-only service this Studio's status (new-protocol, "Not found")."""
         try:
             yield
         except ArmError as error:
@@ -271,7 +271,7 @@ class WebServiceRequests:
         return operation
 
     def _association(self, service: WebService, proposal: Proposal | None) -> Callable[[], None]:
-        """Gives the service the commitment plan that a write names; the plan is checked now.
+        """Return the service the commitment plan that a write names; the plan is checked now.
 
         That it has the plan from the first reply on, whether or not the operation succeeds, is inferred [I].
         """
@@ -287,7 +287,7 @@ def _poll_url(request: web.Request, operation: Operation, kind: str) -> str:
 
 
 def _accepted(request: web.Request, operation: Operation, *, status: int, body: Json | None) -> web.Response:
-    """The tiny answer to a write: no Retry-After, and no Location but after a DELETE [O]."""
+    """Return the tiny answer to a write: no Retry-After, and no Location but after a DELETE [O]."""
     headers = {
         "Azure-AsyncOperation": _poll_url(request, operation, "operationsStatus"),
         "Azure-AsyncOperationPercentComplete": "0",

@@ -83,14 +83,14 @@ class WebService:
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any]) -> Self:
-        """The service of a document of the collection."""
+        """Return the service of a document of the collection."""
         models = {key: CachedModel(**model) for key, model in document["models"].items()}
         # A state that an earlier version wrote may have members that there are no more.
         known = {name: value for name, value in document.items() if name in _FIELDS}
         return cls(**{**known, "models": models})
 
     def to_document(self) -> dict[str, Any]:
-        """The document of the service."""
+        """Return the document of the service."""
         return asdict(self)
 
 
@@ -104,7 +104,7 @@ def timestamp(moment: datetime) -> str:
 
 
 def accepted_view(service: WebService, *, patch: bool, version: str = CURRENT) -> Json:
-    """The tiny first body of a write [O]."""
+    """Return the tiny first body of a write [O]."""
     properties: Json = {}
     if not patch and has_payload_members(version):
         properties["payloadsInBlobStorage"] = service.payload_blob is not None
@@ -112,14 +112,14 @@ def accepted_view(service: WebService, *, patch: bool, version: str = CURRENT) -
 
 
 def regional_view(service: WebService) -> Json:
-    """The first body of ``CreateRegionalBlob``: the id is the bare name, and there are no tags [O]."""
+    """Return the first body of ``CreateRegionalBlob``: the id is the bare name, and there are no tags [O]."""
     body = accepted_view(service, patch=False)
     body.pop("tags", None)
     return {**body, "id": service.name}
 
 
 def full_view(service: WebService, base_url: str, version: str = CURRENT, location: Json | None = None) -> Json:
-    """What GET by name shows.
+    """Return what GET by name shows.
 
     Args:
         service: its properties are shown as they are.
@@ -134,7 +134,7 @@ def full_view(service: WebService, base_url: str, version: str = CURRENT, locati
 
 
 def list_view(service: WebService, base_url: str, version: str = CURRENT) -> Json:
-    """What an item of a list shows: no payload (new-protocol 1, column "list item")."""
+    """Return what an item of a list shows: no payload (new-protocol 1, column "list item")."""
     return _view(service, base_url, _LIST_ORDER, version, {})
 
 

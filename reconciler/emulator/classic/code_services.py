@@ -31,7 +31,7 @@ class CodeServices:
         self._bundles = context.documents.collection(BUNDLES)
 
     def publish(self, workspace: Workspace, given_id: str, body: Document) -> tuple[Document, bool]:
-        """Makes a code service with its ``default`` endpoint, or gives one that exists new code.
+        """Make a code service with its ``default`` endpoint, or gives one that exists new code.
 
         An update leaves id, keys and endpoints as they are. As with a republished experiment, ``default`` follows it,
         and an added endpoint does when it is refreshed [I].

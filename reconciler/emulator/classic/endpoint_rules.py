@@ -68,7 +68,7 @@ class EndpointRules:
             )
 
     def settings(self, body: Mapping[str, Any]) -> Document:
-        """The members that a PUT sets, with the service's own defaults for the limits (classic-protocol 1.6)."""
+        """Return the members that a PUT sets, with the service's own defaults for the limits (classic-protocol 1.6)."""
         given = self._members(body)
         throttle_level = str(given.get("ThrottleLevel", "Low"))
         settings = {**given, "ThrottleLevel": throttle_level}
@@ -79,7 +79,7 @@ class EndpointRules:
         return settings
 
     def patch(self, body: Mapping[str, Any]) -> EndpointPatch:
-        """A PATCH body, checked as far as it can be without the endpoint (classic-protocol 1.7)."""
+        """Return a PATCH body, checked as far as it can be without the endpoint (classic-protocol 1.7)."""
         resources = member(body, "Resources")
         if resources is None:
             resources = []
@@ -94,7 +94,7 @@ class EndpointRules:
         return EndpointPatch(updates, members)
 
     def patched(self, endpoint: Document, patch: EndpointPatch) -> Document:
-        """The members that a patch changes on an endpoint as it stands."""
+        """Return the members that a patch changes on an endpoint as it stands."""
         changed = dict(patch.members)
         if self.behaviour.limits_patch == "ignored":
             changed = {name: value for name, value in changed.items() if name not in _LIMITS}
@@ -107,7 +107,7 @@ class EndpointRules:
         return changed
 
     def _members(self, body: Mapping[str, Any]) -> Document:
-        """The settable members of a body that are not null, by their names on the wire."""
+        """Return the settable members of a body that are not null, by their names on the wire."""
         found: Document = {}
         description = member(body, "Description")
         if description is not None:
@@ -177,7 +177,7 @@ def check_may_change(endpoint: Document, behaviour: Behaviour) -> None:
 
 
 def member(body: Mapping[str, Any], name: str) -> Any:
-    """A member of a body, whatever its letter case; None if it is not there."""
+    """Return a member of a body, whatever its letter case; None if it is not there."""
     if name in body:
         return body[name]
     wanted = name.lower()

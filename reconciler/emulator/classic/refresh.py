@@ -29,7 +29,7 @@ class Refreshing:
         self._classic = classic
 
     def refresh(self, workspace: Workspace, service: Document, endpoint: Document, body: dict[str, Any]) -> bool:
-        """Copies the graph of ``default``, and its trained model too if ``OverwriteResources``; False if equal already.
+        """Copy the graph of ``default``, and its trained model too if ``OverwriteResources``; False if equal already.
 
         With the trained model, it undoes a PATCH of it; without, the endpoint keeps what it was patched to.
 
@@ -85,7 +85,7 @@ class ApiDocuments:
         self._scoring = scoring
 
     def routes(self) -> list[web.RouteDef]:
-        """The routes; those below ``/apihelp`` are where ``HelpLocation`` leads to."""
+        """Return the routes; those below ``/apihelp`` are where ``HelpLocation`` leads to."""
         endpoint = "/workspaces/{workspace}/webservices/{service}/endpoints/{endpoint}/apidocument"
         return [
             web.get(endpoint, self.document),
@@ -109,7 +109,7 @@ class ApiDocuments:
         return await self._scoring.document(request, execution)
 
     async def republish(self, request: web.Request) -> web.Response:
-        """Publishes the experiment of a web service again: ``default`` follows, the others are as they were."""
+        """Publish the experiment of a web service again: ``default`` follows, the others are as they were."""
         service = self._find(request)
         published = {**service, "PublishedAt": timestamp(self._context.clock())}
         self._classic.services(request.match_info["workspace"].lower())[service["Id"]] = published

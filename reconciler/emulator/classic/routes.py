@@ -45,7 +45,7 @@ class Management:
         self._code = CodeServices(context, classic)
 
     def routes(self) -> list[web.RouteDef]:
-        """The routes of the management host, which answers for all regions, and those of each region's own."""
+        """Return the routes of the management host, which answers for all regions, and those of each region's own."""
         return [route for host in ("", REGION_ROUTE) for route in self._routes(host)]
 
     def _routes(self, host: str) -> list[web.RouteDef]:
@@ -219,7 +219,7 @@ class Management:
                 )
 
     def _workspace(self, request: web.Request, *, endpoint_key: bool = False) -> Workspace:
-        """The workspace of a request that is allowed to see it.
+        """Return the workspace of a request that is allowed to see it.
 
         Args:
             request: its path names a workspace.
@@ -288,7 +288,7 @@ class Management:
         return endpoint
 
     async def _fetch(self, service: Document, update: ResourceUpdate) -> tuple[str, BoundModel]:
-        """The name of the resource that an update is for, and its new model."""
+        """Return the name of the resource that an update is for, and its new model."""
         offered = self._classic.resources_of(service)
         if not offered:
             raise refused("InvalidOperation", "This Web Service has no updatable resources.")

@@ -31,20 +31,20 @@ class ClassicServices:
         self._context = context
 
     def services(self, workspace_id: str) -> Collection:
-        """The web services of a workspace, by id."""
+        """Return the web services of a workspace, by id."""
         return self._context.documents.collection(f"web-services/{workspace_id}")
 
     def endpoints(self, service_id: str) -> Collection:
-        """The endpoints of a web service, by name."""
+        """Return the endpoints of a web service, by name."""
         return self._context.documents.collection(f"endpoints/{service_id}")
 
     def experiment_of(self, service: Document) -> Any:
-        """The experiment that a web service was deployed from; None for one that was published as code."""
+        """Return the experiment that a web service was deployed from; None for one that was published as code."""
         name = service["Experiment"]
         return None if name is None else self._context.studio.experiment(name)
 
     def resources_of(self, service: Document) -> tuple[str, ...]:
-        """The names of the updatable resources; none for training (classic-protocol 5.2) and for code."""
+        """Return the names of the updatable resources; none for training (classic-protocol 5.2) and for code."""
         experiment = self.experiment_of(service)
         return experiment.resources if isinstance(experiment, PredictiveExperiment) else ()
 
@@ -59,7 +59,7 @@ class ClassicServices:
         max_concurrent_calls: int,
         endpoint_id: str | None = None,
     ) -> Document:
-        """Makes an endpoint with fresh keys, which scores with the experiment's own models at first."""
+        """Make an endpoint with fresh keys, which scores with the experiment's own models at first."""
         document: Document = {
             "Name": name,
             "Description": description,
@@ -82,7 +82,7 @@ class ClassicServices:
         return document
 
     def rebind_code(self, workspace: Workspace, service: Document, endpoint: Document) -> None:
-        """Gives an endpoint of a code service the code that was published last."""
+        """Give an endpoint of a code service the code that was published last."""
         self._bind(workspace, endpoint, CODE, BoundModel(service["Code"]))
 
     def _bind(self, workspace: Workspace, endpoint: Document, resource: str, model: BoundModel) -> None:
@@ -90,7 +90,7 @@ class ClassicServices:
         self._context.execution.bind(self.path_of(workspace.id, endpoint), resource, model, takes_effect_in=delay)
 
     def store_endpoint(self, workspace: Workspace, service: Document, document: Document) -> None:
-        """Writes an endpoint, new or changed, and what its execution service needs to know of it."""
+        """Write an endpoint, new or changed, and what its execution service needs to know of it."""
         with self._context.documents.transaction():
             self.endpoints(service["Id"])[document["Name"]] = document
             self._context.execution.publish(
@@ -113,35 +113,35 @@ class ClassicServices:
         return str(service.get("PublishedAt") or service["CreationTime"])
 
     def version_of(self, service: Document, endpoint: Document) -> str:
-        """The graph that an endpoint has: ``default`` follows each republish, others are locked to theirs (1.5)."""
+        """Return the graph of an endpoint: ``default`` follows each republish, others keep theirs (1.5)."""
         if endpoint["Name"] == DEFAULT_ENDPOINT:
             return self.graph_of(service)
         return str(endpoint.get("Version") or endpoint["CreationTime"])
 
     def initial_models(self, service: Document) -> dict[str, BoundModel]:
-        """The trained models of the experiment by name, whatever endpoints were patched to; none for the others."""
+        """Return the experiment's own trained models by name; none for an experiment without any."""
         experiment = self.experiment_of(service)
         return initial_models(self._context, experiment) if isinstance(experiment, PredictiveExperiment) else {}
 
     def remove_endpoint(self, workspace: Workspace, service: Document, name: str) -> None:
-        """Deletes an endpoint, which stops to answer at once."""
+        """Delete an endpoint, which stops to answer at once."""
         with self._context.documents.transaction():
             document = self.endpoints(service["Id"]).pop(name)
             self._context.execution.withdraw(self.path_of(workspace.id, document))
 
     def remove_service(self, workspace: Workspace, service: Document) -> None:
-        """Deletes a web service with all its endpoints."""
+        """Delete a web service with all its endpoints."""
         with self._context.documents.transaction():
             for name in self.endpoints(service["Id"]):
                 self.remove_endpoint(workspace, service, name)
             del self.services(workspace.id)[service["Id"]]
 
     def path_of(self, workspace_id: str, endpoint: Document) -> str:
-        """The path of an endpoint's execution service."""
+        """Return the path of an endpoint's execution service."""
         return execution_path("workspaces", workspace_id, endpoint["EndpointId"])
 
     def service_on_wire(self, workspace: Workspace, service: Document) -> Document:
-        """The WebService object (classic-protocol 1.4)."""
+        """Return the WebService object (classic-protocol 1.4)."""
         shown = {
             "Id": service["Id"],
             "Name": service["Name"],
@@ -155,7 +155,7 @@ class ClassicServices:
     def endpoint_on_wire(
         self, workspace: Workspace, service: Document, endpoint: Document, origin: str, *, resources: bool
     ) -> Document:
-        """The Endpoint object: the captured listing's 13 members, and Resources if asked (classic-protocol 1.5)."""
+        """Return the Endpoint object: 13 members as captured, and Resources if asked (classic-protocol 1.5)."""
         endpoint = self._as_shown(endpoint)
         behaviour = self._context.studio.behaviour
         guid = endpoint["EndpointId"]
@@ -189,7 +189,7 @@ class ClassicServices:
         return with_optional(shown, optional, behaviour)
 
     def _as_shown(self, endpoint: Document) -> Document:
-        """An endpoint less what a PATCH changed too short a time ago to be seen (`Behaviour.read_after_patch`)."""
+        """Return an endpoint without changes that are too recent to be seen (`Behaviour.read_after_patch`)."""
         shown_from = endpoint.get("ShownFrom")
         if shown_from is None or self._context.clock() >= datetime.fromisoformat(shown_from):
             return endpoint
@@ -197,7 +197,7 @@ class ClassicServices:
         return {**endpoint, **before}
 
     def patched(self, endpoint: Document, members: Document, *, model: bool) -> Document:
-        """An endpoint after a PATCH of some members, and of its trained model if ``model``."""
+        """Return an endpoint after a PATCH of some members, and of its trained model if ``model``."""
         now = self._context.clock()
         if model:
             members = {**members, "PatchedAt": timestamp(now)}
@@ -265,7 +265,7 @@ class ClassicServices:
 
 
 def seed(context: Context) -> ClassicServices:
-    """Makes the web services of the studio file that the state does not hold yet; their first models are there."""
+    """Make the web services of the studio file that the state does not hold yet; their first models are there."""
     classic = ClassicServices(context)
     seeded = context.documents.collection("seeded")
     with context.documents.transaction():
@@ -326,5 +326,5 @@ def _seed_service(
 
 
 def timestamp(moment: datetime) -> str:
-    """A time as the service writes it: UTC, milliseconds, ``Z`` (classic-protocol 1.4)."""
+    """Return a time as the service writes it: UTC, milliseconds, ``Z`` (classic-protocol 1.4)."""
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

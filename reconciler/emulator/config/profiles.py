@@ -25,7 +25,7 @@ class UnknownProfile(ValueError):
 
 
 def setting(documented: Any, why: str, *, terse: Any = _UNSAID, hostile: Any = _UNSAID) -> Any:
-    """A field of a model of settings.
+    """Return a field of a model of settings.
 
     Args:
         documented: its default, which the sources make most likely.
@@ -39,7 +39,7 @@ def setting(documented: Any, why: str, *, terse: Any = _UNSAID, hostile: Any = _
 
 
 def values_of(model: type[BaseModel], profile: str) -> dict[str, Any]:
-    """The settings of a profile that a file need not say itself, by their names in the file.
+    """Return the settings of a profile that a file need not say itself, by their names in the file.
 
     A drawn setting depends on the seed and its own name alone, so that a new one leaves the others as they were.
 
@@ -55,7 +55,7 @@ def values_of(model: type[BaseModel], profile: str) -> dict[str, Any]:
 
 
 def check_profile(name: str) -> None:
-    """Raises `UnknownProfile` unless there is a profile of that name."""
+    """Raise `UnknownProfile` unless there is a profile of that name."""
     if name in PROFILES or (name.startswith(_RANDOM) and name != _RANDOM):
         return
     near = difflib.get_close_matches(name, [*PROFILES, f"{_RANDOM}SEED"], n=1, cutoff=0.5)
@@ -69,7 +69,7 @@ def has_profiles(field: FieldInfo) -> bool:
 
 
 def allowed(field: FieldInfo) -> tuple[Any, ...]:
-    """What a setting may be drawn from: all that its type lists, else what the profiles have."""
+    """Return what a setting may be drawn from: all that its type lists, else what the profiles have."""
     if field.annotation is bool:
         return (False, True)
     if get_origin(field.annotation) is Literal:
@@ -78,7 +78,7 @@ def allowed(field: FieldInfo) -> tuple[Any, ...]:
 
 
 def table(models: Mapping[str, type[BaseModel]]) -> str:
-    """The settings of some models as a Markdown table, with their values in each profile.
+    """Return the settings of some models as a Markdown table, with their values in each profile.
 
     Args:
         models: by the section of the studio file in which they are written.

@@ -90,7 +90,7 @@ class CodeSettings(Settings):
         return self
 
     def interpreter(self, language: str) -> tuple[str, ...] | None:
-        """The command for a language; None if there is none."""
+        """Return the command for a language; None if there is none."""
         return next((command for name, command in self.interpreters.items() if name.lower() == language.lower()), None)
 
 

@@ -149,7 +149,7 @@ class Workspace(_Section):
     services: tuple[ClassicService, ...] = ()
 
     def service_id(self, position: int) -> str:
-        """The id of the service at that position: the file's, else one that is the same at every start."""
+        """Return the id of the service at that position: the file's, else one that is the same at every start."""
         service = self.services[position]
         return service.id or derived_id(self.id, str(position), service.name)
 
@@ -214,7 +214,7 @@ class StudioFile(_Section):
     @model_validator(mode="before")
     @classmethod
     def _from_profile(cls, content: Any) -> Any:
-        """Fills in what the file does not say itself with what its profile says."""
+        """Fill in what the file does not say itself with what its profile says."""
         if not isinstance(content, Mapping):
             return content
         filled = dict(content)
@@ -232,28 +232,28 @@ class StudioFile(_Section):
         return self
 
     def experiment(self, name: str) -> TrainingExperiment | PredictiveExperiment:
-        """The experiment of that name; a KeyError cannot happen for a name that the file itself refers to."""
+        """Return the experiment of that name; a KeyError cannot happen for a name that the file itself refers to."""
         for experiment in self.experiments:
             if experiment.name == name:
                 return experiment
         raise KeyError(name)
 
     def predictive_experiment(self, name: str) -> PredictiveExperiment:
-        """The predictive experiment of that name; KeyError if there is none."""
+        """Return the predictive experiment of that name; KeyError if there is none."""
         experiment = self.experiment(name)
         if not isinstance(experiment, PredictiveExperiment):
             raise KeyError(name)
         return experiment
 
     def dataset(self, name: str) -> Dataset:
-        """The data set of that name; KeyError if there is none."""
+        """Return the data set of that name; KeyError if there is none."""
         for dataset in self.datasets:
             if dataset.name == name:
                 return dataset
         raise KeyError(name)
 
     def workspace(self, workspace_id: str) -> Workspace | None:
-        """The workspace with that id."""
+        """Return the workspace with that id."""
         return next((workspace for workspace in self.workspaces if workspace.id == workspace_id), None)
 
     def _duplicates(self) -> Iterable[str]:
@@ -321,7 +321,7 @@ class StudioFile(_Section):
 
 
 def load_studio(path: Path | None, profile: str | None = None) -> StudioFile:
-    """Reads a studio file, or the default one.
+    """Read a studio file, or the default one.
 
     Args:
         path: the file; None for the default one.

@@ -85,13 +85,13 @@ class KeyVault(Section):
 
 
 def held_secrets(key_vaults: Sequence[KeyVault]) -> list[HeldSecret]:
-    """What vaults keep of the Studio's own."""
+    """Return what vaults keep of the Studio's own."""
     versions = [each for vault in key_vaults for secret in vault.secrets for each in (*secret.earlier, secret)]
     return [each.holds for each in versions if each.holds is not None]
 
 
 def dangling(key_vaults: Sequence[KeyVault], *, workspaces: set[str], clients: set[str]) -> Iterator[str]:
-    """What vaults refer to and is not in the studio file."""
+    """Return what vaults refer to and is not in the studio file."""
     tokens = {each.workspace_token for each in held_secrets(key_vaults) if each.workspace_token}
     yield from (f"Key Vault: no workspace {name!r}" for name in sorted(tokens - workspaces))
     named = {each.client_id for vault in key_vaults for each in vault.access or ()}
@@ -109,11 +109,11 @@ def audiences(secure_url: str) -> tuple[str, str]:
 
 
 def vault_of(host: str) -> str | None:
-    """The vault that a host is, by the host of a request; None for one that is no vault's."""
+    """Return the vault that a host is, by the host of a request; None for one that is no vault's."""
     name = host.rpartition(":")[0] or host
     return name.lower().removesuffix(f".{DOMAIN}") if name.lower().endswith(f".{DOMAIN}") else None
 
 
 def resource_of(host: str) -> str:
-    """What a challenge names as the resource, which a client compares with the end of the host that it asked."""
+    """Return what a challenge names as the resource, which a client compares with the end of the host that it asked."""
     return f"https://{host.partition('.')[2]}" if vault_of(host) is not None else AUDIENCE

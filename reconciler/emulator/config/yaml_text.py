@@ -10,7 +10,7 @@ _DEEPEST: Final = 64
 
 
 def read_yaml(text: str) -> Any:
-    """The value of a YAML text with one document.
+    """Return the value of a YAML text with one document.
 
     Raises:
         yaml.YAMLError: it is no YAML, or nested more than 64 deep.

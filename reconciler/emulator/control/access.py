@@ -41,7 +41,7 @@ def refusal(peer: str | None, headers: Mapping[str, str]) -> str | None:
 
 
 def guard(prefix: str, *pages: str) -> Middleware:
-    """A middleware that refuses such requests below a path, and for single pages, with 403."""
+    """Return a middleware that refuses such requests below a path, and for single pages, with 403."""
 
     @web.middleware
     async def guarded(request: web.Request, handler: Handler) -> web.StreamResponse:

@@ -56,15 +56,15 @@ class FaultControl:
         ]
 
     async def operations(self, _: web.Request) -> web.Response:
-        """The names that rules can use."""
+        """Return the names that rules can use."""
         return web.json_response({"operations": sorted(OPERATIONS)})
 
     async def list_rules(self, _: web.Request) -> web.Response:
-        """The rules in force."""
+        """Return the rules in force."""
         return web.json_response({"rules": self._faults.listing()})
 
     async def add_rules(self, request: web.Request) -> web.Response:
-        """Adds rules; all of them or, if there is a mistake, none."""
+        """Add rules; all of them or, if there is a mistake, none."""
         try:
             content = _rules(await request.text())
             ids = self._faults.add(*content.rules, seed=content.seed)
@@ -76,12 +76,12 @@ class FaultControl:
         return web.json_response({"added": ids}, status=201)
 
     async def clear(self, _: web.Request) -> web.Response:
-        """Ends all rules."""
+        """End all rules."""
         self._faults.clear()
         return web.Response(status=204)
 
     async def remove(self, request: web.Request) -> web.Response:
-        """Ends one rule; 404 if it is not in force."""
+        """End one rule; 404 if it is not in force."""
         rule_id = request.match_info["id"]
         if rule_id not in {rule["id"] for rule in self._faults.listing()}:
             raise ServiceError(404, "NoSuchFaultRule", f"There is no rule {rule_id!r} in force.")
@@ -89,7 +89,7 @@ class FaultControl:
         return web.Response(status=204)
 
     async def read_journal(self, request: web.Request) -> web.Response:
-        """Requests as JSON lines."""
+        """Return the requests as JSON lines."""
         query = request.query
         after = query.get("after", "0")
         kind, caller = query.get("kind"), query.get("caller")

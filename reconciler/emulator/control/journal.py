@@ -52,7 +52,7 @@ class Entry:
     fault: str
 
     def on_wire(self) -> dict[str, Any]:
-        """It as JSON."""
+        """Return it as JSON."""
         return asdict(self)
 
 
@@ -74,7 +74,7 @@ class Journal:
         return self._last
 
     def add(self, **members: Any) -> Entry:
-        """Writes down a request: the members of an entry, but for its number."""
+        """Write down a request: the members of an entry, but for its number."""
         self._last += 1
         entry = Entry(number=self._last, **members)
         self._entries.append(entry)
@@ -89,7 +89,7 @@ class Journal:
         kind: Kind | None = None,
         caller: Caller | None = "client",
     ) -> list[Entry]:
-        """Requests, oldest first.
+        """Return the requests, oldest first.
 
         Args:
             after: only those with a higher number.

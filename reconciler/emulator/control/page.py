@@ -25,7 +25,7 @@ _ANY: Final = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff",
 
 
 def routes(state: PageState) -> list[web.RouteDef]:
-    """The page, and ``/_studio/state``."""
+    """Return the page, and ``/_studio/state``."""
     html = (Path(__file__).parent / "page.html").read_text("utf-8")
     headers = {**_ANY, "Content-Security-Policy": _policy(html), "X-Frame-Options": "DENY"}
 
@@ -46,7 +46,7 @@ def routes(state: PageState) -> list[web.RouteDef]:
 
 
 def _policy(html: str) -> str:
-    """Allows the page's own style and script, by their digests, and calls to its own server."""
+    """Allow the page's own style and script, by their digests, and calls to its own server."""
     return (
         f"default-src 'none'; style-src {_digest(html, 'style')}; script-src {_digest(html, 'script')}; "
         "connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"

@@ -52,7 +52,7 @@ class PageState:
         self._journal = journal
 
     def read(self, search: str, limit: int) -> Document:
-        """The state as JSON.
+        """Return the state as JSON.
 
         Each list says how many things there are (``total``), how many of them match the search (``matching``), and
         shows the first ones (``rows``): the newest jobs and requests, and the endpoints that were last given another
@@ -168,7 +168,7 @@ class PageState:
 
 
 def without_secrets(place: str) -> str:
-    """A place without what may be secret in it: a user's name and password, a query with its signature."""
+    """Return a place without what may be secret in it: a user's name and password, a query with its signature."""
     try:
         parts = urlsplit(place)
         port = "" if parts.port is None else f":{parts.port}"
@@ -256,7 +256,7 @@ def _found(
     row: Callable[[_T], _Row],
     text: Callable[[_T], str],
 ) -> _Row:
-    """A list; a row is made of what is shown alone, while a search needs no more than the text of the others."""
+    """Return a list; a row is made of what is shown alone, while a search needs no more than the text of the others."""
     if not words:
         return {"total": total, "matching": total, "rows": [row(thing) for thing in islice(things, limit)]}
     rows, matching = [], 0

@@ -30,7 +30,7 @@ _log = logging.getLogger("reconciler.emulator")
 
 
 def kind_of(method: str, path: str) -> Kind:
-    """What a request does: only reads, scores rows, or changes something.
+    """Return what a request does: only reads, scores rows, or changes something.
 
     Asking for a token changes nothing, though it is a POST.
     """
@@ -52,13 +52,13 @@ class RequestLog:
         self._ids_on_errors = ids_on_errors
 
     def recent(self, after: int = 0) -> list[dict[str, Any]]:
-        """The requests with a number above the given one, oldest first: the older, shorter view of the journal."""
+        """Return the requests with a number above the given one, oldest first."""
         names = ("number", "method", "path", "query", "status", "ms", "kind")
         return [{name: getattr(entry, name) for name in names} for entry in self._journal.entries(after, caller=None)]
 
     @web.middleware
     async def middleware(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Times a request and logs it; its reply gets an id."""
+        """Time a request, log it, and give its reply an id."""
         if request.path == "/" or request.path.startswith(CONTROL_PREFIX):
             return await handler(request)
         at, started = datetime.now(UTC), time.perf_counter()
@@ -103,7 +103,7 @@ class RequestLog:
 
 @web.middleware
 async def answer_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Turns what a handler raises into a reply."""
+    """Turn what a handler raises into a reply."""
     try:
         return await handler(request)
     except ServiceError as error:

@@ -30,7 +30,7 @@ class Rotation:
         self._publish = publish
 
     def exchange(self, sort: str, name: str, *, publish: bool = True) -> None:
-        """Gives something a new secret.
+        """Give the named thing a new secret.
 
         Args:
             sort: ``workspaceToken``, ``storageKey``, ``secondStorageKey`` or ``clientSecret``.

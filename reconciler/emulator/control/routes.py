@@ -8,7 +8,7 @@ from reconciler.emulator.execution.errors import bad_argument
 
 
 def routes(jobs: BatchJobs, log: RequestLog) -> list[web.RouteDef]:
-    """The routes of the control API; only loopback reaches the server."""
+    """Return the routes of the control API; only loopback reaches the server."""
 
     async def health(_: web.Request) -> web.Response:
         return web.json_response({"status": "ok"})

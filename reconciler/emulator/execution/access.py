@@ -12,7 +12,7 @@ API_VERSION = "2.0"
 
 
 def find_service(context: Context, request: web.Request, *, key_needed: bool = True) -> ExecutionService:
-    """The execution service of a request.
+    """Return the execution service of a request.
 
     Args:
         context: the emulator's parts.

@@ -43,7 +43,7 @@ class BatchJobs:
         self._closing = False
 
     def register(self, service: ExecutionService, request: JobRequest) -> str:
-        """Keeps a job that does nothing until it is started; returns its id."""
+        """Keep a job that does nothing until it is started; returns its id."""
         job_id = self._context.new_id()
         self._jobs[job_id] = {
             "service": service.path,
@@ -60,7 +60,7 @@ class BatchJobs:
         return job_id
 
     def find(self, service: ExecutionService, job_id: str) -> Document | None:
-        """A job of that service; another service's job is not found, nor one that ended too long ago."""
+        """Return a job of that service; another service's job is not found, nor one that ended too long ago."""
         job = self._jobs.get(job_id)
         if job is None or job["service"] != service.path:
             return None
@@ -70,7 +70,7 @@ class BatchJobs:
         return None if job.get("erased") or forgotten else job
 
     def start(self, job_id: str) -> None:
-        """Puts a registered job into its service's queue.
+        """Put a registered job into its service's queue.
 
         Raises:
             ServiceError: 400 CannotStartJob, it was started already.
@@ -84,7 +84,7 @@ class BatchJobs:
         self._enqueue(job["service"], job_id)
 
     def cancel(self, job_id: str) -> None:
-        """Ends a job that has not ended; nothing happens to one that has."""
+        """End a job that has not ended; nothing happens to one that has."""
         job = self._jobs[job_id]
         if job["state"] in {FINISHED, FAILED, CANCELLED}:
             return
@@ -96,15 +96,15 @@ class BatchJobs:
             task.cancel()
 
     def erase(self, job_id: str) -> None:
-        """Makes a job unknown to its service; people and tests still find it in the listing."""
+        """Make a job unknown to its service; people and tests still find it in the listing."""
         self._change(job_id, erased=True)
 
     def outputs(self, job: Document) -> dict[str, BlobReference]:
-        """The places of a job's outputs, at this server's present address."""
+        """Return the places of a job's outputs, at this server's present address."""
         return {name: self._here(job, reference) for name, reference in job["outputs"].items()}
 
     def resume(self) -> None:
-        """Takes up what an earlier process left, in the order of its start."""
+        """Take up what an earlier process left, in the order of its start."""
         unfinished = [(job_id, job) for job_id, job in self._jobs.items() if job["state"] in {QUEUED, RUNNING}]
         for job_id, job in sorted(unfinished, key=lambda item: str(item[1]["queuedAt"])):
             if job["state"] == RUNNING:
@@ -112,7 +112,7 @@ class BatchJobs:
             self._enqueue(job["service"], job_id)
 
     async def close(self) -> None:
-        """Stops what runs, which stays as it is in the state: the next start takes it up."""
+        """Stop what runs, which stays as it is in the state: the next start takes it up."""
         self._closing = True
         tasks = [task for running in self._running.values() for task in running.values()]
         for task in tasks:
@@ -174,7 +174,7 @@ class BatchJobs:
         self._take_next(path)
 
     async def _outcome(self, path: str, job_id: str) -> Document:
-        """Runs a job; the members of its document that say how it ended."""
+        """Run a job; the members of its document that say how it ended."""
         job = self._jobs[job_id]
         service = self._context.execution.find(path)
         if service is None:
@@ -201,7 +201,7 @@ class BatchJobs:
     def _with_all_outputs(
         self, job_id: str, service: ExecutionService, offered: Mapping[str, tuple[str, ...]]
     ) -> Document:
-        """Gives outputs that the request leaves out a place in the service's own storage account."""
+        """Return outputs that the request leaves out a place in the service's own storage account."""
         job = self._jobs[job_id]
         connection_string = self._context.storage.connection_string(service.storage_account, self._context.server_url)
         # Kept before the job runs, at the address that the job was registered at, so that a job which runs again
@@ -227,7 +227,7 @@ class BatchJobs:
         )
 
     def _rebased(self, job: Document, text: str) -> str:
-        """A text with this server's address as it is now: its port may have changed since the job was registered."""
+        """Return a text with this server's present address: the port may have changed since the registration."""
         return re.sub(rf"{re.escape(job['server'])}(?!\d)", self._context.server_url, text)
 
     def _change(self, job_id: str, **members: Any) -> Document:

@@ -45,7 +45,7 @@ class JobRequest:
 
 
 def signature_of(program: Program) -> Signature:
-    """The signature of the services that run an experiment or published code."""
+    """Return the signature of the services that run an experiment or published code."""
     if isinstance(program, PredictiveExperiment):
         return Signature((program.input,), (), {model.output: DATA_EXTENSIONS for model in program.scored})
     if not isinstance(program, TrainingExperiment):
@@ -60,7 +60,7 @@ def signature_of(program: Program) -> Signature:
 
 
 def read_job_request(body: Mapping[str, Any], signature: Signature, now: datetime) -> JobRequest:
-    """Checks a registration.
+    """Check a registration.
 
     Args:
         body: the JSON object; members that are not known are ignored, members that are null count as left out.

@@ -41,7 +41,7 @@ class BatchExecution:
         self._jobs = jobs
 
     def routes(self) -> list[web.RouteDef]:
-        """The routes below each execution service."""
+        """Return the routes below each execution service."""
         return [
             web.post(f"{EXECUTION_ROUTE}/jobs", self.register),
             web.post(f"{EXECUTION_ROUTE}/jobs/{{job}}/start", self.start),

@@ -32,7 +32,7 @@ async def run_job(
     request: JobRequest,
     fate: JobFate | None = None,
 ) -> None:
-    """Runs a job whose every output has a place.
+    """Run a job whose every output has a place.
 
     Args:
         context: the emulator's parts.
@@ -71,7 +71,7 @@ async def run_job(
 async def _results(
     context: Context, service: ExecutionService, program: Program, request: JobRequest, *, dies: bool
 ) -> dict[str, bytes]:
-    """The contents of the outputs, by their names."""
+    """Return the contents of the outputs, by their names."""
     match program:
         case TrainingExperiment():
             return await _train(context, program, request, dies=dies)

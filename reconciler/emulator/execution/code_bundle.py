@@ -74,7 +74,7 @@ class CodeBundle:
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any]) -> Self:
-        """The bundle of a document."""
+        """Return the bundle of a document."""
         columns = {name: tuple(Column(**column) for column in document[name]) for name in ("inputs", "outputs")}
         return cls(**{**document, **columns})
 
@@ -83,7 +83,7 @@ class CodeBundle:
 
 
 def read_bundle(body: Mapping[str, Any]) -> CodeBundle:
-    """The code bundle of a body.
+    """Return the code bundle of a body.
 
     Raises:
         ServiceError: 400.

@@ -64,7 +64,7 @@ class CodeRuns:
         self._slots = asyncio.Semaphore(_AT_ONCE)
 
     async def run(self, bundle: CodeBundle, columns: Sequence[str], rows: Sequence[Sequence[Scalar]]) -> Scored:
-        """The rows that the code gives for some rows.
+        """Return the rows that the code gives for some rows.
 
         Raises:
             ScoringError: they do not fit the InputSchema.

@@ -22,7 +22,7 @@ def check_columns(given: Sequence[str], models: Sequence[ModelDescription]) -> N
 
 
 def input_columns(models: Iterable[ModelDescription]) -> list[Column]:
-    """The columns that the models need together, in the order of first mention."""
+    """Return the columns that the models need together, in the order of first mention."""
     columns: dict[str, Column] = {}
     for model in models:
         for column in model.columns:
@@ -31,7 +31,7 @@ def input_columns(models: Iterable[ModelDescription]) -> list[Column]:
 
 
 def label_columns(models: Sequence[ModelDescription]) -> list[Column]:
-    """The columns of labels that no model needs for its scores."""
+    """Return the columns of labels that no model needs for its scores."""
     needed = {column.name for column in input_columns(models)}
     labels = {model.label: Column(model.label, model.label_type, "") for model in models}
     return [column for name, column in labels.items() if name not in needed]
@@ -40,7 +40,7 @@ def label_columns(models: Sequence[ModelDescription]) -> list[Column]:
 def known_columns(
     columns: Sequence[str], rows: Sequence[Sequence[Scalar]], model: ModelDescription
 ) -> tuple[list[str], list[list[Scalar]]]:
-    """The part of a table that a model knows: its columns and its label."""
+    """Return the part of a table that a model knows: its columns and its label."""
     known = {column.name for column in model.columns} | {model.label}
     kept = [index for index, name in enumerate(columns) if name in known]
     return [columns[index] for index in kept], [[row[index] for index in kept] for row in rows]

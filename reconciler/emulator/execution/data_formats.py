@@ -17,7 +17,7 @@ _PLAIN = re.compile(r"[A-Za-z0-9_.+-]+")
 
 
 def to_csv(data: bytes, blob_name: str) -> bytes:
-    """The data of a blob as CSV.
+    """Return the data of a blob as CSV.
 
     Raises:
         TrainingError: 0049, the data cannot be parsed.

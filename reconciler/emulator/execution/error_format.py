@@ -36,7 +36,7 @@ class ErrorWording:
             return self.reply(error)
 
     def reply(self, error: ServiceError) -> web.Response:
-        """The reply on the wire."""
+        """Return the reply on the wire."""
         behaviour = self._behaviour
         throttled = error.status == 503 and any(detail.code in _THROTTLING for detail in error.details)
         status = behaviour.throttle_status if throttled else error.status

@@ -27,11 +27,11 @@ class ServiceError(Exception):
         self.details = details
 
     def response(self) -> web.Response:
-        """The reply on the wire."""
+        """Return the reply on the wire."""
         return web.json_response(self.body(), status=self.status)
 
     def body(self, *, details: bool = True) -> dict[str, Any]:
-        """The JSON body; a management error has no details (classic-protocol 4.2)."""
+        """Return the JSON body; a management error has no details (classic-protocol 4.2)."""
         error: dict[str, Any] = {"code": self.code, "message": self.message}
         if details and self.details:
             error["details"] = [
@@ -98,7 +98,7 @@ def management_not_found(code: str, message: str) -> ServiceError:
 
 
 async def json_object(request: web.Request, *, empty_is: str, invalid_is: str) -> dict[str, Any]:
-    """The body of a request as a JSON object.
+    """Return the body of a request as a JSON object.
 
     Args:
         request: its body is read whole.
@@ -121,7 +121,7 @@ async def json_object(request: web.Request, *, empty_is: str, invalid_is: str) -
 
 
 def bearer(request: web.Request) -> str | None:
-    """The token in the Authorization header, whatever it is worth."""
+    """Return the token in the Authorization header, whatever it is worth."""
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
     return token.strip() if scheme.lower() == "bearer" and token.strip() else None
 

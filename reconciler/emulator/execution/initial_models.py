@@ -27,7 +27,7 @@ async def make_initial_models(context: Context, data: TrainingData) -> None:
 
 
 async def _write_to_real_account(context: Context, key: str, scored: ScoredModel, model: BoundModel) -> None:
-    """Writes a model that was made before its storage account was a real one."""
+    """Write a model that was made before its storage account was a real one."""
     place, seeded = scored.initial_model.blob, context.documents.collection("seeded")
     account = context.storage.seeding(place.account)
     mark = f"model/{key}{account}"
@@ -37,7 +37,7 @@ async def _write_to_real_account(context: Context, key: str, scored: ScoredModel
 
 
 def initial_models(context: Context, experiment: PredictiveExperiment) -> dict[str, BoundModel]:
-    """The models that a predictive experiment was deployed with, by the names of its trained models."""
+    """Return the models that a predictive experiment was deployed with, by the names of its trained models."""
     made = context.documents.collection("initial-models")
     return {model.trained_model: BoundModel(**made[key]) for key, model in experiment.initial_keys() if key in made}
 

@@ -45,7 +45,7 @@ class TrainedModels:
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
 
     def keep(self, ilearner: bytes) -> str:
-        """Keeps a copy on disk and returns its digest; a model that is there already is not written again."""
+        """Keep a copy on disk and returns its digest; a model that is there already is not written again."""
         digest = hashlib.sha256(ilearner).hexdigest()
         path = self._path(digest)
         if not path.exists():
@@ -61,11 +61,11 @@ class TrainedModels:
         return digest
 
     def read(self, digest: str) -> bytes:
-        """The bytes of a kept model."""
+        """Return the bytes of a kept model."""
         return self._path(digest).read_bytes()
 
     async def fetch(self, blobs: BlobClient, workers: Workers, reference: BlobReference) -> BoundModel:
-        """Fetches the blob of a reference now, checks that it is a model that loads, and keeps a copy.
+        """Fetch the blob of a reference now, check that it is a model that loads, and keep a copy.
 
         Raises:
             ModelRefused: it is not readable with what the reference offers, not an ``.ilearner``, empty,

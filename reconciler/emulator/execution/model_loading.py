@@ -27,7 +27,7 @@ class CannotLoad(Exception):
 
 
 async def load(context: Context, bound: BoundModel) -> Loaded:
-    """The model to use now.
+    """Return the model to use now.
 
     Raises:
         CannotLoad: it is read at each load, and cannot be.

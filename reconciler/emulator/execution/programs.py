@@ -10,7 +10,7 @@ Program = TrainingExperiment | PredictiveExperiment | CodeBundle
 
 
 def program_of(context: Context, service: ExecutionService) -> Program:
-    """What a service runs at this moment."""
+    """Return what a service runs at this moment."""
     if service.experiment is not None:
         return context.studio.experiment(service.experiment)
     bound = context.execution.model(service.path, CODE)

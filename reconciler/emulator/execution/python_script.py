@@ -69,7 +69,7 @@ def _run(request):
 
 
 def _main_of(source):
-    """The script's entry point. It is a file, so that a traceback can show its lines."""
+    """Return the script's entry point. It is a file, so that a traceback can show its lines."""
     path = os.path.abspath(_SCRIPT)
     with open(path, "wb") as script:
         script.write(source.encode("utf-8"))
@@ -94,7 +94,7 @@ def _series(pd, column_type, values):
 
 
 def _chosen(frame, names):
-    """The frame's columns by the names of the schema, or in their order if they have other names."""
+    """Return the frame's columns by the names of the schema, or in their order if they have other names."""
     if all(name in frame.columns for name in names):
         return [frame[name] for name in names]
     if frame.shape[1] != len(names):
@@ -103,7 +103,7 @@ def _chosen(frame, names):
 
 
 def _plain(pd, value):
-    """A value that JSON has."""
+    """Return a value that JSON has."""
     if pd.api.types.is_scalar(value) and pd.isnull(value):
         return None
     if isinstance(value, bytes):

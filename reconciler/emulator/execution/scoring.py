@@ -57,7 +57,7 @@ class Scoring:
         self._warm: set[tuple[str, str]] = set()
 
     def routes(self) -> list[web.RouteDef]:
-        """The routes below each execution service."""
+        """Return the routes below each execution service."""
         return [
             web.post(f"{EXECUTION_ROUTE}/execute", self.execute),
             web.get(f"{EXECUTION_ROUTE}/swagger.json", self.swagger),
@@ -92,7 +92,7 @@ class Scoring:
         return await self.document(request, find_service(self._context, request, key_needed=False))
 
     async def document(self, request: web.Request, service: ExecutionService) -> web.Response:
-        """The API document of a service, with URLs as this caller can reach them."""
+        """Return the API document of a service, with URLs as this caller can reach them."""
         program = program_of(self._context, service)
         here = origin(request)
         if isinstance(program, CodeBundle):
@@ -109,7 +109,7 @@ class Scoring:
 
     @contextmanager
     def _one_call(self, service: ExecutionService) -> Iterator[None]:
-        """Counts a call against the endpoint's limit (classic-protocol 2: beyond it, 503)."""
+        """Count a call against the endpoint's limit (classic-protocol 2: beyond it, 503)."""
         if self._calls[service.path] >= service.max_concurrent_calls:
             raise service_unavailable(
                 "TooManyConcurrentRequests",
@@ -126,7 +126,7 @@ class Scoring:
     async def _scored(
         self, service: ExecutionService, program: PredictiveExperiment | CodeBundle, rows: Rows
     ) -> dict[str, Scored]:
-        """The scores of each model, or what the code gives, by the name of its output."""
+        """Return the scores of each model, or what the code gives, by the name of its output."""
         try:
             if isinstance(program, CodeBundle):
                 self._check_initialized(service, program.digest)
@@ -187,7 +187,7 @@ class Scoring:
 
 
 def read_rows(body: Mapping[str, Any], input_name: str, *, as_objects: bool) -> Rows:
-    """The rows of an execute request.
+    """Return the rows of an execute request.
 
     Args:
         body: the JSON object.

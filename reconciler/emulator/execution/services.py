@@ -94,7 +94,7 @@ class Binding:
 
 
 def execution_path(scope: str, scope_id: str, service_id: str) -> str:
-    """The path of an execution service, which is also its key in the register."""
+    """Return the path of an execution service, which is also its key in the register."""
     return f"{scope}/{scope_id}/services/{service_id}"
 
 
@@ -107,21 +107,21 @@ class ExecutionServices:
         self._models = documents.collection("bound-models")
 
     def publish(self, service: ExecutionService) -> None:
-        """Makes a service answer, or changes what is known of one (its keys, its limit)."""
+        """Make a service answer, or changes what is known of one (its keys, its limit)."""
         self._services[service.path] = asdict(service)
 
     def withdraw(self, path: str) -> None:
-        """Makes a service stop to answer; nothing happens if there is none at that path."""
+        """Make a service stop to answer; nothing happens if there is none at that path."""
         self._services.pop(path, None)
         self._models.pop(path, None)
 
     def find(self, path: str) -> ExecutionService | None:
-        """The service at a path."""
+        """Return the service at a path."""
         document = self._services.get(path)
         return None if document is None else ExecutionService(**document)
 
     def bind(self, path: str, resource: str, model: BoundModel, *, takes_effect_in: timedelta) -> None:
-        """Gives a service another model for one of its resources, used once the time is over.
+        """Give a service another model for one of its resources, used once the time is over.
 
         Until then the service goes on with what it uses now (classic-protocol 1.7: approximately 30 seconds).
         """
@@ -139,17 +139,17 @@ class ExecutionServices:
         self._models[path] = document
 
     def model(self, path: str, resource: str) -> BoundModel | None:
-        """The model that scoring uses at this moment."""
+        """Return the model that scoring uses at this moment."""
         found = self._in_effect(self._models.get(path, {}).get(resource), self._clock())
         return None if found is None else BoundModel(**found)
 
     def latest_model(self, path: str, resource: str) -> BoundModel | None:
-        """The model that was bound last, in effect already or not."""
+        """Return the model that was bound last, in effect already or not."""
         entry = self._models.get(path, {}).get(resource)
         return None if entry is None else BoundModel(**entry["next"])
 
     def binding(self, path: str, resource: str) -> Binding | None:
-        """What a resource is bound to, for people to see."""
+        """Return what a resource is bound to, for people to see."""
         entry = self._models.get(path, {}).get(resource)
         if entry is None:
             return None

@@ -25,7 +25,7 @@ _JOB_ID = {"name": "jobId", "in": "path", "required": True, "type": "string", "d
 def predictive_swagger(
     service: ExecutionService, experiment: PredictiveExperiment, models: Sequence[ModelDescription], origin: str
 ) -> Json:
-    """The document of a service that scores, made from the models that it was deployed with."""
+    """Return the document of a service that scores, made from the models that it was deployed with."""
     outputs = {
         scored.output: [*model.columns, *model.outputs] for scored, model in zip(experiment.scored, models, strict=True)
     }
@@ -41,7 +41,7 @@ def predictive_swagger(
 
 
 def code_swagger(service: ExecutionService, bundle: CodeBundle, origin: str) -> Json:
-    """The document of a code service, made from its schemas.
+    """Return the document of a code service, made from its schemas.
 
     As AzureML's ``discover.R`` and ``consume.R`` read it: the rows are ``input1Item`` and ``output1Item``, the path of
     the execute operation has its query, and the example has a value for each column.
@@ -69,7 +69,7 @@ def code_swagger(service: ExecutionService, bundle: CodeBundle, origin: str) -> 
 def training_swagger(
     service: ExecutionService, experiment: TrainingExperiment, example: Example | None, origin: str
 ) -> Json:
-    """The document of a service that trains: batch jobs alone, with the names that a job may use."""
+    """Return the document of a service that trains: batch jobs alone, with the names that a job may use."""
     by_parameter = isinstance(experiment.input, ParameterInput)
     inputs = [] if isinstance(experiment.input, ParameterInput) else [experiment.input.web_service]
     parameters = [experiment.input.parameter] if isinstance(experiment.input, ParameterInput) else []
@@ -113,7 +113,7 @@ def _document(service: ExecutionService, origin: str, paths: Json, definitions: 
 
 
 def _execution_definitions(example: Mapping[str, Json | list[Json]]) -> dict[str, Json]:
-    """The bodies of a scoring call; ``example`` has rows for each input."""
+    """Return the bodies of a scoring call; ``example`` has rows for each input."""
     return {
         "ExecutionRequest": {
             "type": "object",

@@ -28,7 +28,7 @@ class TrainingData:
     _examples: dict[str, Example] = field(default_factory=dict, repr=False)
 
     async def csv(self, dataset: Dataset) -> bytes:
-        """A data set as CSV.
+        """Return a data set as CSV.
 
         Raises:
             StudioFileError: its file cannot be read, or scikit-learn's set has fewer rows.
@@ -56,7 +56,7 @@ class TrainingData:
         return self._examples[experiment.example_data]
 
     async def write_blobs(self) -> None:
-        """Writes each data set to its blob, once in the life of the state."""
+        """Write each data set to its blob, once in the life of the state."""
         seeded = self.context.documents.collection("seeded")
         for dataset in self.context.studio.datasets:
             place = dataset.blob

@@ -15,14 +15,14 @@ def with_optional(shown: Document, optional: Document, behaviour: Behaviour) -> 
 
 
 def listing(items: list[Document], behaviour: Behaviour) -> web.Response:
-    """A list; an empty one is an empty array, ``null``, or no content (classic-protocol 1.3)."""
+    """Return a list; an empty one is an empty array, ``null``, or no content (classic-protocol 1.3)."""
     if not items and behaviour.empty_list == "noContent":
         return web.Response(status=204)
     return web.json_response(items if items or behaviour.empty_list == "array" else None)
 
 
 def location(base: str, relative: str, token: str | None, behaviour: Behaviour) -> dict[str, Any]:
-    """A blob's place (``AzureBlobDetails``): the slashes between its parts were seen in every mixture.
+    """Return a blob's place (``AzureBlobDetails``): the slashes between its parts were seen in every mixture.
 
     Args:
         base: the account's blob endpoint.

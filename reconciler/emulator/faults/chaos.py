@@ -47,7 +47,7 @@ def mix(seed: int, share: float, lasts: timedelta | None = None) -> RuleFile:
 
 
 def retirement(form: str, lasts: timedelta | None = None) -> RuleFile:
-    """The rule by which the whole service has ended, in one of the forms of `Rule.retired`.
+    """Return the rule by which the whole service has ended, in one of the forms of `Rule.retired`.
 
     Raises:
         ValueError: there is no such form.

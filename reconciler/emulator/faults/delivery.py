@@ -22,7 +22,7 @@ HTML_PAGE = _HTML + b"</h2><p>We're working to restore all services as soon as p
 async def deliver(
     faults: Faults, visit: Visit, request: web.Request, response: web.StreamResponse
 ) -> web.StreamResponse:
-    """Sends a reply, or what the faults leave of it."""
+    """Send a reply, or what the faults leave of it."""
     for active in visit.fired:
         if active.rule.delay_reply is not None and not await pause(faults, active, active.rule.delay_reply):
             visit.dropped = True
@@ -55,7 +55,7 @@ async def deliver(
 
 
 async def pause(faults: Faults, active: ActiveRule, span: timedelta) -> bool:
-    """Waits on account of a rule, no longer than it is in force; False if the Studio ends meanwhile."""
+    """Wait on account of a rule, no longer than it is in force; False if the Studio ends meanwhile."""
     with suppress(TimeoutError):
         async with asyncio.timeout(span.total_seconds()):
             await active.gone.wait()
@@ -63,7 +63,7 @@ async def pause(faults: Faults, active: ActiveRule, span: timedelta) -> bool:
 
 
 def hang_up(request: web.Request, *, reset: bool = False) -> None:
-    """Closes the connection at once; nothing that waits to be sent is sent."""
+    """Close the connection at once; nothing that waits to be sent is sent."""
     transport = request.transport
     if transport is None:
         return
@@ -74,18 +74,18 @@ def hang_up(request: web.Request, *, reset: bool = False) -> None:
 
 
 def body_of(response: web.Response) -> bytes:
-    """A reply's body; empty for one that has none."""
+    """Return a reply's body; empty for one that has none."""
     return bytes(response.body) if isinstance(response.body, bytes | bytearray) else b""
 
 
 def with_body(response: web.Response, body: bytes) -> None:
-    """Gives a reply another body, and the length of that."""
+    """Give a reply another body and its length."""
     response.body = body
     response.headers.pop("Content-Length", None)
 
 
 def broken(body: bytes) -> bytes:
-    """The first half, of which the last character is never whole JSON or XML."""
+    """Return the first half, of which the last character is never whole JSON or XML."""
     return body[: len(body) // 2]
 
 

@@ -139,7 +139,7 @@ _KNOWN: Final[Mapping[str, int]] = {**STORAGE_CODES, **_MANAGEMENT_CODES, **_ARM
 
 
 def execution_codes(name: str) -> list[Code]:
-    """The entries of classic-protocol 4.1 by a name: ``RequestThrottled``, or ``InternalError/UnknownError``."""
+    """Return the entries of classic-protocol 4.1 by a name: ``RequestThrottled``, or ``InternalError/UnknownError``."""
     return [
         code
         for code in EXECUTION_CODES
@@ -163,7 +163,7 @@ def mistake_in(name: str, status: int | None) -> str | None:
 
 
 def reply_for(area: str, name: str, status: int | None, message: str | None) -> tuple[int, str, bytes, dict[str, str]]:
-    """An error reply in the form of one part of the service.
+    """Return an error reply in the form of one part of the service.
 
     Args:
         area: the first word of the operation's name.

@@ -38,7 +38,7 @@ class JobFate:
         return any(fnmatchcase(output, glob) for glob in self.fault.omit)
 
     async def hang(self) -> None:
-        """Returns when the job may go on."""
+        """Wait until the job may go on."""
         if self.fault.hang:
             await self.released.wait()
 
@@ -54,9 +54,9 @@ class JobFaults:
         return self._fates.setdefault(job_id, fate) is fate
 
     def withdraw(self, job_id: str) -> None:
-        """The job was not started, or has ended."""
+        """Withdraw the fault of a job that was not started or has ended."""
         self._fates.pop(job_id, None)
 
     def of(self, job_id: str) -> JobFate | None:
-        """The fate of a job; None for one that runs as it should."""
+        """Return the fate of a job; None for one that runs as it should."""
         return self._fates.get(job_id)

@@ -122,7 +122,7 @@ class FaultMiddleware:
 
 
 def _instead(rule: Rule, visit: Visit, request: web.Request) -> web.Response | None:
-    """The reply of a rule that does without the work."""
+    """Return the reply of a rule that does without the work."""
     if rule.answer is not None and not rule.answer.after_work:
         return _answer(rule.answer, visit)
     if rule.storage_full:

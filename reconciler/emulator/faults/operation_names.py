@@ -147,7 +147,7 @@ OPERATIONS: Final = frozenset(
 
 
 def route_of(path: str) -> str:
-    """The path with a star for each name in it: ``/workspaces/*/webservices``."""
+    """Return the path with a star for each name in it: ``/workspaces/*/webservices``."""
     parts = path.strip("/").split("/")
     if parts[0] == "secrets":
         # A version follows the name without a word between them.
@@ -156,7 +156,7 @@ def route_of(path: str) -> str:
 
 
 def operation_of(request: web.Request, accounts: Collection[str]) -> str:
-    """The name of what a request asks for.
+    """Return the name of what a request asks for.
 
     Args:
         request: it need not have a route.

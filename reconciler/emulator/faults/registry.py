@@ -47,7 +47,7 @@ class ActiveRule:
     gone: asyncio.Event = field(default_factory=asyncio.Event)
 
     def fires(self) -> bool:
-        """Counts a request that it matches, and tells whether it fires at it."""
+        """Count a request that it matches, and tells whether it fires at it."""
         self.calls += 1
         rule = self.rule
         chosen = (
@@ -60,7 +60,7 @@ class ActiveRule:
         return chosen
 
     def _draw(self) -> float:
-        """A number below 1 for the request of this count: the same for the same seed, id and count."""
+        """Return a number below 1 for the request of this count: the same for the same seed, id and count."""
         digest = hashlib.blake2b(f"{self.seed}/{self.id}/{self.calls}".encode(), digest_size=7).digest()
         return int.from_bytes(digest) / (1 << 56)
 
@@ -89,7 +89,7 @@ class Faults:
         self.closing = False
 
     def add(self, *rules: Rule, seed: int = 0) -> list[str]:
-        """Puts rules in force, after those that are.
+        """Put rules in force, after those that are.
 
         Args:
             rules: any number of them.
@@ -105,11 +105,11 @@ class Faults:
         return self._in_loop(lambda: self._add(rules, seed))
 
     def remove(self, *ids: str) -> None:
-        """Ends rules; what waits on their account goes on. An id that is not there is passed over."""
+        """End rules; what waits on their account goes on. An id that is not there is passed over."""
         self._in_loop(lambda: self._remove(lambda active: active.id in ids))
 
     def clear(self) -> None:
-        """Ends all rules; the next one without a name is ``rule-1`` again."""
+        """End all rules; the next one without a name is ``rule-1`` again."""
 
         def work() -> None:
             self._remove(lambda _: True)
@@ -118,7 +118,7 @@ class Faults:
         self._in_loop(work)
 
     def listing(self) -> list[dict[str, Any]]:
-        """The rules in force, for people and tests: ``id``, ``rule``, ``seed``, ``calls`` and ``fired``."""
+        """Return the rules in force, for people and tests: ``id``, ``rule``, ``seed``, ``calls`` and ``fired``."""
         return self._in_loop(
             lambda: [
                 {
@@ -135,7 +135,7 @@ class Faults:
     # -- for the server ------------------------------------------------------------------------------------------------
 
     def begin(self, listening: Listening, storage: StorageAccounts, cloud_file: CloudFile) -> None:
-        """The Studio answers from now on, and has told clients where."""
+        """Begin: from now on the emulator answers, and its client files are written."""
         self._loop = asyncio.get_running_loop()
         self._listening = listening
         self._storage = storage
@@ -146,20 +146,20 @@ class Faults:
             self._put_in_force(active)
 
     async def close(self) -> None:
-        """The Studio ends: everything that waits goes on at once."""
+        """Let everything that waits go on at once, because the emulator ends."""
         self.closing = True
         self._remove(lambda _: True)
         self._loop = None
 
     def fired_at(self, operation: str, method: str, path: str, caller: str) -> list[ActiveRule]:
-        """The rules that fire at a request; every rule that matches it counts it."""
+        """Return the rules that fire at a request; every rule that matches it counts it."""
         if self._loop is None or not self._rules or operation.startswith(f"{OWN_AREA}."):
             return []
         matching = [active for active in self._in_force() if active.rule.matches(operation, method, path, caller)]
         return [active for active in matching if active.fires()]
 
     def delete_blob(self, path: str) -> None:
-        """Deletes the blob at ``/account/container/blob`` if it is there."""
+        """Delete the blob at ``/account/container/blob`` if it is there."""
         if self._storage is not None:
             self._storage.delete_where(lambda candidate: candidate == path)
 
@@ -238,7 +238,7 @@ class Faults:
         return {active.rule.retired for active in self._rules if active.rule.retired is not None}
 
     def _retire(self, before: set[str]) -> None:
-        """Takes the ports or the name away, or gives them back, where that is no matter of single requests."""
+        """Take the ports or the name away, or gives them back, where that is no matter of single requests."""
         now = self._retired()
         if self._listening is not None and ("refused" in now) != ("refused" in before):
             if "refused" in now:

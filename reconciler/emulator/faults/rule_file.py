@@ -42,7 +42,7 @@ class RuleFile(BaseModel):
 
 
 def load_rules(path: Path) -> RuleFile:
-    """Reads a file of rules.
+    """Read a file of rules.
 
     Raises:
         FaultsFileError: with every mistake in the file.

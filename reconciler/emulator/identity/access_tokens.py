@@ -65,7 +65,7 @@ class AccessTokens:
         return self._lifetime
 
     def issue(self, principal: Principal, audience: str, proof: Proof) -> str:
-        """A token for an audience, which is written into it as it is."""
+        """Return a token for an audience, which is written into it as it is."""
         now = self._clock()
         issuer = f"https://sts.windows.net/{principal.tenant_id}/"
         claims = {
@@ -87,7 +87,7 @@ class AccessTokens:
         return jwt.encode(claims, self._key, ALGORITHM, headers={"kid": self._key_id, "x5t": self._key_id})
 
     def read(self, token: str) -> AccessToken:
-        """What a token says, once it is known to be one of this Studio's; whether it is still good is not looked at.
+        """Return the claims of a token if it is one of this Studio's; whether it is still valid is not checked.
 
         Raises:
             TokenInvalid: it is none.
@@ -104,7 +104,7 @@ class AccessTokens:
             raise TokenInvalid from error
 
     def keys(self) -> Mapping[str, Any]:
-        """The JSON Web Key Set with which anybody can check a token (RFC 7517)."""
+        """Return the JSON Web Key Set with which anybody can check a token (RFC 7517)."""
         key = RSAAlgorithm.to_jwk(self._public, as_dict=True)
         public = {"kty": key["kty"], "n": key["n"], "e": key["e"]}
         return {"keys": [{**public, "use": "sig", "alg": ALGORITHM, "kid": self._key_id, "x5t": self._key_id}]}

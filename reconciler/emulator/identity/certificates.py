@@ -39,17 +39,17 @@ ClientKey = rsa.RSAPrivateKey
 
 
 def utc_now() -> datetime:
-    """The machine's time, by which TLS clients judge a certificate, whatever a Studio's own clock says."""
+    """Return the machine's time, by which TLS clients judge a certificate, whatever a Studio's own clock says."""
     return datetime.now(UTC)
 
 
 def new_rsa_key() -> str:
-    """A fresh key for signing JWTs, in PEM: Entra knows RSA alone."""
+    """Return a fresh key for signing JWTs, in PEM: Entra knows RSA alone."""
     return _pem(_new_client_key())
 
 
 def rsa_key(pem: str) -> ClientKey:
-    """The key in a PEM text of `new_rsa_key` or `new_client_certificate`."""
+    """Return the key in a PEM text of `new_rsa_key` or `new_client_certificate`."""
     # It was made here and lies in the Studio's own state: to prove it sound would be most of what a start takes.
     key = load_pem_private_key(pem.encode("ascii"), password=None, unsafe_skip_rsa_key_validation=True)
     if not isinstance(key, rsa.RSAPrivateKey):
@@ -58,7 +58,7 @@ def rsa_key(pem: str) -> ClientKey:
 
 
 def new_client_certificate(client_id: str) -> str:
-    """A key and a certificate that it signs itself, in PEM, for a principal to sign in with."""
+    """Return a key and a certificate that it signs itself, in PEM, for a principal to sign in with."""
     key = _new_client_key()
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, client_id)])
     certificate = _builder(name, name, key.public_key(), utc_now(), _CLIENT_LIVES).sign(key, hashes.SHA256())
@@ -66,12 +66,12 @@ def new_client_certificate(client_id: str) -> str:
 
 
 def certificate_in(pem: str) -> x509.Certificate:
-    """The first certificate of a PEM text."""
+    """Return the first certificate of a PEM text."""
     return x509.load_pem_x509_certificate(pem.encode("ascii"))
 
 
 def new_authority() -> str:
-    """A certificate authority for loopback: its key and its certificate, in PEM."""
+    """Return a certificate authority for loopback: its key and its certificate, in PEM."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Local Studio (this machine only)")])
     loopback = [ipaddress.ip_network("127.0.0.0/8"), ipaddress.ip_network("::1/128")]

@@ -70,7 +70,7 @@ def check(assertion: str, registration: Registration, audiences: Collection[str]
 
 
 def service_account_token(key: RSAPrivateKey, subject: str, now: datetime) -> str:
-    """A token as Kubernetes projects it into a pod."""
+    """Return a token as Kubernetes projects it into a pod."""
     claims = {
         "aud": [EXCHANGE_AUDIENCE],
         "iss": CLUSTER,

@@ -17,7 +17,7 @@ class SignInRefused(Exception):
         return f"AADSTS{self.number}: {self.description}"
 
     def body(self, timestamp: str, trace_id: str, correlation_id: str) -> dict[str, Any]:
-        """The JSON body."""
+        """Return the JSON body."""
         return {
             "error": self.error,
             "error_description": f"{self} Trace ID: {trace_id} Correlation ID: {correlation_id} Timestamp: {timestamp}",
@@ -29,12 +29,12 @@ class SignInRefused(Exception):
 
 
 def invalid_client(number: int, description: str) -> SignInRefused:
-    """The client did not prove that it is who it says."""
+    """Return the client did not prove that it is who it says."""
     return SignInRefused(401, "invalid_client", number, description)
 
 
 def missing_parameter(name: str) -> SignInRefused:
-    """The form lacks a parameter."""
+    """Return the form lacks a parameter."""
     message = f"The request body must contain the following parameter: '{name}'."
     return SignInRefused(400, "invalid_request", 900144, message)
 

@@ -44,7 +44,7 @@ class Identities:
         self.tenants = {tenant for tenant, _ in self._principals}
 
     def find(self, tenant: str, client: str) -> Principal | None:
-        """The principal with these ids."""
+        """Return the principal with these ids."""
         return self._principals.get((tenant.lower(), client.lower()))
 
     def knows_secret(self, principal: Principal, given: str) -> bool:
@@ -56,19 +56,19 @@ class Identities:
         return Secrets.matches(self._secrets.client_secret(principal.client_id), given)
 
     def registration(self, principal: Principal) -> Registration:
-        """What the principal's assertions are checked against."""
+        """Return what the principal's assertions are checked against."""
         certificate = None if principal.certificate_env is None else certificate_in(self.certificate(principal))
         key = None if principal.federated is None else rsa_key(self.cluster_key()).public_key()
         return Registration(principal, certificate, key)
 
     def certificate(self, principal: Principal) -> str:
-        """The principal's certificate with its private key, in PEM."""
+        """Return the principal's certificate with its private key, in PEM."""
         return self._secrets.pem(
             f"client-certificate/{principal.client_id}", lambda: new_client_certificate(principal.client_id)
         )
 
     def cluster_key(self) -> str:
-        """The key that signs service account tokens, in PEM."""
+        """Return the key that signs service account tokens, in PEM."""
         return self._secrets.pem("cluster", new_rsa_key)
 
 
@@ -87,11 +87,11 @@ class SignIn:
 
     @classmethod
     def of(cls, context: Context) -> Self:
-        """The sign-in of a Studio."""
+        """Return the sign-in of a Studio."""
         return cls(context)
 
     def issue(self, tenant: str, form: Mapping[str, Any], authority: str = "") -> dict[str, Any]:
-        """The answer to a token request.
+        """Return the answer to a token request.
 
         Args:
             tenant: As it stands in the URL.
@@ -161,7 +161,7 @@ class SignIn:
         return principal
 
     def check_tenant(self, tenant: str) -> None:
-        """Raises SignInRefused for a directory that there is not."""
+        """Raise SignInRefused for a directory that there is not."""
         if tenant.lower() not in self._identities.tenants:
             raise tenant_not_found(tenant)
 
@@ -182,7 +182,7 @@ class SignIn:
         return "secret"
 
     def _audience(self, scope: str, tenant: str) -> str:
-        """The resource that a scope stands for.
+        """Return the resource that a scope stands for.
 
         One whose identifier ends in a slash keeps it before ``/.default``, so two slashes there are right as well.
         """
@@ -208,7 +208,7 @@ class SignIn:
 
 
 def routes(context: Context) -> list[web.RouteDef]:
-    """The token endpoint and what leads to it."""
+    """Return the token endpoint and what leads to it."""
     sign_in = SignIn.of(context)
 
     def refused(refusal: SignInRefused) -> web.Response:

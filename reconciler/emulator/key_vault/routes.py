@@ -40,7 +40,7 @@ class VaultError(Exception):
     challenge: str = ""
 
     def reply(self) -> web.Response:
-        """The reply on the wire."""
+        """Return the reply on the wire."""
         error: dict[str, Any] = {"code": self.code, "message": self.message}
         if self.inner:
             error["innererror"] = {"code": self.inner}

@@ -39,26 +39,26 @@ class VaultSecrets:
         self._documents = context.documents.collection("vaultSecrets")
 
     def vault(self, name: str | None) -> KeyVault | None:
-        """The vault of that name; the first one if no name is given."""
+        """Return the vault of that name; the first one if no name is given."""
         return next(iter(self._vaults.values()), None) if name is None else self._vaults.get(name)
 
     def find(self, vault: str, name: str, version: str = "") -> StoredVersion | None:
-        """A version of a secret, the current one if none is named; letter case does not matter."""
+        """Return a version of a secret, the current one if none is named; letter case does not matter."""
         versions = self._versions(vault, name)
         if not version:
             return versions[-1] if versions else None
         return next((each for each in versions if each.id == version.lower()), None)
 
     def add(self, vault: str, name: str, version: StoredVersion) -> None:
-        """Makes it the current version of a secret, which need not be there."""
+        """Make it the current version of a secret, which need not be there."""
         self._keep(vault, name, [*self._versions(vault, name), version])
 
     def new_version(self, value: str, **attributes: Any) -> StoredVersion:
-        """A version that begins now."""
+        """Return a version that begins now."""
         return StoredVersion(self._context.new_id(), value, int(self._context.clock().timestamp()), **attributes)
 
     def seed(self) -> None:
-        """Fills the vaults at the first start; later on, only what they hold of the Studio's own is brought up to date.
+        """Fill the vaults at the first start; later on, only what they hold of the Studio's own is brought up to date.
 
         A connection string names a port, which a restart may change.
         """
@@ -70,7 +70,7 @@ class VaultSecrets:
         self.take_over(written_over=False)
 
     def take_over(self, *, written_over: bool = True) -> None:
-        """Gives each secret that holds one of the Studio's own a new version, if that is another one by now.
+        """Give each vault secret that holds a secret of the emulator a new version, if that has changed.
 
         Args:
             written_over: Also those that somebody has written something else to.
@@ -113,5 +113,5 @@ def _key(vault: str, name: str) -> str:
 
 
 def seconds(time: datetime | None) -> int | None:
-    """A time as a vault writes it."""
+    """Return a time as a vault writes it."""
     return None if time is None else int(time.timestamp())

@@ -70,7 +70,7 @@ def read_table(data: bytes) -> Table:
 
 
 def type_of(values: Sequence[str]) -> ColumnType:
-    """The narrowest type that all values that are there have; String if there are none."""
+    """Return the narrowest type that all values that are there have; String if there are none."""
     present = [value for value in values if value not in MISSING]
     if not present:
         return "String"
@@ -84,7 +84,7 @@ def type_of(values: Sequence[str]) -> ColumnType:
 
 
 def parse(value: object, column_type: ColumnType) -> Scalar:
-    """A value as its column's type has it, or None for a missing one.
+    """Return a value as its column's type has it, or None for a missing one.
 
     Texts are read as numbers and booleans, and numbers as booleans and texts, where nothing is lost by it: an
     Integer column takes 1.5 too, because it only happened to hold no fraction when the model was trained.

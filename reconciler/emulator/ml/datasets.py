@@ -29,7 +29,7 @@ _DIABETES_COLUMNS: Final = (
 
 
 def dataset_csv(name: DatasetName, rows: int) -> bytes:
-    """The first rows of a data set, in a fixed shuffled order, so that more rows contain the fewer ones.
+    """Return the first rows of a data set, in a fixed shuffled order, so that more rows contain the fewer ones.
 
     Args:
         name: ``breast-cancer`` (569 rows, label ``diagnosis``: malignant or benign) or ``diabetes`` (442

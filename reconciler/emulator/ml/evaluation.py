@@ -69,7 +69,7 @@ def regression_metrics(actual: Array, predicted: Array) -> dict[str, float]:
 
 
 def evaluation_csv(metrics: Mapping[str, float]) -> bytes:
-    """The CSV that Evaluate Model's output is: a header of names and one row of values."""
+    """Return the CSV that Evaluate Model's output is: a header of names and one row of values."""
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(metrics)

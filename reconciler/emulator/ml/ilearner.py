@@ -88,7 +88,7 @@ def load(data: bytes) -> Model:
 
 
 def output_columns(task: Task, label_type: ColumnType, classes: Sequence[Scalar]) -> list[Column]:
-    """The columns that scoring adds to its input, as Score Model names them."""
+    """Return the columns that scoring adds to its input, as Score Model names them."""
     number = FORMATS["Number"]
     if task == "regression":
         return [Column("Scored Labels", "Number", number)]
@@ -193,7 +193,7 @@ def _predict(model: Model, values: Array) -> list[list[Scalar]]:
 
 
 def _finite(value: float) -> float | None:
-    """A number that JSON can hold; a linear model can be driven over the edge of the floats."""
+    """Return a number that JSON can hold; a linear model can be driven over the edge of the floats."""
     return float(value) if np.isfinite(value) else None
 
 

@@ -135,7 +135,7 @@ def _target(table: Table, label: int, learner: str, task: Task) -> _Target:
 
 
 def _features(table: Table, label: int) -> tuple[list[int], list[int]]:
-    """The columns to learn from: of numbers (and booleans), and of texts."""
+    """Return the columns to learn from: of numbers (and booleans), and of texts."""
     numbers, categories = [], []
     for i, column_type in enumerate(table.types):
         present = [text for text in table.columns[i] if text not in MISSING]
@@ -198,7 +198,7 @@ def _fit(
 
 
 def _examples(names: Sequence[str], typed: dict[int, list[Scalar]], learned: Sequence[int]) -> list[dict[str, Scalar]]:
-    """The first rows that have the most values."""
+    """Return the first rows that have the most values."""
     by_gaps = sorted(learned, key=lambda row: sum(column[row] is None for column in typed.values()))
     return [{names[i]: column[row] for i, column in typed.items()} for row in sorted(by_gaps[:_EXAMPLES])]
 
@@ -216,7 +216,7 @@ _MOST_CATEGORIES: Final = 50
 
 
 def build(learner: str, numbers: int, categories: int) -> Pipeline:
-    """An untrained pipeline for a matrix that has columns of numbers first and columns of texts after them.
+    """Return an untrained pipeline for a matrix that has columns of numbers first and columns of texts after them.
 
     Args:
         learner: one of `experiments.LEARNERS`.

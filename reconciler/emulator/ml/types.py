@@ -136,5 +136,5 @@ class UnreadableModelError(TrainingError, ScoringError):
 
 
 def training_error(code: str, reason: str) -> TrainingError:
-    """A module's error, worded as Studio words it: ``Error 0001: …``."""
+    """Return a module's error, worded as Studio words it: ``Error 0001: …``."""
     return TrainingError(code, f"Error {code}: {reason}")

@@ -22,7 +22,7 @@ class Message:
 
 
 def encode(message: Message) -> bytes:
-    """A message as it goes through a pipe: number of attachments, then each part after its length."""
+    """Return a message as it goes through a pipe: number of attachments, then each part after its length."""
     body = json.dumps(message.body).encode()
     parts = [_LENGTHS.pack(len(message.attachments), len(body)), body]
     for attachment in message.attachments:

@@ -60,7 +60,7 @@ class Processes:
 
     @asynccontextmanager
     async def one(self, digest: str = "") -> AsyncIterator[Worker]:
-        """A worker for one call, if possible one that has the model of this digest.
+        """Return a worker for one call, if possible one that has the model of this digest.
 
         Raises:
             WorkerDied: it ended before it could be asked.
@@ -145,7 +145,7 @@ class Worker:
 
     @classmethod
     async def start(cls) -> Self:
-        """A new process, which says by its greeting that it can be asked."""
+        """Return a new process, which says by its greeting that it can be asked."""
         package = str(Path(__file__).parents[3])
         environ = {name: value for name, value in os.environ.items() if name != "PYTHONWARNINGS"} | _ONE_THREAD
         environ["PYTHONPATH"] = os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH")]))
@@ -163,7 +163,7 @@ class Worker:
         return cls(process)
 
     async def greeted(self) -> None:
-        """Waits until it has loaded what it needs.
+        """Wait until it has loaded what it needs.
 
         Raises:
             WorkerDied: it ended instead.

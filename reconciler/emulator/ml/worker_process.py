@@ -29,7 +29,7 @@ class _Models:
         self._loaded: OrderedDict[str, ilearner.Model] = OrderedDict()
 
     def get(self, digest: str, data: bytes | None) -> ilearner.Model | None:
-        """A model, loaded from `data` unless it is here already; None if it must be sent first."""
+        """Return a model, loaded from `data` unless it is here already; None if it must be sent first."""
         model = self._loaded.get(digest)
         if model is None:
             if data is None:

@@ -112,7 +112,7 @@ class Workers:
         return Scored(**(await self._scoring.call_with_model(body, digest, ilearner, dies=dies)).body)
 
     async def describe(self, ilearner: bytes, digest: str) -> ModelDescription:
-        """What a trained model says about itself; arguments as in `score`.
+        """Return what a trained model says about itself; arguments as in `score`.
 
         Raises:
             UnreadableModelError: the bytes are no model; it is a TrainingError and a ScoringError.
@@ -125,7 +125,7 @@ class Workers:
         return ModelDescription(**about)
 
     async def dataset(self, name: str, rows: int) -> bytes:
-        """A real data set as CSV; see `datasets.dataset_csv`.
+        """Return a real data set as CSV; see `datasets.dataset_csv`.
 
         Raises:
             ValueError: there is no such data set, or it has fewer rows.

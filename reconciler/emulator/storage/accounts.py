@@ -107,11 +107,11 @@ class StorageAccounts:
         self._clock = clock
 
     def routes(self) -> list[web.RouteDef]:
-        """The routes of the emulator's own accounts."""
+        """Return the routes of the emulator's own accounts."""
         return self._own.routes()
 
     def url(self, account: str, server_url: str) -> str:
-        """An account's blob endpoint without a slash at its end.
+        """Return an account's blob endpoint without a slash at its end.
 
         Args:
             account: one of the accounts.
@@ -121,7 +121,7 @@ class StorageAccounts:
         return real.url if real is not None else f"{server_url.rstrip('/')}/{account}"
 
     def connection_string(self, account: str, server_url: str, *, second: bool = False) -> str:
-        """What azure-storage-blob's ``from_connection_string`` takes.
+        """Return what azure-storage-blob's ``from_connection_string`` takes.
 
         Args:
             account: one of the accounts.
@@ -134,7 +134,7 @@ class StorageAccounts:
         return self._own.connection_string(account, server_url, second=second)
 
     def key(self, account: str) -> str:
-        """An account's key, in base64."""
+        """Return an account's key, in base64."""
         real = self._real.get(account)
         return real.key if real is not None else self._own.key(account)
 
@@ -144,7 +144,7 @@ class StorageAccounts:
         return (real.key,) if real is not None else self._own.keys(account)
 
     def exchange_key(self, account: str, key: str, *, second: bool = False) -> None:
-        """Gives an account of the emulator's own another key."""
+        """Give an account of the emulator's own another key."""
         self._own.exchange_key(account, key, second=second)
 
     def sign(
@@ -156,7 +156,7 @@ class StorageAccounts:
         valid_for: timedelta,
         blob: str | None = None,
     ) -> str:
-        """A service SAS for a container, or for one blob of it: ``?sv=…&sig=…`` (classic-protocol 3)."""
+        """Return a service SAS for a container, or for one blob of it: ``?sv=…&sig=…`` (classic-protocol 3)."""
         real = self._real.get(account)
         if real is None:
             return self._own.sign(account, container, permissions=permissions, valid_for=valid_for, blob=blob)
@@ -212,7 +212,7 @@ class StorageAccounts:
             await self._blobs.write(place, data)
 
     def seeding(self, account: str) -> str:
-        """What tells this account from others of its name: a state whose account was another is seeded again."""
+        """Return what tells this account from others of its name: a state whose account was another is seeded again."""
         real = self._real.get(account)
         return "" if real is None else f"@{real.url}"
 

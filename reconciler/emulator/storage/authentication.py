@@ -246,7 +246,7 @@ def _check_token(
 
 
 def account_string(query: Mapping[str, str], account: str) -> str:
-    """The string to sign of an account SAS; since 2020-12-06 it has a line for the encryption scope."""
+    """Return the string to sign of an account SAS; since 2020-12-06 it has a line for the encryption scope."""
     version = _version(query)
     names = ["sp", "ss", "srt", "st", "se", "sip", "spr", "sv"]
     if version >= "2020-12-06":
@@ -255,7 +255,7 @@ def account_string(query: Mapping[str, str], account: str) -> str:
 
 
 def service_string(query: Mapping[str, str], account: str, container: str | None, blob: str | None) -> str:
-    """The string to sign of a service SAS for the blob or the container that a URL names.
+    """Return the string to sign of a service SAS for the blob or the container that a URL names.
 
     Raises:
         StorageError: AuthenticationFailed if the token is for something that this URL cannot be.

@@ -190,7 +190,7 @@ async def get_blob(exchange: Exchange) -> web.StreamResponse:
 
 
 def existing(exchange: Exchange) -> Blob:
-    """The blob that the URL names.
+    """Return the blob that the URL names.
 
     Raises:
         StorageError: ContainerNotFound or BlobNotFound.
@@ -202,7 +202,7 @@ def existing(exchange: Exchange) -> Blob:
 
 
 def stored_headers(exchange: Exchange) -> dict[str, str]:
-    """What the request wants the blob's content headers to be, from its x-ms-blob- headers."""
+    """Return what the request wants the blob's content headers to be, from its x-ms-blob- headers."""
     if "x-ms-structured-body" in exchange.request.headers:
         raise StorageError("UnsupportedHeader", "The body's structure is not known here: x-ms-structured-body.")
     given = {}
@@ -251,12 +251,12 @@ def _check_read(exchange: Exchange, blob: Blob) -> None:
 
 
 def identity(blob: Blob) -> dict[str, str]:
-    """The headers by which conditions know a blob."""
+    """Return the headers by which conditions know a blob."""
     return {"ETag": blob.etag, "Last-Modified": http_date(blob.modified)}
 
 
 def written(blob: Blob) -> dict[str, str]:
-    """The headers of an answer to a write."""
+    """Return the headers of an answer to a write."""
     return identity(blob) | {"x-ms-request-server-encrypted": "true"}
 
 

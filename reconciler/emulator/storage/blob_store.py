@@ -52,7 +52,7 @@ class BlobStore:
     # Containers
 
     def containers(self, account: str) -> Iterator[Container]:
-        """The account's containers, by name."""
+        """Return the account's containers, by name."""
         prefix = f"{account}/"
         for key in sorted(k for k in self._containers if k.startswith(prefix)):
             yield self.container(account, key.removeprefix(prefix))
@@ -211,7 +211,7 @@ class BlobStore:
         return content
 
     def uncommitted(self, account: str, container: str, name: str) -> dict[str, Document]:
-        """The blocks that wait to be committed, by their ids."""
+        """Return the blocks that wait to be committed, by their ids."""
         prefix = _block_key(account, container, name, "")
         return {k.removeprefix(prefix): self._blocks[k] for k in self._blocks if k.startswith(prefix)}
 

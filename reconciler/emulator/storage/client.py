@@ -101,7 +101,7 @@ class BlobClient:
             await session.close()
 
     async def read(self, reference: BlobReference) -> bytes:
-        """The blob's whole content.
+        """Return the blob's whole content.
 
         Raises:
             BlobAccessError: see there.
@@ -163,7 +163,7 @@ class BlobClient:
         return True
 
     async def fetch_url(self, url: str) -> bytes:
-        """What a plain GET of a URL gives: data that a global parameter points to.
+        """Return what a plain GET of a URL gives: data that a global parameter points to.
 
         Args:
             url: http or https; it may carry a SAS.

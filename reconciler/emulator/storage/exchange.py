@@ -50,16 +50,16 @@ class Exchange:
         return f"{self.request.scheme}://{self.request.host}/{self.account}/"
 
     def answer(self, status: int, headers: Mapping[str, str] | None = None) -> web.Response:
-        """An answer without a body."""
+        """Return an answer without a body."""
         # The length is said even where HTTP would do without: a HEAD's reader takes it for the blob's.
         return web.Response(status=status, headers={"Content-Length": "0", **self.headers, **(headers or {})})
 
     def answer_xml(self, body: bytes, headers: Mapping[str, str] | None = None) -> web.Response:
-        """A 200 with an XML body."""
+        """Return a 200 with an XML body."""
         return web.Response(body=body, headers={**self.headers, **(headers or {}), "Content-Type": "application/xml"})
 
     def metadata(self) -> dict[str, str]:
-        """The user's own names and values, from the x-ms-meta- headers.
+        """Return the user's own names and values, from the x-ms-meta- headers.
 
         Raises:
             StorageError: EmptyMetadataKey or InvalidMetadata: a name is that of a C# identifier.
@@ -82,11 +82,11 @@ class Exchange:
         return self.request.headers.get("x-ms-lease-id") or None
 
     def chunks(self) -> AsyncIterator[bytes]:
-        """The body, as it comes in."""
+        """Return the body, as it comes in."""
         return self.request.content.iter_chunked(_BODY_CHUNK).__aiter__()
 
     async def small_body(self, limit: int) -> bytes:
-        """The whole body.
+        """Return the whole body.
 
         Raises:
             StorageError: RequestBodyTooLarge past `limit` bytes.
@@ -117,10 +117,10 @@ class Exchange:
 
 
 def lease_headers(lease: Lease, now: datetime) -> dict[str, str]:
-    """The headers that tell of a lease."""
+    """Return the headers that tell of a lease."""
     return {f"x-ms-lease-{name}": value for name, value in lease.described(now).items()}
 
 
 def metadata_headers(metadata: Mapping[str, str]) -> dict[str, str]:
-    """The headers that give a user's own names and values back."""
+    """Return the headers that give a user's own names and values back."""
     return {f"{METADATA_PREFIX}{name}": value for name, value in metadata.items()}

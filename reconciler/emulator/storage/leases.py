@@ -48,7 +48,7 @@ class Lease:
     broken_from: datetime | None = None
 
     def state(self, now: datetime) -> LeaseState:
-        """The state at a moment."""
+        """Return the state at a moment."""
         if not self.id:
             return LeaseState.AVAILABLE
         if self.broken_from is not None:
@@ -72,7 +72,7 @@ NO_LEASE: Final = Lease()
 
 
 def lease_of(document: Mapping[str, Any]) -> Lease:
-    """The lease in the document of a blob or a container."""
+    """Return the lease in the document of a blob or a container."""
     kept = document.get("lease")
     if kept is None:
         return NO_LEASE
@@ -81,7 +81,7 @@ def lease_of(document: Mapping[str, Any]) -> Lease:
 
 
 def lease_document(lease: Lease) -> dict[str, Any] | None:
-    """What `lease_of` reads."""
+    """Return what `lease_of` reads."""
     if not lease.id:
         return None
     return {
@@ -209,7 +209,7 @@ def check_read(lease: Lease, given: str | None, subject: Subject, now: datetime)
 
 
 def after_write(lease: Lease, now: datetime) -> Lease:
-    """What a write leaves of a lease: one that no longer locks is forgotten, so that it cannot be renewed."""
+    """Return what a write leaves of a lease: one that no longer locks is forgotten, so that it cannot be renewed."""
     return lease if lease.locks(now) else NO_LEASE
 
 

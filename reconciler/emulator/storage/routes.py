@@ -132,7 +132,7 @@ class BlobService:
         self._copies = BlobCopies(self._store, frozenset(accounts), self._authorize_read)
 
     def routes(self) -> list[web.RouteDef]:
-        """The routes of every account; they match no URL that does not start with an account's name."""
+        """Return the routes of every account; they match no URL that does not start with an account's name."""
         return [
             web.route("*", f"/{account}{rest}", self._handle)
             for account in self._accounts
@@ -140,7 +140,7 @@ class BlobService:
         ]
 
     def connection_string(self, account: str, server_url: str, *, second: bool = False) -> str:
-        """What azure-storage-blob's ``from_connection_string`` takes.
+        """Return what azure-storage-blob's ``from_connection_string`` takes.
 
         Args:
             account: one of the accounts.
@@ -163,7 +163,7 @@ class BlobService:
         valid_for: timedelta,
         blob: str | None = None,
     ) -> str:
-        """A service SAS for a container, or for one blob of it: ``?sv=…&sig=…`` (classic-protocol 3)."""
+        """Return a service SAS for a container, or for one blob of it: ``?sv=…&sig=…`` (classic-protocol 3)."""
         return sign(
             account,
             self._accounts[account],
@@ -175,11 +175,11 @@ class BlobService:
         )
 
     def key(self, account: str, *, second: bool = False) -> str:
-        """An account's key, in base64, or its other one."""
+        """Return an account's key, in base64, or its other one."""
         return (self._second_keys if second else self._accounts)[account]
 
     def exchange_key(self, account: str, key: str, *, second: bool = False) -> None:
-        """Gives an account another key, in base64; what was signed with the old one is refused from now on."""
+        """Give an account another key, in base64; signatures of the old key are refused from now on."""
         (self._second_keys if second else self._accounts)[account] = key
 
     def keys(self, account: str) -> tuple[str, ...]:

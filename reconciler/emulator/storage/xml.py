@@ -24,7 +24,7 @@ _NOT_IN_XML: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U00
 
 
 def error_body(error: StorageError, request_id: str, now: datetime) -> bytes:
-    """The body that goes with an error's status."""
+    """Return the body that goes with an error's status."""
     root = ET.Element("Error")
     _leaf(root, "Code", error.code)
     _leaf(root, "Message", f"{error.message}\nRequestId:{request_id}\nTime:{now:%Y-%m-%dT%H:%M:%S.%f}0Z")
@@ -37,7 +37,7 @@ def error_body(error: StorageError, request_id: str, now: datetime) -> bytes:
 def container_list(
     containers: Iterable[Container], endpoint: str, echoed: Mapping[str, str], next_marker: str, now: datetime
 ) -> bytes:
-    """The body of List Containers.
+    """Return the body of List Containers.
 
     Args:
         containers: one page of them.
@@ -67,7 +67,7 @@ def container_list(
 def blob_list(
     page: BlobPage, endpoint: str, container: str, echoed: Mapping[str, str], now: datetime, *, with_metadata: bool
 ) -> bytes:
-    """The body of List Blobs; `echoed` and `now` as in `container_list`."""
+    """Return the body of List Blobs; `echoed` and `now` as in `container_list`."""
     root = ET.Element("EnumerationResults", ServiceEndpoint=endpoint, ContainerName=container)
     for name, value in echoed.items():
         _leaf(root, name, value)
@@ -101,7 +101,7 @@ def _blob(listed: ET.Element, blob: Blob, now: datetime, *, with_metadata: bool)
 
 
 def block_list(committed: Iterable[tuple[str, int]], uncommitted: Iterable[tuple[str, int]]) -> bytes:
-    """The body of Get Block List, from block ids and their lengths."""
+    """Return the body of Get Block List, from block ids and their lengths."""
     root = ET.Element("BlockList")
     for name, blocks in (("CommittedBlocks", committed), ("UncommittedBlocks", uncommitted)):
         group = ET.SubElement(root, name)
@@ -134,7 +134,7 @@ def parse_block_list(body: bytes) -> list[tuple[BlockSource, str]]:
 
 
 def http_date(moment: datetime) -> str:
-    """A moment as HTTP's headers have it, to the second."""
+    """Return a moment as HTTP's headers have it, to the second."""
     return format_datetime(moment, usegmt=True)
 
 

@@ -77,5 +77,5 @@ _WORST_FIRST = (
 
 
 def worst_first(checks: Iterable[Check]) -> tuple[Check, ...]:
-    """The checks in the order in which people want to read them; each once."""
+    """Return the checks in the order in which people want to read them; each once."""
     return tuple(sorted(dict.fromkeys(checks), key=lambda check: _WORST_FIRST.index(check.outcome)))

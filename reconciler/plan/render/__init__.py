@@ -12,5 +12,5 @@ __all__ = ["json_text", "markdown", "text"]
 
 
 def json_text(plan: Plan) -> str:
-    """The plan document (`reconciler.plan.document`), in ASCII so that no name can steer a terminal."""
+    """Return the plan document (`reconciler.plan.document`), in ASCII so that no name can steer a terminal."""
     return json.dumps(plan.model_dump(mode="json"), indent=2) + "\n"

@@ -37,7 +37,7 @@ def grouped(messages: Iterable[tuple[TargetPlan, str]]) -> tuple[MessageGroup, .
 
 
 def _without_own(text: str, target: TargetPlan) -> str:
-    """The sentence with everything of the target's own taken out: its names, its item, ids and fingerprints."""
+    """Return the sentence with everything of the target's own taken out: its names, its item, ids and fingerprints."""
     endpoint = target.identity.rpartition("/")[2]
     own = {target.identity, target.name, target.desired, endpoint, *_versions(target)} - {"", "absent"}
     for words in sorted(own, key=len, reverse=True):

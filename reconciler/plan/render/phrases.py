@@ -110,12 +110,12 @@ def action_names(target: TargetPlan) -> Iterator[str]:
 
 
 def rules_to_judge(target: TargetPlan) -> tuple[str, ...]:
-    """The gates that are judged once the version has been trained."""
+    """Return the gates that are judged once the version has been trained."""
     return tuple(reason.text for step in target.steps if step.action is Action.GATE for reason in step.reasons)
 
 
 def shown_reasons(target: TargetPlan) -> tuple[Reason, ...]:
-    """The reasons that nothing else in a rendering says: gates and settings are shown with their values."""
+    """Return the reasons that nothing else in a rendering says: gates and settings are shown with their values."""
     shown_elsewhere = {"settings", "definition", "gate-fail", "gate-inconclusive"}
     return tuple(reason for reason in target.reasons if reason.code not in shown_elsewhere)
 

@@ -71,7 +71,7 @@ async def _of_subscription(definitions: Definitions, subscription: str, wanted: 
 async def ask_standings(
     definitions: Definitions, plans: frozenset[str]
 ) -> tuple[dict[str, CommitmentPlanState | None], list[Check]]:
-    """The commitment plans of these ids, None for one that there is not; and what could not be asked.
+    """Return the commitment plans of these ids, None for one that there is not; and what could not be asked.
 
     One list of plans a subscription, and one of services a plan.
     """

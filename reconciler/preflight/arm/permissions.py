@@ -59,7 +59,7 @@ async def ask_permissions(
 
 
 def _settled_on(need: RequiredPermission, access: Mapping[str, Access]) -> str:
-    """The resource, if it was asked: a role may be on it alone. Its group, if neither tells anything: once for all."""
+    """Return the scope to report: the resource, since a role may be on it alone, or its group if neither is known."""
     group = _group(need.resource)
     own = access.get(need.resource)
     if own is None or (own.unknown and access[group].unknown):
@@ -77,14 +77,14 @@ async def _access(definitions: Definitions, scope: str) -> Access:
 
 
 def _group(resource_id: str) -> str:
-    """The resource group of a resource, as its id spells it."""
+    """Return the resource group of a resource, as its id spells it."""
     return "/".join(resource_id.split("/")[:5])
 
 
 async def fleet_needs(
     fleet: Fleet, driver: NewWebServices, missing: AbstractSet[str]
 ) -> dict[str, tuple[RequiredPermission, ...]]:
-    """The needs of each service that is a target or trains a model which one wants, by its lower-cased resource id.
+    """Return the permissions for each target and training service, by its lower-case resource id.
 
     Args:
         fleet: The documents.
@@ -106,7 +106,7 @@ async def fleet_needs(
 
 
 def _steps(spec: NewWebServiceSpec, *, exists: bool, payer: str | None) -> Iterator[Step]:
-    """The steps that a service's document may lead to."""
+    """Return the steps that a service's document may lead to."""
     if spec.state == "absent":
         yield _step(Action.DELETE)
         return

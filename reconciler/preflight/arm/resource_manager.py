@@ -30,7 +30,7 @@ _Found = tuple[list[Check], list[Host]]
 async def check_resource_manager(
     clients: Clients, services: NewWebServices, hosts: Hosts, clock: Callable[[], datetime]
 ) -> _Found:
-    """What there is to say of Resource Manager, and the hosts that execute New web services; those are prepared."""
+    """Return the checks of Resource Manager, and the hosts that execute New web services, which are prepared."""
     cloud = clients.cloud
     subject = f"cloud {cloud.name}"
     skipped = ""

@@ -42,7 +42,7 @@ async def check_web_services(clients: Clients, ids: list[str]) -> tuple[list[Che
 
 
 def _absent(name: str, document: NewWebService | None) -> Check:
-    """What it means that a service is not there; without a document, a model is to be trained by it."""
+    """Return what it means that a service is not there; without a document, a model is to be trained by it."""
     text = "it does not exist"
     if document is None:
         remedy = "correct training.new.resourceId of the model"

@@ -82,7 +82,7 @@ class Part(BaseModel):
 
 
 def require_one(cls: type[Part], value: object, choices: tuple[str, ...]) -> object:
-    """The raw value, if exactly one of the fields named is in it.
+    """Return the raw value, if exactly one of the fields named is in it.
 
     A mapping with an unknown field passes: that is what the user has to hear of, not that one is missing.
     """
@@ -131,7 +131,7 @@ class SecretReference(Part):
     )
 
     def __str__(self) -> str:
-        """What is referred to, as messages call it: ``env CONTOSO_WORKSPACE_TOKEN``."""
+        """Return what is referred to, as messages call it: ``env CONTOSO_WORKSPACE_TOKEN``."""
         if self.key_vault is not None:
             version = f", version {self.key_vault.version}" if self.key_vault.version else ""
             return f"Key Vault {self.key_vault.vault}, secret {self.key_vault.secret}{version}"

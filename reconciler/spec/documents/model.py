@@ -189,7 +189,7 @@ class Training(Part):
         return found
 
     def resolve(self, label: str) -> ResolvedTraining:
-        """The inputs and parameters for this version label."""
+        """Return the inputs and parameters for this version label."""
         parameters: dict[str, str | int | float | bool] = {}
         parameter_data: dict[str, DataSource] = {}
         for name, value in self.parameters.items():

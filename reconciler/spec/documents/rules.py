@@ -70,7 +70,7 @@ _UNITS = ("days", "hours", "minutes", "seconds")
 
 
 def broken(summary: str, *, allowed: str = "", remedy: str = "") -> PydanticCustomError:
-    """A rule that a value breaks: what is wrong, what is allowed, what to do. None may hold the value."""
+    """Return a rule that a value breaks: what is wrong, what is allowed, what to do. None may hold the value."""
     return PydanticCustomError(RULE, "{summary}", {"summary": summary, "allowed": allowed, "remedy": remedy})
 
 
@@ -93,29 +93,29 @@ def _named(value: str, what: str, limit: int, reason: str) -> str:
 
 
 def document_name(value: str) -> str:
-    """The name of a document."""
+    """Return the name of a document."""
     return _named(value, "name", NAME_LIMIT, "")
 
 
 def model_name(value: str) -> str:
-    """The name of a model, which becomes a part of blob paths and of markers."""
+    """Return the name of a model, which becomes a part of blob paths and of markers."""
     return _named(value, "model name", MODEL_NAME_LIMIT, " (it becomes a part of blob paths and markers)")
 
 
 def version_label(value: str) -> str:
-    """The label of a version, which becomes a part of blob paths and of markers."""
+    """Return the label of a version, which becomes a part of blob paths and of markers."""
     return _named(value, "version label", LABEL_LIMIT, " (it becomes a part of blob paths and markers)")
 
 
 def label_key(value: str) -> str:
-    """The key of a label, which ``--select key=value`` must be able to say."""
+    """Return the key of a label, which ``--select key=value`` must be able to say."""
     if not value.strip() or "=" in value:
         raise broken("is not a valid label key", allowed="a text that is not empty and has no '='")
     return value
 
 
 def endpoint_name(value: str) -> str:
-    """The name of an added Classic endpoint (classic-protocol 1.5); ``default`` can't be patched (1.7)."""
+    """Return the name of an added Classic endpoint (classic-protocol 1.5); ``default`` can't be patched (1.7)."""
     if value == "default":
         raise broken(
             "the endpoint 'default' cannot be a target: the service refuses to patch it",
@@ -131,7 +131,7 @@ def endpoint_name(value: str) -> str:
 
 
 def description(value: str) -> str:
-    """A Classic description that leaves room for the marker (classic-protocol 1.5: 2000 characters)."""
+    """Return a Classic description that leaves room for the marker (classic-protocol 1.5: 2000 characters)."""
     room = DESCRIPTION_LIMIT - MARKER_ROOM
     if len(value) > room:
         raise broken(
@@ -162,7 +162,7 @@ def note_length(versions: Sequence[str]) -> int:
 
 
 def too_many_markers(models: int, place: str, allowed: str) -> PydanticCustomError:
-    """The models of one target whose markers don't fit into the place where they are kept."""
+    """Return the models of one target whose markers don't fit into the place where they are kept."""
     return broken(
         f"names {models} models, and their markers don't fit into {place}",
         allowed=allowed,
@@ -171,28 +171,28 @@ def too_many_markers(models: int, place: str, allowed: str) -> PydanticCustomErr
 
 
 def workspace_id(value: str) -> str:
-    """A workspace id (classic-protocol 1.3: 32 hex digits)."""
+    """Return a workspace id (classic-protocol 1.3: 32 hex digits)."""
     if not _WORKSPACE_ID.match(value) or value.endswith("\n"):
         raise broken("is not a workspace id", allowed="32 hexadecimal digits without hyphens")
     return value
 
 
 def resource_id(value: str) -> str:
-    """The resource id of a New web service (new-protocol 3); no dot at its end (classic-protocol 5.11)."""
+    """Return the resource id of a New web service (new-protocol 3); no dot at its end (classic-protocol 5.11)."""
     if not _RESOURCE_ID.match(value) or value.endswith("\n"):
         raise broken("is not the resource id of a New web service", allowed=RESOURCE_ID_SHAPE)
     return value
 
 
 def commitment_plan(value: str) -> str:
-    """The resource id of a commitment plan (new-protocol 5)."""
+    """Return the resource id of a commitment plan (new-protocol 5)."""
     if not _COMMITMENT_PLAN.match(value) or value.endswith("\n"):
         raise broken("is not the resource id of a commitment plan", allowed=COMMITMENT_PLAN_SHAPE)
     return value
 
 
 def json_pointer(value: str) -> str:
-    """A place in a definition (RFC 6901), at least one step deep."""
+    """Return a place in a definition (RFC 6901), at least one step deep."""
     if not _JSON_POINTER.match(value) or value.endswith("\n"):
         raise broken(
             "is not a JSON Pointer",
@@ -207,7 +207,7 @@ def json_pointer(value: str) -> str:
 
 
 def variable(value: str) -> str:
-    """The name of an environment variable."""
+    """Return the name of an environment variable."""
     # A workspace token may be 32 hex digits (classic-protocol 1.2), which could pass for a name.
     if not _VARIABLE.match(value) or value.endswith("\n") or _HEX.match(value):
         raise broken(
@@ -219,7 +219,7 @@ def variable(value: str) -> str:
 
 
 def vault(value: str) -> str:
-    """A Key Vault, by its name or its URL (Key Vault documentation, "Object identifiers")."""
+    """Return a Key Vault, by its name or its URL (Key Vault documentation, "Object identifiers")."""
     if not _VAULT.match(value) or value.endswith("\n"):
         raise broken(
             "not the name or URL of a Key Vault",
@@ -230,7 +230,7 @@ def vault(value: str) -> str:
 
 
 def vault_secret(value: str) -> str:
-    """The name of a secret in a Key Vault (Key Vault documentation, "Object identifiers")."""
+    """Return the name of a secret in a Key Vault (Key Vault documentation, "Object identifiers")."""
     # As for a variable: a workspace token of 32 hex digits could pass for a name.
     if not _VAULT_SECRET.match(value) or value.endswith("\n") or _HEX.match(value):
         raise broken(
@@ -242,7 +242,7 @@ def vault_secret(value: str) -> str:
 
 
 def vault_version(value: str) -> str:
-    """The version of a secret in a Key Vault."""
+    """Return the version of a secret in a Key Vault."""
     if not _VAULT_VERSION.match(value) or value.endswith("\n"):
         raise broken(
             "not the version of a secret",
@@ -253,7 +253,7 @@ def vault_version(value: str) -> str:
 
 
 def container(value: str) -> str:
-    """The name of a blob container."""
+    """Return the name of a blob container."""
     if not _CONTAINER.match(value) or value.endswith("\n") or not 3 <= len(value) <= 63:
         raise broken(
             "is not a valid container name",
@@ -271,7 +271,7 @@ def placeholders(value: str) -> str:
 
 
 def blob_path(value: str) -> str:
-    """A blob as ``container/path``."""
+    """Return a blob as ``container/path``."""
     name, _, path = value.partition("/")
     container(name)
     if not path.strip("/"):
@@ -280,21 +280,21 @@ def blob_path(value: str) -> str:
 
 
 def file_path(value: str) -> str:
-    """The path of a file, relative to the directory of the document's file."""
+    """Return the path of a file, relative to the directory of the document's file."""
     if "\0" in value:
         raise broken("is not a path", allowed="a path relative to the directory of this file")
     return placeholders(present(value))
 
 
 def table_path(value: str) -> str:
-    """The path of a CSV, relative to the directory of the document's file."""
+    """Return the path of a CSV, relative to the directory of the document's file."""
     if "\0" in value:
         raise broken("is not a path", allowed="a path relative to the directory of this file")
     return value
 
 
 def url(value: str) -> str:
-    """An https URL; plain http only to this machine, since what goes in clear can be changed on its way."""
+    """Return an https URL; plain http only to this machine, since what goes in clear can be changed on its way."""
     try:
         parts = urlsplit(value)
         host, _ = parts.hostname, parts.port
@@ -311,12 +311,12 @@ def url(value: str) -> str:
 
 
 def input_url(value: str) -> str:
-    """The URL of an input."""
+    """Return the URL of an input."""
     return placeholders(url(value))
 
 
 def base_location(value: str) -> str:
-    """The ``BaseLocation`` of a blob: the account's own URL (classic-protocol 1.7)."""
+    """Return the ``BaseLocation`` of a blob: the account's own URL (classic-protocol 1.7)."""
     if urlsplit(url(value)).query:
         raise broken(
             "has a query",
@@ -327,21 +327,21 @@ def base_location(value: str) -> str:
 
 
 def relative_location(value: str) -> str:
-    """The ``RelativeLocation`` of a trained model, which ends in ``.ilearner`` (classic-protocol 1.7)."""
+    """Return the ``RelativeLocation`` of a trained model, which ends in ``.ilearner`` (classic-protocol 1.7)."""
     if not value.endswith(".ilearner") or not value.strip("/").partition("/")[2] or "?" in value:
         raise broken("is not the location of a trained model", allowed="container/path ending in .ilearner")
     return value
 
 
 def finite(value: float) -> float:
-    """A number that JSON can carry."""
+    """Return a number that JSON can carry."""
     if not math.isfinite(value):
         raise broken("is not a finite number", allowed="a finite number")
     return value
 
 
 def duration(value: object) -> timedelta:
-    """A duration such as ``2h``, ``90m`` or ``1h30m``."""
+    """Return a duration such as ``2h``, ``90m`` or ``1h30m``."""
     if isinstance(value, timedelta):
         found = value
     else:
@@ -359,7 +359,7 @@ def duration(value: object) -> timedelta:
 
 
 def in_units(value: timedelta) -> str:
-    """A duration as a spec writes it, in whole seconds: ``1h30m``."""
+    """Return a duration as a spec writes it, in whole seconds: ``1h30m``."""
     rest, text = int(value.total_seconds()), ""
     for unit, seconds in (("d", 86400), ("h", 3600), ("m", 60), ("s", 1)):
         count, rest = divmod(rest, seconds)

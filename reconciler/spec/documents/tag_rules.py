@@ -17,7 +17,7 @@ _NOT_IN_TAG_NAMES = re.compile(r"[<>%&\\?/\x00-\x1f\x7f]")
 
 
 def tag_name(value: str) -> str:
-    """The name of a tag that is not one of ours (Azure documentation, "Tag resources", limitations)."""
+    """Return the name of a tag that is not one of ours (Azure documentation, "Tag resources", limitations)."""
     if present(value).casefold().startswith(OUR_TAGS):
         raise broken(f"begins with {OUR_TAGS!r}, as the tags do that the reconciler writes", allowed="any other name")
     if len(value) > TAG_NAME_LIMIT or _NOT_IN_TAG_NAMES.search(value) or value != value.strip():
@@ -29,14 +29,14 @@ def tag_name(value: str) -> str:
 
 
 def tag_value(value: str) -> str:
-    """The value of a tag (Azure documentation, "Tag resources", limitations)."""
+    """Return the value of a tag (Azure documentation, "Tag resources", limitations)."""
     if len(value) > TAG_LIMIT:
         raise broken(f"has {len(value)} characters, more than Azure takes", allowed=f"{TAG_LIMIT} characters at most")
     return value
 
 
 def tags(value: dict[str, str]) -> dict[str, str]:
-    """The tags of one resource, whose names Azure tells apart by more than their casing alone."""
+    """Return the tags of one resource, whose names Azure tells apart by more than their casing alone."""
     folded: dict[str, str] = {}
     for name in value:
         if name.casefold() in folded:

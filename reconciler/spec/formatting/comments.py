@@ -111,7 +111,7 @@ class CommentedReader:
         """Comment lines of a text that has no documents."""
 
     def documents(self) -> list[CommentedDocument]:
-        """The documents that are not empty."""
+        """Return the documents that are not empty."""
         self._parser = _Loader(self._text)
         try:
             return list(self._documents())
@@ -138,7 +138,7 @@ class CommentedReader:
         (self.rest if last is None else last.root.after).extend(self._taken())
 
     def _next(self) -> Any:
-        """The next event. Comments before it are waiting then."""
+        """Return the next event. Comments before it are waiting then."""
         event = self._parser.get_event()
         self._until(event.start_mark.index)
         return event
@@ -182,7 +182,7 @@ class CommentedReader:
         return lines
 
     def _prologue(self, event: Any) -> None:
-        """The comments among a document's directives; the directives themselves change nothing that is allowed."""
+        """Return the comments among a document's directives; the directives themselves do not matter."""
         end = event.end_mark.index
         text, self._at = self._text[self._at : end].removesuffix("---"), end
         for line in LINE_END.split(text):
@@ -193,7 +193,7 @@ class CommentedReader:
     # -- values
 
     def _value(self, event: Any, item: Item | None) -> Value:
-        """The value that begins with this event. ``item`` is what holds it."""
+        """Return the value that begins with this event. ``item`` is what holds it."""
         kind = type(event)
         if kind is events.AliasEvent:
             self._at = event.end_mark.index
@@ -231,7 +231,7 @@ class CommentedReader:
         return Scalar(event.value, plain, anchor=event.anchor)
 
     def _block_lines(self, begin: int, end: int, item: Item | None) -> tuple[str, ...]:
-        """A text below its key as it is written, if that can be moved to another indentation; nothing if it can't.
+        """Return a text below its key as written, if it can be moved to another indentation; else nothing.
 
         The comment beside ``|`` and the blank lines at the end are no part of it.
         """

@@ -33,7 +33,7 @@ class Unformattable(Exception):
 
 
 def formatted(text: str, *, as_json: bool) -> str:
-    """The canonical form of a file's text in which `reconciler.spec.loading.loader` finds no mistake.
+    """Return the canonical form of a file's text in which `reconciler.spec.loading.loader` finds no mistake.
 
     Raises:
         Unformattable: it would not say the same, or not have all the comments.
@@ -70,7 +70,7 @@ def _formatted_yaml(text: str) -> str:
 
 
 def _arranged(collection: Collection, annotation: Any) -> Collection:
-    """The same with its fields in order; ``annotation`` is the type that a model gives to it."""
+    """Return the same with its fields in order; ``annotation`` is the type that a model gives to it."""
     position = _positions(annotation)
     items = [
         replace(item, value=_arranged(item.value, _type_under(annotation, item.key)))
@@ -104,7 +104,7 @@ def _positions(annotation: Any) -> Callable[[str], int]:
 
 
 def _type_under(annotation: Any, key: str | None) -> Any:
-    """The type of what stands under a key (or, without one, in a list); None if the models do not say."""
+    """Return the type of what stands under a key (or, without one, in a list); None if the models do not say."""
     for part in _parts(annotation):
         if key is not None and key in (fields := _fields(part)):
             return fields[key]
@@ -119,12 +119,12 @@ def _type_under(annotation: Any, key: str | None) -> Any:
 
 
 def _parts(annotation: Any) -> list[type[BaseModel]]:
-    """The models that a type may stand for."""
+    """Return the models that a type may stand for."""
     return [each for each in _members(annotation) if isinstance(each, type) and issubclass(each, BaseModel)]
 
 
 def _members(annotation: Any) -> Iterator[Any]:
-    """A type's alternatives, each without ``Annotated``."""
+    """Return a type's alternatives, each without ``Annotated``."""
     origin = get_origin(annotation)
     if origin is Annotated:
         yield from _members(get_args(annotation)[0])
@@ -136,7 +136,7 @@ def _members(annotation: Any) -> Iterator[Any]:
 
 
 def _fields(part: type[BaseModel]) -> dict[str, Any]:
-    """A model's fields and their types: those of its own first, then those that it shares with others."""
+    """Return a model's fields and their types: those of its own first, then those that it shares with others."""
     shared = {name for base in part.__bases__ if issubclass(base, BaseModel) for name in base.model_fields}
     fields = sorted(part.model_fields.items(), key=lambda field: field[0] in shared)
     return {field.alias or name: field.annotation for name, field in fields}
@@ -146,7 +146,7 @@ def _fields(part: type[BaseModel]) -> dict[str, Any]:
 
 
 def _content(text: str, *, as_json: bool) -> list[str]:
-    """What a text says, document by document."""
+    """Return what a text says, document by document."""
     builder = TreeBuilder(Path())
     reader = JsonReader(builder) if as_json else YamlReader(builder)
     return [json.dumps(root.value, sort_keys=True, default=str) for root in reader.documents(text) if root.value]

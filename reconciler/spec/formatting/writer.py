@@ -48,7 +48,7 @@ class _Line:
 
 
 def written(documents: Sequence[CommentedDocument], rest: Sequence[str] = ()) -> str:
-    """The text of a file with these documents, then the lines of ``rest``."""
+    """Return the text of a file with these documents, then the lines of ``rest``."""
     parts = ["".join(f"{line}\n" for line in _document(document)) for document in documents]
     if rest and not parts:
         parts = ["".join(f"{line}\n" for line in _trimmed(rest))]
@@ -77,7 +77,7 @@ def _trimmed(lines: Sequence[str], *, keep_end: bool = False) -> Iterator[str]:
 
 
 def _aligned(lines: list[_Line]) -> Iterator[str]:
-    """The lines with the comments beside them, in one column where consecutive lines have some."""
+    """Return the lines with the comments beside them, in one column where consecutive lines have some."""
     begin = 0
     while begin < len(lines):
         end = begin
@@ -94,7 +94,7 @@ def _aligned(lines: list[_Line]) -> Iterator[str]:
 
 
 def _block(collection: Collection, indent: str, parent: str | None = None, *, hoisted: bool = False) -> Iterator[_Line]:
-    """The lines of a collection's items; ``hoisted``: without the comments above the first, which stand elsewhere."""
+    """Return the lines of a collection's items; ``hoisted``: without the comments above the first."""
     for number, item in enumerate(collection.items):
         if number or not hoisted:
             yield from _comments(item.before, indent, first=number == 0)
@@ -124,7 +124,7 @@ def _item(item: Item, indent: str, parent: str | None) -> Iterator[_Line]:
 
 
 def _element(item: Item, indent: str, parent: str | None) -> Iterator[_Line]:
-    """An element of a list: a mapping begins on the line of the dash."""
+    """Return an element of a list: a mapping begins on the line of the dash."""
     inline = _inline(item.value, parent, len(indent) + 2)
     if inline is not None:
         yield _Line(f"{indent}- {inline}", item.beside)
@@ -141,7 +141,7 @@ def _element(item: Item, indent: str, parent: str | None) -> Iterator[_Line]:
 
 
 def _below(value: Value, indent: str, parent: str | None) -> Iterator[_Line]:
-    """What stands on the lines below a key or a dash."""
+    """Return what stands on the lines below a key or a dash."""
     if isinstance(value, Collection):
         yield from _block(value, indent, parent)
     elif isinstance(value, Scalar):
@@ -154,7 +154,7 @@ def _anchor(value: Value) -> str:
 
 
 def _opening(value: Value) -> str:
-    """What stands beside a key or a dash of what follows on the next lines."""
+    """Return what stands beside a key or a dash of what follows on the next lines."""
     mark = value.block[0] if isinstance(value, Scalar) else ""
     text = f"{_anchor(value)}{mark}".rstrip()
     return f" {text}" if text else ""
@@ -164,7 +164,7 @@ def _opening(value: Value) -> str:
 
 
 def _inline(value: Value, key: str | None, column: int) -> str | None:
-    """A value on the line of its key; None if it has to stand below."""
+    """Return a value on the line of its key; None if it has to stand below."""
     if isinstance(value, Scalar) and value.block:
         return None
     if not isinstance(value, Collection) or not value.items:
@@ -202,7 +202,7 @@ def _flow(value: Value, key: str | None) -> str:
 
 
 def quoted(text: str, *, label: bool = False) -> str:
-    """A text as it is written: bare if no reader can take it for anything else."""
+    """Return a text as it is written: bare if no reader can take it for anything else."""
     if not label and _BARE.match(text) and text.isprintable() and text == text.strip() and not _doubtful(text):
         return text
     if text.isprintable() and ('"' in text or "\\" in text):

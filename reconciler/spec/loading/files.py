@@ -32,7 +32,7 @@ class Source:
 
 
 def spec_files(paths: Sequence[Path], diagnostics: list[Diagnostic]) -> Iterator[Path]:
-    """The spec files of these files and directories, each once, in sorted order within a directory."""
+    """Return the spec files of these files and directories, each once, in sorted order within a directory."""
     seen: set[Path] = set()
     for path in paths:
         for file in _files_of(path, diagnostics):
@@ -93,7 +93,7 @@ def _reason(error: Exception) -> str:
 
 
 def read(file: Path, diagnostics: list[Diagnostic]) -> Source:
-    """The text of a file: UTF-8, with or without a byte order mark, and printable."""
+    """Return the text of a file: UTF-8, with or without a byte order mark, and printable."""
     try:
         # A pipe or device would block, or never end.
         if not file.is_file():
@@ -168,5 +168,5 @@ def is_definition(text: str) -> bool:
 
 
 def _after(file: Path, text: str) -> Position:
-    """The place right after this text."""
+    """Return the place right after this text."""
     return Position(file, text.count("\n") + 1, len(text) - (text.rfind("\n") + 1) + 1)

@@ -31,7 +31,7 @@ class JsonReader:
         """The text of each document that could not be read."""
 
     def documents(self, text: str) -> Iterator[Node]:
-        """The document, if it can be read; everything else is reported to the builder."""
+        """Return the document, if it can be read; everything else is reported to the builder."""
         self._builder.begin()
         if not text.strip():
             return

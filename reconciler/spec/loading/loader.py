@@ -155,7 +155,7 @@ def _document(root: Node, file: Path, builder: TreeBuilder) -> Found | None:
 
 
 def _kind(root: Node, builder: TreeBuilder) -> str | None:
-    """The kind of a document; the one that was probably meant, after it has been reported."""
+    """Return the kind of a document; the one that was probably meant, after it has been reported."""
     entries = root.entries or {}
     builder.path.append("kind")
     if "kind" not in entries:

@@ -35,7 +35,7 @@ class Node:
         self.secret = False
 
     def child(self, part: str | int) -> Node | None:
-        """The value under a key or index, if there is one."""
+        """Return the value under a key or index, if there is one."""
         if self.entries is not None and isinstance(part, str):
             entry = self.entries.get(part)
             return entry.node if entry else None
@@ -44,7 +44,7 @@ class Node:
         return None
 
     def at(self, path: Sequence[str | int]) -> Node | None:
-        """The value at a path, if there is one."""
+        """Return the value at a path, if there is one."""
         node: Node | None = self
         for part in path:
             node = node.child(part) if node is not None else None
@@ -115,7 +115,7 @@ class TreeBuilder:
             raise self.abandon(line, column, f"the document is nested more than {DEPTH_LIMIT} deep")
 
     def scalar(self, value: Any, line: int, column: int, text: str) -> Node:
-        """A single value; a text that looks like a secret is reported here, wherever it stands."""
+        """Return a single value; a text that looks like a secret is reported here, wherever it stands."""
         node = Node(value, line, column, text)
         if isinstance(value, str) and looks_secret(value):
             node.secret = True
@@ -133,7 +133,7 @@ class TreeBuilder:
         )
 
     def mapping(self, line: int, column: int) -> Node:
-        """An empty mapping."""
+        """Return an empty mapping."""
         node = Node({}, line, column)
         node.entries = {}
         return node
@@ -162,7 +162,7 @@ class TreeBuilder:
         mapping.size += value.size
 
     def sequence(self, line: int, column: int) -> Node:
-        """An empty list."""
+        """Return an empty list."""
         node = Node([], line, column)
         node.items = []
         return node

@@ -69,7 +69,7 @@ class _Place:
 
 
 def explain(error: ValidationError, root: Node, model: type[BaseModel], file: Path) -> Iterator[Diagnostic]:
-    """A diagnostic for each of pydantic's errors that says something new."""
+    """Return a diagnostic for each of pydantic's errors that says something new."""
     details = error.errors(include_url=False, include_input=False)
     meant = set(_meant_fields(details, root, model))
     for each in details:
@@ -84,7 +84,7 @@ def explain(error: ValidationError, root: Node, model: type[BaseModel], file: Pa
 
 
 def _meant_fields(details: list[ErrorDetails], root: Node, model: type[BaseModel]) -> Iterator[tuple[str | int, ...]]:
-    """The paths of the fields that the unknown ones stand for."""
+    """Return the paths of the fields that the unknown ones stand for."""
     for each in details:
         if each["type"] == "extra_forbidden":
             path = _Place(root, each).path
@@ -167,7 +167,7 @@ def _is_number(text: str) -> bool:
 
 
 def describe(node: Node) -> str:
-    """What was found, for a message; a text that looks secret is not shown."""
+    """Return what was found, for a message; a text that looks secret is not shown."""
     if node.secret:
         return "a text that looks like a secret"
     if isinstance(node.value, str):
@@ -178,7 +178,7 @@ def describe(node: Node) -> str:
 
 
 def allowed_fields(model: type[BaseModel], loc: tuple[str | int, ...]) -> list[str]:
-    """The names of the fields that the mapping at this place may have."""
+    """Return the names of the fields that the mapping at this place may have."""
     part = _part_at(model, loc)
     return [field.alias or name for name, field in part.model_fields.items()] if part else []
 
@@ -206,7 +206,7 @@ def _part_at(model: type[BaseModel], loc: tuple[str | int, ...]) -> type[BaseMod
 
 
 def _bare(annotation: Any) -> Any:
-    """An annotation without ``Annotated`` and ``| None``."""
+    """Return an annotation without ``Annotated`` and ``| None``."""
     if get_origin(annotation) is Annotated:
         return _bare(get_args(annotation)[0])
     if get_origin(annotation) in {Union, UnionType}:

@@ -51,7 +51,7 @@ class YamlReader:
         """The text of each document that could not be read."""
 
     def documents(self, text: str) -> Iterator[Node]:
-        """The documents that can be read; everything else is reported to the builder."""
+        """Return the documents that can be read; everything else is reported to the builder."""
         self._offset = 0
         yield from self._parse(text)
         if self._parser is not None:
@@ -197,7 +197,7 @@ class YamlReader:
         return mapping
 
     def _key(self, event: events.Event, line: int, column: int) -> str | None:
-        """The name of a key; None when its entry has to be left out, which has been reported then."""
+        """Return the name of a key; None when its entry has to be left out, which has been reported then."""
         if not isinstance(event, events.ScalarEvent):
             self._builder.path.append("?")
             self._node(event)
@@ -247,7 +247,7 @@ class YamlReader:
 
 @lru_cache(maxsize=8192)
 def meaning_of_plain(text: str) -> Any:
-    """What YAML 1.1 takes an unquoted scalar for: a text, number, boolean, None, or something to `Misread`."""
+    """Return what YAML 1.1 takes an unquoted scalar for: a text, number, boolean, None, or something to `Misread`."""
     tag = _RESOLVER.resolve(nodes.ScalarNode, text, (True, False))
     what = tag.rpartition(":")[2]
     if what == "null":
@@ -267,7 +267,7 @@ def meaning_of_plain(text: str) -> Any:
 
 
 def kind_of(value: Any) -> str:
-    """What a value is, for a message."""
+    """Return what a value is, for a message."""
     if isinstance(value, Misread):
         return value.what
     if value is None:
@@ -282,18 +282,18 @@ def kind_of(value: Any) -> str:
 
 
 def _line(text: str, number: int) -> str:
-    """The line of this number (from 0)."""
+    """Return the line of this number (from 0)."""
     return text.split("\n", number + 1)[number] if number <= text.count("\n") else ""
 
 
 def _within(text: str, line: int, column: int) -> tuple[int, int]:
-    """A place, moved to the end of the text if it lies beyond, where the C parser sees the end of an open bracket."""
+    """Return a place, or the end of the text if the C parser saw an open bracket end beyond it."""
     last = len(LINE_END.findall(text))
     return (line, column) if line <= last else (last, len(LINE_END.split(text)[-1]))
 
 
 def _line_numbers(text: str, offsets: list[int]) -> list[int]:
-    """The line (from 0) of each offset, in one walk over the text."""
+    """Return the line (from 0) of each offset, in one walk over the text."""
     numbers: list[int] = []
     line = last = 0
     for offset in offsets:

@@ -74,7 +74,7 @@ class _Part:
     overridden: Mapping[str, Template]
 
     def of(self, item: Item) -> Template:
-        """The template for an item."""
+        """Return the template for an item."""
         return self.overridden.get(item.key, self.template)
 
 
@@ -171,7 +171,7 @@ class _Expansion:
     def _check_endpoint(
         self, endpoint: _Part, table: Table, service: tuple[str | None, str | None], *, own_model: bool
     ) -> None:
-        """What is wrong with the template for all items: it would be told of each, or noticed by nobody."""
+        """Report the template's errors once for all items."""
         root = self.root.at(("spec", "endpoint")) or self.root
         place = Position(self.file, root.line, root.column)
         if own_model and not {"model", "models", "state"} & set(root.entries or ()):
@@ -258,7 +258,7 @@ class _Expansion:
             self.shared.update(use.name for use in made.spec.bindings if use.name not in self.names["Model"])
 
     def _found(self, part: _Part, template: Template, item: Item, made: Model | ClassicEndpoint) -> Found:
-        """The document as the checks between documents want it."""
+        """Return the document as the checks between documents want it."""
         mentions = {"metadata.name": Mention(made.name, item.position)}
         for path in _MODEL_MENTIONS if part.kind is Model else _ENDPOINT_MENTIONS:
             value = _at(made, path)
@@ -307,7 +307,7 @@ class _Expansion:
         self._wrong(_field_of(part, first), [self._at_item(part, item, each) for each in told])
 
     def _at_item(self, part: _Part, item: Item, told: Diagnostic) -> Diagnostic:
-        """What pydantic found, at the item if the item's value is to blame, else at the template."""
+        """Return what pydantic found, at the item if the item's value is to blame, else at the template."""
         field_ = told.field
         if field_.startswith("spec"):
             field_ = f"spec.{part.field}{field_[len('spec') :]}"
@@ -353,7 +353,7 @@ def _field_of(part: _Part, loc: tuple[str | int, ...]) -> str:
 
 
 def _with_model_name(spec: Any, name: str) -> Any:
-    """The endpoint's spec with its model named, where the template leaves it to the set."""
+    """Return the endpoint's spec with its model named, where the template leaves it to the set."""
 
     def named(use: Any) -> Any:
         return {"name": name, **use} if isinstance(use, dict) and use.get("name") is None else use
@@ -367,7 +367,7 @@ def _with_model_name(spec: Any, name: str) -> Any:
 
 
 def _fixed_models(endpoint: Template) -> Iterator[str]:
-    """The Models that a template names for whichever item."""
+    """Return the Models that a template names for whichever item."""
     name = endpoint.fixed("model", "name")
     if name is not None:
         yield name

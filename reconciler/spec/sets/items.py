@@ -50,7 +50,7 @@ class ItemReader:
         self._key = document.spec.key
 
     def read(self) -> Table:
-        """The columns and the items."""
+        """Return the columns and the items."""
         items = self._spec.items
         if items.csv is not None:
             return self._csv(items.csv)
@@ -87,7 +87,7 @@ class ItemReader:
         return Table(columns, tuple(self._unique(self._items(columns, key, rows))))
 
     def _rows(self, file: Path, text: str) -> Iterator[tuple[Position, tuple[str, ...]]]:
-        """The rows that are not empty, each with the line that it begins in."""
+        """Return the rows that are not empty, each with the line that it begins in."""
         reader = csv.reader(io.StringIO(text, newline=""), strict=True)
         begin = 1
         try:
@@ -209,7 +209,7 @@ class ItemReader:
 
 
 def _text(node: Node) -> str:
-    """A value as it was written: 007 stays 007."""
+    """Return a value as it was written: 007 stays 007."""
     return node.value if isinstance(node.value, str) else node.text
 
 

@@ -56,7 +56,7 @@ class Template:
         builder.path.clear()
 
     def filled(self, item: Item) -> Any:
-        """The plain value for an item.
+        """Return the plain value for an item.
 
         Raises:
             Unfit: a value can't be what its placeholder wants.
@@ -64,11 +64,11 @@ class Template:
         return self._fill(item)
 
     def node(self, item: Item) -> Node:
-        """The same as nodes, for messages. What was filled in has its line negated: it is the item's, not ours."""
+        """Return the same as nodes, for messages. A line that an item filled in is negated."""
         return self._node_of(self._node, item)
 
     def pattern(self, *path: str) -> re.Pattern[str]:
-        """What the text at a path can become, whatever the items are."""
+        """Return what the text at a path can become, whatever the items are."""
         node = self._node.at(path)
         text = node.value if node is not None and isinstance(node.value, str) else ""
         parts = [re.escape(part) if fixed else ".+" for part, fixed in self._parts(text)]
@@ -80,7 +80,7 @@ class Template:
         return len(node.items or ()) if node is not None else 0
 
     def fixed(self, *path: str | int) -> str | None:
-        """The text at a path if it is the same for all items."""
+        """Return the text at a path if it is the same for all items."""
         node = self._node.at(path)
         if node is None or not isinstance(node.value, str):
             return None
@@ -90,7 +90,7 @@ class Template:
     # -- compiling
 
     def _compiled(self, node: Node) -> tuple[Fill, bool]:
-        """A function from an item to the value, and whether it depends on the item."""
+        """Return a function from an item to the value, and whether it depends on the item."""
         if node.entries is not None:
             return self._mapping(node.entries)
         if node.items is not None:
@@ -146,7 +146,7 @@ class Template:
         return lambda item: "".join([fill(item) for fill in fills]), True
 
     def _parts(self, text: str) -> Iterator[tuple[str, bool]]:
-        """The text in pieces: (fixed text, True), (what is in a placeholder's braces, False)."""
+        """Return the text in pieces: (fixed text, True), (what is in a placeholder's braces, False)."""
         last = 0
         for found in _TOKEN.finditer(text):
             if found.start() > last:
@@ -211,7 +211,7 @@ class Template:
 
 
 def merged(base: Node, over: Node) -> Node:
-    """A template with an override: mappings are merged, all else replaces, null takes out."""
+    """Return a template with an override: mappings are merged, all else replaces, null takes out."""
     if base.entries is None or over.entries is None:
         return over
     made = Node({}, base.line, base.column)

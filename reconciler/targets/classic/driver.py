@@ -178,7 +178,7 @@ class ClassicEndpoints(Driver):
         )
 
     def _shown_tier(self, workspace: str) -> Literal["standard"] | None:
-        """A workspace that has what no free one may have (classic-protocol 1.6) is a standard one."""
+        """Return a workspace that has what no free one may have (classic-protocol 1.6) is a standard one."""
         if workspace not in self._standard:
             self._standard[workspace] = any(
                 len(service.endpoints) > FREE_ENDPOINTS

@@ -21,7 +21,7 @@ _UNKNOWN_HERE = ("WorkspaceNotFound", "GetWorkspaceFailed")
 
 
 async def workspace_problem(clients: Clients, workspace: str, error: Unlisted) -> Problem:
-    """What stands in the way of listing a workspace document's web services.
+    """Return what stands in the way of listing a workspace document's web services.
 
     A host that does not know the workspace may be that of another region: then the other regions' hosts are asked, as
     Microsoft's own client does (classic-protocol 1.1).
@@ -71,7 +71,7 @@ async def _unknown_here(clients: Clients, workspace: str, error: ServiceError) -
 
 
 async def _regions_that_know(clients: Clients, workspace: str) -> list[str]:
-    """The other regions of the cloud whose host lists the workspace."""
+    """Return the other regions of the cloud whose host lists the workspace."""
     elsewhere = clients.cloud.other_regions(clients.fleet.workspaces[workspace].spec.region)
 
     async def known(url: str) -> bool:
@@ -86,7 +86,7 @@ async def _regions_that_know(clients: Clients, workspace: str) -> list[str]:
 
 
 def find_web_service(workspace: str, name: str, listed: Sequence[WebService]) -> WebService | Problem:
-    """The one web service of a workspace with this id or name; service names are not unique (classic-protocol 1.4).
+    """Return the one web service with this id or name; service names are not unique (classic-protocol 1.4).
 
     Args:
         workspace: The name of the workspace's document, for messages.
@@ -109,11 +109,11 @@ def find_web_service(workspace: str, name: str, listed: Sequence[WebService]) ->
 
 
 def _bare(identifier: str) -> str:
-    """An id as it compares: a guid is written with hyphens or without, in either case (classic-protocol 1.3)."""
+    """Return an id as it compares: a guid is written with hyphens or without, in either case (classic-protocol 1.3)."""
     return identifier.replace("-", "").lower()
 
 
 def nearest(name: str, known: Sequence[str]) -> str:
-    """What may have been meant by a name that there is not."""
+    """Return what may have been meant by a name that there is not."""
     near = difflib.get_close_matches(name, known, n=1)
     return f"did you mean {near[0]}?" if near else f"there is {', '.join(known) or 'none'}"

@@ -46,7 +46,7 @@ def places(fleet: Fleet) -> set[tuple[str, str]]:
 def find(
     fleet: Fleet, services: Mapping[tuple[str, str], Service], managed: Collection[str], names: Mapping[str, str]
 ) -> tuple[Orphan, ...]:
-    """The orphans of a fleet's sets; none for a selection, which does not say what the other documents name.
+    """Return the orphans of a fleet's sets; none for a selection, which does not say what the other documents name.
 
     Args:
         fleet: All documents.
@@ -99,7 +99,7 @@ def _named_by(one: ExpandedSet, fleet: Fleet, name: str) -> bool:
 
 
 def _name(one: ExpandedSet, endpoint: Endpoint, live: LiveTarget, recorded: str, taken: set[str]) -> str:
-    """What the set called it, as far as that can be told; a name that nothing else has."""
+    """Return what the set called it, as far as that can be told; a name that nothing else has."""
     own = [marker.version.model for marker in live.markers if marker.version.model not in one.shared]
     proposed = (recorded, *own, f"{one.name}-{endpoint.name}", live.identity)
     name = next(

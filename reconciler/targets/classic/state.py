@@ -48,7 +48,7 @@ class Service:
 
 
 def resolve(workspace: str, name: str, listed: list[WebService], problem: Problem | None) -> Service:
-    """The web service that a spec means by its name or id."""
+    """Return the web service that a spec means by its name or id."""
     found = problem if problem is not None else find_web_service(workspace, name, listed)
     if isinstance(found, Problem):
         return Service(workspace, name, problem=found)
@@ -56,7 +56,7 @@ def resolve(workspace: str, name: str, listed: list[WebService], problem: Proble
 
 
 def desired(identity: str, document: ClassicEndpoint, group: str = "") -> DesiredTarget:
-    """A document in the plan's words."""
+    """Return a document in the plan's words."""
     spec = document.spec
     managed: dict[str, Scalar] = {
         "Description": None if spec.description is None else spec.description.strip(),
@@ -89,7 +89,7 @@ def live(identity: str, spec: ClassicEndpointSpec, service: Service) -> LiveTarg
 
 
 def live_endpoint(identity: str, endpoint: Endpoint, service: Service, *, described: bool = False) -> LiveTarget:
-    """An endpoint as it was read.
+    """Return an endpoint as it was read.
 
     A description that is managed (``described``) is written with our note, for which the rules of specs keep room.
     """
@@ -128,7 +128,7 @@ def places(endpoint: Endpoint) -> dict[str, Location]:
 
 
 def not_in_a_free_workspace(spec: ClassicEndpointSpec) -> Problem | None:
-    """What of a spec the service refuses in a free workspace (classic-protocol 1.6); how many endpoints is a quota."""
+    """Return what a free workspace refuses of a spec (classic-protocol 1.6), but for the number of endpoints."""
     if spec.throttle_level != "High":
         return None
     return Problem(

@@ -79,7 +79,7 @@ class Verification:
         return replace(verified, shown={resource: shown[resource] for resource in self.artifacts if resource in shown})
 
     async def _read_back(self) -> LiveTarget:
-        """The endpoint as soon as it shows what was written to it, else as it is when that should have settled.
+        """Return the endpoint as soon as it shows what was written to it, else as it is when that should have settled.
 
         Whether a read shows a PATCH before it has taken effect is unknown (classic-protocol 6).
         """

@@ -47,7 +47,7 @@ class Writer:
         return self._clients.management(service.workspace)
 
     async def read(self, service: Service, name: str) -> Endpoint:
-        """An endpoint as it is now."""
+        """Return an endpoint as it is now."""
         endpoint = await self._management(service).get_endpoint(service.id, name)
         if endpoint is None:
             raise TargetError(f"endpoint {name} of {service.name} is gone; run again to create it")

@@ -28,7 +28,7 @@ def is_repointed(definition: Definition, artifacts: Artifacts) -> bool:
 
 
 def repoint_body(definition: Definition, step: Step, artifacts: Artifacts) -> dict[str, Any]:
-    """The whole assets map with the uris changed, right whether the service merges or replaces (new-protocol 2).
+    """Return the whole assets map with the uris changed, right whether the service merges or replaces (new-protocol 2).
 
     Raises:
         PlanMoved: the definition's models are not where the plan saw them.
@@ -73,14 +73,14 @@ def _repoints(
 
 
 def signature_if_foreign(account: str, artifact: Artifact) -> str:
-    """A service reads blobs of its own storage account by its own key; any other account needs a signature."""
+    """Return a service reads blobs of its own storage account by its own key; any other account needs a signature."""
     if account and account.casefold() == account_of(artifact.location.uri).casefold():
         return ""
     return artifact.signature.get_secret_value()
 
 
 def settings_body(definition: Definition, changed: Mapping[str, Scalar]) -> dict[str, Any]:
-    """A PATCH of settings and tags, by the names of `reconciler.targets.new_service.state`. Others are let be."""
+    """Return a PATCH of settings and tags, by the names of `reconciler.targets.new_service.state`."""
     properties: dict[str, Any] = {"packageType": "Graph"}
     for name, path in SETTING_PLACES.items():
         if name in changed:
@@ -98,7 +98,7 @@ def settings_body(definition: Definition, changed: Mapping[str, Scalar]) -> dict
 
 
 def patched_definition(definition: Definition, operations: Sequence[PatchOperation]) -> dict[str, Any]:
-    """A definition after the operations of a plan. What they test for was compared before, in the plan's own terms."""
+    """Return a definition after a plan's operations; their tests were compared before."""
     writes = [operation.model_dump(mode="json") for operation in operations if operation.op != "test"]
     try:
         patched: dict[str, Any] = jsonpatch.apply_patch(copy.deepcopy(dict(definition)), writes)
@@ -108,7 +108,7 @@ def patched_definition(definition: Definition, operations: Sequence[PatchOperati
 
 
 def touched_members(definition: Definition, operations: Sequence[PatchOperation]) -> dict[str, Any]:
-    """The members of a definition's properties that operations changed, each as a whole."""
+    """Return the members of a definition's properties that operations changed, each as a whole."""
     properties = member(definition, "properties")
     names = dict.fromkeys(path_of(operation.path)[1] for operation in operations)
     return {name: properties[name] for name in names if name in properties}
@@ -134,7 +134,7 @@ class Creation:
 
 
 def creation_body(properties: Definition, creation: Creation, artifacts: Artifacts) -> dict[str, Any]:
-    """A PUT of a whole service that serves the artifacts from its first moment on.
+    """Return a PUT of a whole service that serves the artifacts from its first moment on.
 
     It names both keys, so that writing it twice makes no other keys (new-protocol 1).
 

@@ -23,7 +23,7 @@ class Commitments:
         self._listed: dict[str, asyncio.Future[list[dict[str, Any]]]] = {}
 
     async def plan_of(self, resource_id: str, expected: str) -> str | None:
-        """The id of the plan that pays for a service; ``expected``, if it is that, as it is spelt there."""
+        """Return the id of the plan that pays for a service; ``expected``, if it is that, as it is spelt there."""
         if await self._association(expected, resource_id) is not None:
             return expected
         for plan in await self._plans(resource_id):
@@ -48,14 +48,14 @@ class Commitments:
         self._listed.clear()
 
     async def _plans(self, resource_id: str) -> list[str]:
-        """The ids of all plans of the service's subscription."""
+        """Return the ids of all plans of the service's subscription."""
         subscription = resource_id.split("/")[2]
         path = f"/subscriptions/{subscription}/providers/Microsoft.MachineLearning/commitmentPlans"
         found = await self._once(path, "list commitment plans")
         return [str(plan["id"]) for plan in found if isinstance(plan.get("id"), str)]
 
     async def _association(self, plan: str, resource_id: str) -> str | None:
-        """The name of a service's association with a plan."""
+        """Return the name of a service's association with a plan."""
         try:
             found = await self._once(f"{plan}/commitmentAssociations", "list the services of a commitment plan")
         except NotFound:

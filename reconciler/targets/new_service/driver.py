@@ -117,7 +117,7 @@ class NewWebServices(Driver):
             return LiveTarget(identity, exists=False, problem=problem, fingerprint=digest(problem.code))
 
     async def _provisioned(self, identity: str) -> Definition:
-        """The definition; that of a service which is being created, when it has one."""
+        """Return the definition; that of a service which is being created, when it has one."""
         cloud = self._clients.cloud
         patience = Backoff(cloud.settle, cloud.poll, tries=_TRIES)
         while True:
@@ -153,7 +153,7 @@ class NewWebServices(Driver):
         )
 
     async def _whole(self, identity: str, definition: Definition) -> LiveTarget:
-        """A service that is there, with what is managed of it beside its model."""
+        """Return a service that is there, with what is managed of it beside its model."""
         document, given = self._specs[identity], self._given[identity]
         spec = document.spec
         live = live_definition(identity, [use.resource for use in spec.bindings], definition)
@@ -189,7 +189,7 @@ class NewWebServices(Driver):
         return definition_difference(file.content, definition, models=models, settings=managed, ignore=spec.ignore)
 
     async def read(self, identity: str) -> Definition:
-        """A service's definition with its payload inline and its parameters in the newer form; raises ServiceError."""
+        """Return a service's definition, payload inline and parameters in the newer form; raises ServiceError."""
         spec = self._specs[identity].spec
         definition: Definition = await self._clients.definitions.get(spec.resource_id, spec.arm_version)
         definition = await with_payload(self._clients.http, definition)
@@ -204,7 +204,7 @@ class NewWebServices(Driver):
         return step_needs(self._specs[identity].spec, step, self._origins.source(self._specs[identity].spec))
 
     async def payer(self, identity: str) -> str | None:
-        """The commitment plan that pays for a service, if that is managed and can be told."""
+        """Return the commitment plan that pays for a service, if that is managed and can be told."""
         spec = self._specs[identity].spec
         if spec.commitment_plan is None:
             return None
@@ -235,11 +235,11 @@ class NewWebServices(Driver):
         return self._account_key(identity) if step.action is Action.CREATE or changed else None
 
     def account_keys(self) -> tuple[AccountKey, ...]:
-        """The storage keys that specs give to services, as far as they could be looked up."""
+        """Return the storage keys that specs give to services, as far as they could be looked up."""
         return tuple(key for key in map(self._account_key, self._specs) if key is not None)
 
     def not_looked_up(self) -> dict[str, Problem]:
-        """What stands in the way of what specs refer to, by the name of the document."""
+        """Return what stands in the way of what specs refer to, by the name of the document."""
         found = {self._specs[identity].name: given.problem for identity, given in self._given.items()}
         return {name: problem for name, problem in found.items() if problem is not None}
 
@@ -331,7 +331,7 @@ def _is_resource(asset: Any) -> bool:
 
 
 def _misplaced(document: NewWebService, given: ResolvedDocument, definition: Definition) -> Problem | None:
-    """A service stays in the region and in the storage account that it was created with (new-protocol 1, 6.3)."""
+    """Refuse another region or storage account: a service keeps those it was created with (new-protocol 1, 6.3)."""
     spec = document.spec
     region = str(member(definition, "location") or "")
     wanted = spec.location or (given.file.location if given.file is not None else None)

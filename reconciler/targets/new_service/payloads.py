@@ -24,7 +24,7 @@ _CONTAINER = "reconciler"
 
 
 async def with_payload(http: Http, definition: Definition) -> Definition:
-    """A definition with its payload in it, whatever way it is shown; the members keep the blob's own spelling.
+    """Return a definition with its payload in it, whatever way it is shown; the members keep the blob's own spelling.
 
     Raises:
         DefinitionError: it does not say where its payload lies, or something else lies there.
@@ -52,7 +52,7 @@ def is_in_blob(definition: Definition) -> bool:
 
 
 def payload_of(properties: Definition) -> dict[str, Any]:
-    """The members of a definition's properties that are its payload."""
+    """Return the members of a definition's properties that are its payload."""
     wanted = {name.casefold() for name in PAYLOAD}
     return {name: value for name, value in properties.items() if name.casefold() in wanted}
 

@@ -31,7 +31,7 @@ _REFUSAL = re.compile(r"perform action '([^']+)' over scope '([^']+)'")
 
 
 def step_needs(spec: NewWebServiceSpec, step: Step, source: str | None) -> tuple[RequiredPermission, ...]:
-    """What has to be allowed for a step; its first need is of the service itself.
+    """Return what has to be allowed for a step; its first need is of the service itself.
 
     Args:
         spec: Of the service.
@@ -46,12 +46,12 @@ def step_needs(spec: NewWebServiceSpec, step: Step, source: str | None) -> tuple
 
 
 def training_needs(resource_id: str) -> tuple[RequiredPermission, ...]:
-    """What has to be allowed for a job of a training service: to see where it is called, and its key."""
+    """Return what has to be allowed for a job of a training service: to see where it is called, and its key."""
     return RequiredPermission(READ, resource_id), RequiredPermission(LIST_KEYS, resource_id)
 
 
 def refusal(error: Exception, of: str) -> Problem | None:
-    """An answer that says which action we lack a role for, as a problem of ``of``; None if it is another one."""
+    """Return an answer that says which action we lack a role for, as a problem of ``of``; None if it is another one."""
     found = _REFUSAL.search(error.message) if isinstance(error, ServiceError) and error.status == 403 else None
     if found is None:
         return None
@@ -79,7 +79,7 @@ def _of(spec: NewWebServiceSpec, step: Step, source: str | None) -> Iterator[Req
 
 
 def _settings(spec: NewWebServiceSpec, step: Step) -> Iterator[RequiredPermission]:
-    """A plan is changed by moving its association, unless none pays yet (new-protocol 5); all else by a write."""
+    """Return the permissions of a plan change: moving its association, or a write if none pays yet (new-protocol 5)."""
     own = spec.resource_id
     writes = bool(step.patch)
     for changed in step.differences:
@@ -102,7 +102,7 @@ def _settings(spec: NewWebServiceSpec, step: Step) -> Iterator[RequiredPermissio
 
 
 def _compared(spec: NewWebServiceSpec) -> Iterator[RequiredPermission]:
-    """What is read beside the definition, to compare it with the spec."""
+    """Return what is read beside the definition, to compare it with the spec."""
     if spec.keys is not None:
         yield RequiredPermission(LIST_KEYS, spec.resource_id)
     if spec.commitment_plan is not None:

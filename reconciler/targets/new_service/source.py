@@ -71,7 +71,7 @@ class ServiceSources:
         return self._clients.definitions
 
     async def secret(self, document: NewWebService, reference: SecretReference, field: str) -> SecretStr:
-        """What a reference of a document stands for; raises MissingSecret."""
+        """Return what a reference of a document stands for; raises MissingSecret."""
         base = self._clients.fleet.base_dir_of(KIND, document.name)
         asked = f"{KIND} {document.name}, {field}"
         return await self._clients.secret(reference, base, wanted_for=asked)
@@ -107,7 +107,7 @@ class ServiceSources:
         return ResolvedDocument(file, storage_key, keys)
 
     async def properties(self, document: NewWebService, given: ResolvedDocument) -> Definition:
-        """The definition that a service would be created with, as far as reading alone tells.
+        """Return the definition that a service would be created with, as far as reading alone tells.
 
         Raises:
             ServiceError, DefinitionError: the service that it is to be a copy of can't be read.
@@ -119,7 +119,7 @@ class ServiceSources:
         return dict(member(found, "properties") or {})
 
     async def body(self, document: NewWebService, given: ResolvedDocument, artifacts: Artifacts) -> dict[str, Any]:
-        """The body that creates a service.
+        """Return the body that creates a service.
 
         Raises:
             MissingSecret, ServiceError, DefinitionError: as what it is made of can't be had.
@@ -144,7 +144,7 @@ class ServiceSources:
         return await self.with_secrets(document, creation_body(properties, creation, artifacts))
 
     async def with_secrets(self, document: NewWebService, body: Mapping[str, Any]) -> dict[str, Any]:
-        """A body with the secrets in it that its placeholders stand for; raises MissingSecret."""
+        """Return a body with the secrets in it that its placeholders stand for; raises MissingSecret."""
         secrets = {
             pointer(path): (
                 await self.secret(document, reference_of(value), f"spec.definition, {pointer(path)}")
@@ -156,7 +156,7 @@ class ServiceSources:
         return found
 
     def missing_for_creation(self, document: NewWebService, given: ResolvedDocument) -> Problem | None:
-        """What a service that does not exist can't be created for; None if it can."""
+        """Return what a service that does not exist can't be created for; None if it can."""
         spec = document.spec
         if spec.definition is None and spec.copy_of is None:
             return Problem(
@@ -177,7 +177,7 @@ class ServiceSources:
         return None
 
     def source(self, spec: NewWebServiceSpec) -> str | None:
-        """The resource id of what a service is to be a copy of; None if it is to be no copy."""
+        """Return the resource id of what a service is to be a copy of; None if it is to be no copy."""
         return None if spec.copy_of is None else self._copied_from(spec)
 
     def _copied_from(self, spec: NewWebServiceSpec) -> str:
@@ -185,7 +185,7 @@ class ServiceSources:
         return self._clients.fleet.resource_ids.get(named, named)
 
     async def _copied(self, spec: NewWebServiceSpec) -> dict[str, Any]:
-        """A service's definition with its secrets encrypted for another region (new-protocol 1, 3)."""
+        """Return a service's definition with its secrets encrypted for another region (new-protocol 1, 3)."""
         source, region = self._copied_from(spec), str(spec.location).replace(" ", "").lower()
         await self._writes.prepare_region(source, region)
         shown = await with_payload(self._clients.http, await self._definitions.get(source, region=region))
@@ -203,7 +203,7 @@ class ServiceSources:
         return properties
 
     async def _readable(self, uri: str, account: str) -> str:
-        """The uri of a model with a signature, if it lies in another account that the fleet has a key of."""
+        """Return the uri of a model with a signature, if it lies in another account that the fleet has a key of."""
         place = without_query(uri)
         if "://" not in place or not place.startswith("http") or account_of(place).casefold() == account.casefold():
             return uri
@@ -216,7 +216,7 @@ class ServiceSources:
         return uri
 
     def _key(self, given: ResolvedDocument, name: str) -> str:
-        """A key of the caller's, or a new one like those that the service makes."""
+        """Return a key of the caller's, or a new one like those that the service makes."""
         if name in given.keys:
             return given.keys[name].get_secret_value()
         return base64.b64encode(self._random_bytes(_KEY_BYTES)).decode()
@@ -227,7 +227,7 @@ def _given_settings(spec: NewWebServiceSpec) -> dict[str, Scalar]:
 
 
 def _with_envelopes(exported: Any, shown: Any) -> Any:
-    """An exported value with what was shown where a placeholder stands."""
+    """Return an exported value with what was shown where a placeholder stands."""
     if is_placeholder(exported):
         return shown
     if isinstance(exported, Mapping):

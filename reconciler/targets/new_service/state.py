@@ -53,7 +53,7 @@ _LEAST_KEY_BYTES = 32
 
 
 def desired(identity: str, document: NewWebService, storage_key: SecretStr | None) -> DesiredTarget:
-    """A document in the plan's words."""
+    """Return a document in the plan's words."""
     spec = document.spec
     settings: dict[str, Scalar] = {name: value for name, value in wanted_settings(spec).items() if value is not None}
     settings |= {f"{TAGS}{name}": value for name, value in spec.tags.items()}
@@ -75,7 +75,7 @@ def desired(identity: str, document: NewWebService, storage_key: SecretStr | Non
 
 
 def wanted_settings(spec: NewWebServiceSpec) -> dict[str, Scalar]:
-    """The settings of a spec by their wire names; None is not managed."""
+    """Return the settings of a spec by their wire names; None is not managed."""
     given = spec.settings
     return {
         "maxConcurrentCalls": given.max_concurrent_calls,
@@ -87,7 +87,7 @@ def wanted_settings(spec: NewWebServiceSpec) -> dict[str, Scalar]:
 
 
 def secret_digest(identity: str, secret: SecretStr) -> str:
-    """What is remembered of a storage key: 16 hex digits, of this target alone, from which no key can be guessed."""
+    """Return the record of a storage key: 16 hex digits for this target, from which the key cannot be guessed."""
     text = secret.get_secret_value().strip()
     return hashlib.sha256(f"{identity}\0{text}".encode()).hexdigest()[:_DIGITS]
 
@@ -101,7 +101,7 @@ def is_storage_key(secret: SecretStr) -> bool:
 
 
 def live_definition(identity: str, resources: Sequence[str], definition: Definition) -> LiveTarget:
-    """A web service with these trained models, as its definition shows it."""
+    """Return a web service with these trained models, as its definition shows it."""
     properties = member(definition, "properties") or {}
     tags = member(definition, "tags") or {}
     settings: dict[str, Scalar] = {name: member(properties, *path) for name, path in SETTING_PLACES.items()}
@@ -139,13 +139,13 @@ def live_definition(identity: str, resources: Sequence[str], definition: Definit
 
 
 def with_tags_as_wanted(live: LiveTarget, wanted: Iterable[str]) -> LiveTarget:
-    """The same with its tags named in the casing of a spec: to Azure that makes no difference."""
+    """Return the same with its tags named in the casing of a spec: to Azure that makes no difference."""
     spelt = {f"{TAGS}{name}".casefold(): f"{TAGS}{name}" for name in wanted}
     return replace(live, settings={spelt.get(name.casefold(), name): value for name, value in live.settings.items()})
 
 
 def too_many_tags(count: int) -> Problem | None:
-    """What Azure refuses of a number of tags, ours among them."""
+    """Return what Azure refuses of a number of tags, ours among them."""
     if count <= TAGS_LIMIT:
         return None
     text = f"with the tags of the spec and ours it would have {count} tags; Azure takes {TAGS_LIMIT} at most"
@@ -159,7 +159,7 @@ def with_secrets_and_plan(
     plan: str | None,
     difference: DefinitionDifference,
 ) -> LiveTarget:
-    """The same with what its definition alone does not tell.
+    """Return the same with what its definition alone does not tell.
 
     Args:
         live: As `live_definition` gives it.
@@ -196,7 +196,7 @@ def _offered(definition: Definition) -> list[str]:
 
 
 def uri_parts(uri: str) -> tuple[str, str]:
-    """A blob's uri as (base of the account, the rest), without its query.
+    """Return a blob's uri as (base of the account, the rest), without its query.
 
     A path-style address, as an account on an IP address has, keeps the account's name in the base.
     """
@@ -209,11 +209,11 @@ def uri_parts(uri: str) -> tuple[str, str]:
 
 
 def account_of(uri: str) -> str:
-    """The name of the storage account that a blob's uri is in."""
+    """Return the name of the storage account that a blob's uri is in."""
     base = uri_parts(uri)[0].partition("://")[2].rstrip("/")
     return base.rpartition("/")[2] if "/" in base else base.partition(".")[0]
 
 
 def digest(*observed: object) -> str:
-    """A digest of what was observed."""
+    """Return a digest of what was observed."""
     return hashlib.sha256(json.dumps(observed, sort_keys=True, default=str).encode()).hexdigest()

@@ -281,7 +281,7 @@ class Writer:
 def _whole_body(
     document: NewWebService, given: ResolvedDocument, patched: Definition, settings: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """What PUT takes for a definition of which something is to go: GET shows less than PUT wants (new-protocol 6.5).
+    """Return what PUT takes to remove a part of a definition: GET shows less than PUT wants (new-protocol 6.5).
 
     The commitment plan is left out: the service keeps the one that it has.
     """

@@ -140,7 +140,7 @@ def _is_absent(name: str, value: Any) -> bool:
 
 
 def _bare(value: Any, name: str) -> Any:
-    """A value that has no counterpart, without its absent members."""
+    """Return a value that has no counterpart, without its absent members."""
     if isinstance(value, Mapping):
         return {key: _bare(inner, key) for key, inner in value.items() if not _is_absent(key, inner)}
     if name.casefold() in PLACES and isinstance(value, str):
@@ -149,7 +149,7 @@ def _bare(value: Any, name: str) -> Any:
 
 
 def _changes(live: Any, file: Any, path: tuple[str, ...]) -> Iterable[DefinitionChange]:
-    """The operations that make ``live`` into ``file``.
+    """Return the operations that make ``live`` into ``file``.
 
     A list is replaced as a whole, unless objects stand in it one for one: of those something may have been left out of
     the comparison, which is not to be lost.
@@ -178,7 +178,7 @@ def _one_for_one(live: Any, file: Any) -> bool:
 
 
 def _without_envelopes(value: Any) -> Any:
-    """What is removed, without what is encrypted anew at each write: a plan could not be found unchanged with it."""
+    """Return what is removed, without values that are encrypted again at each write: these always differ."""
     if isinstance(value, Mapping):
         return {
             name: None if is_credential(inner) or name.casefold() in ENCRYPTED_ANEW else _without_envelopes(inner)

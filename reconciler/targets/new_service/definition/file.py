@@ -82,7 +82,7 @@ def read_definition(path: Path) -> Written:
 
 
 def usable(content: Mapping[str, Any]) -> Written:
-    """What `examine` found of a file without mistakes, but for what the service alone writes."""
+    """Return what `examine` found of a file without mistakes, but for what the service alone writes."""
     given = content["properties"]
     kept = {name: value for name, value in given.items() if name.casefold() not in SERVER_SET | HANDED_OVER}
     return Written({**content, "properties": {**kept, "packageType": "Graph"}})
@@ -97,7 +97,7 @@ class Exported:
 
 
 def export_definition(definition: Definition) -> Exported:
-    """A live definition, its payload inline, without server-set members, signatures and secrets.
+    """Return a live definition, its payload inline, without server-set members, signatures and secrets.
 
     Args:
         definition: As Resource Manager shows it.
@@ -152,7 +152,7 @@ def _reference(path: tuple[str, ...], name: str, notes: list[str]) -> dict[str, 
 
 
 def resolved(value: Any, secrets: Mapping[str, str], path: tuple[str, ...] = ()) -> Any:
-    """A definition with every placeholder replaced by its secret, by JSON Pointer.
+    """Return a definition with every placeholder replaced by its secret, by JSON Pointer.
 
     Raises:
         KeyError: a placeholder has no secret.
@@ -172,7 +172,7 @@ def set_member(members: dict[str, Any], name: str, value: Any) -> None:
 
 
 def with_placeholders(shown: Mapping[str, Any], file: Mapping[str, Any]) -> dict[str, Any]:
-    """A definition as it was shown, with the file's placeholders where envelopes stand: PUT may not open those."""
+    """Return a definition as shown, with the file's placeholders for envelopes, which PUT may not open."""
     result = dict(shown)
     for name, value in file.items():
         key = spelling(result, name)

@@ -28,7 +28,7 @@ _SHORTEST_ENVELOPE = 200
 
 
 def without_query(uri: str) -> str:
-    """A uri without its query, which may hold a signature."""
+    """Return a uri without its query, which may hold a signature."""
     return uri.partition("?")[0]
 
 
@@ -73,12 +73,12 @@ def walk(value: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ..
 
 
 def pointer(path: tuple[str, ...]) -> str:
-    """A path as a JSON Pointer (RFC 6901)."""
+    """Return a path as a JSON Pointer (RFC 6901)."""
     return "".join("/" + part.replace("~", "~0").replace("/", "~1") for part in path)
 
 
 def path_of(text: str) -> tuple[str, ...]:
-    """A JSON Pointer as a path."""
+    """Return a JSON Pointer as a path."""
     return tuple(part.replace("~1", "/").replace("~0", "~") for part in text.split("/")[1:])
 
 

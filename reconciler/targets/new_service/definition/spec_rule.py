@@ -17,7 +17,7 @@ _FIELD = "spec.definition.file"
 
 
 def definition_mistakes(tree: Tree) -> Iterator[Diagnostic]:
-    """What is wrong with the definition files of a tree's New web services, and between them and the specs.
+    """Return what is wrong with the definition files of a tree's New web services, and between them and the specs.
 
     A document with mistakes of its own has its file looked at all the same.
     """
@@ -42,7 +42,7 @@ def definition_mistakes(tree: Tree) -> Iterator[Diagnostic]:
 
 
 def _at_both(mistake: Diagnostic, found: Found, named: Mention) -> Diagnostic:
-    """The mistake where it stands in the file, with the spec that names it; at the spec if it stands nowhere."""
+    """Return the mistake where it stands in the file, with the spec that names it; at the spec if it stands nowhere."""
     if not mistake.position.line:
         summary = f"{mistake.position}: {mistake.summary}"
         return Diagnostic(summary, named.position, _FIELD, mistake.detail, mistake.remedy)
@@ -52,7 +52,7 @@ def _at_both(mistake: Diagnostic, found: Found, named: Mention) -> Diagnostic:
 
 
 def _resources(found: Found, content: dict[str, Any], file: Path) -> Iterator[Diagnostic]:
-    """The trained models that a spec names and its definition has not."""
+    """Return the trained models that a spec names and its definition has not."""
     if member(content, "properties", "assets") is None:
         return  # It manages other members of a service that is there.
     for use in found.uses:

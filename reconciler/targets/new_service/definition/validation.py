@@ -78,18 +78,18 @@ def examine(file: Path) -> tuple[dict[str, Any] | None, tuple[Diagnostic, ...]]:
 
 
 def named(properties: Mapping[str, Any]) -> dict[str, Any]:
-    """The properties in the service's own spelling of their names; what they hold is not touched."""
+    """Return the properties in the service's own spelling of their names; what they hold is not touched."""
     known = {name.casefold(): name for name in _PROPERTIES}
     return {known.get(name.casefold(), name): value for name, value in properties.items() if value is not None}
 
 
 def reference_of(placeholder: Mapping[str, Any]) -> SecretReference:
-    """The reference in a placeholder; raises ValidationError."""
+    """Return the reference in a placeholder; raises ValidationError."""
     return SecretReference.model_validate(placeholder[SECRET], by_alias=True, by_name=False)
 
 
 def variable_for(service: str, path: tuple[str, ...]) -> str:
-    """The name of an environment variable for the secret at a place: ``MINE_NODE1_ACCOUNT_KEY``."""
+    """Return the name of an environment variable for the secret at a place: ``MINE_NODE1_ACCOUNT_KEY``."""
     dull = {"properties", "package", "nodes", "parameters", "assets", "locationinfo", "value"}
     words = [service, *(part for part in path if part.casefold() not in dull)]
     name = re.sub(r"[^A-Za-z0-9]+", "_", "_".join(words)).strip("_").upper()
@@ -184,7 +184,7 @@ def _path(text: str) -> tuple[str, ...]:
 
 
 def _unless(kind: Any, what: str, content: Definition, path: tuple[str, ...], places: _Places) -> Iterator[Diagnostic]:
-    """A mistake if there is something of another kind at a place; a secret may stand anywhere."""
+    """Return a mistake if there is something of another kind at a place; a secret may stand anywhere."""
     value = member(content, *path)
     if value is not None and not isinstance(value, kind) and spelling(value, SECRET) is None:
         yield Diagnostic(f"must be {what}, found {kind_of(value)}", places.of(path), pointer(path))
@@ -230,7 +230,7 @@ _HALF_CHARACTER = re.compile(r"\\u[dD][89a-fA-F]")
 
 
 def misread(text: str, file: Path) -> list[Diagnostic]:
-    """What is wrong with a text that the decoder takes for JSON, as a spec file would be told of it."""
+    """Return what is wrong with a text that the decoder takes for JSON, as a spec file would be told of it."""
     try:
         content = json.loads(text, object_pairs_hook=_once, parse_constant=_refused)
         if _HALF_CHARACTER.search(text):
