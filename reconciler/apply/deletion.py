@@ -24,11 +24,11 @@ async def remove(run: Run, plan: TargetPlan, writing: asyncio.Semaphore) -> Outc
         async with writing, leased(run, f"target:{plan.identity}") as lease:
             now = converged(run.store.target(plan.identity))
             if now is not None and now != run.ledger.converged.get(plan.identity):
-                # Another run wanted it, and brought it somewhere, between our plan and our lease.
+                # Another run wanted it, and changed it, between the plan and the lease.
                 text = f"another run brought it to {served_words(now)} since the plan was made; plan again"
-                run.note(plan.name, ProgressState.FAILED, text)
+                run.report(plan.name, ProgressState.FAILED, text)
                 return Outcome(plan.name, plan.kind, Result.REFUSED, text)
-            run.note(plan.name, ProgressState.STARTED, "deleting it")
+            run.report(plan.name, ProgressState.STARTED, "deleting it")
             try:
                 await driver.delete(target)
             except TargetChangedError as error:
@@ -37,10 +37,10 @@ async def remove(run: Run, plan: TargetPlan, writing: asyncio.Semaphore) -> Outc
                 return ended(run, lease, plan, Result.FAILED, str(error))
             text = "deleted" if plan.live is None else f"deleted; it served {plan.live}"
             _forget(run, lease, plan, text)
-            run.note(plan.name, ProgressState.DONE, text)
+            run.report(plan.name, ProgressState.DONE, text)
             return Outcome(plan.name, plan.kind, Result.CONVERGED, text)
     except (LeaseHeld, LeaseLost) as error:
-        run.note(plan.name, ProgressState.HELD, str(error))
+        run.report(plan.name, ProgressState.HELD, str(error))
         return Outcome(plan.name, plan.kind, Result.HELD, str(error))
 
 

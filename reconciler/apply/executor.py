@@ -49,7 +49,7 @@ async def execute(run: Run, plan: Plan) -> Report:
         except Exception as error:  # noqa: BLE001 - it is raised at the end: a mistake here stops no other target
             mistakes.append(error)
             text = f"{type(error).__name__}: a mistake of this program"
-        run.note(target.name, ProgressState.FAILED, text)
+        run.report(target.name, ProgressState.FAILED, text)
         return Outcome(target.name, target.kind, Result.FAILED, text)
 
     def move(target: TargetPlan) -> Awaitable[Outcome]:
@@ -118,10 +118,10 @@ async def _version(run: Run, plan: VersionPlan, trainings: asyncio.Semaphore) ->
         try:
             return await ensure_usable(run, desired)
         except TrainingFailed as error:
-            run.note(plan.name, ProgressState.FAILED, str(error))
+            run.report(plan.name, ProgressState.FAILED, str(error))
             raise
         except (LeaseHeld, LeaseLost) as error:
-            run.note(plan.name, ProgressState.HELD, str(error))
+            run.report(plan.name, ProgressState.HELD, str(error))
             raise
         except FORESEEN as error:
             raise TrainingFailed(str(error)) from error

@@ -1,4 +1,4 @@
-"""Targets that are in sync: nothing is written to them but our note, where it is missing."""
+"""Targets that are in sync: nothing is written to them but the ownership marker, where it is missing."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ async def adopt(
     versions: Callable[[], Awaitable[Mapping[str, KnownVersion]]],
     writing: asyncio.Semaphore,
 ) -> Outcome:
-    """Put our note on a target that serves what it should, as its steps say. ``versions`` gives those, by resource.
+    """Write the ownership marker on a target that is in sync, as its steps say. ``versions`` gives those, by resource.
 
-    While another run is at work on it, it is in sync as it is: that run puts the note on it, or the next pass.
+    While another run works on the target, it stays in sync: that run or the next pass writes the marker.
     """
     await record_artifacts(run, plan)
     outcome = await roll_out(run, plan, versions(), frozenset(), writing)

@@ -65,12 +65,12 @@ def known_version(record: VersionRecord) -> KnownVersion:
 
 
 def converged(record: TargetRecord | None) -> Converged | None:
-    """Return what a target was brought to; None if it never came home, so that nothing is known of what it serves."""
+    """Return what a target was last converged to; None if it never converged, so that its version is unknown."""
     if record is None or record.converged_at is None:
         return None
     return Converged(
         serves={model.resource: _served(model) for model in record.models},
-        # A word that a later version of this program wrote is at least as much as the weakest of ours.
+        # A word that a later release wrote means at least as much as the weakest known one.
         proof=_PROOFS.get(record.proof or "", Proof.ACCEPTED),
         at=record.converged_at,
         answers=record.answers,

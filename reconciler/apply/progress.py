@@ -8,7 +8,7 @@ from typing import Protocol
 
 
 class ProgressState(StrEnum):
-    """What a note is about."""
+    """The state that an event reports."""
 
     STARTED = "started"
     WAITING = "waiting"
@@ -39,12 +39,12 @@ class ProgressEvent:
 
 
 class Progress(Protocol):
-    """Takes the notes of a run; must not raise and must not block."""
+    """Takes the progress events of a run; must not raise and must not block."""
 
-    def __call__(self, note: ProgressEvent) -> None:
-        """Take one note."""
+    def __call__(self, event: ProgressEvent) -> None:
+        """Take one event."""
 
 
-def silent(note: ProgressEvent) -> None:
+def silent(event: ProgressEvent) -> None:
     """Return a progress that shows nothing."""
-    del note
+    del event

@@ -9,7 +9,7 @@ from reconciler.plan.states import Proof
 
 
 class Result(StrEnum):
-    """How one target came out; ``adopted``: it was in sync, and carries our note now."""
+    """How one target came out; ``adopted``: it was in sync, and has the ownership marker now."""
 
     IN_SYNC = "in-sync"
     ADOPTED = "adopted"

@@ -28,9 +28,9 @@ _DOING = {
     Action.REFRESH: "refreshing it from its default endpoint",
     Action.REPOINT: "pointing it to {version}",
     Action.SETTINGS: "writing its settings",
-    Action.ADOPT: "putting our note on it",
+    Action.ADOPT: "adding the ownership marker",
 }
-_NOTED = "our note was put on it"
+_MARKED = "the ownership marker was added"
 _SIGNATURE_LASTS = timedelta(hours=24)
 """As long as the service's own (classic-protocol 3); it only has to outlive the update."""
 NO_SIGNATURE = SecretStr("")
@@ -54,17 +54,17 @@ async def roll_out(
         async with leased(run, f"target:{plan.identity}") as lease:
             return await _Rollout(run, lease, plan, known, writing).go(forced)
     except TrainingFailed as error:
-        return await record_unchanged(run, plan, Result.FAILED, f"{plan.desired} can't be used: {error}")
+        return await record_unchanged(run, plan, Result.FAILED, f"{plan.desired} cannot be used: {error}")
     except (LeaseHeld, LeaseLost) as error:
         # Somebody else is at work on it; what they bring about is seen by the next pass.
-        run.note(plan.name, ProgressState.HELD, str(error))
+        run.report(plan.name, ProgressState.HELD, str(error))
         return Outcome(plan.name, plan.kind, Result.HELD, str(error))
 
 
 async def record_unchanged(run: Run, plan: TargetPlan, result: Result, text: str) -> Outcome:
     """Remember and tell that a target stays where it is, and why."""
     last: LastOutcome = "held" if result is Result.HELD else "failed"
-    run.note(plan.name, ProgressState.HELD if result is Result.HELD else ProgressState.FAILED, text)
+    run.report(plan.name, ProgressState.HELD if result is Result.HELD else ProgressState.FAILED, text)
     earlier = run.store.target(plan.identity)
     if earlier is None or (earlier.last_outcome, earlier.last_message) != (last, text):
         try:
@@ -112,25 +112,25 @@ class _Rollout:
         steps = tuple(step.action.value for step in self._plan.steps)
         adopted = self._actions <= {Action.ADOPT, Action.VERIFY}
         if adopted:
-            verified = replace(verified, text=_NOTED)
+            verified = replace(verified, text=_MARKED)
         record_converged(self._run, self._lease, self._plan, artifacts, verified, steps=steps)
         text = f"{serves_words(self._plan)}, {verified.proof.value}: {verified.text}"
         if verified.ignored_settings:
             text += "; the service does not show " + ", ".join(sorted(verified.ignored_settings))
-        self._run.note(self._plan.name, ProgressState.DONE, text)
+        self._run.report(self._plan.name, ProgressState.DONE, text)
         result = Result.ADOPTED if adopted else Result.CONVERGED
         return Outcome(self._plan.name, self._plan.kind, result, text, verified.proof)
 
     def _moved_meanwhile(self, now: Converged | None) -> Outcome:
-        """Another run was at work on it between our plan and our lease; only a new plan knows what to do."""
+        """End a target that another run changed between the plan and the lease: only a new plan knows what to do."""
         name, kind = self._plan.name, self._plan.kind
         if now is not None and all(self._is_there(now, use) for use in self._target.bindings):
             text = f"another run brought it home: {serves_words(self._plan)}, {now.proof.value}"
-            self._run.note(name, ProgressState.DONE, text)
+            self._run.report(name, ProgressState.DONE, text)
             return Outcome(name, kind, Result.CONVERGED, text, now.proof)
         where = "nowhere that is known" if now is None else served_words(now)
         text = f"another run brought it to {where} since the plan was made; plan again"
-        self._run.note(name, ProgressState.FAILED, text)
+        self._run.report(name, ProgressState.FAILED, text)
         return Outcome(name, kind, Result.REFUSED, text)
 
     def _is_there(self, now: Converged, use: ModelBinding) -> bool:
@@ -176,13 +176,15 @@ class _Rollout:
             before, steady = await self._answers_before()
             for step in self._plan.steps:
                 if step.action in WRITES:
-                    self._run.note(name, ProgressState.STARTED, _DOING[step.action].format(version=self._plan.desired))
+                    self._run.report(
+                        name, ProgressState.STARTED, _DOING[step.action].format(version=self._plan.desired)
+                    )
                     await self._driver.carry_out(step, self._target, artifacts)
                 if step.action is Action.CREATE:
                     # From now on it answers, with the model of its experiment.
                     before, steady = await self._answers_before()
         verified = await self._driver.verify(
-            self._target, artifacts, before, lambda text: self._run.note(name, ProgressState.WAITING, text)
+            self._target, artifacts, before, lambda text: self._run.report(name, ProgressState.WAITING, text)
         )
         if not steady:
             # Its answers differ by themselves: recorded, they would look like drift in every later pass.
@@ -199,7 +201,7 @@ class _Rollout:
             # Its marker says that a run which did not live to record it has repointed it: the model before that is
             # gone, and only what was recorded of it can be compared with.
             return recorded.answers, True
-        self._run.note(self._plan.name, ProgressState.STARTED, "scoring the probe before")
+        self._run.report(self._plan.name, ProgressState.STARTED, "scoring the probe before")
         before = await self._driver.answers(self._target)
         if before is None:
             return None, True
@@ -258,8 +260,8 @@ class _Rollout:
 
 
 def ended(run: Run, lease: Lease, plan: TargetPlan, result: Result, text: str) -> Outcome:
-    """Remember and tell how a target ended that could not be brought home."""
+    """Record and report how a target ended that did not converge."""
     last: LastOutcome = "held" if result is Result.HELD else "failed"
     record_attempt(run, lease, plan, last, text)
-    run.note(plan.name, ProgressState.HELD if result is Result.HELD else ProgressState.FAILED, text)
+    run.report(plan.name, ProgressState.HELD if result is Result.HELD else ProgressState.FAILED, text)
     return Outcome(plan.name, plan.kind, result, text)

@@ -1,4 +1,4 @@
-"""What everything in one run shares: the clients, the store, who we are, and how a lease is kept."""
+"""What everything in one run shares: the clients, the store, the holder of its leases, and how a lease is kept."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class Run:
         object.__setattr__(self, "uploading", asyncio.Semaphore(self.limits.uploads))
         object.__setattr__(self, "training_at", defaultdict(lambda: asyncio.Semaphore(self.limits.trainings)))
 
-    def note(self, subject: str, mark: ProgressState, text: str, amount: Amount | None = None) -> None:
+    def report(self, subject: str, mark: ProgressState, text: str, amount: Amount | None = None) -> None:
         """Tell the progress; a display that breaks (a closed pipe) must not break what it displays."""
         with suppress(OSError, ValueError):
             self.progress(ProgressEvent(subject, mark, text, amount))
@@ -73,7 +73,7 @@ async def leased(run: Run, key: str) -> AsyncIterator[Lease]:
 
     Raises:
         LeaseHeld: somebody works on the key; the message says who.
-        StoreError: it was taken over (LeaseLost) or can't be renewed while the block ran, which is then stopped.
+        StoreError: it was taken over (LeaseLost) or cannot be renewed while the block ran, which is then stopped.
     """
     lease = run.store.acquire(key, run.holder, run.limits.lease)
     worker = asyncio.current_task()
@@ -85,7 +85,7 @@ async def leased(run: Run, key: str) -> AsyncIterator[Lease]:
             try:
                 await asyncio.to_thread(run.store.renew, lease)
             except StoreError as error:
-                # Lost, or it can't be told: going on without it could make two of us work on one thing.
+                # Lost, or unknown: going on without it could make two runs work on one thing.
                 lost.append(error)
                 if worker is not None:
                     worker.cancel()

@@ -57,7 +57,7 @@ class Endpoint:
 
     Attributes:
         name: Unique in its service.
-        description: Also where our marker goes.
+        description: Also holds the ownership marker.
         api_location: Base URL for jobs and scoring, without a trailing slash.
         help_location: The endpoint's help page.
         primary_key: Bearer key of ``api_location``.
@@ -327,7 +327,7 @@ def _endpoint(item: Mapping[str, Any]) -> Endpoint:
 
 
 def _resources(items: list[Any]) -> tuple[Resource, ...]:
-    # A resource without a name can't be patched (classic-protocol 5, fact 3), so it is none.
+    # A resource without a name cannot be patched (classic-protocol 5, fact 3), so it is none.
     return tuple(
         Resource(str(item["Name"]), str(item.get("Kind") or "TrainedModel"), _location(item.get("Location")))
         for item in items

@@ -8,11 +8,11 @@ from functools import lru_cache
 
 
 def ahead_by(date: str | None, now: float) -> timedelta | None:
-    """By how much a server's clock is ahead of ours; None without a date.
+    """By how much a server's clock is ahead of this machine's; None without a date.
 
     Args:
         date: The ``Date`` of its reply, which is cut off to whole seconds.
-        now: Our time when the reply was here (seconds since 1970).
+        now: The time when the reply was here (seconds since 1970).
     """
     if not date:
         return None

@@ -188,13 +188,13 @@ def load_cloud(name_or_path: str | Path) -> Cloud:
     except FileNotFoundError:
         raise CloudError(_not_found(name_or_path)) from None
     except (OSError, UnicodeDecodeError) as error:
-        raise CloudError(f"cloud file {path} can't be read: {error}") from error
+        raise CloudError(f"cloud file {path} cannot be read: {error}") from error
     try:
         content = read_json(text)
     except json.JSONDecodeError as error:
         raise CloudError(f"cloud file {path} is not JSON: line {error.lineno}: {error.msg}") from error
     except ValueError as error:  # nested too deep, or a number with too many digits
-        raise CloudError(f"cloud file {path} can't be read: {error}") from error
+        raise CloudError(f"cloud file {path} cannot be read: {error}") from error
     if not isinstance(content, dict):
         raise CloudError(f"cloud file {path} must hold a JSON object")
     return _CloudFile(path, content).cloud()

@@ -140,7 +140,7 @@ def _shortened(text: str) -> str:
 
 
 def request_id_of(headers: Mapping[str, str], own: str = "") -> str:
-    """Return what the service calls the request, else ``own``: our ``x-ms-client-request-id``."""
+    """Return what the service calls the request, else ``own``, the ``x-ms-client-request-id``."""
     return headers.get("x-ms-request-id") or headers.get("x-ms-correlation-request-id") or own
 
 
@@ -164,7 +164,7 @@ class Call:
     Attributes:
         operation: What was being done, for people.
         url: Where; messages show its host alone.
-        own_id: Our name for the request.
+        own_id: The client's name for the request.
         secrets: What must not come back in a message, as it stands; it may grow while the call is under way.
     """
 
@@ -246,7 +246,7 @@ def is_unknown_name(error: AzureError) -> bool:
     """Whether the host's name was looked up and is known not to exist."""
     inner = error.inner_exception or error.__cause__
     cause = inner.os_error if isinstance(inner, aiohttp.ClientConnectorError) else None
-    # EAI_AGAIN is left out: a machine without a network can't tell whether the name exists.
+    # EAI_AGAIN is left out: a machine without a network cannot tell whether the name exists.
     return isinstance(cause, socket.gaierror) and cause.errno in {socket.EAI_NONAME, socket.EAI_NODATA}
 
 

@@ -4,11 +4,11 @@
 
     StudioError
     ├── CloudError               a cloud file or a region is wrong; nothing was sent
-    ├── ConnectionStringError    a storage connection string can't be used; nothing was sent
+    ├── ConnectionStringError    a storage connection string cannot be used; nothing was sent
     ├── DefinitionError          a New definition does not have the one asset that was looked for
     ├── SwaggerError             a service's swagger does not tell what was to be read from it
     ├── ContentChanged           what was to be uploaded is not any more what it was; nothing was stored
-    ├── Unpinnable               nothing tells one content behind a URL from another
+    ├── Unpinnable               the content behind a URL cannot be pinned
     └── ServiceError             a call failed
         ├── SignInError          401, 403, or no token: a better credential is needed
         ├── NotFound             404 from a service that is alive
@@ -34,7 +34,7 @@ RETIREMENT = (
 )
 
 _SECRETS = (
-    # The signature and everything beside it in the query of a URL that a service repeats to us.
+    # The signature and everything beside it in the query of a URL that a service repeats.
     (re.compile(r"(https?://[^\s?\"'<>]+)\?[^\s\"'<>]+", re.IGNORECASE), r"\1?***"),
     (re.compile(r"(\bsig)(=|%3d)[^&\s\"'<>,;]+", re.IGNORECASE), r"\1\2***"),
     (
@@ -69,11 +69,11 @@ class StudioError(Exception):
 
 
 class CloudError(StudioError):
-    """A cloud file can't be used, or a region is not known. Nothing was sent."""
+    """A cloud file cannot be used, or a region is not known. Nothing was sent."""
 
 
 class ConnectionStringError(StudioError):
-    """A storage connection string can't be used. Nothing was sent; the message does not repeat the string."""
+    """A storage connection string cannot be used. Nothing was sent; the message does not repeat the string."""
 
 
 class DefinitionError(StudioError):
@@ -89,7 +89,7 @@ class ContentChanged(StudioError):
 
 
 class Unpinnable(StudioError):
-    """Nothing tells one content behind a URL from another. The message says why."""
+    """The content behind a URL cannot be pinned to one version; the message says why."""
 
 
 class ServiceError(StudioError):
@@ -101,7 +101,7 @@ class ServiceError(StudioError):
         code: The service's own code (``error.code``), or empty.
         message: What the service said, redacted.
         detail_codes: The codes of ``error.details``, the useful ones (classic-protocol 4.1, new-protocol 3).
-        request_id: What the service calls this request (``x-ms-request-id``), else what we called it.
+        request_id: What the service calls this request (``x-ms-request-id``), else the client's own id.
         retry_after: Seconds after which the service wants to be asked again, if it said so.
     """
 
@@ -154,7 +154,7 @@ class Throttled(ServiceError):
 
 
 class ServiceUnavailable(ServiceError):
-    """The service can't answer now."""
+    """The service cannot answer now."""
 
 
 class LostReply(ServiceError):

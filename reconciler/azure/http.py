@@ -69,7 +69,7 @@ class Reply:
 
     Attributes:
         status: The HTTP status.
-        json: The body as JSON; None for an empty body, for ``null`` and for what is no JSON.
+        json: The body as JSON; None for an empty body, for ``null`` and for what is not JSON.
         text: The body as it came.
         headers: Letter case of names does not matter.
     """
@@ -89,7 +89,7 @@ class Reply:
             return self.json
         if self.json is None and self.text.strip() in {"", "null"}:
             return None
-        found = "no JSON" if self.json is None else f"a JSON {type(self.json).__name__}"
+        found = "not JSON" if self.json is None else f"a JSON {type(self.json).__name__}"
         raise InvalidReply(
             f"the answer should be a JSON {kind.__name__} and is {found}",
             operation=operation,
@@ -207,7 +207,7 @@ class Http:
 
     @property
     def clocks(self) -> Mapping[str, timedelta]:
-        """By how much the clock of each host that answered is ahead of ours, to a second or so; by name and port."""
+        """By host name and port, how far the host's clock is ahead of this machine's, to a second or so."""
         return self._clocks
 
     async def request(
@@ -304,7 +304,7 @@ class Http:
         if status < 400:
             elsewhere = urlsplit(headers.get("Location", "")).netloc or "nowhere"
             raise InvalidReply(
-                f"{call.host} sends us to {elsewhere}; is a proxy or a sign-in page in between?",
+                f"{call.host} redirects to {elsewhere}. Check for a proxy or a sign-in page in between",
                 operation=call.operation,
                 status=status,
                 request_id=request_id_of(headers, call.own_id),
@@ -340,7 +340,7 @@ def _is_refusal(error: SignInError) -> bool:
 def _header_safe(token: SecretStr, url: str, operation: str) -> str:
     secret = token.get_secret_value().strip()
     if not secret or not secret.isascii() or not secret.isprintable():
-        problem = "holds characters that a header can't carry" if secret else "is empty"
+        problem = "holds characters that a header cannot carry" if secret else "is empty"
         raise SignInError(f"the key or token {problem}", operation=operation)
     parts = urlsplit(url)
     # The service itself names the host of an endpoint's key (ApiLocation), so the cloud's own check is not enough.

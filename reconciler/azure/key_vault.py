@@ -36,7 +36,7 @@ API_VERSION = "7.4"
 _TOKENS_IN_USE = 4
 _LOCAL = ".localhost"
 
-# What it warns of (an error body that it can't read) is raised as well.
+# What it warns of (an error body that it cannot read) is raised as well.
 logging.getLogger("azure.keyvault").addHandler(logging.NullHandler())
 
 
@@ -80,9 +80,9 @@ class KeyVaults:
         Raises:
             CloudError: the vault is none of this cloud's; nothing was sent.
             NotFound: there is no such secret or version.
-            SignInError: there is no token to be had, the vault does not take it (401), or it gives this secret to
-                nobody or not to us (403); the detail code says why: ``ForbiddenByPolicy``, ``ForbiddenByFirewall``,
-                ``SecretDisabled`` and so on.
+            SignInError: there is no token to be had, the vault does not take it (401), or it refuses this secret
+                (403); the detail code says why: ``ForbiddenByPolicy``, ``ForbiddenByFirewall``, ``SecretDisabled`` and
+                so on.
             Unreachable: there is no vault of that name, or no way to it.
             ServiceError: as the tree in `reconciler.azure.errors` says. What the credential raises passes through.
         """

@@ -22,7 +22,7 @@ from reconciler.azure.errors import SignInError
 SecretOf = Callable[[str], SecretStr]
 """Gives the value of an environment variable by its name."""
 
-# What it warns of is raised as well, and would be printed beside our own message where nobody set logging up.
+# What it warns of is raised as well, and would be printed beside the message of the error where nobody set logging up.
 logging.getLogger("azure.identity").addHandler(logging.NullHandler())
 
 
@@ -64,7 +64,7 @@ class SignIn:
 
         Raises:
             SignInError: the authority does not accept the client, or there is no credential to be found.
-            ServiceError: it can't be reached, or does not answer as an authority.
+            ServiceError: it cannot be reached, or does not answer as an authority.
         """
         credential = self._current()
         try:

@@ -13,7 +13,7 @@ from reconciler.cli.exit_codes import ExitCode
 
 
 class UserError(Exception):
-    """A command can't do what was asked. The message is all that the user sees."""
+    """A command cannot do what was asked. The message is all that the user sees."""
 
     def __init__(self, message: str, code: ExitCode = ExitCode.ERROR) -> None:
         super().__init__(message)
@@ -21,7 +21,7 @@ class UserError(Exception):
 
 
 _NO_PLACE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
-"""What a full disk, quota or broken device says to a print; each other write of ours has an error of its own."""
+"""What a full disk, quota or broken device says to a print; each other write has an error of its own."""
 
 
 @contextmanager
@@ -42,7 +42,7 @@ def explained() -> Iterator[None]:
     except Exception as error:
         if isinstance(error, OSError) and error.errno in _NO_PLACE:
             _throw_away_output()
-            _fail(f"the output can't be written: {error.strerror}", ExitCode.ERROR)
+            _fail(f"the output cannot be written: {error.strerror}", ExitCode.ERROR)
         code = _code_of(error)
         if code is None:
             raise  # Not foreseen: a bug, and its traceback is what its report needs.

@@ -19,6 +19,6 @@ class ExitCode(IntEnum):
     HELD = 4
     """A gate failed or is inconclusive, another run works on the target, or nobody agreed to the plan."""
     PARTLY = 5
-    """Some targets failed, the others were brought home."""
+    """Some targets failed, the others converged."""
     INTERRUPTED = 130
     """Ctrl-C or SIGTERM; what runs on the service is remembered."""

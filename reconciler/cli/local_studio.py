@@ -57,7 +57,7 @@ def _used() -> Iterator[Path]:
         STATE.mkdir(parents=True, exist_ok=True)
         users = _USERS.open("a+b")
     except OSError as error:
-        raise UserError(f"the local Studio's directory {STATE} can't be used: {error.strerror}") from error
+        raise UserError(f"the local Studio's directory {STATE} cannot be used: {error.strerror}") from error
     with users:
         fcntl.flock(users, fcntl.LOCK_EX)  # One starts it; others that come meanwhile wait and find it running.
         cloud_file = STATE / "cloud.json"
@@ -111,7 +111,7 @@ def _wait_until_gone(pid: int) -> None:
     end = time.monotonic() + _STOPS_WITHIN
     while time.monotonic() < end:
         with contextlib.suppress(ChildProcessError):
-            os.waitpid(pid, os.WNOHANG)  # Ours, if this very command started it.
+            os.waitpid(pid, os.WNOHANG)  # A child of this process, if this command started it.
         os.kill(pid, 0)
         time.sleep(0.02)
 
@@ -121,7 +121,7 @@ def _is_studio(pid: int) -> bool:
     try:
         return b"emulator" in Path(f"/proc/{pid}/cmdline").read_bytes()
     except FileNotFoundError:
-        return not Path("/proc/self").exists()  # A system without /proc can't tell.
+        return not Path("/proc/self").exists()  # A system without /proc cannot tell.
     except OSError:
         return False
 
@@ -135,10 +135,10 @@ def start_studio(arguments: Sequence[str], home: Path, log: Path) -> tuple[subpr
     try:
         stream = log.open("ab")
     except OSError as error:
-        raise UserError(f"the local Studio's log {log} can't be written: {error.strerror}") from error
+        raise UserError(f"the local Studio's log {log} cannot be written: {error.strerror}") from error
     with stream:
         # A session of its own: Ctrl-C is the caller's to handle, and the Studio has to outlive the clean-up after it.
-        process = subprocess.Popen(  # noqa: S603 - our own interpreter
+        process = subprocess.Popen(  # noqa: S603 - this very interpreter
             [*COMMAND, *arguments], cwd=home, stdout=subprocess.PIPE, stderr=stream, text=True, start_new_session=True
         )
     with process.stdout or contextlib.nullcontext() as output:

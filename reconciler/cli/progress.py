@@ -44,16 +44,16 @@ class Tally:
         self._trained: set[str] = set()
         self.many = len(targets) > MANY
 
-    def take(self, note: ProgressEvent) -> bool:
-        """Count a note; whether it is the end of a target."""
-        if note.mark not in _FINAL:
+    def take(self, event: ProgressEvent) -> bool:
+        """Count a event; whether it is the end of a target."""
+        if event.mark not in _FINAL:
             return False
-        if note.subject not in self._targets:
-            if note.mark is ProgressState.DONE:
-                self._trained.add(note.subject)
+        if event.subject not in self._targets:
+            if event.mark is ProgressState.DONE:
+                self._trained.add(event.subject)
             return False
-        first = note.subject not in self._ended
-        self._ended[note.subject] = note.mark
+        first = event.subject not in self._ended
+        self._ended[event.subject] = event.mark
         return first
 
     @property
@@ -96,16 +96,16 @@ class Lines:
     ) -> None:
         pass
 
-    def __call__(self, note: ProgressEvent) -> None:
-        """Print the note, unless it is the last one of its subject again."""
-        ended = self._tally.take(note)
-        if self._tally.many and note.mark not in {ProgressState.HELD, ProgressState.FAILED}:
+    def __call__(self, event: ProgressEvent) -> None:
+        """Print the event, unless it is the last one of its subject again."""
+        ended = self._tally.take(event)
+        if self._tally.many and event.mark not in {ProgressState.HELD, ProgressState.FAILED}:
             if ended and self._tally.is_round:
                 print(self._tally.text, file=self._stream, flush=True)
             return
-        line = f"{note.subject}: {_PLAIN[note.mark]}: {printable(note.text)}"
-        if self._last.get(note.subject) != line:
-            self._last[note.subject] = line
+        line = f"{event.subject}: {_PLAIN[event.mark]}: {printable(event.text)}"
+        if self._last.get(event.subject) != line:
+            self._last[event.subject] = line
             print(line, file=self._stream, flush=True)
 
 
@@ -136,23 +136,23 @@ class Rows:
     ) -> None:
         self._live.stop()
 
-    def __call__(self, note: ProgressEvent) -> None:
+    def __call__(self, event: ProgressEvent) -> None:
         """Update the subject's row, or end it."""
-        started, _ = self._running.get(note.subject, (time.monotonic(), note))
-        self._tally.take(note)
-        if note.mark in _FINAL:
-            self._running.pop(note.subject, None)
-            if self._tally.many and note.mark is ProgressState.DONE:
+        started, _ = self._running.get(event.subject, (time.monotonic(), event))
+        self._tally.take(event)
+        if event.mark in _FINAL:
+            self._running.pop(event.subject, None)
+            if self._tally.many and event.mark is ProgressState.DONE:
                 return
             seconds = time.monotonic() - started
-            colour = {ProgressState.DONE: "green", ProgressState.HELD: "yellow"}.get(note.mark, "red")
+            colour = {ProgressState.DONE: "green", ProgressState.HELD: "yellow"}.get(event.mark, "red")
             self._console.print(
-                f"[{colour}]{_SYMBOL[note.mark]}[/] {note.subject}  {_plain(note.text)} [dim]({seconds:.0f} s)[/]",
+                f"[{colour}]{_SYMBOL[event.mark]}[/] {event.subject}  {_plain(event.text)} [dim]({seconds:.0f} s)[/]",
                 highlight=False,
             )
             return
-        begun = note.subject not in self._running
-        self._running[note.subject] = (started, note)
+        begun = event.subject not in self._running
+        self._running[event.subject] = (started, event)
         if begun and not self._tally.many:
             self._live.refresh()  # What is over before the next redraw was there, too.
 
@@ -163,8 +163,8 @@ class Rows:
         now = time.monotonic()
         # As many rows as the terminal has room for, the longest running first.
         room = max(3, self._console.height - 4)
-        for subject, (started, note) in list(self._running.items())[:room]:
-            table.add_row(_SYMBOL[note.mark], subject, _with_bar(note), f"{now - started:.0f} s")
+        for subject, (started, event) in list(self._running.items())[:room]:
+            table.add_row(_SYMBOL[event.mark], subject, _with_bar(event), f"{now - started:.0f} s")
         if self._running:
             total = f"{self._tally.text}, {len(self._running):,} running"
             table.add_row("", f"[dim]{total}{self._left(now)}[/]", "", "")
@@ -177,16 +177,16 @@ class Rows:
         return f", about {left:.0f} s left" if left > 0 else ", longer than the last time"
 
 
-def _with_bar(note: ProgressEvent) -> RenderableType:
+def _with_bar(event: ProgressEvent) -> RenderableType:
     """Return an event's text, with a progress bar where the amount is known."""
-    if note.amount is None:
-        return _plain(note.text)
+    if event.amount is None:
+        return _plain(event.text)
     from rich.progress_bar import ProgressBar
     from rich.table import Table
 
     row = Table.grid(padding=(0, 1))
-    share = note.amount.done / note.amount.total if note.amount.total else 1.0
-    row.add_row(_plain(note.text), ProgressBar(total=1.0, completed=share, width=_BAR), f"{share:.0%}")
+    share = event.amount.done / event.amount.total if event.amount.total else 1.0
+    row.add_row(_plain(event.text), ProgressBar(total=1.0, completed=share, width=_BAR), f"{share:.0%}")
     return row
 
 

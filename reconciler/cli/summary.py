@@ -46,7 +46,7 @@ def _adopted(outcomes: list[Outcome]) -> Iterator[str]:
         yield from map(_line, outcomes)
     else:
         names = join_names([outcome.name for outcome in outcomes], limit=_FIRST_NAMES)
-        yield f"{len(outcomes):,} {Result.ADOPTED.value}: our note was put on them ({names})"
+        yield f"{len(outcomes):,} {Result.ADOPTED.value}: the ownership marker was added ({names})"
 
 
 def _of_set(name: str, ended: list[tuple[TargetPlan, Outcome]]) -> Iterator[str]:

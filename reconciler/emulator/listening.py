@@ -98,7 +98,7 @@ def listen(host: str, port: int, *, must: bool) -> socket.socket:
 def _listening_at(host: str, port: int) -> socket.socket:
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     # Without it, a restart would have to wait for the connections of the last process to time out. With it two may be
-    # given the same free port before either listens, and then one of them can't.
+    # given the same free port before either listens, and then one of them cannot.
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))

@@ -1,6 +1,6 @@
 """Documents for what is live, with what has to be said about them in comments.
 
-A document says every setting that the live side has and a spec can say. What it can't say (a description that looks
+A document says every setting that the live side has and a spec can say. What it cannot say (a description that looks
 like a secret, a number beyond the rules) is left out, so it is not managed, and a comment names it.
 """
 
@@ -230,7 +230,7 @@ class _Drafter:
         ]
         if not bindings and live.markers:
             noted = ", ".join(str(marker.version) for marker in live.markers)
-            comments.append(f"It carries our note of {noted}, but nothing tells where that lies: no model is managed.")
+            comments.append(f"Its ownership marker names {noted}, whose location is unknown: no model is managed.")
         if len(bindings) > 1:
             return {"models": tuple(bindings)}
         return {"model": bindings[0]} if bindings else {}
@@ -281,7 +281,7 @@ def _tags(live: LiveTarget, resource_id: str, comments: list[str]) -> dict[str, 
         if allowed and not looks_secret(tag) and not looks_secret(value):
             said[tag] = value
         else:
-            comments.append(f"The tag {in_full(tag)} is left out, so it is not managed: a spec can't say it.")
+            comments.append(f"The tag {in_full(tag)} is left out, so it is not managed: a spec cannot say it.")
     return said
 
 
@@ -318,7 +318,7 @@ def _said(live: Mapping[str, Scalar], part: type[Part]) -> tuple[dict[str, Any],
 
 
 def _why_not(field: str, value: Scalar, said: Mapping[str, Any], part: type[Part]) -> str:
-    """Why a spec can't say a setting beside those that it says; empty if it can."""
+    """Why a spec cannot say a setting beside those that it says; empty if it can."""
     if isinstance(value, str):
         if looks_secret(value):
             return "looks like a secret"

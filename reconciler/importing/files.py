@@ -81,9 +81,8 @@ def _unknown_models(drafts: Sequence[Draft], offered: Iterable[Sequence[str]]) -
     if all(_serves(draft) for draft in drafts):
         return
     yield (
-        "Which model an endpoint serves is not known where none is named: the service does not show it, and no note "
-        "of ours tells. Of such an endpoint the settings alone are managed. Once it names a model, the next run points "
-        "it there:"
+        "Endpoints without model: are managed for their settings only: the service does not report which model they "
+        "serve, and no ownership marker names one. Once an endpoint names a model, the next run points it there:"
     )
     resource = next((names[0] for names in offered if names), "NAME [trained model]")
     yield f'{_SAMPLE}model: {{resource: {quoted(resource)}, name: MODEL, version: "LABEL"}}'
@@ -118,7 +117,7 @@ def _models_head(drafts: Drafts) -> list[str]:
         lines += [f"{_ENTRY}{in_full(resource_id)}" for resource_id in drafts.training]
     others = [service for service in drafts.idle if not service.training]
     if others:
-        lines.append("Services with no endpoint but default, which can't be patched:")
+        lines.append("Services with no endpoint but default, which cannot be patched:")
         lines += _listed(others)
     return lines
 

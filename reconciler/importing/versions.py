@@ -2,9 +2,9 @@
 
 Three things tell, in this order:
 
-1. our note on the target, with a version of that name and fingerprint in the store, if the store remembers having
-   pointed the target there, or the service shows that place;
-2. the place that the service shows. The version is called as our note says, if nothing else is called so; else
+1. the ownership marker on the target, with a version of that name and fingerprint in the store, if the store
+   recorded that move, or the service shows that place;
+2. the place that the service shows. The version is called as the marker says, if nothing else is called so; else
    ``imported-`` and a few digits of the place;
 3. nothing. Then a spec names no model, and manages the settings alone: any version that it named would be a guess, and
    the plan would have to point the target there to be sure.
@@ -88,7 +88,7 @@ class Versions:
     """What was made out.
 
     Attributes:
-        of: The version of each resource, by identity and resource; nothing of those that nothing tells about.
+        of: The version of each resource, by identity and resource; without those of which nothing is known.
         ready: The versions that have to be written down, by model and label.
     """
 
@@ -124,7 +124,7 @@ class _Judge:
     def _places_of_notes(self) -> dict[VersionKey, Location]:
         """Return the one place at which the version of a note lies, where several targets carry that note.
 
-        Whoever patches the model behind our back leaves the note as it was, so it may stand beside another's place.
+        A patch of the model outside reconciler leaves the marker as it was, so it may name another version.
         """
         candidates: dict[VersionKey, list[tuple[bool, str, Location]]] = defaultdict(list)
         for one in self._seen:

@@ -116,6 +116,6 @@ def _new(name: str, studio_id: str, said: NewWorkspace) -> Workspace:
         context = first.get("ctx", {})
         what = ".".join(str(part) for part in first["loc"])
         raise SpecError(
-            f"the new Workspace can't be written: {what} {context.get('summary', first['msg'])}; "
+            f"the new Workspace cannot be written: {what} {context.get('summary', first['msg'])}; "
             f"allowed: {context.get('allowed', 'another value')}"
         ) from None

@@ -220,7 +220,7 @@ def _with_steps(
     gates: tuple[GateResult, ...] = (),
     incumbents: Mapping[int, VersionKey | None] | None = None,
 ) -> TargetPlan:
-    """Return the plan of a target with the steps that bring it home."""
+    """Return the plan of a target with the steps that converge it."""
     if not case.live.exists and not case.found:
         reasons = (*reasons, Reason(code="absent", text="The target does not exist"))
     if case.refreshed:

@@ -191,7 +191,7 @@ class ModelPlan(_Frozen):
 
 
 class TargetPlan(_Frozen):
-    """One target: where it stands, and the steps that bring it home."""
+    """One target: its status, and the steps that converge it."""
 
     name: str
     kind: str

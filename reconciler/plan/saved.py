@@ -26,7 +26,7 @@ def load_plan(text: str) -> Plan:
     digest covers them.
 
     Raises:
-        SavedPlanError: it is no JSON, no plan, of another major format, was edited, or its steps do not fit
+        SavedPlanError: not JSON, not a plan, of another major format, edited, or with steps that do not fit
         together.
     """
     content = _parsed(text)

@@ -92,7 +92,7 @@ def _hosts(clients: Clients) -> Iterator[Host]:
 
 
 def _not_looked_up(services: NewWebServices) -> Iterator[Check]:
-    """Return what New web services refer to and can't be had; their definition files are told with the specs."""
+    """Return what New web services refer to and cannot be had; their definition files are told with the specs."""
     for name, problem in services.not_looked_up().items():
         if problem.code != UNUSABLE:
             subject = f"NewWebService {name}"

@@ -1,4 +1,4 @@
-"""Asks whether storage accounts accept the keys that we have: a workspace's, and those that New services are given."""
+"""Asks whether storage accounts accept their keys: a workspace's, and those that are given to New services."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class _Tried:
         field: The field that refers to it.
         refusal: Status and code of its refusal; empty if it was not refused.
         unreached: Why nothing was said to it; empty if something was.
-        ahead: By how much the account's clock is ahead of ours, if it told.
+        ahead: By how much the account's clock is ahead of this machine's, if known.
     """
 
     field: str
@@ -44,7 +44,7 @@ async def ask_storage(clients: Clients, workspace: str) -> Storage:
     try:
         base = (await clients.blobs(workspace)).base  # That both are of one account is seen by it.
     except MissingSecret as error:
-        return Storage(subject, problem=f"its connection string can't be used: {error}")
+        return Storage(subject, problem=f"its connection string cannot be used: {error}")
     keys = clients.storage_keys(workspace)
     tried = await asyncio.gather(*(_try(clients, workspace, field, source) for field, source in keys.items()))
     ahead = next((each.ahead for each in tried if each.ahead is not None), None)
@@ -53,15 +53,13 @@ async def ask_storage(clients: Clients, workspace: str) -> Storage:
     # Without the requests' ids, so that two plans of one world are the same.
     told = " and ".join(f"that of {each.field} ({each.refusal})" for each in refused)
     if len(refused) == len(tried):
-        problem = f"{base} refuses the key that we have ({refused[0].refusal})"
+        problem = f"{base} refuses the key ({refused[0].refusal})"
         if len(refused) > 1:
-            problem = f"{base} refuses both keys that we have: {told}"
+            problem = f"{base} refuses both keys: {told}"
         return Storage(subject, base, problem, _remedy(workspace, refused), ahead=ahead)
     if unreached:
         return Storage(subject, base, unreached=unreached, ahead=ahead)
-    warning = (
-        f"{base} refuses one of the two keys that we have, {told}; the other is accepted, and used" if told else ""
-    )
+    warning = f"{base} refuses one of the two keys ({told}); the other one is accepted and used" if told else ""
     remedy = _remedy(workspace, refused) if refused else ""
     return Storage(subject, base, remedy=remedy, warning=warning, keys=len(tried), ahead=ahead)
 
@@ -89,7 +87,7 @@ def _remedy(workspace: str, refused: Sequence[_Tried]) -> str:
 async def ask_account(clients: Clients, handed_over: AccountKey) -> Storage:
     """One call with a key that is to be given to a service: does its account accept it?
 
-    Nothing but that is judged: the service reaches the account from elsewhere than we do.
+    Nothing but that is judged: the service reaches the account from another network.
     """
     subject = handed_over.subject
     try:
@@ -121,5 +119,5 @@ async def read_signature_validity(clients: Clients, model: str, label: str) -> S
             ready.location.sas_token, base, wanted_for=f"Model {model}, spec.versions.{label}.location.sasToken"
         )
     except MissingSecret as error:
-        return Signature(subject, problem=f"its SAS can't be had: {error}")
+        return Signature(subject, problem=f"its SAS cannot be had: {error}")
     return read_signature(subject, token.get_secret_value())

@@ -26,7 +26,7 @@ def vault_hosts(clients: Clients) -> list[Host]:
 
 
 def uses_vaults(fleet: Fleet) -> bool:
-    """Whether any secret is in a vault, for which we sign in."""
+    """Whether any secret is in a vault, which needs a sign-in."""
     return any(reference.key_vault is not None for reference in _references(fleet))
 
 

@@ -1,6 +1,6 @@
 """What is wrong with a user's file, as values: collected over the whole tree, then shown together.
 
-SpecError                what a user wrote or asked for can't be used
+SpecError                what a user wrote or asked for cannot be used
 └── SpecErrors           a spec tree with mistakes: all of them, each a `Diagnostic`
 """
 
@@ -56,7 +56,7 @@ class Diagnostic:
 
 
 class SpecError(Exception):
-    """What a user wrote or asked for can't be used; the message says what would be."""
+    """What a user wrote or asked for cannot be used; the message says what would be."""
 
 
 class SpecErrors(SpecError):

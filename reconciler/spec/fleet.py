@@ -136,7 +136,7 @@ class Fleet:
 
 
 Rule: TypeAlias = Callable[[Tree], Iterable[Diagnostic]]
-"""Finds mistakes in a tree that can't be told from its documents alone."""
+"""Finds errors in a tree that its documents alone do not show."""
 
 
 def load_fleet(paths: Sequence[Path], *rules: Rule) -> Fleet:

@@ -101,7 +101,7 @@ def _shared_identities(documents: Sequence[Found], workspaces: Mapping[str, Foun
 
 
 class _Dangling:
-    """Finds references to documents that do not exist. A name that a text which can't be read may hold is let pass."""
+    """Finds references to documents that do not exist. A name that a text which cannot be read may hold is let pass."""
 
     def __init__(self, by_kind: Mapping[str, Mapping[str, Found]], lost: AbstractSet[str]) -> None:
         self._names = {kind: sorted(by_kind.get(kind, {})) for kind in ("Workspace", "Model", "NewWebService")}
@@ -135,7 +135,7 @@ def _underivable(use: MentionedUse, models: Mapping[str, Found]) -> Iterator[Dia
         return
     ready = join_names(sorted(model.ready)) if model.ready else "none"
     yield Diagnostic(
-        f"version {shown(version.value)} of model {shown(model.name or '?')} can't be had: "
+        f"version {shown(version.value)} of model {shown(model.name or '?')} cannot be had: "
         "the model has no training, and no ready-made version of this label",
         version.position,
         f"{use.field}.version",
@@ -156,7 +156,7 @@ def _training_services_as_targets(documents: Sequence[Found]) -> Iterator[Diagno
         model = trained_by.get(target[0]) if target else None
         if model is not None and target is not None:
             _, field = target
-            what = "its endpoints can't be targets" if field == "spec.webService" else "it can't be a target"
+            what = "its endpoints cannot be targets" if field == "spec.webService" else "it cannot be a target"
             yield Diagnostic(
                 f"{shown(found.mentions[field].value)} is a training web service; {what}",
                 found.mentions[field].position,

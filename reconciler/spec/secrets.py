@@ -42,7 +42,7 @@ class SecretResolver:
             refresh: Whether the env file is read again, though it was read before; a file always is.
 
         Raises:
-            MissingSecret: it is not there, can't be read or is empty.
+            MissingSecret: it is not there, cannot be read or is empty.
             ValueError: it is in a Key Vault.
         """
         if ref.key_vault is not None:
@@ -79,7 +79,7 @@ def _file(path: Path, asked: str) -> SecretStr:
     except FileNotFoundError:
         raise MissingSecret(f"the secret file {path}{asked} does not exist; create it") from None
     except OSError as error:
-        raise MissingSecret(f"the secret file {path}{asked} can't be read: {error.strerror}") from None
+        raise MissingSecret(f"the secret file {path}{asked} cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
         raise MissingSecret(f"the secret file {path}{asked} is not UTF-8; save it as UTF-8") from None
     text = without_newline(text)
@@ -99,14 +99,14 @@ def read_env_file(path: Path) -> dict[str, str]:
     A file that does not exist has none. No value is ever part of an error.
 
     Raises:
-        MissingSecret: the file is there and can't be read, or a line of it is not understood.
+        MissingSecret: the file is there and cannot be read, or a line of it is not understood.
     """
     try:
         text = path.read_text("utf-8-sig")
     except FileNotFoundError:
         return {}
     except OSError as error:
-        raise MissingSecret(f"the env file {path} can't be read: {error.strerror}") from None
+        raise MissingSecret(f"the env file {path} cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
         raise MissingSecret(f"the env file {path} is not UTF-8; save it as UTF-8") from None
     variables: dict[str, str] = {}

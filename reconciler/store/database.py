@@ -91,7 +91,7 @@ class Database:
         try:
             snapshot.copy_to(path, copy)
             copy.touch(mode=0o600)
-            # Ours alone, so an older one can be brought forward to be read.
+            # The copy is private to this process, so an older one can be upgraded to be read.
             with database._transaction(writes=True) as connection:
                 schema.bring_forward(connection)
         except BaseException:
@@ -202,7 +202,7 @@ def _engine(path: Path, *, durable: bool) -> Engine:
 
 def _connect(path: Path, *, durable: bool) -> sqlite3.Connection:
     connection = sqlite3.connect(
-        # "rw" and not "rwc": a store that somebody removed under us must not come back empty.
+        # "rw" and not "rwc": a store that somebody removed meanwhile must not come back empty.
         f"{path.absolute().as_uri()}?mode=rw",
         uri=True,
         timeout=_PATIENCE_SECONDS,

@@ -2,7 +2,7 @@
 
 StoreError                 the store cannot be used, or refuses a row; the message says why and what to do
 ├── LeaseHeld              somebody else works on this key: say who, do something else, come back
-├── LeaseLost              our lease is gone: stop, write nothing, start over from what is live
+├── LeaseLost              the lease is gone: stop, write nothing, start over from what is live
 ├── VersionImmutable       a usable version would change: a new label is needed
 ├── LocationTaken          another usable version already lies at that place
 └── OperationConflict      an operation would go backwards, or be a second open one of its version
@@ -20,7 +20,7 @@ class StoreError(Exception):
 
 
 class LeaseHeld(StoreError):
-    """Somebody else, or another run of ours, holds the lease.
+    """Somebody else, or another run of the same person, holds the lease.
 
     Attributes:
         key: What is leased.

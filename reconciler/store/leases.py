@@ -65,7 +65,7 @@ def acquire(
 
 
 def check(connection: Connection, lease: Lease) -> Lease:
-    """Return the lease as it stands, if it still is ours.
+    """Return the lease as it stands, if its holder still has it.
 
     One that has expired and that nobody has taken over is good: inside of this transaction nobody can.
 

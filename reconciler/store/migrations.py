@@ -49,7 +49,7 @@ def found_version(connection: Connection, known: int = SCHEMA_VERSION) -> int:
     """Return the version of the schema in the file; 0 if it is empty.
 
     Raises:
-        StoreError: The file belongs to another program, or to a newer one of ours.
+        StoreError: The file belongs to another program, or to a newer release.
     """
     application = connection.exec_driver_sql("PRAGMA application_id").scalar_one()
     version: int = connection.exec_driver_sql("PRAGMA user_version").scalar_one()

@@ -71,7 +71,7 @@ def _state_and_start(pid: int) -> tuple[str, int] | None:
     """State and start (clock ticks since boot) from ``/proc/<pid>/stat``, or None if that does not tell."""
     try:
         if (_PROC / "self").readlink().name != str(os.getpid()):
-            # This /proc shows another pid namespace than ours, so its pids are not ours.
+            # This /proc shows another pid namespace, so its pids mean other processes.
             return None
         text = (_PROC / str(pid) / "stat").read_text("ascii", errors="replace")
     except OSError:

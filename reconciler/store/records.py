@@ -65,7 +65,7 @@ class VersionRecord:
 class Operation:
     """Something that runs on the service and must be found again after a crash: the training of one version.
 
-    Its phases only move forward: ``intent`` (we are about to register), ``registered`` (the service gave a
+    Its phases only move forward: ``intent`` (about to be registered), ``registered`` (the service gave a
     job id, and from here on ``job_id`` and ``jobs_url`` do not change), ``started`` (the start was sent),
     ``closed`` (with an outcome). At most one of a version is not closed (design 5.2).
 
@@ -142,7 +142,7 @@ class TargetRecord:
     """What a target was last converged to, and how the last try went.
 
     ``proof`` and ``converged_at`` are either both there or, if it never was converged, both None, and then it serves
-    no ``models`` that we know of.
+    no known ``models``.
 
     Attributes:
         identity: What it is on the wire, canonical; the row's key.
@@ -205,7 +205,7 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """Who holds a lease: one run in one process. `reconciler.store.this_process` makes ours.
+    """Who holds a lease: one run in one process. `reconciler.store.this_process` makes that of this process.
 
     Attributes:
         host: The host's name.

@@ -34,7 +34,7 @@ def find(connection: Connection, identity: str) -> TargetRecord | None:
 def put(connection: Connection, record: TargetRecord) -> None:
     """Replace the whole row of a target.
 
-    A row of the same target under another identity that never came home goes: it was misspelt then.
+    A row of the same target under another identity that never converged is removed: it was misspelt then.
     """
     wanted = {"wanted": record.identity, "wanted_name": record.name, "wanted_kind": record.kind}
     connection.execute(_REMOVE_MISSPELT, wanted)

@@ -121,7 +121,7 @@ class Clients:
         """Return the web services of a workspace document, listed once a pass.
 
         Raises:
-            MissingSecret: the workspace's token can't be had.
+            MissingSecret: the workspace's token cannot be had.
             CloudError, ServiceError: as `management` and the list do.
         """
         return await self.cached(("web services", workspace), self.management(workspace).list_services)
@@ -134,7 +134,7 @@ class Clients:
         """Return the storage account of a workspace document.
 
         Raises:
-            MissingSecret: its connection string can't be had, or is none.
+            MissingSecret: its connection string cannot be had, or is none.
         """
         if workspace not in self._blobs:
             sources = self.storage_keys(workspace)

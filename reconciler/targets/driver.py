@@ -105,7 +105,7 @@ class Driver(ABC):
     async def prepare(self) -> None:
         """Look up what the names in the specs stand for, so that one thing has one identity however it is spelt.
 
-        Must not raise for what a service answers: a name that can't be resolved is a `LiveTarget.problem` later.
+        Must not raise for what a service answers: a name that cannot be resolved is a `LiveTarget.problem` later.
         """
 
     @abstractmethod
@@ -145,7 +145,7 @@ class Driver(ABC):
         return None
 
     def needs(self, identity: str, step: Step) -> tuple[RequiredPermission, ...]:
-        """Return what we have to be allowed for a step; empty where no service tells what we are. Pure: asks nobody.
+        """Return the permissions that a step needs; empty where no service reports permissions. Pure.
 
         The first is of the target itself.
         """
@@ -169,16 +169,16 @@ class Driver(ABC):
         artifacts, also those of resources that are in sync: whether a service keeps what is left out is not known.
 
         Raises:
-            PlanMoved: the live side moved since the plan; nothing was changed.
+            TargetChangedError: the live side moved since the plan; nothing was changed.
             TargetError: the service refused or did not do it.
         """
 
     @abstractmethod
     async def delete(self, target: DesiredTarget) -> None:
-        """Delete a target that carries our marker, and see that it is gone. One that is gone already is success.
+        """Delete a target that has the ownership marker, and check that it is gone; one already gone is a success.
 
         Raises:
-            PlanMoved: it carries our marker no more; nothing was deleted.
+            TargetChangedError: it no longer has the marker; nothing was deleted.
             TargetError: the service refused, or it is still there.
         """
 

@@ -105,7 +105,7 @@ class Scope:
 async def take_inventory(clients: Clients, workspaces: Sequence[str], scopes: Sequence[Scope]) -> Inventory:
     """Everything in these workspaces (names of documents) and scopes. Reads, and changes nothing.
 
-    One service that can't be read is found with its `problem`; so is a workspace or a scope, unless none can be listed.
+    A service that cannot be read is found with its `problem`; so is a workspace or scope, unless none can be listed.
 
     Raises:
         ServiceError, MissingSecret: nothing can be listed at all.

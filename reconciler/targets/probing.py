@@ -26,13 +26,13 @@ async def made_rows(scoring: Scoring) -> Rows:
     """Rows made from a service's swagger, which is asked for.
 
     Raises:
-        ServiceError, SwaggerError: it can't be had, or names no columns.
+        ServiceError, SwaggerError: it cannot be had, or names no columns.
     """
     return probe_rows(await scoring.swagger())
 
 
 async def score(scoring: Scoring, probe: Probe | None, made: Callable[[], Awaitable[Rows]]) -> str | None:
-    """Return the target's answers as text that compares, or None when it can't be scored.
+    """Return the target's answers as text that compares, or None when it cannot be scored.
 
     Rows come from the spec's probe, else from ``made``, which is then asked for them (`made_rows`).
     """
@@ -47,7 +47,7 @@ async def score(scoring: Scoring, probe: Probe | None, made: Callable[[], Awaita
             return None
         answers = await scoring.execute(input_name, rows)
     except (ServiceError, SwaggerError):
-        # A target that can't be scored is not thereby broken (its probe may be): nothing is known, and that is said.
+        # A target that cannot be scored is not thereby broken (its probe may be): nothing is known, and that is said.
         return None
     asked = hashlib.sha256(json.dumps([input_name, list(rows)], sort_keys=True, default=str).encode()).hexdigest()
     return f"{asked[:16]}:{answers_digest(answers)}"

@@ -77,7 +77,7 @@ class SecretLookup:
         """Return the secret itself, as it was found when it was first wanted.
 
         Raises:
-            MissingSecret: it is not there, or can't be had.
+            MissingSecret: it is not there, or cannot be had.
         """
         return await self.credential(reference, base, wanted_for=wanted_for).current()
 
@@ -143,7 +143,7 @@ class _Source:
                 try:
                     found = self._found = await self._look_up(True)
                 except (ServiceError, CloudError, MissingSecret) as error:
-                    return RefreshedSecret(None, f"it can't be looked up again: {error}")
+                    return RefreshedSecret(None, f"it cannot be looked up again: {error}")
                 if found.value != refused:
                     return RefreshedSecret(found.value)
                 self._same_since = now
@@ -171,7 +171,7 @@ class _Reference:
         """Return the secret.
 
         Raises:
-            MissingSecret: it is not there, or can't be had.
+            MissingSecret: it is not there, or cannot be had.
         """
         try:
             return await self._place.current()
@@ -201,7 +201,7 @@ class _LookupError:
         version = f" (version {self.where.version})" if self.where.version else ""
         secret = f"the secret {self.where.secret}{version} of Key Vault {self.where.vault}{self.asked}"
         if isinstance(error, CloudError):
-            return MissingSecret(f"{secret} can't be asked for: {error}")
+            return MissingSecret(f"{secret} cannot be asked for: {error}")
         # Its operation says once more what is wanted; a failed sign-in has another one.
         said = str(error).removeprefix(f"get secret {self.where.secret} of Key Vault {self.where.vault}: ")
         return MissingSecret(f"{secret} {_trouble(error)}: {said}; {_remedy(error)}")
@@ -210,7 +210,7 @@ class _LookupError:
 def _trouble(error: ServiceError) -> str:
     if isinstance(error, NotFound):
         return "is not there"
-    return "is not given" if error.status == 403 else "can't be had"
+    return "is not given" if error.status == 403 else "cannot be had"
 
 
 def _remedy(error: ServiceError) -> str:

@@ -200,7 +200,7 @@ def test_a_file_that_is_no_text_is_no_cloud_file(tmp_path):
     path = tmp_path / "cloud.json"
     path.write_bytes(b"\xff\xfe\x00")
 
-    with pytest.raises(CloudError, match="can't be read"):
+    with pytest.raises(CloudError, match="cannot be read"):
         load_cloud(path)
 
 

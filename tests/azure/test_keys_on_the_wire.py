@@ -16,7 +16,7 @@ async def test_a_redirect_is_not_followed(peer, http):
     """A key must not travel to wherever a proxy's sign-in page is."""
     peer.on("GET", "/a", peer.says_text("", 302, Location=f"{peer.url}/b?token=abc"))
 
-    with pytest.raises(InvalidReply, match="is a proxy or a sign-in page in between") as raised:
+    with pytest.raises(InvalidReply, match="Check for a proxy or a sign-in page in between") as raised:
         await http.request("GET", f"{peer.url}/a", operation="a", token=KEY)
 
     assert len(peer.seen) == 1

@@ -209,7 +209,7 @@ def test_with_a_lost_store_an_artifact_that_is_there_is_taken_over_instead_of_tr
     assert "converged" in done.stdout
     assert 2 == len(converged.studio.jobs())
     assert metrics == _metrics(converged)
-    assert "taken over" in converged.run("history", "breast-cancer@2026-10").stdout
+    assert "adopted, because" in converged.run("history", "breast-cancer@2026-10").stdout
 
 
 def _metrics(desk: Any) -> dict[str, dict[str, float]]:

@@ -91,7 +91,7 @@ CASES = {
         _ENDPOINT.replace("endpoint: refused", "endpoint: default"),
     ),
     "a training service as the target": Refused(
-        ("is a training web service; its endpoints can't be targets", "name the predictive web service"),
+        ("is a training web service; its endpoints cannot be targets", "name the predictive web service"),
         _ENDPOINT.replace("[predictive exp.]", "[training exp.]"),
     ),
     "a training service that no spec trains by, as the target": Refused(

@@ -92,7 +92,7 @@ def test_a_vault_that_does_not_answer_is_said_to_be_unreachable(bystander: Any) 
         blocked = _why_blocked(bystander)
 
     assert {"diabetes-progress"} == blocked.keys()
-    assert "can't be had: no connection to contoso-vault.vault.localhost" in blocked["diabetes-progress"]
+    assert "cannot be had: no connection to contoso-vault.vault.localhost" in blocked["diabetes-progress"]
     assert "; check the vault's name and the way to it" in blocked["diabetes-progress"]
 
 

@@ -154,7 +154,7 @@ def test_output_that_finds_no_place_is_a_message_and_a_failure() -> None:
         with Path("/dev/full").open("w") as full:
             done = subprocess.run([*COMMAND, *command], stdout=full, stderr=subprocess.PIPE, text=True, check=False)
 
-        assert (1, "reconcile: the output can't be written: No space left on device\n") == (
+        assert (1, "reconcile: the output cannot be written: No space left on device\n") == (
             done.returncode,
             done.stderr,
         )

@@ -63,7 +63,7 @@ def test_a_wrong_workspace_token_blocks_the_targets_of_that_workspace_alone(
 @pytest.mark.parametrize(
     ("variable", "asks", "blocked"),
     [
-        # The New service too: its version can't be trained without the workspace.
+        # The New service too: its version cannot be trained without the workspace.
         (
             "CONTOSO_WORKSPACE_TOKEN",
             "Workspace contoso, spec.token",
@@ -314,7 +314,7 @@ def test_two_labels_with_the_same_content_are_two_versions(converged: Any) -> No
 
     done = converged.run("--yes", "--select", "clinic-a")
 
-    assert "accepted: our marker was read back; the answers are the same as before" in done.stdout
+    assert "accepted: the marker was read back; the answers did not change" in done.stdout
     assert "breast-cancer@2026-10b" in converged.studio.endpoint("clinica")["Description"]
     versions = [version for version in converged.status()["versions"] if version["model"] == "breast-cancer"]
     assert 2 == len({version["relative_location"] for version in versions})
@@ -322,7 +322,7 @@ def test_two_labels_with_the_same_content_are_two_versions(converged: Any) -> No
 
 
 def test_a_ready_made_version_is_served_without_training_and_not_judged_without_metrics(converged: Any) -> None:
-    """Its artifact lies where the spec says; it comes with no evaluation, so a gate can't let it pass by itself."""
+    """Its artifact lies where the spec says; it comes with no evaluation, so a gate cannot let it pass by itself."""
     location = converged.studio.resource("", "models/initial/breast-cancer.ilearner")["Location"]
     ready = (
         "  versions:\n    first:\n      location:\n"

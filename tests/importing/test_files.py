@@ -59,13 +59,13 @@ def test_an_unknown_model_is_a_comment_and_not_a_guess(a, written):
     (endpoint,) = fleet.classic_endpoints.values()
     assert () == endpoint.spec.bindings
     text = files["classic-breast-cancer.yaml"]
-    assert "not known where none is named" in text
+    assert "managed for their settings only" in text
     assert '#     model: {resource: "Breast Cancer [trained model]", name: MODEL, version: "LABEL"}' in text
 
 
 def test_a_note_whose_version_lies_nowhere_known_is_told(a, written):
     files, _ = written(a.inventory(a.service(a.endpoint(markers=[a.marker(KEY)]))))
-    assert "# It carries our note of breast-cancer@2026-10" in files["classic-breast-cancer.yaml"]
+    assert "# Its ownership marker names breast-cancer@2026-10" in files["classic-breast-cancer.yaml"]
 
 
 @pytest.mark.parametrize(

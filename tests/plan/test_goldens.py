@@ -155,7 +155,7 @@ def several_models_and_deletion(a):
 
 
 def before_it_starts(a):
-    """What the preflight stops, warns of and can't tell, and what the rest will take."""
+    """What the preflight stops, warns of and cannot tell, and what the rest will take."""
     targets = [a.endpoint(name) for name in ("clinic-a", "clinic-b", "clinic-c")] + [a.service()]
     live = [a.live(target, exists=False, resources=None) for target in targets[:2]]
     live += [a.live(target, marker=a.marker(OLD)) for target in targets[2:]]

@@ -42,7 +42,7 @@ LOCATIONS = tuple(Location("https://x/", f"c/{name}.ilearner") for name in "pqr"
 GATES = (Gate(metric="AUC", min=0.5), Gate(metric="AUC", max_drop=0.1), Gate(metric="Mean Absolute Error", max=1))
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
 OBEYED = {"Cc", "Cf", "Cs", "Zl", "Zp"}
-"""Categories of characters that a terminal obeys, or can't show."""
+"""Categories of characters that a terminal obeys, or cannot show."""
 
 keys, fingerprints, locations = map(st.sampled_from, (KEYS, FINGERPRINTS, LOCATIONS))
 names = st.text(max_size=8)

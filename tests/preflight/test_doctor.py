@@ -124,7 +124,7 @@ def test_one_key_of_two_that_is_refused_is_a_warning_that_names_it_and_stops_not
     storage = _only(_checks(bystander), "storage")
 
     assert storage["outcome"] == "warning"
-    assert f"that of {field} (403 AuthenticationFailed); the other is accepted, and used" in storage["text"]
+    assert f"that of {field} (403 AuthenticationFailed)); the other one is accepted and used" in storage["text"]
     assert f"put the new one into {field} of Workspace contoso" in storage["remedy"]
     plan = bystander.plan("--select", "clinic-a")
     assert ["clinic-a"] == [target["name"] for target in plan["changes"]]
@@ -139,10 +139,10 @@ def test_both_keys_of_an_account_are_tried(bystander: Any, monkeypatch: pytest.M
         monkeypatch.setenv(name, bystander.studio.secrets()[name].replace("AccountKey=", "AccountKey=AAAA"))
 
     storage = _only(_checks(bystander, code=1), "storage")
-    assert "refuses both keys that we have" in storage["text"]
+    assert "refuses both keys" in storage["text"]
     assert "connectionString of Workspace contoso and spec.storage.secondaryConnectionString of" in storage["remedy"]
     (blocked,) = bystander.plan("--select", "clinic-a", code=1)["blocked"]
-    assert "refuses both keys that we have" in blocked["reasons"][0]["text"]
+    assert "refuses both keys" in blocked["reasons"][0]["text"]
 
 
 def test_keys_of_two_accounts_are_no_two_keys(bystander: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -188,7 +188,7 @@ def test_a_tenant_that_is_wrong_is_told_with_its_remedy(bystander: Any, tmp_path
 @pytest.mark.parametrize(
     ("wrong", "subject", "remedy"),
     [
-        ("contoso-ml/providers", "resource group contoso-mi", "correct the resource group in resourceId"),
+        ("contoso-ml/providers", "resource group contoso-mi", "Correct the resource group in resourceId"),
         ("webServices/BreastCancer", "BreastCancor", "correct its resourceId, or give it a definition"),
     ],
 )

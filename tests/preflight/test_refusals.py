@@ -132,7 +132,7 @@ def test_a_rotated_storage_key_blocks_what_it_would_sign_or_write(
     # Of the two models this one's inputs are files, so that nothing of storage was asked before.
     plan = bystander.plan("--select", "clinic-a", code=1)
 
-    assert "refuses the key that we have (403 AuthenticationFailed)" in _told(plan["blocked"][0])
+    assert "refuses the key (403 AuthenticationFailed)" in _told(plan["blocked"][0])
     assert "rotated" in plan["blocked"][0]["remedy"]
     assert [version["steps"] for version in plan["versions"]] == [[]]
     again = bystander.plan("--select", "clinic-a", code=1)

@@ -87,7 +87,7 @@ def test_a_file_that_cannot_be_written_is_said_and_stays_as_it_was(tree, capsys)
         assert fmt([], check=False, diff=False) is ExitCode.ERROR
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, usual)
-    assert "specs/messy.yaml: can't be written: File too large" in capsys.readouterr().err
+    assert "specs/messy.yaml: cannot be written: File too large" in capsys.readouterr().err
     assert MESSY == (tree / "messy.yaml").read_text()
     assert ["messy.yaml"] == [each.name for each in tree.iterdir()]
 

@@ -269,7 +269,7 @@ def test_what_is_not_a_regular_file_is_not_read(tmp_path, valid):
         load_fleet([tmp_path])
 
     assert str(raised.value).splitlines() == [
-        f"{tmp_path / name}: can't be read: it is not a regular file" for name in ("dangling.yaml", "pipe.yaml")
+        f"{tmp_path / name}: cannot be read: it is not a regular file" for name in ("dangling.yaml", "pipe.yaml")
     ]
 
 

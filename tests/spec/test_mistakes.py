@@ -261,9 +261,9 @@ DOCUMENT_CASES = {
         "name: breast-cancer, version", "name: ¦breast-cancr, version", "spec.model.name",
         "there is no Model named 'breast-cancr'", "did you mean 'breast-cancer'?",
     ),
-    "version that can't be had": Case(
+    "version that cannot be had": Case(
         'name: bought, version: "2026-09"', 'name: bought, version: ¦"2026-08"', "spec.model.version",
-        "version '2026-08' of model 'bought' can't be had", "its ready-made versions: 2026-09",
+        "version '2026-08' of model 'bought' cannot be had", "its ready-made versions: 2026-09",
     ),
     "target in a training service": Case(
         'webService: "Breast Cancer [predictive exp.]"', 'webService: ¦"Breast Cancer [training exp.]"',
@@ -358,7 +358,7 @@ def test_a_new_training_service_is_no_target_however_its_id_is_spelt(valid, mist
     )
 
     assert found.field == "spec.resourceId"
-    assert "is a training web service; it can't be a target" in found.summary
+    assert "is a training web service; it cannot be a target" in found.summary
     assert "model 'breast-cancer'" in found.detail
 
 

@@ -160,7 +160,7 @@ ROWS = {
     "too short": ("02,Bern,5\n", "02,Bern\n", 3, "the row has 2 values, the header names 3 columns"),
     "no key": ("02,Bern,5\n", ",Bern,5\n", 3, "the row has no 'location'"),
     "twice": ("02,Bern,5\n", "1,Bern,5\n", 3, "the item '1' is there twice"),
-    "not a number": ("02,Bern,5\n", "02,Bern,five\n", 3, "'five' in column calls is no number"),
+    "not a number": ("02,Bern,5\n", "02,Bern,five\n", 3, "'five' in column calls is not a number"),
     "out of range": ("02,Bern,5\n", "02,Bern,500\n", 3, "500 (a number) is out of range"),
     "not to be padded": ("02,Bern,5\n", "b2,Bern,5\n", 3, "is no whole number"),
     "secret": ("Bern,5\n", "AccountKey=abcdefghijkl,5\n", 3, "a literal secret"),

@@ -96,7 +96,7 @@ async def test_a_vault_that_failed_is_not_asked_again_and_each_is_told_who_wante
     vaults, found = references(Unreachable("no connection to contoso-vault.vault.azure.net", operation="get secret"))
 
     for wanted in ("Workspace a, spec.token", "Workspace b, spec.token"):
-        with pytest.raises(MissingSecret, match=f"Key Vault contoso-vault, which {wanted} refers to, can't be had"):
+        with pytest.raises(MissingSecret, match=f"Key Vault contoso-vault, which {wanted} refers to, cannot be had"):
             await found.secret(IN_VAULT, tmp_path, wanted_for=wanted)
 
     assert len(vaults.asked) == 1
@@ -133,19 +133,19 @@ OPERATION = "get secret token of Key Vault contoso-vault"
         (
             SignInError("AADSTS7000215", operation="sign in to local", status=401, code="invalid_client"),
             (
-                "can't be had: sign in to local: 401 invalid_client: AADSTS7000215; check what the cloud is signed in "
+                "cannot be had: sign in to local: 401 invalid_client: AADSTS7000215; check what the cloud is signed in "
                 "to with, and that it is of the vault's tenant"
             ),
         ),
         (
             Unreachable("no connection to x", operation=OPERATION),
-            "can't be had: no connection to x; check the vault's name and the way to it",
+            "cannot be had: no connection to x; check the vault's name and the way to it",
         ),
         (
             ServiceUnavailable("busy", operation=OPERATION, status=503),
-            "can't be had: 503: busy; run again when it answers",
+            "cannot be had: 503: busy; run again when it answers",
         ),
-        (CloudError("no vaults here"), "can't be asked for: no vaults here"),
+        (CloudError("no vaults here"), "cannot be asked for: no vaults here"),
     ],
 )
 async def test_a_secret_that_is_not_to_be_had_says_who_wants_it_why_not_and_what_to_do(
@@ -230,7 +230,7 @@ async def test_what_goes_wrong_when_looking_again_is_the_reason_and_no_error(ref
 
     renewal = await credential.refresh(first)
 
-    assert (renewal.value, renewal.reason) == (None, f"it can't be looked up again: {OPERATION}: 400: gone")
+    assert (renewal.value, renewal.reason) == (None, f"it cannot be looked up again: {OPERATION}: 400: gone")
     assert shown(await credential.current()) == "one"
     assert shown((await credential.refresh(first)).value) == "two"
 
@@ -267,5 +267,5 @@ async def test_a_file_that_went_away_is_the_reason(references, tmp_path):
 
     renewal = await credential.refresh(first)
 
-    assert renewal.reason.startswith("it can't be looked up again: the secret file ")
+    assert renewal.reason.startswith("it cannot be looked up again: the secret file ")
     assert f"which {WANTED} refers to, does not exist" in renewal.reason

@@ -47,8 +47,8 @@ async def find_place(run: Run, desired: DesiredVersion, attempt: int) -> Place:
         attempt: The number of the first attempt that comes into question.
 
     Raises:
-        ServiceError: storage refuses, or can't be reached.
-        MissingSecret: the account's connection string can't be resolved.
+        ServiceError: storage refuses, or cannot be reached.
+        MissingSecret: the account's connection string cannot be resolved.
     """
     model: Model = run.clients.fleet.models[desired.key.model]
     blobs = await run.clients.blobs(model.spec.workspace)
@@ -103,7 +103,7 @@ def adopt_artifact(run: Run, lease: Lease, desired: DesiredVersion, place: Place
             subject=str(desired.key),
             action="adopt",
             outcome="usable",
-            message=f"taken over, because an artifact of this very recipe lies at {place.location.uri}",
+            message=f"adopted, because an artifact of this recipe lies at {place.location.uri}",
             details={"metrics": dict(place.metrics or {})},
         )
     return record
@@ -112,7 +112,7 @@ def adopt_artifact(run: Run, lease: Lease, desired: DesiredVersion, place: Place
 async def record_artifact(run: Run, desired: DesiredVersion) -> None:
     """Record a version that targets serve and the store does not know, if its artifact is complete.
 
-    Without it a later version could not be compared with this one. It is a memory only: what goes wrong is let be.
+    Without it a later version could not be compared with this one. It is only a cache: errors are ignored.
     """
     key = desired.key
     if desired.ready_made or run.store.version(key.model, key.label) is not None:
@@ -125,7 +125,7 @@ async def record_artifact(run: Run, desired: DesiredVersion) -> None:
 
 
 def read_metrics(content: bytes) -> dict[str, float]:
-    """Evaluate Model's CSV, a header and a row, as metrics by name; what is no number is left out."""
+    """Evaluate Model's CSV, a header and a row, as metrics by name; what is not a number is left out."""
     rows = csv.DictReader(io.StringIO(content.decode("utf-8-sig", errors="replace")))
     row = next(rows, None) or {}
     metrics: dict[str, float] = {}

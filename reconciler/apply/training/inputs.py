@@ -69,7 +69,7 @@ async def identify_data(key: VersionKey, model: Model, clients: Clients) -> Trai
     """Read and check what a version is trained on.
 
     Raises:
-        RecipeError: something is missing or can't be read.
+        RecipeError: something is missing or cannot be read.
     """
     if model.spec.training is None:
         return TrainingData()
@@ -84,7 +84,7 @@ async def identify_again(data: TrainingData, key: VersionKey, model: Model, clie
     """Return the same data with what the service fetches itself as it is now; a file's content is kept by its hash.
 
     Raises:
-        RecipeError: something is missing or can't be read.
+        RecipeError: something is missing or cannot be read.
     """
 
     async def again(found: Identified) -> Identified:
@@ -100,7 +100,7 @@ async def remote_texts(key: VersionKey, model: Model, clients: Clients) -> dict[
     """Return what the data that the service fetches itself are now, as `TrainingData.texts` has it.
 
     Raises:
-        RecipeError: something is missing or can't be read.
+        RecipeError: something is missing or cannot be read.
     """
     if model.spec.training is None:
         return {}
@@ -152,7 +152,7 @@ async def _identify_url(given: UrlInput, clients: Clients) -> Identified:
     except Unpinnable as error:
         raise RecipeError(
             "input-unpinned",
-            f"training input {shown}: what is there now can't be told from what will be: {error}",
+            f"training input {shown}: its present content cannot be pinned: {error}",
             "copy it into the workspace's storage and name it as {blob: container/path}, or serve it with an ETag",
         ) from error
     except ServiceError as error:
@@ -171,7 +171,7 @@ async def upload_files(data: TrainingData, run: Run, key: VersionKey, model: Mod
 
     Raises:
         ContentChanged: a file is not any more what was identified.
-        ServiceError, OSError: storage refuses or can't be reached, or a file can't be read.
+        ServiceError, OSError: storage refuses or cannot be reached, or a file cannot be read.
     """
     workspace, uploaded = model.spec.workspace, False
     for found in (*data.inputs.values(), *data.parameters.values()):
@@ -191,17 +191,17 @@ async def _upload(local: LocalData, blob: str, run: Run, key: VersionKey, worksp
 
     def progress(sent: int, total: int) -> None:
         if sent < total:
-            run.note(str(key), ProgressState.WAITING, text, Amount(sent, total))
+            run.report(str(key), ProgressState.WAITING, text, Amount(sent, total))
 
     async with run.uploading:
         try:
             blobs = await run.clients.blobs(workspace)
             done = await blobs.upload_once(container, name, local.content(), progress)
         except RecipeError as error:
-            # What can't be joined any more could be when it was identified.
+            # What cannot be joined any more could be when it was identified.
             raise ContentChanged(str(error)) from error
     if done:
-        run.note(str(key), ProgressState.WAITING, f"uploaded {local.given}")
+        run.report(str(key), ProgressState.WAITING, f"uploaded {local.given}")
     return done
 
 
@@ -222,10 +222,10 @@ def job_inputs(
 async def job_parameters(
     data: TrainingData, clients: Clients, workspace: str, valid_for: timedelta
 ) -> dict[str, str | SecretStr]:
-    """Return the parameters that hold the URL of data (context 4.5): signed for reading where they lie in our storage.
+    """Return the parameters that hold the URL of data (context 4.5), signed if it lies in the workspace's storage.
 
     Raises:
-        MissingSecret: the account's connection string can't be resolved.
+        MissingSecret: the account's connection string cannot be resolved.
     """
     parameters: dict[str, str | SecretStr] = {}
     blobs = await clients.blobs(workspace) if data.parameters else None

@@ -37,8 +37,8 @@ async def job_request(
         artifact: Where the trained model goes, ``container/path``.
 
     Raises:
-        TrainingFailed: the data are not those of the plan any more, or can't be read.
-        ServiceError, MissingSecret, OSError: storage refuses or can't be reached, or a file can't be read.
+        TrainingFailed: the data are not those of the plan any more, or cannot be read.
+        ServiceError, MissingSecret, OSError: storage refuses or cannot be reached, or a file cannot be read.
     """
     clients, workspace = run.clients, model.spec.workspace
     data = await _data_as_planned(run, key, model, training, fingerprint)

@@ -40,7 +40,7 @@ async def watch_job(run: Run, jobs: TrainingJobs, operation: Operation) -> JobSt
     Raises:
         JobLost: the service does not know it any more.
         JobOverdue: its time was over; it is cancelled.
-        ServiceError: it can't be seen, and its time is over; or the key is not accepted, or the service has gone.
+        ServiceError: it cannot be seen, and its time is over; or the key is not accepted, or the service has gone.
     """
     job_id, subject = operation.job_id or "", f"{operation.model}@{operation.label}"
     pause = run.clients.cloud.poll.total_seconds()
@@ -50,7 +50,7 @@ async def watch_job(run: Run, jobs: TrainingJobs, operation: Operation) -> JobSt
         try:
             status = await jobs.status(job_id)
             unknown = 0
-            run.note(subject, ProgressState.WAITING, f"job {job_id[:8]} {_words(status.state)}")
+            run.report(subject, ProgressState.WAITING, f"job {job_id[:8]} {_words(status.state)}")
             if status.state.ended:
                 return status
             if overdue:
@@ -62,13 +62,13 @@ async def watch_job(run: Run, jobs: TrainingJobs, operation: Operation) -> JobSt
             unknown += 1
             if unknown == _UNKNOWN_FOR_GOOD:
                 raise JobLost(job_id) from error
-            run.note(subject, ProgressState.WAITING, f"the service does not know the job, looking again: {error}")
+            run.report(subject, ProgressState.WAITING, f"the service does not know the job, looking again: {error}")
         except (SignInError, Retired):
             raise
         except ServiceError as error:
             if overdue:
                 raise  # It stays open: the next run looks again, and cancels it if it still runs.
-            run.note(subject, ProgressState.WAITING, f"the job can't be seen now, looking again: {error}")
+            run.report(subject, ProgressState.WAITING, f"the job cannot be seen now, looking again: {error}")
         await asyncio.sleep(pause)
         pause = min(pause * 1.5, _LONGEST_PAUSE)
 

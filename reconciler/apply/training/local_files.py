@@ -29,7 +29,7 @@ _MOST_NAMED = 5
 
 
 class RecipeError(Exception):
-    """An input can't be read. The message names it; `problem` also says what to do."""
+    """An input cannot be read. The message names it; `problem` also says what to do."""
 
     def __init__(self, code: str, message: str, remedy: str) -> None:
         super().__init__(message)
@@ -74,7 +74,7 @@ def read_local_data(base: Path, given: str) -> LocalData:
         given: A path, or a glob.
 
     Raises:
-        RecipeError: there is no such file, it can't be read, it is empty, has no rows or is no text, or the files of a
+        RecipeError: the file does not exist or cannot be read, is empty, has no rows or is not text, or the files of a
             glob have different headers.
     """
     files = _find(base, given)
@@ -175,7 +175,7 @@ def _read(given: str, file: Path, stream: io.BufferedReader) -> bytes:
 
 
 def _unreadable(given: str, file: Path, error: OSError) -> RecipeError:
-    reason = error.strerror or "it can't be read"
+    reason = error.strerror or "it cannot be read"
     return RecipeError(
         "input-unreadable", f"training input {given}: {reason} ({file})", "put the file there, or correct the path"
     )
@@ -194,7 +194,7 @@ def _header(stream: io.BufferedReader) -> bytes:
 
 
 def _names(header: bytes, file: Path) -> tuple[str, ...] | None:
-    """Return the names in a header; None where they can't be told: it is not UTF-8, or it was cut."""
+    """Return the names in a header; None where they are unknown: not UTF-8, or cut."""
     if len(header) >= _LONGEST_HEADER:
         return None
     try:

@@ -38,7 +38,7 @@ async def desired_versions(
 ) -> tuple[DesiredVersion, ...]:
     """Every wanted version with its fingerprint and the place of its artifact. Reads, and changes nothing.
 
-    A version whose recipe can't be read comes with its `problem` instead of raising.
+    A version whose recipe cannot be read comes with its `problem` instead of raising.
     """
     gate = asyncio.Semaphore(_AT_ONCE)
 
@@ -73,9 +73,9 @@ def _ready_made(key: VersionKey, model: Model, ready: ReadyVersion) -> DesiredVe
 def ready_fingerprint(key: VersionKey, location: Location) -> str:
     """Return what identifies a ready-made version: its place, or the recipe that the place is named after.
 
-    What we trained lies at a path made of its recipe's fingerprint (`artifact_path`). So a version that is written down
-    as ready-made after the fact is the one that it was: targets that carry our note of it are in sync, and a store that
-    has it agrees.
+    A trained artifact lies at a path made of its recipe's fingerprint (`artifact_path`). So a version that is declared
+    as ready-made afterwards stays the same version: targets with its marker are in sync, and a store that has it
+    agrees.
     """
     own = re.search(rf"/{re.escape(key.model)}/{re.escape(key.label)}/{_OWN_ARTEFACT}", location.relative)
     return own["fingerprint"] if own is not None else hashlib.sha256(location.uri.encode()).hexdigest()
@@ -97,10 +97,10 @@ async def _trained(
     except (MissingSecret, StudioError) as error:
         return replace(wanted, problem=Problem("recipe-unreadable", f"workspace {model.spec.workspace}: {error}"))
     if known is None or known.state is VersionState.FAILED:
-        problem, note = await _training_problem(model, training, clients, data)
+        problem, remark = await _training_problem(model, training, clients, data)
         if problem is not None:
             return replace(wanted, fingerprint=fingerprint, problem=problem)
-        wanted = replace(wanted, training="; ".join(filter(None, (wanted.training, note))))
+        wanted = replace(wanted, training="; ".join(filter(None, (wanted.training, remark))))
     container = clients.fleet.workspaces[model.spec.workspace].spec.storage.container
     location = Location(blobs.base, artifact_path(container, key, fingerprint, next_attempt(known)))
     if known is not None and known.state is VersionState.USABLE and known.location is not None:

@@ -84,8 +84,8 @@ async def find_training_service(
 
     Raises:
         NoTrainingService: there is no such service or endpoint, or more than one, or it does not say where it is.
-        ServiceError: the service refuses, or can't be reached.
-        MissingSecret, CloudError: it can't be asked.
+        ServiceError: the service refuses, or cannot be reached.
+        MissingSecret, CloudError: it cannot be asked.
     """
     match training.service:
         case ClassicTraining() as classic:
@@ -145,7 +145,7 @@ async def _signature(clients: Clients, location: str, key: SecretStr) -> tuple[J
         return job_signature(await clients.scoring(location, key).swagger()), ""
     except ServiceError as error:
         status = f"it answers {error.status}" if error.status else "nothing answers"
-        return None, f"names are not checked, because its API document can't be read: {status}"
+        return None, f"names are not checked, because its API document cannot be read: {status}"
     except SwaggerError as error:
         return None, f"names are not checked: {error}"
 

@@ -54,7 +54,7 @@ async def ensure_usable(run: Run, desired: DesiredVersion) -> KnownVersion:
     """Train the version, or take up the training that is in flight, or find that it is usable by now.
 
     Raises:
-        TrainingFailed: it can't be had; the store says so too.
+        TrainingFailed: it cannot be had; the store says so too.
         LeaseHeld: another run works on this version.
         LeaseLost: another run took it over.
     """
@@ -131,7 +131,7 @@ class _Trainer:
             if operation is None:
                 place = await find_place(self._run, self._desired, self._next_attempt())
                 if place.metrics is not None:
-                    self._note(ProgressState.DONE, f"taken over: its artifact lies at {place.location.uri}")
+                    self._report(ProgressState.DONE, f"adopted: its artifact lies at {place.location.uri}")
                     return known_version(adopt_artifact(self._run, self._lease, self._desired, place))
                 await self._training_jobs()  # A service that is not there must not leave an intent behind.
                 operation = self._begin(place.attempt)
@@ -144,7 +144,7 @@ class _Trainer:
         raise AssertionError("unreachable: the loop returns or raises")
 
     def _why_give_way(self, operation: Operation) -> str | None:
-        """Why an attempt that is open can't be seen through.
+        """Why an attempt that is open cannot be seen through.
 
         Raises:
             TrainingFailed: it is by another recipe, and was started, so what it makes is this version.
@@ -173,7 +173,7 @@ class _Trainer:
         if operation.phase == "intent":
             operation = await self._register(jobs, operation)
         else:
-            self._note(ProgressState.STARTED, f"taking up job {operation.job_id}, attempt {operation.attempt}")
+            self._report(ProgressState.STARTED, f"taking up job {operation.job_id}, attempt {operation.attempt}")
         if operation.phase == "registered":
             operation = await self._start(jobs, operation)
         try:
@@ -212,7 +212,7 @@ class _Trainer:
             transaction.put_version(self._version("training", attempt))
             operation = transaction.put_operation(operation)
             self._event(transaction, "begun", f"attempt {attempt} with {self._desired.training}")
-        self._note(ProgressState.STARTED, f"training, attempt {attempt}")
+        self._report(ProgressState.STARTED, f"training, attempt {attempt}")
         return operation
 
     async def _training_jobs(self) -> TrainingJobs:
@@ -258,7 +258,7 @@ class _Trainer:
             raise JobLost(job_id) from error
         except (LostReply, ServiceUnavailable, Throttled) as error:
             # It may have been started or not; from here on it counts as started, and waiting for it starts it if not.
-            self._note(ProgressState.WAITING, f"whether the job was started can't be seen now: {error}")
+            self._report(ProgressState.WAITING, f"whether the job was started cannot be seen now: {error}")
         now = self._run.clock()
         started = replace(operation, phase="started", started_at=now, deadline=now + self._training.timeout)
         with self._run.store.fenced(self._lease) as transaction:
@@ -290,7 +290,7 @@ class _Trainer:
             transaction.put_version(usable)
             transaction.put_operation(replace(operation, phase="closed", outcome="succeeded"))
             self._event(transaction, "usable", shown or "no metrics", {"job": operation.job_id})
-        self._note(ProgressState.DONE, f"trained: {shown}" if shown else "trained; it has no metrics")
+        self._report(ProgressState.DONE, f"trained: {shown}" if shown else "trained; it has no metrics")
         return known_version(usable)
 
     # -- what they need
@@ -359,8 +359,8 @@ class _Trainer:
             details=details,
         )
 
-    def _note(self, mark: ProgressState, text: str) -> None:
-        self._run.note(str(self._key), mark, text)
+    def _report(self, mark: ProgressState, text: str) -> None:
+        self._run.report(str(self._key), mark, text)
 
 
 def _advised(error: StudioError | TrainingFailed) -> str:

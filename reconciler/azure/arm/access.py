@@ -27,7 +27,7 @@ class Permission:
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who a token says that we are; empty where it says nothing, or is none that can be read."""
+    """The identity in a token; empty where it names none, or cannot be read."""
 
     tenant: str = ""
     name: str = ""
@@ -41,7 +41,7 @@ async def permissions(definitions: Definitions, scope: str) -> tuple[Permission,
         ServiceError: as `Definitions.get`.
     """
     path = f"{scope.rstrip('/')}/providers/Microsoft.Authorization/permissions"
-    listed = await definitions.read_all(path, _PERMISSIONS_VERSION, f"list our permissions on {scope}")
+    listed = await definitions.read_all(path, _PERMISSIONS_VERSION, f"list the permissions on {scope}")
     return tuple(Permission(_texts(item.get("actions")), _texts(item.get("notActions"))) for item in listed)
 
 

@@ -74,7 +74,7 @@ class Definitions:
             self._client = None
 
     def _transport(self) -> AioHttpTransport:
-        # A session of our own: given the file as `connection_verify`, the transport reads it for every request, and
+        # A session of its own: given the file as `connection_verify`, the transport reads it for every request, and
         # no two requests share a connection.
         verify = True if self._cloud.ca_file is None else ssl.create_default_context(cafile=self._cloud.ca_file)
         session = aiohttp.ClientSession(

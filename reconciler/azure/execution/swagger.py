@@ -151,7 +151,7 @@ class SwaggerDocument:
     def resolved(self, schema: object) -> Mapping[str, Any]:
         """Return ``schema``, or what its ``$ref`` within the document leads to."""
         found = mapping(schema)
-        for _ in range(10):  # a ring of references must not hold us
+        for _ in range(10):  # a ring of references must not go on forever
             reference = found.get("$ref")
             if not isinstance(reference, str) or not reference.startswith("#/"):
                 return found

@@ -2,7 +2,7 @@
 
 An account has two keys, so that one can be regenerated while the other serves, and either may be exchanged while a run
 goes on. A key that is refused is looked up again where its place is known; if it is the same there, or refused too, the
-account's other key is taken, if we have it. Whatever is done with the account is done with the key in use.
+account's other key is taken, if it is given. Whatever is done with the account is done with the key in use.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class StorageAccount:
         self._replaced: list[BlobServiceClient] = []
         self._is_accepted = False
         place = urlsplit(self.base)
-        # The service is handed the string as it is, whatever our own library makes of it.
+        # The service is handed the string as it is, whatever the client library makes of it.
         in_clear = "http" in {place.scheme, parts.get("defaultendpointsprotocol", "").lower()}
         if in_clear and not is_loopback(place.hostname or ""):
             raise ConnectionStringError(
@@ -72,7 +72,7 @@ class StorageAccount:
         """Give the account's other key.
 
         Raises:
-            ConnectionStringError: it is no connection string with a key, or of another account.
+            ConnectionStringError: not a connection string with a key, or of another account.
         """
         other = StorageAccount(connection_string, source, self._retry_pause)
         if not self.holds(other.base):
@@ -113,8 +113,8 @@ class StorageAccount:
         """Make a call with the account's key; ``call`` makes it anew each time, with the key as it then is.
 
         Raises:
-            SignInError: no key that we have is accepted; the message names what refers to them.
-            ServiceError: storage refuses, or can't be reached.
+            SignInError: no given key is accepted; the message names what refers to them.
+            ServiceError: storage refuses, or cannot be reached.
         """
         refusals: set[str] = set()
         reasons: dict[_Known, str] = {}
@@ -160,7 +160,7 @@ class StorageAccount:
         return error
 
     async def _take_up(self, known: _Known, refusals: set[str], reasons: dict[_Known, str]) -> str:
-        """Use one of the keys, looked up again if it was refused; else why it can't be used."""
+        """Use one of the keys, looked up again if it was refused; else why it cannot be used."""
         string = known.connection_string
         if string.get_secret_value() in refusals:
             if known.source is None:
@@ -202,7 +202,7 @@ class StorageAccount:
 
 
 def client_options(endpoint: str, retry_pause: int) -> dict[str, Any]:
-    """Few tries, short waits; and no proxy between us and a loopback account."""
+    """Few tries, short waits; and no proxy in front of a loopback account."""
     from azure.storage.blob.aio import LinearRetry  # noqa: PLC0415 - late: takes 0.3 s
 
     return {
@@ -237,7 +237,7 @@ def _service(connection_string: SecretStr, retry_pause: int) -> BlobServiceClien
     try:
         return BlobServiceClient.from_connection_string(secret, **client_options(endpoint, retry_pause))
     except ValueError as error:
-        raise ConnectionStringError(f"the storage connection string can't be used: {error}") from None
+        raise ConnectionStringError(f"the storage connection string cannot be used: {error}") from None
 
 
 def _identity(base: str) -> tuple[str, str]:

@@ -102,7 +102,7 @@ class Blobs:
         self._clock = clock
         self._retry_pause = retry_pause
         self.ahead: timedelta | None = None
-        """By how much the account's clock was ahead of ours at the last `look`, if it told."""
+        """By how much the account's clock was ahead of this machine's at the last `look`, if known."""
 
     async def __aenter__(self) -> Self:
         await self._account.service.__aenter__()
@@ -115,7 +115,7 @@ class Blobs:
         """Give the account's other key, which is taken when the one in use is refused.
 
         Raises:
-            ConnectionStringError: it is no connection string with a key, or of another account.
+            ConnectionStringError: not a connection string with a key, or of another account.
         """
         self._account.also(connection_string, source)
 
@@ -147,7 +147,7 @@ class Blobs:
         Raises:
             SignInError: the key is not accepted.
             NotFound: what answers is not this account.
-            ServiceError: storage refuses, or can't be reached.
+            ServiceError: storage refuses, or cannot be reached.
         """
 
         def note(response: PipelineResponse[Any, Any]) -> None:
@@ -179,8 +179,8 @@ class Blobs:
         Raises:
             Conflict: what is there has another length, so it is something else.
             ContentChanged: the content is not what it was announced as; nothing was stored.
-            OSError: the content can't be read.
-            ServiceError: storage refuses, or can't be reached.
+            OSError: the content cannot be read.
+            ServiceError: storage refuses, or cannot be reached.
         """
         if isinstance(content, Path):
             content = await asyncio.to_thread(Content.of, content)
@@ -192,7 +192,7 @@ class Blobs:
                 f"upload blob {container}/{name}", lambda: send(self._blob(container, name), content, progress)
             )
         except ServiceError as error:
-            # Another process was quicker, which also takes our blocks away, or our own upload's answer was lost and
+            # Another process was quicker, which also takes these blocks away, or this upload's answer was lost and
             # the second try met it.
             taken = isinstance(error, Conflict) or error.has_code("InvalidBlockList")
             if not taken or not await self._is_there(container, name, content.size):
@@ -204,7 +204,7 @@ class Blobs:
         """Return a blob's properties; None when there is no such blob or container.
 
         Raises:
-            ServiceError: storage refuses, or can't be reached.
+            ServiceError: storage refuses, or cannot be reached.
         """
         try:
             found = await self._account.ask(
@@ -220,7 +220,7 @@ class Blobs:
 
         Raises:
             NotFound: there is none.
-            ServiceError: storage refuses, or can't be reached.
+            ServiceError: storage refuses, or cannot be reached.
         """
         return await self._account.ask(f"read blob {container}/{name}", lambda: _content(self._blob(container, name)))
 
@@ -228,7 +228,7 @@ class Blobs:
         """Write a blob, over the one that may be there. Makes the container if it is missing.
 
         Raises:
-            ServiceError: storage refuses, or can't be reached.
+            ServiceError: storage refuses, or cannot be reached.
         """
         await self._make(container)
         async with self._account.asking(f"write blob {container}/{name}"):
@@ -238,7 +238,7 @@ class Blobs:
         """Delete a blob; one that is not there is deleted.
 
         Raises:
-            ServiceError: storage refuses, or can't be reached.
+            ServiceError: storage refuses, or cannot be reached.
         """
         with suppress(NotFound):
             async with self._account.asking(f"delete blob {container}/{name}"):
@@ -253,7 +253,7 @@ class Blobs:
         Raises:
             NotFound: there is none.
             SignInError: the signature is not accepted; it may have expired.
-            ServiceError: storage refuses, or can't be reached.
+            ServiceError: storage refuses, or cannot be reached.
         """
         try:
             return await self._read_by_signature(reference)

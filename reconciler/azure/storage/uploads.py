@@ -49,8 +49,8 @@ async def send(blob: BlobClient, content: Content, progress: Progress | None = N
 
     Raises:
         ContentChanged: what was read is not what was announced. Nothing was stored.
-        OSError: it can't be read.
-        AzureError: storage refuses, the blob is there, or it can't be reached.
+        OSError: it cannot be read.
+        AzureError: storage refuses, the blob is there, or it cannot be reached.
     """
     reader = await asyncio.to_thread(_Reader, content)
     try:
@@ -71,7 +71,7 @@ async def _send_blocks(blob: BlobClient, content: Content, reader: _Reader, prog
     from azure.storage.blob import BlobBlock  # noqa: PLC0415
 
     size = max(BLOCK, -(-content.size // _MOST_BLOCKS))
-    # Names of its own: the blocks of another upload to the same blob must not be taken for ours.
+    # Names of its own: the blocks of another upload to the same blob must not be taken for those of this one.
     names, own = list[str](), uuid.uuid4().hex
     room, sent = asyncio.Semaphore(_BLOCKS_AT_ONCE), 0
 

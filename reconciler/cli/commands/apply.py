@@ -21,7 +21,7 @@ def apply(
     probes: options.Probes = 200,
     output: options.Output = Format.TEXT,
 ) -> ExitCode:
-    """Carry out exactly a saved plan; refused (exit 3) if the world moved since."""
+    """Apply exactly a saved plan; refused (exit 3) if the live state or the specs changed since."""
     from reconciler.cli.commands.converge import Request, apply_saved
 
     request = Request(

@@ -94,7 +94,7 @@ def apply_saved(request: Request, path: Path, *, output: Format) -> ExitCode:
     try:
         plan = load_plan(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} can't be read: {error}") from error
+        raise UserError(f"{path} cannot be read: {error}") from error
     if plan.partial and not request.select:
         raise UserError(f"{path} was made with --select; give the same --select to apply it")
     fleet = request.fleet()
@@ -121,7 +121,7 @@ async def _carry_out(
     if plan.writes and not yes:
         if output is not Format.TEXT:
             print(render.text(plan, unfolded=unfolded), file=sys.stderr)
-        notes = f"our note is to be put on {count(len(plan.adopted), 'target')}"
+        notes = f"the ownership marker is missing on {count(len(plan.adopted), 'target')}"
         if not _agreed("changes are pending" if plan.pending else notes):
             print("nothing was changed", file=sys.stderr)
             return ExitCode.HELD
@@ -224,7 +224,7 @@ def _write(plan: Plan, out: Path | None, output: Format, unfolded: frozenset[str
     try:
         out.write_text(text.rstrip("\n") + "\n", encoding="utf-8")
     except OSError as error:
-        raise UserError(f"--out {out} can't be written: {error.strerror}") from error
+        raise UserError(f"--out {out} cannot be written: {error.strerror}") from error
 
 
 def _secrets(cloud: Cloud) -> SecretResolver:

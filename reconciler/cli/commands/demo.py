@@ -168,7 +168,7 @@ class _Demo:
     def _reconcile(self, arguments: list[str], code: ExitCode, *, expect: str = "", cloud: bool = True) -> None:
         shown = [*arguments, "--cloud", "cloud.json"] if cloud else arguments
         _show(shown)
-        done = subprocess.run(  # noqa: S603 - our own interpreter
+        done = subprocess.run(  # noqa: S603 - this very interpreter
             [*COMMAND, *shown],
             cwd=self._home,
             stdout=subprocess.PIPE,
@@ -186,7 +186,7 @@ class _Demo:
 
 
 def _clean_environment() -> dict[str, str]:
-    """Ours without what could lead the demo to a real cloud, a real store, or somebody's real secrets."""
+    """Return this environment without what could lead the demo to a real cloud, a real store or real secrets."""
     foreign = ("RECONCILER_", "CONTOSO_", "AZURE_")
     return {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
 

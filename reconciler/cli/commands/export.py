@@ -51,7 +51,7 @@ def export(
         try:
             _write(out, f"{text}\n")
         except OSError as error:
-            raise UserError(f"--out {out} can't be written: {error.strerror}") from error
+            raise UserError(f"--out {out} cannot be written: {error.strerror}") from error
         print(f"wrote {out}", file=sys.stderr)
     for note in exported.notes:
         print(f"note: {note}", file=sys.stderr)

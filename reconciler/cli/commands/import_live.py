@@ -181,7 +181,7 @@ def _write(files: Mapping[str, str], request: ImportRequest, of: Meant) -> list[
             replace_file(path, text)
             print(path)
     except OSError as error:
-        raise UserError(f"{error.filename or request.out} can't be written: {error.strerror}") from error
+        raise UserError(f"{error.filename or request.out} cannot be written: {error.strerror}") from error
     return list(paths)
 
 
@@ -203,10 +203,10 @@ def _written_targets(request: ImportRequest, of: Meant, written: list[Path]) -> 
 
     alone = load_fleet(written) if of.fleet is None else None
     whole = alone or load_fleet([*(request.specs or (DEFAULT_SPECS,)), *written])
-    ours = {path.resolve() for path in written}
+    own = {path.resolve() for path in written}
 
     def is_ours(kind: str, name: str) -> bool:
-        return whole.position_of(kind, name).file.resolve() in ours
+        return whole.position_of(kind, name).file.resolve() in own
 
     return replace(
         whole,
@@ -226,7 +226,10 @@ def _empty(plan: Plan) -> bool:
     if len(plan.in_sync) == len(plan.targets):
         print(f"verified: the plan over them is empty, {count(len(plan.targets), 'target')} in sync")
         if plan.adopted:
-            print(f"the first converge takes {len(plan.adopted):,} of them over: it puts our note on them, no more")
+            print(
+                f"The first apply will adopt {count(len(plan.adopted), 'target')} by adding ownership markers. "
+                "Nothing else changes."
+            )
         return True
     print(render.text(plan), file=sys.stderr)
     print("not verified: the plan over them is not empty", file=sys.stderr)

@@ -87,7 +87,7 @@ def fmt(
             try:
                 replace_file(file, wanted)
             except OSError as error:
-                diagnostics.append(Diagnostic(f"can't be written: {error.strerror}", Position(file)))
+                diagnostics.append(Diagnostic(f"cannot be written: {error.strerror}", Position(file)))
                 continue
         print(file)
     would = "would be " if check or diff else ""

@@ -1,7 +1,7 @@
 """Pages of Azure Resource Manager's lists: ``$skiptoken`` in, ``nextLink`` out, none on the last page [O].
 
 A token names the last item of its page, so that what is created or deleted meanwhile neither hides an item nor shows
-one twice. It is opaque to a client; its form is ours.
+one twice. It is opaque to a client; its form is the emulator's own.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ class Loaded(NamedTuple):
 
 
 class CannotLoad(Exception):
-    """The blob of a trained model can't be read any more; the text has no part of a signature."""
+    """The blob of a trained model cannot be read any more; the text has no part of a signature."""
 
 
 async def load(context: Context, bound: BoundModel) -> Loaded:

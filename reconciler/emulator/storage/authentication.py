@@ -192,10 +192,10 @@ def shared_key_strings(request: SignedRequest, headers: Mapping[str, str], accou
         standard[length] = ""
     if "x-ms-date" in headers:
         standard[_SIGNED_HEADERS.index("date")] = ""
-    ours = [(name, " ".join(value.split("\n"))) for name, value in headers.items() if name.startswith("x-ms-")]
+    own = [(name, " ".join(value.split("\n"))) for name, value in headers.items() if name.startswith("x-ms-")]
     orders = (
-        sorted(ours),
-        sorted(ours, key=lambda header: header[0].replace("-", "").replace("_", "\x01")),
+        sorted(own),
+        sorted(own, key=lambda header: header[0].replace("-", "").replace("_", "\x01")),
     )
     parameters: dict[str, list[str]] = {}
     for name, value in request.query:

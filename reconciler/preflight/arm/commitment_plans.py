@@ -57,7 +57,7 @@ async def _of_subscription(definitions: Definitions, subscription: str, wanted: 
         ]
         lists = await asyncio.gather(*(services_of(definitions, plan) for plan in plans[:_LISTS_ASKED]))
     except (ServiceError, MissingSecret) as error:
-        text = f"what is left of its commitment plans can't be told: {error}"
+        text = f"what is left of its commitment plans is unknown: {error}"
         return Payers({}, (Check(name="commitment-plan", subject=subject, outcome=CheckOutcome.UNKNOWN, text=text),))
     return Payers(
         {
@@ -86,7 +86,7 @@ async def ask_standings(
             there = {plan_id: plan for plan_id, plan in found.items() if plan is not None}
             counts = await asyncio.gather(*(services_of(definitions, plan) for plan in there.values()))
         except (ServiceError, MissingSecret) as error:
-            text = f"whether its commitment plans can pay for more can't be told: {error}"
+            text = f"unknown whether its commitment plans can pay for more: {error}"
             subject = f"subscription {subscription}"
             checks.append(Check(name="commitment-plan", subject=subject, outcome=CheckOutcome.UNKNOWN, text=text))
             return

@@ -1,4 +1,4 @@
-"""Asks what we may do in Azure Resource Manager: on a resource group, and where that is not enough, on a resource."""
+"""Looks up what the signed-in identity may do: on a resource group, and where that is not enough, on a resource."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Looks at Azure Resource Manager: who are we, what do we see, what may we do, what pays."""
+"""Looks at Azure Resource Manager: who is signed in, what is visible, what is allowed, what pays."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ async def _subscription(clients: Clients, subscription_id: str) -> list[Check]:
         if not isinstance(error, SignInError):
             return [_failed("subscription", subject, str(error), "correct the subscription in resourceId")]
         # To read the subscription itself is a role of its own; one on a group or a service does for the work.
-        text = f"it can't be read by us ({error.status} {error.code}), which work in it need not be able to"
+        text = f"not readable for the signed-in identity ({error.status} {error.code}); its work does not need that"
         return [Check(name="subscription", subject=subject, outcome=CheckOutcome.UNKNOWN, text=text)]
     if state.lower() not in {"enabled", ""}:
         text = f"{name or 'it'} is {state}"
@@ -132,7 +132,7 @@ async def _provider(clients: Clients, subscription_id: str) -> Check:
     except Retired as error:
         return _failed("retired", subject, error.message)
     except ServiceError as error:
-        text = f"whether it is registered can't be told: {error}"
+        text = f"unknown whether it is registered: {error}"
         return Check(name="provider", subject=subject, outcome=CheckOutcome.UNKNOWN, text=text)
     if state.lower() != "registered":
         remedy = f"register it: az provider register --namespace {PROVIDER}"

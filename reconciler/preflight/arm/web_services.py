@@ -60,9 +60,9 @@ async def _list(clients: Clients, subscription_id: str, group: str) -> tuple[dic
     try:
         listed = await clients.definitions.list_group(subscription_id, group)
     except ServiceError as error:
-        subject, text = f"resource group {group}", f"its web services can't be listed: {error}"
+        subject, text = f"resource group {group}", f"its web services cannot be listed: {error}"
         missing = isinstance(error, NotFound)
         outcome = CheckOutcome.FAILED if missing else CheckOutcome.UNKNOWN
-        remedy = "correct the resource group in resourceId, or make it: it is not made by us" if missing else ""
+        remedy = "Correct the resource group in resourceId, or create it: reconciler does not" if missing else ""
         return {}, Check(name="web-service", subject=subject, outcome=outcome, text=text, remedy=remedy)
     return {str(item.get("id") or "").lower(): item for item in listed}, None

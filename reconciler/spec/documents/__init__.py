@@ -181,7 +181,7 @@ class ClassicEndpointSpec(Serving):
     web_service: Text = Field(description="Name of the predictive web service if it is unique, else its id.")
     endpoint: Annotated[
         str, AfterValidator(rules.endpoint_name), shape(pattern=rules.ENDPOINT_PATTERN, maxLength=24)
-    ] = Field(description="Name of the endpoint; created if absent. Not `default`, which can't be patched.")
+    ] = Field(description="Name of the endpoint; created if absent. Not `default`, which cannot be patched.")
     description: (
         Annotated[
             str,
@@ -272,14 +272,14 @@ class NewWebServiceSpec(Serving):
         "NewWebService. Needs location, storage and commitmentPlan.",
     )
     location: Text | None = Field(
-        default=None, description="The region that it is created in, as in West Europe; it can't be changed."
+        default=None, description="The region that it is created in, as in West Europe; it cannot be changed."
     )
     storage: NewStorage | None = None
     commitment_plan: CommitmentPlanId | None = Field(
         default=None, description=f"The plan that pays for it: {rules.COMMITMENT_PLAN_SHAPE}"
     )
     keys: NewKeys | None = None
-    tags: Tags = Field(default_factory=dict, description="Tags that it has; others of its are let be.")
+    tags: Tags = Field(default_factory=dict, description="Tags to set. Other tags are left unchanged.")
     ignore: tuple[JsonPointer, ...] = Field(
         default=(), description="Places of the definition (JSON Pointers) that may differ from the file."
     )

@@ -94,7 +94,7 @@ class EndpointSetSpec(Part):
     )
     prune: bool = Field(
         default=False,
-        description="Delete endpoints whose item was taken out, if they carry the reconciler's note.",
+        description="Delete endpoints that were removed from the set, but only those with the ownership marker.",
     )
     overrides: dict[Text, Override] = Field(
         default_factory=dict, description="By item: what of its model and endpoint is otherwise."

@@ -1,4 +1,4 @@
-"""The shapes of single values in a spec, as far as Studio's rules and ours are known offline.
+"""The shapes of single values in a spec, as far as the rules of Studio and of specs can be checked offline.
 
 Each check takes the value, gives it back, and raises a `broken` rule that says what is allowed. No rule repeats
 the value, which might be a secret: `reconciler.spec.loading.validation_errors` decides what of it may be shown.
@@ -115,7 +115,7 @@ def label_key(value: str) -> str:
 
 
 def endpoint_name(value: str) -> str:
-    """Return the name of an added Classic endpoint (classic-protocol 1.5); ``default`` can't be patched (1.7)."""
+    """Return the name of an added Classic endpoint (classic-protocol 1.5); ``default`` cannot be patched (1.7)."""
     if value == "default":
         raise broken(
             "the endpoint 'default' cannot be a target: the service refuses to patch it",
@@ -154,7 +154,7 @@ def room_beside(versions: Sequence[str]) -> int:
 
 
 def note_length(versions: Sequence[str]) -> int:
-    """How many characters our note takes in a Classic description, with the markers of versions (``model@label``).
+    """Return how many characters the ownership marker of versions (``model@label``) takes in a Classic description.
 
     With 12 digits of the fingerprint and what separates them, each marker takes 15 characters more than its version.
     """

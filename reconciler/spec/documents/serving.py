@@ -38,7 +38,7 @@ class Serving(Part):
     """What the specs of all targets say: which versions they serve, and whether they are to be there at all."""
 
     state: Literal["present", "absent"] = Field(
-        default="present", description="absent deletes it, if it carries the reconciler's note."
+        default="present", description="absent deletes the target, but only if it has the ownership marker."
     )
     model: ModelUse | None = Field(default=None, description="What its one trained model serves.")
     models: Annotated[tuple[ModelUse, ...], shape(minItems=1)] = Field(

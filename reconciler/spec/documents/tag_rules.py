@@ -1,4 +1,4 @@
-"""What Azure takes for the tags of a resource, and which of them are ours."""
+"""The rules of Azure for tags, and which tags reconciler writes itself."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ import re
 from reconciler.spec.documents.rules import broken, present
 
 OUR_TAGS = "reconciler-"
-"""With what the names of the tags begin that we write for ourselves."""
+"""The prefix of the tags that reconciler writes itself."""
 TAG_LIMIT = 256
 """Characters of a tag's value in Azure Resource Manager, in which a New web service carries its markers."""
 TAG_NAME_LIMIT = 512
 TAGS_LIMIT = 50
-"""Tags of one resource, ours among them (Azure documentation, "Tag resources", limitations)."""
+"""Tags of one resource, including the marker's (Azure documentation, "Tag resources", limitations)."""
 _NOT_IN_TAG_NAMES = re.compile(r"[<>%&\\?/\x00-\x1f\x7f]")
 
 
 def tag_name(value: str) -> str:
-    """Return the name of a tag that is not one of ours (Azure documentation, "Tag resources", limitations)."""
+    """Return the name of a tag of the user's (Azure documentation, "Tag resources", limitations)."""
     if present(value).casefold().startswith(OUR_TAGS):
         raise broken(f"begins with {OUR_TAGS!r}, as the tags do that the reconciler writes", allowed="any other name")
     if len(value) > TAG_NAME_LIMIT or _NOT_IN_TAG_NAMES.search(value) or value != value.strip():
         raise broken(
-            "is no name that Azure takes for a tag",
+            "is not a tag name that Azure accepts",
             allowed=f"1 to {TAG_NAME_LIMIT} characters, none of < > % & \\ ? / among them, no blank at either end",
         )
     return value
@@ -45,5 +45,8 @@ def tags(value: dict[str, str]) -> dict[str, str]:
             )
         folded[name.casefold()] = name
     if len(value) > TAGS_LIMIT:
-        raise broken(f"has {len(value)} tags, more than Azure takes", allowed=f"{TAGS_LIMIT} at most, ours among them")
+        raise broken(
+            f"has {len(value)} tags, more than Azure takes",
+            allowed=f"{TAGS_LIMIT} at most, including those of the ownership marker",
+        )
     return value

@@ -24,7 +24,7 @@ _SAVE_AS = "save the file as UTF-8"
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A file of the tree. ``text`` is None when it can't be read; ``rest`` is then what could still be made out."""
+    """A file of the tree. ``text`` is None when it cannot be read; ``rest`` is then what could still be made out."""
 
     file: Path
     text: str | None
@@ -57,7 +57,7 @@ def _files_of(path: Path, diagnostics: list[Diagnostic]) -> list[Path]:
             return found
         exists = path.exists()
     except (OSError, ValueError) as error:
-        diagnostics.append(Diagnostic(f"can't be read: {_reason(error)}", Position(path)))
+        diagnostics.append(Diagnostic(f"cannot be read: {_reason(error)}", Position(path)))
         return []
     if not exists:
         diagnostics.append(Diagnostic("there is no such file or directory", Position(path), remedy=_nearby(path)))
@@ -73,7 +73,7 @@ def _files_of(path: Path, diagnostics: list[Diagnostic]) -> list[Path]:
 def _walk(directory: Path, diagnostics: list[Diagnostic]) -> Iterator[Path]:
     def unreadable(error: OSError) -> None:
         place = Path(error.filename) if error.filename else directory
-        diagnostics.append(Diagnostic(f"can't be read: {_reason(error)}", Position(place)))
+        diagnostics.append(Diagnostic(f"cannot be read: {_reason(error)}", Position(place)))
 
     for folder, _, names in os.walk(directory, onerror=unreadable):
         for name in names:
@@ -97,11 +97,11 @@ def read(file: Path, diagnostics: list[Diagnostic]) -> Source:
     try:
         # A pipe or device would block, or never end.
         if not file.is_file():
-            diagnostics.append(Diagnostic("can't be read: it is not a regular file", Position(file)))
+            diagnostics.append(Diagnostic("cannot be read: it is not a regular file", Position(file)))
             return Source(file, None)
         content = file.read_bytes()
     except OSError as error:
-        diagnostics.append(Diagnostic(f"can't be read: {_reason(error)}", Position(file)))
+        diagnostics.append(Diagnostic(f"cannot be read: {_reason(error)}", Position(file)))
         return Source(file, None)
     for mark, name in _WIDE:
         if content.startswith(mark):
@@ -139,7 +139,7 @@ def replace_file(file: Path, text: str) -> None:
     made.
 
     Raises:
-        OSError: it can't be written; it is as it was.
+        OSError: it cannot be written; it is as it was.
     """
     target = file.resolve()
     # Another suffix than a spec file's, so that no run takes the half-written one for a part of the tree.
@@ -158,7 +158,7 @@ def replace_file(file: Path, text: str) -> None:
 
 
 def is_definition(text: str) -> bool:
-    """Whether a JSON text is the definition of a web service and no document of ours."""
+    """Whether a JSON text is the definition of a web service and not a spec document."""
     try:
         content = json.loads(text)
     except (ValueError, RecursionError):

@@ -94,7 +94,7 @@ class TreeBuilder:
         )
 
     def abandon(self, line: int, column: int, summary: str, detail: str = "", remedy: str = "") -> Abandoned:
-        """Note a mistake after which the document can't be read on; raise what this returns."""
+        """Note a mistake after which the document cannot be read on; raise what this returns."""
         self.report(line, column, summary, detail, remedy)
         return Abandoned()
 

@@ -1,7 +1,7 @@
 """YAML text to documents with positions, from the parser's events.
 
 The events are taken one by one, because PyYAML's C composer recurses on the C stack and crashes the process on
-input that is nested deep enough. After a syntax error reading goes on at the next ``---``, which can't be part of
+input that is nested deep enough. After a syntax error reading goes on at the next ``---``, which cannot be part of
 any value, so that the mistakes of all documents of a file are found at once.
 """
 
@@ -71,7 +71,7 @@ class YamlReader:
                 self.lost.append(chunk)
 
     def _parse(self, text: str) -> Iterator[Node]:
-        """Documents up to the first that can't be read; `_parser` is None after that, and `_failed_line` set."""
+        """Documents up to the first that cannot be read; `_parser` is None after that, and `_failed_line` set."""
         parser = self._parser = _Loader(text)
         self._document_line = -1
         self._failed_line = self._offset
@@ -105,7 +105,7 @@ class YamlReader:
         marked = error if isinstance(error, yaml.MarkedYAMLError) else yaml.MarkedYAMLError()
         mark = marked.problem_mark or marked.context_mark
         line, column = _within(text, mark.line, mark.column) if mark else (0, 0)
-        problem = marked.problem or "it can't be read"
+        problem = marked.problem or "it cannot be read"
         self._builder.path.clear()
         self._failed_line = self._offset + line
         if "cannot start any token" in problem and _line(text, line)[column : column + 1] == "\t":

@@ -59,7 +59,7 @@ class Template:
         """Return the plain value for an item.
 
         Raises:
-            Unfit: a value can't be what its placeholder wants.
+            Unfit: a value cannot be what its placeholder wants.
         """
         return self._fill(item)
 
@@ -255,7 +255,7 @@ def _number(item: Item, column: str) -> int | float:
         return known
     text = item.values[column]
     if not _NUMBER.match(text):
-        raise Unfit(f"{shown(text)} in column {column} is no number, which {{{column}:n}} wants")
+        raise Unfit(f"{shown(text)} in column {column} is not a number, which {{{column}:n}} wants")
     return float(text) if "." in text else int(text)
 
 

@@ -149,9 +149,9 @@ class ClassicEndpoints(Driver):
         endpoint = service.endpoints.get(spec.endpoint)
         if endpoint is None:
             return False
-        _, markers, ours = split_description(endpoint.description)
+        _, markers, managed = split_description(endpoint.description)
         found = {(marker.version.model, marker.version.label) for marker in markers}
-        return ours and found >= {(use.name, use.version) for use in spec.bindings}
+        return managed and found >= {(use.name, use.version) for use in spec.bindings}
 
     async def _probe(self, live: dict[str, LiveTarget], recorded: Mapping[str, str]) -> None:
         gate = asyncio.Semaphore(_PROBES_AT_ONCE)

@@ -1,4 +1,4 @@
-"""Why a workspace can't be listed, and what to do: a token that is refused, another region, a service that ended."""
+"""Why a workspace cannot be listed, and what to do: a token that is refused, another region, a service that ended."""
 
 from __future__ import annotations
 

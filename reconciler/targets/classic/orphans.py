@@ -4,9 +4,9 @@ Nothing on the service says which set an endpoint is of, and what is found here 
 one sign. An endpoint of the set's web service, not ``default``, that no document names and that the store, if it knows
 it, called ``<set>-…``, is the set's orphan if
 
-* our marker on it names a Model that the set makes now (its endpoint was renamed), or
+* the marker on it names a Model that the set makes now (its endpoint was renamed), or
 * its name is one that the set's template can give, and the store knows it, or
-* its name is one that the template can give, and our marker names ``<set>-…``, no document being a Model of that
+* its name is one that the template can give, and the marker names ``<set>-…``, no document being a Model of that
   name, or the Model that all of the set's endpoints share.
 
 Of two sets whose names begin alike the longer one has it. What a set left behind that is no more in the specs, or that

@@ -1,7 +1,7 @@
 """What the specs and the service say of a Classic endpoint, in the plan's words. Pure.
 
 The one captured listing shows neither ``Resources`` nor a bound ``Location`` (classic-protocol 1.5), so a location is
-used where a service shows one, and what is live is otherwise known by our marker and by probes.
+used where a service shows one, and what is live is otherwise known by the ownership marker and by probes.
 """
 
 from __future__ import annotations
@@ -91,9 +91,9 @@ def live(identity: str, spec: ClassicEndpointSpec, service: Service) -> LiveTarg
 def live_endpoint(identity: str, endpoint: Endpoint, service: Service, *, described: bool = False) -> LiveTarget:
     """Return an endpoint as it was read.
 
-    A description that is managed (``described``) is written with our note, for which the rules of specs keep room.
+    A description that is managed (``described``) is written with the marker, for which the rules of specs keep room.
     """
-    text, markers, ours = split_description(endpoint.description)
+    text, markers, managed = split_description(endpoint.description)
     names = service.resources
     if endpoint.resources is not None:
         names = tuple(found.name for found in endpoint.resources)
@@ -111,7 +111,7 @@ def live_endpoint(identity: str, endpoint: Endpoint, service: Service, *, descri
         resources=names,
         bound={resource: LiveBinding(place) for resource, place in shown.items()},
         markers=markers,
-        managed=ours,
+        managed=managed,
         marker_room=None if described else DESCRIPTION_LIMIT - len(text.strip()) - 1,
         settings=settings,
         stale=stale,
@@ -154,14 +154,14 @@ def _published(service: Service) -> str:
 def is_copy(shown: Location, artifact: Artifact) -> bool:
     """Whether a place that is not the artifact's may be the service's own copy of it (classic-protocol 1.5).
 
-    What lies where our versions lie is none: somebody pointed the endpoint to another of them.
+    What lies where trained versions lie is not a copy: somebody pointed the endpoint to another version.
     """
-    ours, container = artifact.location.base, artifact.location.relative.partition("/")[0]
-    return (shown.base, shown.relative.partition("/")[0]) != (ours, container)
+    base, container = artifact.location.base, artifact.location.relative.partition("/")[0]
+    return (shown.base, shown.relative.partition("/")[0]) != (base, container)
 
 
-def check_unmoved(now: Endpoint, planned_on: Endpoint | None, ours: tuple[Marker, ...]) -> None:
-    """Read, compare, write: what was repointed by somebody else since the plan is not ours to overwrite.
+def check_unmoved(now: Endpoint, planned_on: Endpoint | None, intended: tuple[Marker, ...]) -> None:
+    """Read, compare, write: what somebody else repointed since the plan is not overwritten.
 
     Raises:
         PlanMoved: it was.
@@ -169,7 +169,7 @@ def check_unmoved(now: Endpoint, planned_on: Endpoint | None, ours: tuple[Marker
     if planned_on is None:
         return
     was, found = (split_description(endpoint.description).markers for endpoint in (planned_on, now))
-    if found not in (was, ours):
+    if found not in (was, intended):
         versions = ", ".join(str(marker.version) for marker in found)
         shown = f"the marker of {versions}" if found else "no marker any more"
         raise TargetChangedError(

@@ -32,7 +32,7 @@ class Verification:
         target: The target.
         artifacts: What it is to serve; none when only its settings are managed.
         before: What it showed as its models before this pass wrote them; None if it did not.
-        written: Whether this pass wrote anything to it, so that it carries our note.
+        written: Whether this pass wrote anything to it, so that it has the ownership marker.
         read: Reads it again.
         score: Its answers to the probe, or None.
         notify: Takes what is being waited for.
@@ -51,7 +51,7 @@ class Verification:
         """See `reconciler.targets.driver.Driver.verify`.
 
         Raises:
-            ServiceError: it can't be read.
+            ServiceError: it cannot be read.
             TargetError: it does not show what was written.
         """
         live = await self._read_back()
@@ -64,7 +64,7 @@ class Verification:
             if place == replaced.get(resource) or not is_copy(place, artifact):
                 raise TargetError(f"the endpoint shows {place.uri} as its model, not {artifact.location.uri}")
         if not self._is_noted(live):
-            raise TargetError("the service answered with success, but the endpoint does not carry our marker")
+            raise TargetError("The service answered with success, but the endpoint does not have the ownership marker")
         ignored_settings = {
             name: value for name, value in self.target.settings.items() if live.settings.get(name) != value
         }
@@ -92,7 +92,7 @@ class Verification:
             self.notify("waiting for the endpoint to show what was written")
 
     def _is_noted(self, live: LiveTarget) -> bool:
-        """Whether it carries our note, if it can. Without a model it may well be let alone by us, and carry none."""
+        """Return whether the endpoint has the ownership marker; one without a managed model may have none."""
         markers = markers_for(self.artifacts)
         if live.marker_room is not None and live.marker_room < note_length([str(marker.version) for marker in markers]):
             return True
@@ -113,16 +113,16 @@ class Verification:
                 self.notify("waiting for the new model to take effect")
                 await asyncio.sleep(self.cloud.settle.total_seconds())
             answers = await self.score()
-            text = "our marker was read back; there are no earlier answers to compare"
+            text = "the marker was read back; there are no earlier answers to compare"
             return Verified(Proof.ACCEPTED, text, answers, ignored_settings)
         self.notify("waiting for other answers from the new model")
         answers = await probing.until_changed(self.score, before, settle=self.cloud.settle, first_pause=self.cloud.poll)
         if answers is None:
             return Verified(
-                Proof.ACCEPTED, "our marker was read back; the probe could not be scored", None, ignored_settings
+                Proof.ACCEPTED, "the marker was read back; the probe could not be scored", None, ignored_settings
             )
         if probing.comparable(before, answers) and answers != before:
             return Verified(Proof.PROVEN, "the answers to the probe changed", answers, ignored_settings)
         return Verified(
-            Proof.ACCEPTED, "our marker was read back; the answers are the same as before", answers, ignored_settings
+            Proof.ACCEPTED, "the marker was read back; the answers did not change", answers, ignored_settings
         )

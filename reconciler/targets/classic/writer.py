@@ -55,7 +55,7 @@ class Writer:
         return endpoint
 
     async def create(self, service: Service, spec: ClassicEndpointSpec) -> None:
-        """Create an endpoint that carries our note from its first moment on, unless it is there."""
+        """Create an endpoint with the ownership marker from the first moment, unless it exists."""
         management, name = self._management(service), spec.endpoint
         endpoint = await management.get_endpoint(service.id, name)
         if endpoint is None:
@@ -96,7 +96,7 @@ class Writer:
         target: DesiredTarget,
         artifacts: Artifacts,
     ) -> None:
-        """Write all its models, with our note of them."""
+        """Write all its models, with their ownership marker."""
         moving = frozenset(moved.resource for moved in step.differences if moved.old != moved.new)
         markers = markers_for(artifacts)
         planned_on = service.endpoints.get(spec.endpoint)
@@ -133,7 +133,7 @@ class Writer:
                     raise
 
     async def settings(self, step: Step, service: Service, spec: ClassicEndpointSpec, artifacts: Artifacts) -> None:
-        """Write what differs still of a step's settings, and our note where it is missing."""
+        """Write the settings of a step that still differ, and the marker where it is missing."""
         endpoint = await self.read(service, spec.endpoint)
         live = classic_state.live_endpoint("", endpoint, service).settings
         # What the creation or the repoint just before took along is there by now.
@@ -145,8 +145,8 @@ class Writer:
         description: str | None = None
         if "Description" in changed:
             description = marked_description(described.text if spec.description is None else spec.description, markers)
-        elif not described.ours or described.markers != markers:
-            # Whoever rewrote the text took our note with it; that the model was not touched, the plan has seen.
+        elif not described.managed or described.markers != markers:
+            # Whoever rewrote the text removed the marker too; the plan has seen that the model is unchanged.
             with suppress(TooLong):  # A text that leaves no room is theirs, and the settings are written without.
                 description = marked_description(described.text, markers)
         patch = EndpointPatch(
@@ -158,15 +158,15 @@ class Writer:
         await self._patch(service, spec.endpoint, patch)
 
     async def adopt(self, service: Service, name: str, artifacts: Artifacts) -> None:
-        """Put our note on it; what it says and serves stays."""
+        """Write the ownership marker; description and model stay."""
         markers = markers_for(artifacts)
         planned_on = service.endpoints.get(name)
         endpoint = await self.read(service, name)
         classic_state.check_unmoved(endpoint, planned_on, markers)
         if planned_on is not None and classic_state.places(endpoint) != classic_state.places(planned_on):
             raise TargetChangedError("since the plan was made it was pointed elsewhere; plan again")
-        text, noted, ours = split_description(endpoint.description)
-        if not ours or noted != markers:
+        text, markers_found, managed = split_description(endpoint.description)
+        if not managed or markers_found != markers:
             await self._patch(service, name, EndpointPatch(description=marked_description(text, markers)))
 
     async def _patch(self, service: Service, name: str, patch: EndpointPatch) -> None:
@@ -178,15 +178,15 @@ class Writer:
             await management.patch_endpoint(service.id, name, patch)
 
     async def delete(self, service: Service, name: str) -> None:
-        """Delete an endpoint that carries our note, and see that it is gone."""
+        """Delete an endpoint that has the ownership marker, and check that it is gone."""
         planned_on = service.endpoints.get(name)
         patience = self._patience()
         management = self._management(service)
         endpoint = await management.get_endpoint(service.id, name)
         while endpoint is not None:
-            if not split_description(endpoint.description).ours:
-                raise TargetChangedError(f"endpoint {name} does not carry our note any more; nothing was deleted")
-            classic_state.check_unmoved(endpoint, planned_on, ours=())
+            if not split_description(endpoint.description).managed:
+                raise TargetChangedError(f"endpoint {name} no longer has the ownership marker; nothing was deleted")
+            classic_state.check_unmoved(endpoint, planned_on, intended=())
             with suppress(LostReply, ServiceUnavailable):  # The next look tells whether it was done.
                 await management.delete_endpoint(service.id, name)
             endpoint = await management.get_endpoint(service.id, name)

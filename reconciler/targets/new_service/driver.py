@@ -336,12 +336,12 @@ def _misplaced(document: NewWebService, given: ResolvedDocument, definition: Def
     region = str(member(definition, "location") or "")
     wanted = spec.location or (given.file.location if given.file is not None else None)
     if wanted is not None and region and not same_place(wanted, region):
-        text = f"it is in {region}, the spec says {wanted}; a service can't be moved to another region"
+        text = f"it is in {region}, the spec says {wanted}; a service cannot be moved to another region"
         return Problem(
             "other-region", text, "correct the location, or make a copy there: copyOf in a document of its own"
         )
     account = str(member(definition, "properties", "storageAccount", "name") or "")
     if spec.storage is not None and account and account.casefold() != spec.storage.account.casefold():
-        text = f"its storage account is {account}, the spec says {spec.storage.account}; it can't be changed"
+        text = f"its storage account is {account}, the spec says {spec.storage.account}; it cannot be changed"
         return Problem("other-storage-account", text, "correct spec.storage.account")
     return None

@@ -28,7 +28,7 @@ async def with_payload(http: Http, definition: Definition) -> Definition:
 
     Raises:
         DefinitionError: it does not say where its payload lies, or something else lies there.
-        ServiceError: the blob can't be read.
+        ServiceError: the blob cannot be read.
     """
     if not is_in_blob(definition):
         return definition

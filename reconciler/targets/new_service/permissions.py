@@ -51,7 +51,7 @@ def training_needs(resource_id: str) -> tuple[RequiredPermission, ...]:
 
 
 def refusal(error: Exception, of: str) -> Problem | None:
-    """Return an answer that says which action we lack a role for, as a problem of ``of``; None if it is another one."""
+    """Return an answer that says which action is not allowed, as a problem of ``of``; None for any other answer."""
     found = _REFUSAL.search(error.message) if isinstance(error, ServiceError) and error.status == 403 else None
     if found is None:
         return None

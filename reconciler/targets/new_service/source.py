@@ -90,7 +90,7 @@ class ServiceSources:
             if spec.storage is not None:
                 storage_key = await self.secret(document, spec.storage.key, "spec.storage.key")
                 if not is_storage_key(storage_key):
-                    text = f"{KIND} {document.name}, spec.storage.key: what it refers to is no storage account's key"
+                    text = f"{KIND} {document.name}, spec.storage.key: the secret is not a storage account key"
                     return ResolvedDocument(
                         problem=Problem("storage-key-malformed", text, "refer to the key alone, in base64")
                     )
@@ -110,7 +110,7 @@ class ServiceSources:
         """Return the definition that a service would be created with, as far as reading alone tells.
 
         Raises:
-            ServiceError, DefinitionError: the service that it is to be a copy of can't be read.
+            ServiceError, DefinitionError: the service that it is to be a copy of cannot be read.
         """
         if given.file is not None:
             return given.file.properties
@@ -122,7 +122,7 @@ class ServiceSources:
         """Return the body that creates a service.
 
         Raises:
-            MissingSecret, ServiceError, DefinitionError: as what it is made of can't be had.
+            MissingSecret, ServiceError, DefinitionError: as what it is made of cannot be had.
         """
         spec = document.spec
         if spec.storage is None or spec.commitment_plan is None or given.storage_key is None:
@@ -156,7 +156,7 @@ class ServiceSources:
         return found
 
     def missing_for_creation(self, document: NewWebService, given: ResolvedDocument) -> Problem | None:
-        """Return what a service that does not exist can't be created for; None if it can."""
+        """Return what a service that does not exist cannot be created for; None if it can."""
         spec = document.spec
         if spec.definition is None and spec.copy_of is None:
             return Problem(
@@ -171,7 +171,7 @@ class ServiceSources:
             told = ": no definition carries them" if "location" not in missing else ""
             return Problem(
                 "cannot-create",
-                f"{spec.resource_id} does not exist, and can't be created without {' and '.join(missing)}",
+                f"{spec.resource_id} does not exist, and cannot be created without {' and '.join(missing)}",
                 f"add {', '.join(f'spec.{name}' for name in missing)}{told}",
             )
         return None

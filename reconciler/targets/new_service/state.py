@@ -145,10 +145,12 @@ def with_tags_as_wanted(live: LiveTarget, wanted: Iterable[str]) -> LiveTarget:
 
 
 def too_many_tags(count: int) -> Problem | None:
-    """Return what Azure refuses of a number of tags, ours among them."""
+    """Return the problem of too many tags, including those of the marker."""
     if count <= TAGS_LIMIT:
         return None
-    text = f"with the tags of the spec and ours it would have {count} tags; Azure takes {TAGS_LIMIT} at most"
+    text = (
+        f"With the tags of the spec and of the ownership marker there would be {count} tags; Azure allows {TAGS_LIMIT}"
+    )
     return Problem("too-many-tags", text, "take tags away that are not needed, at the service or in the spec")
 
 

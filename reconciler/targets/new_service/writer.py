@@ -96,7 +96,7 @@ class Writer:
 
         async def once() -> None:
             definition = await self._read(target.identity)
-            if not is_repointed(definition, artifacts):  # else an earlier try, ours or another run's, got through
+            if not is_repointed(definition, artifacts):  # else an earlier try, of this run or another, got through
                 await self._patch(document, given, definition, repoint_body(definition, step, artifacts))
 
         await self._retry_while_busy(once)
@@ -104,7 +104,7 @@ class Writer:
     async def adopt(
         self, target: DesiredTarget, document: NewWebService, given: ResolvedDocument, artifacts: Artifacts
     ) -> None:
-        """Put our note on it; what it says and serves stays."""
+        """Write the ownership marker; settings and model stay."""
 
         async def once() -> None:
             definition = await self._read(target.identity)
@@ -127,7 +127,7 @@ class Writer:
         *,
         markers: tuple[Marker, ...],
     ) -> None:
-        """Write what differs still of a step's settings, keys and definition, with our note; then move its plan."""
+        """Write the settings, keys and definition that still differ, with the marker; then move the commitment plan."""
 
         async def once() -> None:
             definition = await self._read(target.identity)
@@ -178,7 +178,7 @@ class Writer:
             await self._put(document, given, await self._origins.with_secrets(document, whole))
             return
         if STORAGE_KEY in changed and given.storage_key is not None:
-            # Without the name, as PowerShell does it: the name can't be changed (new-protocol 3, 6.3).
+            # Without the name, as PowerShell does it: the name cannot be changed (new-protocol 3, 6.3).
             body["properties"]["storageAccount"] = {"key": given.storage_key.get_secret_value().strip()}
         body["properties"] = {**touched_members(patched, operations), **body["properties"]}
         await self._patch(document, given, definition, await self._origins.with_secrets(document, body))
@@ -190,7 +190,7 @@ class Writer:
         return {name: key.get_secret_value() for name, key in {**shown, **given.keys}.items()}
 
     async def delete(self, target: DesiredTarget, document: NewWebService) -> None:
-        """Delete a service that says that it is ours, and see that it is gone."""
+        """Delete a service that has the ownership marker, and check that it is gone."""
         spec = document.spec
 
         async def once() -> None:
@@ -199,7 +199,7 @@ class Writer:
             except NotFound:
                 return
             if not is_ours(tags):
-                raise TargetChangedError("it does not carry our note any more; plan again")
+                raise TargetChangedError("The ownership marker was removed; plan again")
             await self._writes.delete(spec.resource_id, spec.arm_version)
             try:
                 await self._clients.definitions.get(spec.resource_id, spec.arm_version)
@@ -214,7 +214,7 @@ class Writer:
     async def _retry_while_busy(self, once: Callable[[], Awaitable[None]]) -> None:
         """Look and write, until that got through.
 
-        A service that is busy with an earlier write refuses others until that is through (new-protocol 3): ours,
+        A service that is busy with an earlier write refuses others until that has ended (new-protocol 3): of this run,
         whose reply was lost or whose run was killed, or somebody else's. So it is waited for, and looked at again.
         """
         loop = asyncio.get_running_loop()

@@ -147,9 +147,7 @@ async def test_a_url_that_can_not_be_pinned_is_refused_with_a_remedy(
     monkeypatch.setattr("reconciler.azure.url_versions.url_pin.__kwdefaults__", {"largest": 4})
     peer.on_everything(peer.says_text("a,b\n1,2\n"))
     async with opened(m=training(f"inputs: {{x: {{url: '{peer.url}/public.csv?year=2026'}}}}")) as run:
-        with pytest.raises(
-            RecipeError, match=r"public\.csv: what is there now can't be told from what will be"
-        ) as raised:
+        with pytest.raises(RecipeError, match=r"public\.csv: its present content cannot be pinned") as raised:
             await planned(run)
 
     assert "blob: container/path" in raised.value.problem.remedy

@@ -163,12 +163,14 @@ async def test_a_failed_operation_says_why(peer, definitions, member, state):
     peer.on("PATCH", ID, accepts(peer))
     reason = {
         "code": "ModelNotReadable",
-        "message": "can't read https://a/m?sig=s1gn",
+        "message": "cannot read https://a/m?sig=s1gn",
         "details": [{"code": "BlobNotFound"}],
     }
     peer.on("GET", OPERATION, peer.says({"status": state, member: reason}, x_ms_request_id="r-9"))
 
-    with pytest.raises(ServiceError, match="ModelNotReadable/BlobNotFound: the operation failed: can't read") as raised:
+    with pytest.raises(
+        ServiceError, match="ModelNotReadable/BlobNotFound: the operation failed: cannot read"
+    ) as raised:
         await definitions.patch(ID, {})
 
     assert raised.value.code == "ModelNotReadable"
@@ -261,7 +263,7 @@ async def test_from_tls_no_token_follows_a_link_without_it(secure_peer, secure):
 
 
 async def test_http_is_refused_but_on_loopback(cloud, credential):
-    """A cloud file can't say so; this is the second lock."""
+    """A cloud file cannot say so; this is the second lock."""
     async with Definitions(replace(cloud, resource_manager_url="http://arm.example"), credential) as definitions:
         with pytest.raises(SignInError, match="without TLS"):
             await definitions.get(ID)

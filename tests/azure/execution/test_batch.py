@@ -245,11 +245,11 @@ async def test_results_are_read_whatever_their_slashes_and_marks(peer, batch, ba
 
 
 async def test_the_reason_of_a_failure_is_kept_without_signatures(peer, batch):
-    peer.on("GET", STATUS, peer.says({"StatusCode": "Failed", "Details": "can't read https://a/b?sv=1&sig=s1gn here"}))
+    peer.on("GET", STATUS, peer.says({"StatusCode": "Failed", "Details": "cannot read https://a/b?sv=1&sig=s1gn here"}))
 
     status = await batch.status(JOB)
 
-    assert status.details == "can't read https://a/b?*** here"
+    assert status.details == "cannot read https://a/b?*** here"
 
 
 async def test_cancelling_is_a_delete(peer, batch):

@@ -266,7 +266,7 @@ def test_a_location_is_in_this_account_or_not(base, is_own):
         ("", "no AccountName and no AccountKey"),
         ("AccountName=a", "no AccountKey"),
         (f"AccountKey={KEY}", "no AccountName"),
-        ("AccountName=a;AccountKey=c2VjcmV0;rubbish", "can't be used"),
+        ("AccountName=a;AccountKey=c2VjcmV0;rubbish", "cannot be used"),
         ("DefaultEndpointsProtocol=http;AccountName=a;AccountKey=c2VjcmV0", "go in clear"),
         ("AccountName=a;AccountKey=c2VjcmV0;BlobEndpoint=http://10.0.0.1/a", "leads to 10.0.0.1 without TLS"),
     ],

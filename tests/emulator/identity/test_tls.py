@@ -63,7 +63,7 @@ def test_the_server_is_nobody_else(authority, name):
 
 
 def test_the_authority_can_vouch_for_loopback_alone(authority):
-    """So that one whose key is lost can't be used to pose as a real host."""
+    """So that one whose key is lost cannot be used to pose as a real host."""
     certificate = certificate_in(ServerTls(authority).authority)
     constraints = certificate.extensions.get_extension_for_class(x509.NameConstraints)
     assert constraints.critical

@@ -76,7 +76,7 @@ def test_a_job_that_cannot_be_seen_for_a_while_is_still_waited_for(rig: Any) -> 
     done = rig.run("--yes")
 
     assert 0 == rule.left
-    assert "the job can't be seen now, looking again" in done.stderr
+    assert "the job cannot be seen now, looking again" in done.stderr
     rig.assert_home()
 
 

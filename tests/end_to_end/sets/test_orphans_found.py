@@ -65,7 +65,7 @@ ORPHANS = {
 NONE = {
     "no note, no memory": ("rentalloc007", None, ""),
     "a note of another model": ("rentalloc007", "scooters-007", ""),
-    "a name that the template can't give": ("clinica", "bike-rental-007", ""),
+    "a name that the template cannot give": ("clinica", "bike-rental-007", ""),
     "a document's own endpoint, taken out, of the model that all share": ("bike-z", "demand", "clinic-z"),
     "the set with the longer name has it": ("bike-q", "bike-rental-q", ""),
     "a set that is no more": ("rentalloc007", "bikes-007", ""),

@@ -30,7 +30,7 @@ def test_the_same_reason_of_many_items_is_one_line_with_the_count_and_the_first_
     )  # fmt: skip
     outcomes = [Outcome("clinic-a", KIND, Result.CONVERGED, "serves breast-cancer@2026-11, proven")]
     for number, name in enumerate(names):
-        reason = f"{name}@2026-11 can't be used: job {number:032x} failed: BikeRental{name[-3:]}.csv has no column cnt"
+        reason = f"{name}@2026-11 cannot be used: job {number:032x} failed: BikeRental{name[-3:]}.csv has no column cnt"
         if number < 12:
             outcomes.append(Outcome(name, KIND, Result.FAILED, reason))
         elif number == 12:
@@ -45,7 +45,7 @@ def test_the_same_reason_of_many_items_is_one_line_with_the_count_and_the_first_
     assert [
         "clinic-a: converged: serves breast-cancer@2026-11, proven",
         (
-            "bikes: 12 failed: … can't be used: job … failed: BikeRental….csv has no column cnt "
+            "bikes: 12 failed: … cannot be used: job … failed: BikeRental….csv has no column cnt "
             "(bikes-000, bikes-001, bikes-002, bikes-003, bikes-004 and 7 more)"
         ),
         "bikes-012: failed: the storage answers 503",

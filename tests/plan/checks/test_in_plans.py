@@ -1,4 +1,4 @@
-"""What a plan looks like after its preflight: what can't be carried out is stopped, all else goes on."""
+"""What a plan looks like after its preflight: what cannot be carried out is stopped, all else goes on."""
 
 from __future__ import annotations
 

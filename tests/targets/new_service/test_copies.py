@@ -84,7 +84,7 @@ async def test_a_service_is_copied_to_another_region_with_its_secrets(desk, abro
 async def test_a_service_can_not_be_moved_to_another_region(desk):
     planned = await desk.plan(example={"resourceId": EXAMPLE, "location": "West Europe"})
     (target,) = planned.blocked
-    assert "can't be moved to another region" in target.reasons[0].text
+    assert "cannot be moved to another region" in target.reasons[0].text
 
 
 async def test_a_creation_that_failed_is_made_again(desk):

@@ -230,8 +230,8 @@ async def test_a_service_that_is_read_only_is_refused_and_can_be_deleted(desk):
 @pytest.mark.parametrize(
     ("left_out", "said"),
     [
-        ("storage", "can't be created without storage"),
-        ("commitmentPlan", "can't be created without commitmentPlan"),
+        ("storage", "cannot be created without storage"),
+        ("commitmentPlan", "cannot be created without commitmentPlan"),
         ("definition", "the spec does not say what it is to be made of"),
     ],
 )
@@ -259,7 +259,7 @@ async def test_a_definition_that_names_no_region_is_told_where_one_can_be_given(
     del content["location"]
     desk.file(content)
     planned = only(await desk.plan(nowhere=desk.service("Nowhere")))
-    assert planned.reasons[0].text.endswith("can't be created without location")
+    assert planned.reasons[0].text.endswith("cannot be created without location")
     assert planned.remedy == "add spec.location"
 
 

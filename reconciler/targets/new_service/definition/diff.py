@@ -131,7 +131,7 @@ def _paired_members(
 
 
 def _is_secret(value: Any) -> bool:
-    """Whether a value can't be compared: it is encrypted, or stands for a secret."""
+    """Whether a value cannot be compared: it is encrypted, or stands for a secret."""
     return is_credential(value) or is_placeholder(value)
 
 

@@ -31,7 +31,7 @@ _NOT_EXPORTED = SERVER_SET | HANDED_OVER | {"keys", "commitmentplan"}
 
 
 class DefinitionFileError(Exception):
-    """A definition file can't be used. The message names the file and the place, and no secret."""
+    """A definition file cannot be used. The message names the file and the place, and no secret."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ class Written:
 
     @property
     def tags(self) -> dict[str, str]:
-        """The tags that it names, without ours: another program may have exported them with the definition."""
+        """The tags that it names, without those of the marker, which may have been exported with the definition."""
         return without_ours(self.content.get("tags") or {})
 
 
@@ -67,7 +67,7 @@ def read_definition(path: Path) -> Written:
     """Read a definition file.
 
     Raises:
-        DefinitionFileError: it can't be read, is no definition, or holds a secret.
+        DefinitionFileError: it cannot be read, is no definition, or holds a secret.
     """
     content, mistakes = examine(path)
     if content is None:

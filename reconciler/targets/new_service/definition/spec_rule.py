@@ -32,7 +32,7 @@ def definition_mistakes(tree: Tree) -> Iterator[Diagnostic]:
             examined[file] = examine(file)
         content, mistakes = examined[file]
         for mistake in mistakes:
-            # A file that lies in the tree was read with it, and what is no JSON is told already.
+            # A file that lies in the tree was read with it, and what is not JSON is reported already.
             if mistake.position not in told:
                 yield _at_both(mistake, found, named)
             if mistake.position.line:

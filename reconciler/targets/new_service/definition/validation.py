@@ -102,7 +102,7 @@ def _text(file: Path, mistakes: list[Diagnostic]) -> str | None:
             return read(file, mistakes).text
         summary, remedy = "there is no such file", "`reconcile export` writes one"
     except (OSError, ValueError):
-        summary, remedy = "can't be read: the path is not valid", ""
+        summary, remedy = "cannot be read: the path is not valid", ""
     mistakes.append(Diagnostic(summary, Position(file), remedy=remedy))
     return None
 
@@ -137,7 +137,7 @@ class _Places:
         return next(JsonReader(TreeBuilder(self._file)).documents(self._text), None)
 
     def of(self, path: tuple[str, ...]) -> Position:
-        """Where the value at a path stands, or the innermost value around it; the file if it can't be said."""
+        """Where the value at a path stands, or the innermost value around it; the file if it cannot be said."""
         if self._root is None:
             return Position(self._file)
         node = self._root
