@@ -20,8 +20,7 @@ from typing import Self
 from sqlalchemy import Connection, Engine, QueuePool, create_engine, event
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError, StatementError
 
-from reconciler.store import migrations as schema
-from reconciler.store import snapshot
+from reconciler.store import migrations, snapshot
 from reconciler.store.errors import StoreError
 
 _PATIENCE_SECONDS = 60.0
@@ -71,11 +70,11 @@ class Database:
         database = cls(engine, str(path), None)
         try:
             with database._transaction(writes=False) as connection:
-                version = schema.found_version(connection)
-            if version < schema.SCHEMA_VERSION:
+                version = migrations.found_version(connection)
+            if version < migrations.SCHEMA_VERSION:
                 _switch_to_write_ahead(path)
                 with database._transaction(writes=True) as connection:
-                    schema.bring_forward(connection)
+                    migrations.bring_forward(connection)
         except BaseException:
             database.close()
             raise
@@ -93,7 +92,7 @@ class Database:
             copy.touch(mode=0o600)
             # The copy is private to this process, so an older one can be upgraded to be read.
             with database._transaction(writes=True) as connection:
-                schema.bring_forward(connection)
+                migrations.bring_forward(connection)
         except BaseException:
             database.close()
             raise

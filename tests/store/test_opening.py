@@ -8,12 +8,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Connection
 
 import reconciler
-from reconciler.store import Lease, ServedModel, Store, StoreError
+from reconciler.store import Lease, Store, StoreError
 from reconciler.store.database import Database
-from reconciler.store.migrations import APPLICATION_ID, SCHEMA_VERSION, bring_forward, found_version
+from reconciler.store.migrations import SCHEMA_VERSION
 
 
 def note(store: Store) -> None:
@@ -114,75 +113,6 @@ def test_a_store_of_a_newer_program_is_refused(path: Path, clock, *, read_only: 
 
     with pytest.raises(StoreError, match=f"schema version {SCHEMA_VERSION + 1}, made by a newer"):
         Store.open(path, clock=clock, read_only=read_only)
-
-
-def test_an_older_store_is_brought_forward_step_by_step(path: Path, lease: Lease) -> None:
-    def add_colour(connection: Connection) -> None:
-        connection.exec_driver_sql("ALTER TABLE targets ADD COLUMN colour TEXT")
-
-    def add_index(connection: Connection) -> None:
-        connection.exec_driver_sql("CREATE INDEX targets_colour ON targets (colour)")
-
-    steps = {SCHEMA_VERSION: add_colour, SCHEMA_VERSION + 1: add_index}
-    database = Database.open(path, read_only=False)
-    with database.writing() as connection:
-        bring_forward(connection, SCHEMA_VERSION + 2, steps)
-    with database.reading() as connection:
-        version = found_version(connection, SCHEMA_VERSION + 2)
-    database.close()
-
-    assert version == SCHEMA_VERSION + 2
-
-
-def test_a_store_of_one_model_a_target_is_brought_forward_with_what_it_remembers(path: Path, clock) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    connection = sqlite3.connect(path)
-    connection.executescript(
-        """
-        CREATE TABLE targets (identity VARCHAR(1024) PRIMARY KEY, name VARCHAR(255) NOT NULL, kind VARCHAR(64) NOT NULL,
-            model VARCHAR(255), label VARCHAR(255), fingerprint VARCHAR(64), base_location TEXT,
-            relative_location TEXT, answers VARCHAR(64), proof VARCHAR(32), not_taken JSON NOT NULL,
-            converged_at DATETIME, last_outcome VARCHAR(16) NOT NULL, last_message TEXT NOT NULL,
-            last_at DATETIME NOT NULL);
-        INSERT INTO targets VALUES ('w/s/a', 'a', 'ClassicEndpoint', 'm', '1', 'f0', 'https://x/', 'c/p.ilearner', NULL,
-            'proven', '{}', '2026-11-01 12:00:00.000000', 'converged', '', '2026-11-01 12:00:00.000000');
-        INSERT INTO targets VALUES ('w/s/b', 'b', 'ClassicEndpoint', NULL, NULL, NULL, NULL, NULL, NULL,
-            NULL, '{}', NULL, 'failed', '503', '2026-11-01 12:00:00.000000');
-        PRAGMA user_version = 1;
-        """
-    )
-    connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-    connection.close()
-
-    with Store.open(path, clock=clock) as store:
-        known, never = store.targets()
-
-    assert known.models == (
-        ServedModel(
-            resource="",
-            model="m",
-            label="1",
-            fingerprint="f0",
-            base_location="https://x/",
-            relative_location="c/p.ilearner",
-        ),
-    )
-    assert (known.written, never.written) == ({}, {})
-    assert (never.models, never.converged_at) == ((), None)
-
-
-def test_a_migration_that_fails_leaves_the_older_version_whole(path: Path) -> None:
-    def break_off(connection: Connection) -> None:
-        connection.exec_driver_sql("DROP TABLE events")
-        raise KeyError("power")
-
-    database = Database.open(path, read_only=False)
-    with pytest.raises(KeyError), database.writing() as connection:
-        bring_forward(connection, SCHEMA_VERSION + 1, {SCHEMA_VERSION: break_off})
-    with database.reading() as connection:
-        assert found_version(connection) == SCHEMA_VERSION
-        assert connection.exec_driver_sql("SELECT count(*) FROM events").scalar_one() == 0
-    database.close()
 
 
 def test_a_commit_waits_for_the_disk(path: Path) -> None:
