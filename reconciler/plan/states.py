@@ -262,7 +262,7 @@ class DefinitionChange:
 
 @dataclass(frozen=True, slots=True)
 class DefinitionDifference:
-    """How a live definition differs from the file: in words, and as the patch that removes the difference."""
+    """How a live definition differs from the one in the file: in words, and as the patch that removes it."""
 
     sentences: tuple[str, ...] = ()
     changes: tuple[DefinitionChange, ...] = ()
