@@ -32,10 +32,9 @@ from reconciler.preflight.facts import facts_for
 from reconciler.spec.fleet import Fleet
 from reconciler.spec.secrets import SecretResolver
 from reconciler.store import Store, this_process
-from reconciler.targets.classic.driver import ClassicEndpoints
+from reconciler.targets import kinds
 from reconciler.targets.clients import Clients
 from reconciler.targets.driver import Driver
-from reconciler.targets.new_service.driver import NewWebServices
 
 __all__ = ["Options", "Outcome", "Reconciliation", "Report", "Result", "StalePlanError", "Verdict"]
 
@@ -135,9 +134,7 @@ class Reconciliation:
         return with_preflight(plan, facts, observed.ledger, now, self._options.limits.trainings)
 
     async def _observe(self) -> _Observed:
-        self._drivers = {
-            driver.kind: driver for driver in (ClassicEndpoints(self._clients), NewWebServices(self._clients))
-        }
+        self._drivers = kinds.drivers(self._clients)
         await asyncio.gather(*(driver.prepare() for driver in self._drivers.values()))
         targets = tuple(target for driver in self._drivers.values() for target in driver.desired())
         probed = {kind for kind, driver in self._drivers.items() if driver.probes}

@@ -18,8 +18,8 @@ from reconciler.plan.document import Action, CostClass, PatchOperation, Plan, St
 from reconciler.plan.errors import SavedPlanError
 from reconciler.plan.saved import load_plan
 from reconciler.spec.diagnostics import SpecErrors
-from reconciler.spec.fleet import load_fleet
 from reconciler.targets.new_service.definition.file import DefinitionFileError, read_definition
+from tests.support.fleets import load_fleet
 
 # Around the limits of this program, of pydantic (255) and of the interpreter (1000), and where a C stack ends.
 DEPTHS = (130, 250, 260, 900, 980, 1010, 5_000, 200_000)

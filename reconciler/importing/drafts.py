@@ -17,9 +17,9 @@ from reconciler.importing.naming import in_full, slug, told_apart, unique
 from reconciler.importing.versions import ReadyMade, Seen, make_out, seen_resources
 from reconciler.plan.states import LiveTarget, Scalar
 from reconciler.spec.documents import (
-    AnyDocument,
     ClassicEndpoint,
     ClassicEndpointSpec,
+    Document,
     Metadata,
     Model,
     ModelMetadata,
@@ -54,7 +54,7 @@ _CLASSIC_SETTINGS = {
 class Draft:
     """A document to be written, and the comment lines above it."""
 
-    document: AnyDocument
+    document: Document
     comments: tuple[str, ...] = ()
 
 

@@ -17,6 +17,7 @@ from reconciler.spec.documents import ClassicEndpoint, NewWebService
 from reconciler.spec.formatting.comments import BLANK, Collection, CommentedDocument, Item, Scalar, Value
 from reconciler.spec.formatting.formatter import formatted
 from reconciler.spec.formatting.writer import WIDTH, quoted, written
+from reconciler.targets import kinds
 from reconciler.targets.inventory import FoundService
 
 WORKSPACES = "workspaces.yaml"
@@ -135,7 +136,7 @@ def _file(head: Iterable[str], drafts: Sequence[Draft]) -> str:
     documents = [CommentedDocument(_tree(_content(draft)), _comments(draft.comments)) for draft in drafts]
     if documents:
         documents[0].head[:0] = [*lines, BLANK]
-    return formatted(written(documents, lines), as_json=False)
+    return formatted(written(documents, lines), kinds.documents(), as_json=False)
 
 
 def _comments(paragraphs: Iterable[str]) -> list[str]:

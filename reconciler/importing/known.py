@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from reconciler.importing.workspaces import Meant
 from reconciler.plan.states import Ledger
-from reconciler.spec.documents import Model, Workspace
+from reconciler.spec.documents import ClassicEndpoint, Model, NewWebService, Workspace
 from reconciler.spec.fleet import Fleet
 from reconciler.targets.inventory import Inventory
 
@@ -58,14 +58,14 @@ def _managed(inventory: Inventory, fleet: Fleet) -> Iterator[str]:
     """
     documented = {
         (document.spec.workspace, document.spec.web_service, document.spec.endpoint)
-        for document in fleet.classic_endpoints.values()
+        for document in fleet.of(ClassicEndpoint).values()
     }
     for service in inventory.services:
         for endpoint in service.endpoints:
             names = (service.id, service.name) if service.unique else (service.id,)
             if any((service.workspace, name, endpoint.name) in documented for name in names):
                 yield endpoint.live.identity
-    yield from (document.spec.resource_id.lower() for document in fleet.new_web_services.values())
+    yield from (document.spec.resource_id.lower() for document in fleet.of(NewWebService).values())
     # A training service is no target (classic-protocol 5.1).
     for model in fleet.models.values():
         if model.spec.training is not None and model.spec.training.new is not None:

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from reconciler.spec.diagnostics import SpecError, did_you_mean, join_names
 from reconciler.spec.documents import Metadata, SecretReference, Storage, Workspace, WorkspaceSpec, rules
 from reconciler.spec.fleet import Fleet, load_fleet
+from reconciler.targets import kinds
 
 _ID = re.compile(rules.WORKSPACE_ID_PATTERN)
 
@@ -53,7 +54,7 @@ def meant(references: Sequence[str], specs: Sequence[Path], default: Path, said:
     """
     wanted = [_parsed(reference) for reference in references]
     looked_up = bool(specs) or any(studio_id is None for _, studio_id in wanted)
-    fleet = load_fleet(list(specs) or [default]) if looked_up else None
+    fleet = load_fleet(list(specs) or [default], kinds.documents()) if looked_up else None
     documents = fleet.workspaces if fleet is not None else {}
     by_id = {document.spec.id.lower(): name for name, document in documents.items()}
     found: dict[str, Workspace] = {}

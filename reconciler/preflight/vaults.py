@@ -31,17 +31,8 @@ def uses_vaults(fleet: Fleet) -> bool:
 
 
 def _references(fleet: Fleet) -> Iterator[SecretReference]:
-    for workspace in fleet.workspaces.values():
-        yield workspace.spec.token
-        storage = workspace.spec.storage
-        yield from (
-            each for each in (storage.connection_string, storage.secondary_connection_string) if each is not None
-        )
-    for service in fleet.new_web_services.values():
-        if service.spec.storage is not None:
-            yield service.spec.storage.key
-        if service.spec.keys is not None:
-            yield from (each for each in (service.spec.keys.primary, service.spec.keys.secondary) if each is not None)
+    for document in (*fleet.workspaces.values(), *fleet.targets):
+        yield from (reference for _, reference in document.secrets())
     for model, label in fleet.wanted_versions():
         ready = fleet.models[model].spec.versions.get(label)
         if ready is not None and ready.location.sas_token is not None:

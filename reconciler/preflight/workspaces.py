@@ -12,6 +12,7 @@ from reconciler.plan.checks.result import Check, CheckOutcome
 from reconciler.plan.states import Problem
 from reconciler.plan.text import count
 from reconciler.preflight.hosts import Host, Hosts
+from reconciler.spec.documents import ClassicEndpoint
 from reconciler.spec.secrets import MissingSecret
 from reconciler.targets.classic.lookup import find_web_service, workspace_problem
 from reconciler.targets.clients import Clients
@@ -54,7 +55,7 @@ def _used(clients: Clients, workspace: str) -> Counter[str]:
         model = fleet.models[name].spec
         if model.training is not None and model.training.classic is not None and model.workspace == workspace:
             used[model.training.classic.web_service] += 0
-    for endpoint in fleet.classic_endpoints.values():
+    for endpoint in fleet.of(ClassicEndpoint).values():
         if endpoint.spec.workspace == workspace:
             used[endpoint.spec.web_service] += 1
     return used

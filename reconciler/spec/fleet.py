@@ -15,11 +15,10 @@ from typing import TypeAlias, TypeVar
 from reconciler.spec.diagnostics import Diagnostic, Position, SpecError, SpecErrors, did_you_mean, join_names
 from reconciler.spec.documents import (
     SET_LABEL,
-    AnyDocument,
-    ClassicEndpoint,
+    Document,
     EndpointSet,
+    Kinds,
     Model,
-    NewWebService,
     Target,
     Workspace,
 )
@@ -27,7 +26,8 @@ from reconciler.spec.loading.loader import Tree, read_tree
 from reconciler.spec.references import check
 from reconciler.spec.sets.expansion import ExpandedSet, expand_sets
 
-_D = TypeVar("_D", bound=AnyDocument)
+_D = TypeVar("_D", bound=Document)
+_T = TypeVar("_T", bound=Target)
 _REVISION_LENGTH = 16
 _GLOB = frozenset("*?[")
 
@@ -42,24 +42,24 @@ class Fleet:
 
     workspaces: Mapping[str, Workspace]
     models: Mapping[str, Model]
-    classic_endpoints: Mapping[str, ClassicEndpoint]
-    new_web_services: Mapping[str, NewWebService]
+    target_documents: Mapping[str, Target]
+    """Targets of all kinds by their names, which are unique among them."""
     revision: str
     positions: Mapping[tuple[str, str], Position] = field(repr=False, compare=False)
     """Where each document's name stands, by kind and name; of what a set made, where its item stands."""
     sets: Mapping[str, ExpandedSet] = field(default_factory=dict)
-    """The sets by name. What they were expanded into is among the models and Classic endpoints."""
+    """The sets by name. What they were expanded into is among the models and the targets."""
     whole: bool = True
     """Whether it has all targets of its tree; a selection does not tell which of the others there are."""
     homes: Mapping[tuple[str, str], Path] = field(default_factory=dict, repr=False, compare=False)
     """The file that a document's paths are relative to, where that is not the one that its name stands in."""
-    resource_ids: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
-    """Of every New web service by name, those that `select` leaves out too: others may be copies of them."""
+    unselected: Mapping[str, Target] = field(default_factory=dict, repr=False, compare=False)
+    """The targets that `select` left out: others may refer to them."""
 
     @classmethod
     def empty(cls) -> Fleet:
         """Return a fleet without documents."""
-        return cls({}, {}, {}, {}, revision=_revision(()), positions={})
+        return cls({}, {}, {}, revision=_revision(()), positions={})
 
     def position_of(self, kind: str, name: str) -> Position:
         """Where the name of a document stands. Raises KeyError when there is no such document."""
@@ -77,9 +77,11 @@ class Fleet:
     @cached_property
     def targets(self) -> tuple[Target, ...]:
         """The targets of all kinds in the order of their names, which are unique among them."""
-        return tuple(
-            sorted([*self.classic_endpoints.values(), *self.new_web_services.values()], key=lambda each: each.name)
-        )
+        return tuple(self.target_documents.values())
+
+    def of(self, kind: type[_T]) -> Mapping[str, _T]:
+        """Return the targets of one kind by name."""
+        return {name: target for name, target in self.target_documents.items() if isinstance(target, kind)}
 
     def wanted_versions(self) -> dict[tuple[str, str], list[str]]:
         """Return the (model, label) pairs that targets want, in order, each with the names of those targets."""
@@ -111,15 +113,20 @@ class Fleet:
         return replace(
             self,
             whole=False,
-            classic_endpoints=_only(self.classic_endpoints, chosen.__contains__),
-            new_web_services=_only(self.new_web_services, chosen.__contains__),
+            target_documents=_only(self.target_documents, chosen.__contains__),
+            unselected={**self.unselected, **_only(self.target_documents, lambda name: name not in chosen)},
         )
 
     def used_workspaces(self) -> Fleet:
         """Return the fleet with only those workspaces that its targets live in or are trained in."""
         models = {name for name, _ in self.wanted_versions()}
         used = {self.models[name].spec.workspace for name in models & self.models.keys()}
-        used |= {endpoint.spec.workspace for endpoint in self.classic_endpoints.values()}
+        used |= {
+            str(target.at(field))
+            for target in self.targets
+            for field, reference in target.REFERENCES.items()
+            if reference.kind == "Workspace"
+        }
         return replace(self, workspaces=_only(self.workspaces, used.__contains__))
 
     def _nothing_for(self, selector: str) -> str:
@@ -139,17 +146,18 @@ Rule: TypeAlias = Callable[[Tree], Iterable[Diagnostic]]
 """Finds errors in a tree that its documents alone do not show."""
 
 
-def load_fleet(paths: Sequence[Path], *rules: Rule) -> Fleet:
+def load_fleet(paths: Sequence[Path], kinds: Kinds, *rules: Rule) -> Fleet:
     """Read files and directories of documents into a fleet.
 
     Args:
         paths: Those files and directories.
+        kinds: The kinds of document that there are; see `reconciler.targets.kinds`.
         rules: What the tree has to meet beside the rules of this package.
 
     Raises:
         SpecErrors: there are mistakes; it holds all of them.
     """
-    tree = read_tree(paths)
+    tree = read_tree(paths, kinds)
     sets = expand_sets(tree)
     diagnostics = _mistakes(tree, rules)
     if diagnostics:
@@ -162,48 +170,48 @@ def _mistakes(tree: Tree, rules: Iterable[Rule]) -> Collection[Diagnostic]:
     return dict.fromkeys([*tree.diagnostics, *(mistake for rule in (check, *rules) for mistake in rule(tree))])
 
 
-def load_sound(paths: Sequence[Path], *rules: Rule) -> tuple[Fleet, tuple[Diagnostic, ...]]:
+def load_sound(paths: Sequence[Path], kinds: Kinds, *rules: Rule) -> tuple[Fleet, tuple[Diagnostic, ...]]:
     """Return the valid part of a spec tree and all of its errors, to look at one half while the other is broken.
 
     Left out are documents with mistakes of their own, and those that refer to one that is not there. ``rules`` are as
     for `load_fleet`, and what breaks one is not left out.
     """
-    tree = read_tree(paths)
+    tree = read_tree(paths, kinds)
     sets = expand_sets(tree)
     mistakes = SpecErrors(_mistakes(tree, rules)).diagnostics
     documents = [found.document for found in tree.found if found.document is not None]
     workspaces = {each.name for each in documents if isinstance(each, Workspace)}
     models = {each.name for each in documents if isinstance(each, Model) and each.spec.workspace in workspaces}
 
-    def has_its_models(target: Target) -> bool:
-        return all(use.name in models for use in target.spec.bindings)
+    def refers_to_what_is_there(target: Target) -> bool:
+        in_workspaces = (field for field, each in target.REFERENCES.items() if each.kind == "Workspace")
+        return all(target.at(field) in workspaces for field in in_workspaces) and all(
+            use.name in models for use in target.spec.bindings
+        )
 
     sound = [
         each
         for each in documents
         if isinstance(each, Workspace)
         or (isinstance(each, Model) and each.name in models)
-        or (isinstance(each, ClassicEndpoint) and each.spec.workspace in workspaces and has_its_models(each))
-        or (isinstance(each, NewWebService) and has_its_models(each))
+        or (isinstance(each, Target) and refers_to_what_is_there(each))
     ]
     return replace(_fleet(tree, sound, sets), whole=not mistakes), mistakes
 
 
-def _fleet(tree: Tree, documents: Sequence[AnyDocument], sets: Mapping[str, ExpandedSet]) -> Fleet:
+def _fleet(tree: Tree, documents: Sequence[Document], sets: Mapping[str, ExpandedSet]) -> Fleet:
     return Fleet(
         workspaces=_of(Workspace, documents),
         models=_of(Model, documents),
-        classic_endpoints=_of(ClassicEndpoint, documents),
-        new_web_services=_of(NewWebService, documents),
+        target_documents=_of(Target, documents),
         revision=_revision(documents),
         positions=_positions(tree),
         sets=MappingProxyType(dict(sorted(sets.items()))),
         homes=MappingProxyType({(each.kind, each.name): each.home for each in tree.found if each.name and each.home}),
-        resource_ids={each.name: each.spec.resource_id for each in documents if isinstance(each, NewWebService)},
     )
 
 
-def _of(kind: type[_D], documents: Iterable[AnyDocument]) -> Mapping[str, _D]:
+def _of(kind: type[_D], documents: Iterable[Document]) -> Mapping[str, _D]:
     chosen = sorted((each for each in documents if isinstance(each, kind)), key=lambda each: each.name)
     return MappingProxyType({each.name: each for each in chosen})
 
@@ -218,7 +226,7 @@ def _positions(tree: Tree) -> Mapping[tuple[str, str], Position]:
     )
 
 
-def _revision(documents: Iterable[AnyDocument]) -> str:
+def _revision(documents: Iterable[Document]) -> str:
     """Return a digest of what documents say. What is left out and what is null say the same.
 
     A set says what the documents say that it was expanded into, and whether it prunes.

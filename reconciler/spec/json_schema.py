@@ -12,7 +12,7 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
 from reconciler.spec.diagnostics import SpecError, did_you_mean, join_names
-from reconciler.spec.documents import KINDS
+from reconciler.spec.documents import EndpointSet, Kinds
 from reconciler.spec.documents.rules import in_units
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -41,38 +41,39 @@ class _EditorSchema(GenerateJsonSchema):
         return generated
 
 
-def json_schema(kind: str | None = None) -> dict[str, Any]:
+def json_schema(kinds: Kinds, kind: str | None = None) -> dict[str, Any]:
     """Return the schema of one kind of document, or of all of them, told apart by ``kind``.
 
     Raises:
         SpecError: there is no such kind; the message names those that there are.
     """
     if kind is None:
-        return _all_kinds()
-    if kind not in KINDS:
-        guess = did_you_mean(kind, KINDS)
-        raise SpecError(f"there is no kind {kind!r}; there are {join_names(KINDS)}" + (f"; {guess}" if guess else ""))
-    return {"$schema": DIALECT, **_one_kind(kind)}
+        return _all_kinds(kinds)
+    if kind not in kinds:
+        guess = did_you_mean(kind, kinds)
+        raise SpecError(f"there is no kind {kind!r}; there are {join_names(kinds)}" + (f"; {guess}" if guess else ""))
+    return {"$schema": DIALECT, **_one_kind(kinds, kind)}
 
 
-def _one_kind(kind: str) -> dict[str, Any]:
-    generated = KINDS[kind].model_json_schema(by_alias=True, schema_generator=_EditorSchema)
+def _one_kind(kinds: Kinds, kind: str) -> dict[str, Any]:
+    generated = kinds[kind].model_json_schema(by_alias=True, schema_generator=_EditorSchema)
     generated["required"] = ["apiVersion", "kind", "metadata", "spec"]
     for name in ("apiVersion", "kind"):
         # In a file they must be written, so there is nothing to fall back to.
         generated["properties"][name].pop("default", None)
     generated["properties"]["kind"]["description"] = generated["description"]
-    if kind == "EndpointSet":
-        templates = {"model": partial(_one_kind, "Model"), "endpoint": partial(_one_kind, "ClassicEndpoint")}
+    if kinds[kind] is EndpointSet:
+        of = {"model": "Model", "endpoint": EndpointSet.ENDPOINT.kind_name()}
+        templates = {field: partial(_one_kind, kinds, named) for field, named in of.items()}
         return with_templates(generated, templates)
     return generated
 
 
-def _all_kinds() -> dict[str, Any]:
+def _all_kinds(kinds: Kinds) -> dict[str, Any]:
     definitions: dict[str, Any] = {}
     branches = []
-    for kind in KINDS:
-        generated = _one_kind(kind)
+    for kind in kinds:
+        generated = _one_kind(kinds, kind)
         definitions.update(generated.pop("$defs", {}))
         definitions[kind] = generated
         branches.append(_when(kind))
@@ -83,7 +84,7 @@ def _all_kinds() -> dict[str, Any]:
         "type": "object",
         "properties": {
             "apiVersion": definitions["Workspace"]["properties"]["apiVersion"],
-            "kind": {"enum": list(KINDS), "description": "What the document describes."},
+            "kind": {"enum": list(kinds), "description": "What the document describes."},
         },
         "required": ["apiVersion", "kind", "metadata", "spec"],
         # Branches instead of oneOf: an editor then speaks of the mistakes in the kind that is written there.

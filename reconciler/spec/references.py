@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from collections.abc import Set as AbstractSet
 
 from reconciler.spec.diagnostics import Diagnostic, did_you_mean, join_names
+from reconciler.spec.documents import Document, Target
+from reconciler.spec.documents.model import trainer_of
 from reconciler.spec.loading.loader import Found, Mention, MentionedUse, Tree
 from reconciler.spec.secret_detection import shown
 
-TARGET_KINDS = frozenset({"ClassicEndpoint", "NewWebService"})
 _MOST_GUESSES = 100
 
 
@@ -19,36 +19,39 @@ def check(tree: Tree) -> Iterator[Diagnostic]:
     for found in tree.found:
         if found.name is not None:
             by_kind.setdefault(found.kind, {}).setdefault(found.name, found)
-    dangling = _Dangling(by_kind, tree.lost_names)
-    yield from _duplicate_names(tree.found)
-    yield from _shared_identities(tree.found, by_kind.get("Workspace", {}))
+    dangling = _Dangling(by_kind, tree)
+    targets = [(found, kind) for found in tree.found if issubclass(kind := tree.kinds[found.kind], Target)]
+    yield from _duplicate_names(tree)
+    yield from _shared_identities(targets, by_kind.get("Workspace", {}))
     for found in tree.found:
-        yield from dangling.check(found.mentions.get("spec.workspace"), "spec.workspace", "Workspace")
-        copied = found.mentions.get("spec.copyOf")
-        if copied is not None:
-            yield from _copy_of_itself(found, copied)
-        if copied is not None and not copied.value.startswith("/"):
-            yield from dangling.check(copied, "spec.copyOf", "NewWebService")
+        for field, reference in tree.kinds[found.kind].REFERENCES.items():
+            mention = found.mentions.get(field)
+            if mention is None:
+                continue
+            if reference.kind == found.kind:
+                yield from _refers_to_itself(found, tree.kinds[found.kind], mention, field)
+            if not (reference.or_id and mention.value.startswith("/")):
+                yield from dangling.check(mention, field, reference.kind)
         for use in found.uses:
             yield from dangling.check(use.name, f"{use.field}.name", "Model")
             yield from _underivable(use, by_kind.get("Model", {}))
-    yield from _training_services_as_targets(tree.found)
+    yield from _training_services_as_targets(tree.found, targets)
 
 
-def _copy_of_itself(found: Found, copied: Mention) -> Iterator[Diagnostic]:
-    own = found.mentions.get("spec.resourceId")
-    if copied.value == found.name or (own is not None and copied.value.lower() == own.value.lower()):
-        remedy = "name the web service that it is to be a copy of"
-        yield Diagnostic("names the document's own web service", copied.position, "spec.copyOf", remedy=remedy)
+def _refers_to_itself(found: Found, kind: type[Document], mention: Mention, field: str) -> Iterator[Diagnostic]:
+    noun = kind.NOUN if issubclass(kind, Target) else "document"
+    own = kind.identity_of(found.values, {}) if issubclass(kind, Target) else None
+    if mention.value == found.name or (own is not None and mention.value.lower() in own):
+        yield Diagnostic(f"names the document's own {noun}", mention.position, field, remedy=f"name another {noun}")
 
 
-def _duplicate_names(documents: Sequence[Found]) -> Iterator[Diagnostic]:
+def _duplicate_names(tree: Tree) -> Iterator[Diagnostic]:
     first: dict[tuple[str, str], Found] = {}
-    for found in documents:
+    for found in tree.found:
         mention = found.mentions.get("metadata.name")
         if mention is None:
             continue
-        space = "target" if found.kind in TARGET_KINDS else found.kind
+        space = "target" if issubclass(tree.kinds[found.kind], Target) else found.kind
         earlier = first.setdefault((space, mention.value), found)
         if earlier is found:
             continue
@@ -65,34 +68,22 @@ def _duplicate_names(documents: Sequence[Found]) -> Iterator[Diagnostic]:
         )
 
 
-def _identity(found: Found, workspaces: Mapping[str, Found]) -> tuple[str, ...] | None:
-    """Return what a target is on the wire, as far as that is known offline: a service may be named by name or by id."""
-    mentions = found.mentions
-    if found.kind == "NewWebService":
-        resource = mentions.get("spec.resourceId")
-        return (resource.value.lower(),) if resource else None
-    parts = [mentions.get(f"spec.{name}") for name in ("workspace", "webService", "endpoint")]
-    if found.kind != "ClassicEndpoint" or None in parts:
-        return None
-    workspace, service, endpoint = (part.value for part in parts if part is not None)
-    home = workspaces.get(workspace)
-    studio_id = home.mentions.get("spec.id") if home else None
-    return (studio_id.value.lower() if studio_id else workspace, service, endpoint)
-
-
-def _shared_identities(documents: Sequence[Found], workspaces: Mapping[str, Found]) -> Iterator[Diagnostic]:
+def _shared_identities(
+    targets: Sequence[tuple[Found, type[Target]]], workspaces: Mapping[str, Found]
+) -> Iterator[Diagnostic]:
+    ids = {name: found.mentions["spec.id"].value for name, found in workspaces.items() if "spec.id" in found.mentions}
     first: dict[tuple[str, ...], Found] = {}
-    for found in documents:
-        identity = _identity(found, workspaces)
+    for found, kind in targets:
+        identity = kind.identity_of(found.values, ids)
         if identity is None:
             continue
-        earlier = first.setdefault(identity, found)
+        # Targets of two kinds are never the same.
+        earlier = first.setdefault((found.kind, *identity), found)
         if earlier is found:
             continue
-        field = "spec.resourceId" if found.kind == "NewWebService" else "spec.endpoint"
-        what = "the same web service" if found.kind == "NewWebService" else "the same endpoint"
+        field = kind.IDENTITY[-1]
         yield Diagnostic(
-            f"two targets manage {what}: {shown(earlier.name or '?')} and {shown(found.name or '?')}",
+            f"two targets manage the same {kind.NOUN}: {shown(earlier.name or '?')} and {shown(found.name or '?')}",
             found.mentions[field].position,
             field,
             f"the first is at {earlier.mentions[field].position}",
@@ -103,9 +94,9 @@ def _shared_identities(documents: Sequence[Found], workspaces: Mapping[str, Foun
 class _Dangling:
     """Finds references to documents that do not exist. A name that a text which cannot be read may hold is let pass."""
 
-    def __init__(self, by_kind: Mapping[str, Mapping[str, Found]], lost: AbstractSet[str]) -> None:
-        self._names = {kind: sorted(by_kind.get(kind, {})) for kind in ("Workspace", "Model", "NewWebService")}
-        self._known = {kind: frozenset(names) | lost for kind, names in self._names.items()}
+    def __init__(self, by_kind: Mapping[str, Mapping[str, Found]], tree: Tree) -> None:
+        self._names = {kind: sorted(by_kind.get(kind, {})) for kind in tree.kinds}
+        self._known = {kind: frozenset(names) | tree.lost_names for kind, names in self._names.items()}
         self._guesses: dict[tuple[str, str], str] = {}
 
     def check(self, mention: Mention | None, field: str, kind: str) -> Iterator[Diagnostic]:
@@ -144,19 +135,21 @@ def _underivable(use: MentionedUse, models: Mapping[str, Found]) -> Iterator[Dia
     )
 
 
-def _training_services_as_targets(documents: Sequence[Found]) -> Iterator[Diagnostic]:
-    """Return a training service has no updatable resources and is never patched (classic-protocol 5.1, 5.2)."""
+def _training_services_as_targets(
+    documents: Sequence[Found], targets: Sequence[tuple[Found, type[Target]]]
+) -> Iterator[Diagnostic]:
+    """Refuse training services as targets: they have no updatable resources (classic-protocol 5.1, 5.2)."""
     trained_by: dict[tuple[str, ...], Found] = {}
     for found in documents:
-        trainer = _called(found, "spec.training.classic.webService", "spec.training.new.resourceId")
-        if found.kind == "Model" and trainer is not None:
-            trained_by.setdefault(trainer[0], found)
-    for found in documents:
-        target = _called(found, "spec.webService", "spec.resourceId") if found.kind in TARGET_KINDS else None
-        model = trained_by.get(target[0]) if target else None
-        if model is not None and target is not None:
-            _, field = target
-            what = "its endpoints cannot be targets" if field == "spec.webService" else "it cannot be a target"
+        trainer = trainer_of(found.values) if found.kind == "Model" else None
+        if trainer is not None:
+            trained_by.setdefault(trainer, found)
+    for found, kind in targets:
+        service = kind.service_of(found.values)
+        model = trained_by.get(service) if service is not None else None
+        if model is not None:
+            field = kind.SERVICE[-1]
+            what = "it cannot be a target" if kind.SERVICE == kind.IDENTITY else f"its {kind.NOUN}s cannot be targets"
             yield Diagnostic(
                 f"{shown(found.mentions[field].value)} is a training web service; {what}",
                 found.mentions[field].position,
@@ -164,11 +157,3 @@ def _training_services_as_targets(documents: Sequence[Found]) -> Iterator[Diagno
                 f"model {shown(model.name or '?')} at {model.position} is trained by it",
                 "name the predictive web service",
             )
-
-
-def _called(found: Found, classic: str, new: str) -> tuple[tuple[str, ...], str] | None:
-    """Return the web service that a document names, as something to compare by, and the field that names it."""
-    workspace, service, resource = (found.mentions.get(field) for field in ("spec.workspace", classic, new))
-    if resource is not None:
-        return (resource.value.lower(),), new
-    return ((workspace.value, service.value), classic) if workspace and service else None

@@ -30,9 +30,6 @@ from reconciler.spec.fleet import Fleet
 from reconciler.spec.secrets import MissingSecret, SecretResolver, read_env_file
 from reconciler.targets.secrets import SecretLookup
 
-CONNECTION_STRING = "spec.storage.connectionString"
-SECOND_STRING = "spec.storage.secondaryConnectionString"
-
 _T = TypeVar("_T")
 
 
@@ -172,13 +169,8 @@ class Clients:
 
     def storage_keys(self, workspace: str) -> dict[str, RefreshableSecret]:
         """Return the connection strings of a workspace's storage account, one with each of its keys, by their field."""
-        storage = self.fleet.workspaces[workspace].spec.storage
-        given = {CONNECTION_STRING: storage.connection_string, SECOND_STRING: storage.secondary_connection_string}
-        return {
-            field: self._credential(reference, workspace, field)
-            for field, reference in given.items()
-            if reference is not None
-        }
+        given = self.fleet.workspaces[workspace].spec.storage.connection_strings
+        return {field: self._credential(reference, workspace, field) for field, reference in given.items()}
 
     @property
     def definitions(self) -> Definitions:
@@ -236,4 +228,6 @@ class Clients:
 def _knows_resource_manager(fleet: Fleet) -> bool:
     """Whether anything of the fleet is in Azure Resource Manager: what it takes is imported late, and only then."""
     trainings = (model.spec.training for model in fleet.models.values())
-    return bool(fleet.new_web_services) or any(each is not None and each.new is not None for each in trainings)
+    return any(target.IN_RESOURCE_MANAGER for target in fleet.targets) or any(
+        each is not None and each.new is not None for each in trainings
+    )

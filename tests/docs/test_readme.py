@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from reconciler.cli.exit_codes import ExitCode
-from reconciler.spec.fleet import load_fleet
+from tests.support.fleets import load_fleet
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -20,9 +20,9 @@ import yaml
 
 from reconciler.azure.clouds import load_cloud
 from reconciler.reconciliation import Outcome, Reconciliation, Result
-from reconciler.spec.fleet import load_fleet
 from reconciler.spec.secrets import SecretResolver
 from reconciler.store import Store
+from tests.support.fleets import load_fleet
 from tests.support.studio import NOT_COPIED, SETTINGS, WORKSPACE, Desk, Studio, running
 
 PAIR = "Two Opinions [predictive exp.]"

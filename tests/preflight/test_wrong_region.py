@@ -15,10 +15,11 @@ from aiohttp.test_utils import TestServer
 from reconciler.azure.clouds import Cloud
 from reconciler.preflight.doctor import examine
 from reconciler.reconciliation import Reconciliation
-from reconciler.spec.fleet import Fleet, load_fleet
+from reconciler.spec.fleet import Fleet
 from reconciler.spec.secrets import SecretResolver
 from reconciler.store import Store
 from tests.apply.training.conftest import HOME
+from tests.support.fleets import load_fleet
 
 SPECS = f"""{HOME}---
 apiVersion: reconciler/v1

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from reconciler.spec.diagnostics import Diagnostic, SpecErrors
-from reconciler.spec.fleet import Fleet, load_fleet
+from reconciler.spec.fleet import Fleet
+from tests.support.fleets import load_fleet
 
 VALID = Path(__file__).with_name("valid_fleet.yaml").read_text()
 

@@ -9,8 +9,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from reconciler.spec.diagnostics import SpecErrors
-from reconciler.spec.fleet import load_fleet
 from reconciler.spec.loading import yaml_reader
+from tests.support.fleets import load_fleet
 
 LINES = Path(__file__).with_name("valid_fleet.yaml").read_text().splitlines()
 FRAGMENTS = [

@@ -7,7 +7,7 @@ import pytest
 
 from reconciler.cli.commands.specs import fmt
 from reconciler.cli.exit_codes import ExitCode
-from reconciler.spec.fleet import load_fleet
+from tests.support.fleets import load_fleet
 
 VALID = Path(__file__).with_name("valid_fleet.yaml").read_text()
 MESSY = VALID.replace("  id:", "  # the id\n  'id':").replace(

@@ -8,7 +8,7 @@ import pytest
 
 from reconciler.spec.diagnostics import SpecError, SpecErrors
 from reconciler.spec.documents import BlobInput, FileInput, Gate, SecretReference, UrlInput
-from reconciler.spec.fleet import load_fleet
+from tests.support.fleets import load_fleet
 
 EXAMPLE = Path(__file__).parents[2] / "specs"
 
@@ -31,17 +31,17 @@ def test_a_fleet_holds_what_the_documents_say(valid, load):
     assert recipe.training is not None
     assert recipe.training.timeout == timedelta(minutes=90)
     assert recipe.training.classic.endpoint == "default"
-    clinic = fleet.classic_endpoints["clinic-a"].spec
+    clinic = fleet.target_documents["clinic-a"].spec
     assert (clinic.throttle_level, clinic.max_concurrent_calls, clinic.diagnostics) == ("High", 20, "None")
     assert clinic.probe is not None
     assert clinic.probe.rows == ({"age": 40, "smoker": False},)
-    assert fleet.new_web_services["bought-new"].spec.settings.diagnostics == "Error"
+    assert fleet.target_documents["bought-new"].spec.settings.diagnostics == "Error"
     ready = fleet.models["bought"].spec.versions["2026-09"].location
     assert ready.relative_location == "models/bought.ilearner"
 
 
 def test_what_is_left_out_is_not_managed(load, valid):
-    bare = load({"fleet.yaml": valid + endpoint("bare", "bare")}).classic_endpoints["bare"].spec
+    bare = load({"fleet.yaml": valid + endpoint("bare", "bare")}).target_documents["bare"].spec
 
     assert (bare.description, bare.throttle_level, bare.max_concurrent_calls, bare.probe) == (None,) * 4
 

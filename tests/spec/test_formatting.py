@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reconciler.spec.formatting.formatter import formatted
+from reconciler.targets import kinds
 
 DOCUMENTS = list(yaml.safe_load_all(Path(__file__).with_name("valid_fleet.yaml").read_text()))
 ENDPOINT = """\
@@ -23,7 +24,7 @@ quick = settings(derandomize=True, deadline=None, max_examples=100)
 
 
 def yaml_form(text):
-    return formatted(text, as_json=False)
+    return formatted(text, kinds.documents(), as_json=False)
 
 
 def spec_form(text):
@@ -254,7 +255,7 @@ def test_a_comment_beside_the_end_of_a_document_stays_at_its_end():
     text = (
         "apiVersion: reconciler/v1\nkind: Workspace\nmetadata: {name: a}\nspec:\n  region: x\n  id: y\n... # the end\n"
     )
-    assert formatted(text, as_json=False).endswith("\n  region: x\n# the end\n")
+    assert formatted(text, kinds.documents(), as_json=False).endswith("\n  region: x\n# the end\n")
 
 
 def test_comments_beside_consecutive_lines_stand_below_each_other():
@@ -293,7 +294,7 @@ def test_line_ends_of_windows_become_plain_ones():
 
 def test_json_keeps_to_json_with_the_same_order_of_fields():
     text = '{"spec": {"model": {"version": "1", "resource": "é"}}, "kind": "ClassicEndpoint"}'
-    assert formatted(text, as_json=True) == (
+    assert formatted(text, kinds.documents(), as_json=True) == (
         '{\n  "kind": "ClassicEndpoint",\n  "spec": {\n    "model": {\n      "resource": "é",\n'
         '      "version": "1"\n    }\n  }\n}\n'
     )
@@ -301,4 +302,4 @@ def test_json_keeps_to_json_with_the_same_order_of_fields():
 
 def test_the_example_fleet_is_in_canonical_form():
     for file in sorted((Path(__file__).parents[2] / "specs").rglob("*.yaml")):
-        assert formatted(file.read_text(), as_json=False) == file.read_text()
+        assert formatted(file.read_text(), kinds.documents(), as_json=False) == file.read_text()

@@ -25,7 +25,7 @@ def test_a_document_says_all_that_is_managed(load):
             settings={"title": "t", "description": "d", "exposeSampleData": False},
         ),
     })  # fmt: skip
-    spec = fleet.new_web_services["mine"].spec
+    spec = fleet.target_documents["mine"].spec
     assert (spec.storage.account, spec.keys.primary, spec.settings.expose_sample_data) == ("a", None, False)
     assert spec.definition.path.name == "mine-definition.json"
 
@@ -33,7 +33,7 @@ def test_a_document_says_all_that_is_managed(load):
 def test_a_definition_that_lies_in_the_tree_is_no_document(load):
     definition = {"location": "West Europe", "properties": {"storageAccount": {"key": "secret"}}}
     fleet = load({"mine.json": service(), "definitions/mine.json": json.dumps(definition)})
-    assert list(fleet.new_web_services) == ["mine"]
+    assert list(fleet.target_documents) == ["mine"]
 
 
 def test_what_a_copy_is_made_of_is_known_to_a_selection_without_it(load):
@@ -41,7 +41,7 @@ def test_what_a_copy_is_made_of_is_known_to_a_selection_without_it(load):
         "copy", copyOf="mine", location="x", storage={"account": "a", "key": {"env": "K"}}, commitmentPlan=PLAN
     )
     fleet = load({"mine.json": service(), "copy.json": copy}).select(["copy"])
-    assert fleet.resource_ids["mine"] == f"{GROUP}/webServices/mine"
+    assert fleet.unselected["mine"].spec.resource_id == f"{GROUP}/webServices/mine"
 
 
 @pytest.mark.parametrize(

@@ -52,8 +52,8 @@ def changed(files, old, new, name="bikes.yaml"):
 def test_each_row_becomes_a_model_and_an_endpoint_that_serves_it(load, files):
     fleet = load(files)
 
-    assert ["bikes-02", "bikes-1"] == list(fleet.models) == list(fleet.classic_endpoints)
-    alma = fleet.classic_endpoints["bikes-1"].spec
+    assert ["bikes-02", "bikes-1"] == list(fleet.models) == list(fleet.target_documents)
+    alma = fleet.target_documents["bikes-1"].spec
     assert ("rental001", "Alma, north {at night}", 20) == (alma.endpoint, alma.description, alma.max_concurrent_calls)
     assert ["bikes-1"] == [use.name for use in alma.bindings]
     training = fleet.models["bikes-02"].spec.training
@@ -78,12 +78,12 @@ def test_who_selects_a_set_by_its_name_is_told_its_label(load, files):
 
 def test_items_may_be_listed_or_counted(load, files):
     listed = changed(files, "{csv: data/locations.csv}", "{list: [{location: 007, name: A, calls: 4}]}")
-    assert ["bikes-007"] == list(load(listed).classic_endpoints)
+    assert ["bikes-007"] == list(load(listed).target_documents)
 
     counted = SET.replace("{csv: data/locations.csv}", "{range: {from: 8, to: 12, step: 2, pad: 3}}")
     for old, new in (("{location:03}", "{item}"), ("{name} {{at night}}", "n"), ('"{calls:n}"', "20")):
         counted = counted.replace(old, new)
-    assert ["bikes-008", "bikes-010", "bikes-012"] == list(load({**files, "bikes.yaml": counted}).classic_endpoints)
+    assert ["bikes-008", "bikes-010", "bikes-012"] == list(load({**files, "bikes.yaml": counted}).target_documents)
 
 
 def test_one_model_may_serve_all_items(load, files):
@@ -113,7 +113,7 @@ def test_an_override_changes_one_item_and_null_takes_a_field_out(load, files):
     )
     fleet = load({**files, "bikes.yaml": SET + more})
 
-    bern, alma = fleet.classic_endpoints["bikes-02"].spec, fleet.classic_endpoints["bikes-1"].spec
+    bern, alma = fleet.target_documents["bikes-02"].spec, fleet.target_documents["bikes-1"].spec
     assert ("High", None, "2026-10") == (bern.throttle_level, bern.description, bern.bindings[0].version)
     assert (None, "2026-11") == (alma.throttle_level, alma.bindings[0].version)
     assert "https://other.example/02.csv" == fleet.models["bikes-02"].spec.training.parameters["URI"]
@@ -122,7 +122,7 @@ def test_an_override_changes_one_item_and_null_takes_a_field_out(load, files):
 def test_an_empty_set_has_no_endpoints_and_still_knows_its_web_service(load, files):
     fleet = load({**files, "data/locations.csv": "location,name,calls\n"})
 
-    assert {} == dict(fleet.classic_endpoints)
+    assert {} == dict(fleet.target_documents)
     assert {("contoso", "Scoring")} == fleet.sets["bikes"].services
 
 

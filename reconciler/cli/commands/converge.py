@@ -28,6 +28,7 @@ from reconciler.spec.diagnostics import did_you_mean, join_names
 from reconciler.spec.fleet import Fleet, load_fleet
 from reconciler.spec.secrets import SecretResolver
 from reconciler.store import Store
+from reconciler.targets import kinds
 
 if TYPE_CHECKING:
     from reconciler.azure.clouds import Cloud
@@ -57,7 +58,7 @@ class Request:
 
     def fleet(self) -> Fleet:
         """Return the fleet of the spec tree, cut down to what was selected."""
-        fleet = load_fleet(self.specs or (DEFAULT_SPECS,))
+        fleet = load_fleet(self.specs or (DEFAULT_SPECS,), kinds.documents())
         unknown = sorted(self.unfolded - fleet.sets.keys())
         if unknown:
             known = did_you_mean(unknown[0], fleet.sets) or f"sets: {join_names(fleet.sets) or 'none'}"

@@ -68,9 +68,9 @@ def _specs(paths: Sequence[Path], select: Sequence[str]) -> tuple[Fleet, list[Ch
     """Return the valid and selected part of the specs, and the errors of the rest."""
     from reconciler.plan.checks.result import Check, CheckOutcome
     from reconciler.spec.fleet import load_sound
-    from reconciler.targets.new_service.definition.spec_rule import definition_mistakes
+    from reconciler.targets import kinds
 
-    fleet, mistakes = load_sound(paths or (DEFAULT_SPECS,), definition_mistakes)
+    fleet, mistakes = load_sound(paths or (DEFAULT_SPECS,), kinds.documents(), *kinds.rules())
     checks = [
         Check(
             name="specs",

@@ -26,7 +26,10 @@ if TYPE_CHECKING:
 
 def export(
     service: Annotated[
-        str, typer.Argument(metavar="NAME|RESOURCE_ID", help="A NewWebService of the specs, or a resource id.")
+        str,
+        typer.Argument(
+            metavar="NAME|RESOURCE_ID", help="A New web service, by its name in the specs or its resource id."
+        ),
     ],
     specs: options.Specs = None,
     cloud: options.CloudName = None,
@@ -38,9 +41,10 @@ def export(
     import asyncio
 
     from reconciler.spec.fleet import Fleet, load_fleet
+    from reconciler.targets import kinds
 
     by_id = service.startswith("/")
-    fleet = Fleet.empty() if by_id else load_fleet(specs or (DEFAULT_SPECS,))
+    fleet = Fleet.empty() if by_id else load_fleet(specs or (DEFAULT_SPECS,), kinds.documents())
     identity = _checked(service) if by_id else _named(fleet, service)
     with the_cloud(cloud) as found:
         exported = asyncio.run(_read(fleet, found, identity))
@@ -77,27 +81,28 @@ def _checked(given: str) -> str:
 
 
 def _named(fleet: Fleet, name: str) -> str:
-    document = fleet.new_web_services.get(name)
-    if document is None:
-        guess = did_you_mean(name, fleet.new_web_services)
-        other = " (it is a Classic endpoint, which has no definition)" if name in fleet.classic_endpoints else ""
-        remedy = guess or "give its name, or a resource id"
-        raise UserError(f"the specs have no NewWebService {name!r}{other}; {remedy}")
-    return document.spec.resource_id
+    """Return the resource id of a target of the specs that has a definition."""
+    from reconciler.plan.render.phrases import kind_in_words
+
+    document = fleet.target_documents.get(name)
+    if document is None or not document.IN_RESOURCE_MANAGER:
+        others = [target.name for target in fleet.targets if target.IN_RESOURCE_MANAGER]
+        other = "" if document is None else f" (it is a {kind_in_words(document.kind)}, which has no definition)"
+        remedy = did_you_mean(name, others) or "give its name, or a resource id"
+        raise UserError(f"the specs have no New web service {name!r}{other}; {remedy}")
+    (resource_id,) = document.identity({})
+    return resource_id
 
 
 async def _read(fleet: Fleet, cloud: Cloud, identity: str) -> Exported:
-    from reconciler.azure.arm.definition import member
     from reconciler.spec.secrets import SecretResolver
     from reconciler.targets.clients import Clients
-    from reconciler.targets.new_service.definition.file import export_definition
-    from reconciler.targets.new_service.payloads import with_payload
-    from reconciler.targets.new_service.state import is_never_provisioned
+    from reconciler.targets.driver import TargetError
+    from reconciler.targets.new_service.export import exported
 
     secrets = SecretResolver(os.environ, cloud.env_file)
     async with Clients(fleet, cloud, secrets, resource_manager=True) as clients:
-        definition = await clients.definitions.get(identity)
-        if is_never_provisioned(definition):
-            state = str(member(definition, "properties", "provisioningState") or "Unknown")
-            raise UserError(f"{identity} has no definition to be exported: its creation is {state}")
-        return export_definition(await with_payload(clients.http, definition))
+        try:
+            return await exported(clients, identity)
+        except TargetError as error:
+            raise UserError(str(error)) from None

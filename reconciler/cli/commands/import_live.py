@@ -159,9 +159,7 @@ def _workspaces_alone(of: Meant, out: Path) -> Fleet:
     positions = {("Workspace", name): Position(out / WORKSPACES) for name in of.written}
     if of.fleet is not None:
         positions |= {("Workspace", name): of.fleet.position_of("Workspace", name) for name in of.fleet.workspaces}
-    return Fleet(
-        workspaces=of.workspaces, models={}, classic_endpoints={}, new_web_services={}, revision="", positions=positions
-    )
+    return Fleet(workspaces=of.workspaces, models={}, target_documents={}, revision="", positions=positions)
 
 
 def _write(files: Mapping[str, str], request: ImportRequest, of: Meant) -> list[Path]:
@@ -200,23 +198,19 @@ def _told(drafts: Drafts) -> str:
 def _written_targets(request: ImportRequest, of: Meant, written: list[Path]) -> Fleet:
     """Return the targets that were written, with whatever documents they refer to."""
     from reconciler.spec.fleet import load_fleet
+    from reconciler.targets import kinds
 
-    alone = load_fleet(written) if of.fleet is None else None
-    whole = alone or load_fleet([*(request.specs or (DEFAULT_SPECS,)), *written])
+    known = kinds.documents()
+    alone = load_fleet(written, known) if of.fleet is None else None
+    whole = alone or load_fleet([*(request.specs or (DEFAULT_SPECS,)), *written], known)
     own = {path.resolve() for path in written}
 
-    def is_ours(kind: str, name: str) -> bool:
-        return whole.position_of(kind, name).file.resolve() in own
-
-    return replace(
-        whole,
-        classic_endpoints={
-            name: each for name, each in whole.classic_endpoints.items() if is_ours("ClassicEndpoint", name)
-        },
-        new_web_services={
-            name: each for name, each in whole.new_web_services.items() if is_ours("NewWebService", name)
-        },
-    )
+    targets = {
+        name: target
+        for name, target in whole.target_documents.items()
+        if whole.position_of(target.kind, name).file.resolve() in own
+    }
+    return replace(whole, target_documents=targets)
 
 
 def _empty(plan: Plan) -> bool:

@@ -28,16 +28,15 @@ def validate(paths: Paths = None, specs: options.Specs = None) -> ExitCode:
     """Check the specs and their definition files; report every mistake at once, with its place. No network."""
     from reconciler.spec.diagnostics import SpecErrors
     from reconciler.spec.fleet import load_fleet
-    from reconciler.targets.new_service.definition.spec_rule import definition_mistakes
+    from reconciler.targets import kinds
 
     try:
-        fleet = load_fleet(_given(paths, specs), definition_mistakes)
+        fleet = load_fleet(_given(paths, specs), kinds.documents(), *kinds.rules())
     except SpecErrors as errors:
         return _mistakes(errors.diagnostics)
-    targets = len(fleet.classic_endpoints) + len(fleet.new_web_services)
     print(
-        f"valid: {len(fleet.workspaces)} workspaces, {len(fleet.models)} models, {targets} targets "
-        f"(revision {fleet.revision})"
+        f"valid: {count(len(fleet.workspaces), 'workspace')}, {count(len(fleet.models), 'model')}, "
+        f"{count(len(fleet.targets), 'target')} (revision {fleet.revision})"
     )
     return ExitCode.OK
 
@@ -102,15 +101,16 @@ def _forms(file: Path, diagnostics: list[Diagnostic]) -> tuple[str, str] | None:
     from reconciler.spec.diagnostics import Diagnostic, Position
     from reconciler.spec.formatting.formatter import Unformattable, formatted
     from reconciler.spec.loading.loader import Tree, read_file
+    from reconciler.targets import kinds
 
-    tree = Tree()
+    tree = Tree(kinds.documents())
     read_file(file, tree)
     if tree.diagnostics:
         diagnostics += tree.diagnostics
         return None
     now = file.read_bytes().decode()
     try:
-        return now, formatted(now.removeprefix("\ufeff"), as_json=file.suffix.lower() == ".json")
+        return now, formatted(now.removeprefix("\ufeff"), tree.kinds, as_json=file.suffix.lower() == ".json")
     except Unformattable:
         summary = "its canonical form would not say the same, so it is left as it is"
         remedy = "this is a mistake of reconcile: please report it, with the file"
@@ -134,10 +134,11 @@ def schema(
 ) -> ExitCode:
     """Print a JSON Schema that an editor can use."""
     from reconciler.plan.document import plan_schema
-    from reconciler.spec.documents import KINDS
     from reconciler.spec.json_schema import json_schema
+    from reconciler.targets import kinds
 
-    if kind is not None and kind not in (*KINDS, "plan"):
-        raise UserError(f"there is no kind {kind}; there are {', '.join(KINDS)} and plan")
-    print(json.dumps(plan_schema() if kind == "plan" else json_schema(kind), indent=2))
+    known = kinds.documents()
+    if kind is not None and kind not in (*known, "plan"):
+        raise UserError(f"there is no kind {kind}; there are {', '.join(known)} and plan")
+    print(json.dumps(plan_schema() if kind == "plan" else json_schema(known, kind), indent=2))
     return ExitCode.OK

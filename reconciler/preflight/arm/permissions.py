@@ -13,7 +13,7 @@ from reconciler.azure.errors import ServiceError
 from reconciler.plan.checks.facts import Access, Grant, RequiredPermission
 from reconciler.plan.checks.permissions import allowed
 from reconciler.plan.document import Action, CostClass, Difference, Step
-from reconciler.spec.documents import NewWebServiceSpec
+from reconciler.spec.documents import NewWebService, NewWebServiceSpec
 from reconciler.spec.fleet import Fleet
 from reconciler.spec.secrets import MissingSecret
 from reconciler.targets.new_service.driver import NewWebServices
@@ -92,7 +92,7 @@ async def fleet_needs(
         missing: The lower-cased resource ids of those that do not exist.
     """
     needs: dict[str, tuple[RequiredPermission, ...]] = {}
-    for document in fleet.new_web_services.values():
+    for document in fleet.of(NewWebService).values():
         identity = document.spec.resource_id.lower()
         exists = identity not in missing
         payer = await driver.payer(identity) if exists else None

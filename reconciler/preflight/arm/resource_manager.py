@@ -20,6 +20,7 @@ from reconciler.preflight.arm.permissions import ask_permissions, fleet_needs
 from reconciler.preflight.arm.web_services import check_web_services
 from reconciler.preflight.hosts import Host, Hosts
 from reconciler.preflight.vaults import uses_vaults
+from reconciler.spec.documents import NewWebService
 from reconciler.spec.secrets import MissingSecret
 from reconciler.targets.clients import Clients
 from reconciler.targets.new_service.driver import NewWebServices
@@ -82,7 +83,9 @@ def _remedy(message: str) -> str:
 def _resource_ids(clients: Clients) -> list[str]:
     """Those of the New web services that are targets, or that train a model which a target wants."""
     fleet = clients.fleet
-    ids = {document.spec.resource_id.lower(): document.spec.resource_id for document in fleet.new_web_services.values()}
+    ids = {
+        document.spec.resource_id.lower(): document.spec.resource_id for document in fleet.of(NewWebService).values()
+    }
     for name, _ in fleet.wanted_versions():
         training = fleet.models[name].spec.training
         if training is not None and training.new is not None:

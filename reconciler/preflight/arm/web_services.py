@@ -21,7 +21,7 @@ async def check_web_services(clients: Clients, ids: list[str]) -> tuple[list[Che
     listed = {key: item for one, _ in lists for key, item in one.items()}
     unread = {group for group, (_, check) in zip(groups, lists, strict=True) if check}
     checks = [check for _, check in lists if check]
-    specs = {document.spec.resource_id.lower(): document for document in clients.fleet.new_web_services.values()}
+    specs = {document.spec.resource_id.lower(): document for document in clients.fleet.of(NewWebService).values()}
     hosts: list[Host] = []
     missing: set[str] = set()
     for resource_id in ids:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
 from pydantic import (
     AfterValidator,
@@ -19,6 +21,8 @@ from pydantic import (
 from pydantic.alias_generators import to_camel
 
 from reconciler.spec.documents import rules
+
+API_VERSION: Literal["reconciler/v1"] = "reconciler/v1"
 
 
 def shape(**schema: Any) -> Any:
@@ -170,3 +174,56 @@ class ModelMetadata(Metadata):
     """The metadata of a model, whose name becomes a part of blob paths and markers."""
 
     name: ModelName = Field(description="Unique among models; becomes a part of blob paths and markers.")
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """A field that names a document.
+
+    Attributes:
+        kind: The kind of that document.
+        or_id: Whether the field may hold what identifies a target (it then begins with ``/``) in place of a name.
+    """
+
+    kind: str
+    or_id: bool = False
+
+
+class Document(Part):
+    """What all documents have, and what each kind says of itself to the checks between documents."""
+
+    FIELDS: ClassVar[tuple[str, ...]] = ()
+    """The fields, as in ``spec.workspace``, whose values and places the checks between documents need."""
+    REFERENCES: ClassVar[Mapping[str, Reference]] = {}
+    """The fields that name another document."""
+
+    kind: str
+    api_version: Literal["reconciler/v1"] = Field(default=API_VERSION, description="The version of this format.")
+    metadata: Metadata
+
+    @property
+    def name(self) -> str:
+        """``metadata.name``."""
+        return self.metadata.name
+
+    @classmethod
+    def kind_name(cls) -> str:
+        """Return what ``kind`` is in such a document."""
+        return str(cls.model_fields["kind"].default)
+
+    def secrets(self) -> Iterator[tuple[str, SecretReference]]:
+        """Return the references to secrets that the document holds, each with its field."""
+        yield from ()
+
+    def at(self, field: str) -> Any:
+        """Return the value of a field, as in ``spec.webService``; None if it, or what it is in, is not there."""
+        value: Any = self
+        for part in field.split("."):
+            value = getattr(value, _attribute(type(value), part), None)  # type: ignore[arg-type] # classes are hashable
+        return value
+
+
+@cache
+def _attribute(part: type, alias: str) -> str:
+    fields = part.model_fields if issubclass(part, BaseModel) else {}
+    return next((name for name, field in fields.items() if field.alias == alias), alias)

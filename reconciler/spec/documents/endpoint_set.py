@@ -3,13 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from reconciler.spec.documents import rules
-from reconciler.spec.documents.base import ParameterValue, Part, Text, Whole, one_of, require_one, shape
+from reconciler.spec.documents.base import (
+    Document,
+    Metadata,
+    ParameterValue,
+    Part,
+    Text,
+    Whole,
+    one_of,
+    require_one,
+    shape,
+)
+from reconciler.spec.documents.classic_endpoint import ClassicEndpoint
 
+SET_LABEL = "set"
+"""The label under which an endpoint of a set carries the set's name, for ``--select set=NAME``."""
 ITEM_FORMS = ("csv", "list", "range")
 RANGE_COLUMN = "item"
 """The one column of a set whose items are a range."""
@@ -99,3 +112,25 @@ class EndpointSetSpec(Part):
     overrides: dict[Text, Override] = Field(
         default_factory=dict, description="By item: what of its model and endpoint is otherwise."
     )
+
+
+class SetMetadata(Metadata):
+    """The metadata of a set, whose name begins the names of what it makes."""
+
+    @field_validator("labels")
+    @classmethod
+    def _own_label(cls, value: dict[str, str]) -> dict[str, str]:
+        if SET_LABEL in value:
+            raise rules.broken("has the label 'set', which names the set an endpoint is of", allowed="other labels")
+        return value
+
+
+class EndpointSet(Document):
+    """Many models and endpoints from one experiment; expanded into ordinary documents when it is loaded."""
+
+    kind: Literal["EndpointSet"] = "EndpointSet"
+    metadata: SetMetadata
+    spec: EndpointSetSpec
+
+    ENDPOINT: ClassVar[type[ClassicEndpoint]] = ClassicEndpoint
+    """The kind of document that ``spec.endpoint`` is the template of."""

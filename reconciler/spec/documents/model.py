@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Annotated, TypeAlias
+from typing import Annotated, ClassVar, Literal, TypeAlias
 
 from pydantic import (
     AfterValidator,
@@ -23,12 +23,16 @@ from pydantic import (
 
 from reconciler.spec.documents import rules
 from reconciler.spec.documents.base import (
+    Document,
+    ModelMetadata,
     Number,
     ParameterValue,
     Part,
+    Reference,
     ResourceId,
     SecretReference,
     Text,
+    VersionLabel,
     one_of,
     require_one,
 )
@@ -245,3 +249,40 @@ class ReadyVersion(Part):
     """A version that was trained elsewhere."""
 
     location: ReadyLocation
+
+
+class ModelSpec(Part):
+    """A line of trained models: one recipe, and versions of it."""
+
+    workspace: str = Field(description="Name of the Workspace it is trained in.")
+    training: Training | None = None
+    gates: tuple[Gate, ...] = Field(
+        default=(), description="Rules that a version must meet before any target moves to it."
+    )
+    versions: dict[VersionLabel, ReadyVersion] = Field(
+        default_factory=dict, description="Ready-made versions by label; these are not trained."
+    )
+
+
+class Model(Document):
+    """A line of trained models with one training recipe."""
+
+    kind: Literal["Model"] = "Model"
+    metadata: ModelMetadata
+    spec: ModelSpec
+
+    FIELDS: ClassVar[tuple[str, ...]] = (
+        "spec.workspace",
+        "spec.training.classic.webService",
+        "spec.training.new.resourceId",
+    )
+    REFERENCES: ClassVar[Mapping[str, Reference]] = {"spec.workspace": Reference("Workspace")}
+
+
+def trainer_of(values: Mapping[str, str]) -> tuple[str, ...] | None:
+    """Return the training service that a Model's fields name, as `Target.service_of` says a target's; None if none."""
+    resource = values.get("spec.training.new.resourceId")
+    if resource is not None:
+        return (resource.lower(),)
+    workspace, service = values.get("spec.workspace"), values.get("spec.training.classic.webService")
+    return (workspace, service) if workspace is not None and service is not None else None

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from typing import Annotated, Any, Literal
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
 from pydantic import Field, ValidationInfo, field_validator
 
 from reconciler.spec.documents import rules
-from reconciler.spec.documents.base import Part, ProbeValue, Text, VersionLabel, shape
+from reconciler.spec.documents.base import Document, Part, ProbeValue, Text, VersionLabel, shape
+
+TraceLevel: TypeAlias = Literal["None", "Error", "All"]
 
 
 class ModelUse(Part):
@@ -69,3 +71,52 @@ class Serving(Part):
 def versions_of(bindings: Sequence[ModelUse]) -> list[str]:
     """Each use as markers name it, ``model@label``."""
     return [f"{use.name}@{use.version}" for use in bindings]
+
+
+class Target(Document):
+    """A document of a target. Targets of all kinds share one space of names."""
+
+    IDENTITY: ClassVar[tuple[str, ...]]
+    """The fields that say what the target is on the service; two documents must not say the same."""
+    SERVICE: ClassVar[tuple[str, ...]] = ()
+    """Those that say which web service it belongs to, if a Model could name that as its training service."""
+    NOUN: ClassVar[str]
+    """What such a target is called in messages: ``endpoint``."""
+    CASELESS: ClassVar[bool] = False
+    """Whether the service takes no notice of the case of what identifies a target."""
+    IN_RESOURCE_MANAGER: ClassVar[bool] = False
+    """Whether it is in Azure Resource Manager, so that a client of that has to be signed in."""
+
+    spec: Serving
+
+    @classmethod
+    def identity_of(cls, values: Mapping[str, str], workspace_ids: Mapping[str, str]) -> tuple[str, ...] | None:
+        """Return what a target is on the service, as far as that is known offline; None if a field is missing.
+
+        Args:
+            values: What a document says in its fields.
+            workspace_ids: The ids of workspaces by the names of their documents.
+        """
+        if not all(field in values for field in cls.IDENTITY):
+            return None
+        return tuple(cls._canonical(field, values[field], workspace_ids) for field in cls.IDENTITY)
+
+    @classmethod
+    def service_of(cls, values: Mapping[str, str]) -> tuple[str, ...] | None:
+        """Return which web service a target belongs to, to be compared with training services; None if unknown."""
+        if not cls.SERVICE or not all(field in values for field in cls.SERVICE):
+            return None
+        return tuple(cls._canonical(field, values[field], {}) for field in cls.SERVICE)
+
+    @classmethod
+    def _canonical(cls, field: str, value: str, workspace_ids: Mapping[str, str]) -> str:
+        if field in cls.REFERENCES:
+            return workspace_ids[value].lower() if value in workspace_ids else value
+        return value.lower() if cls.CASELESS else value
+
+    def identity(self, workspace_ids: Mapping[str, str]) -> tuple[str, ...]:
+        """Return what the target is on the service; see `identity_of`."""
+        found = self.identity_of({field: str(self.at(field)) for field in self.IDENTITY}, workspace_ids)
+        if found is None:
+            raise AssertionError("a document has all fields of its identity")
+        return found

@@ -18,7 +18,7 @@ from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic import BaseModel
 
-from reconciler.spec.documents import KINDS
+from reconciler.spec.documents import Document, Kinds
 from reconciler.spec.formatting.comments import Alias, Collection, CommentedReader, Scalar
 from reconciler.spec.formatting.writer import written
 from reconciler.spec.loading.json_reader import JsonReader
@@ -32,14 +32,14 @@ class Unformattable(Exception):
     """The canonical form would not say the same: a mistake of this program, and the file has to be left as it is."""
 
 
-def formatted(text: str, *, as_json: bool) -> str:
+def formatted(text: str, kinds: Kinds, *, as_json: bool) -> str:
     """Return the canonical form of a file's text in which `reconciler.spec.loading.loader` finds no mistake.
 
     Raises:
         Unformattable: it would not say the same, or not have all the comments.
     """
     text = text.replace("\r\n", "\n")
-    result = _formatted_json(text) if as_json else _formatted_yaml(text)
+    result = _formatted_json(text, kinds) if as_json else _formatted_yaml(text, kinds)
     if _content(result, as_json=as_json) != _content(text, as_json=as_json):
         raise Unformattable
     if not as_json and _comments(result) != _comments(text):
@@ -47,21 +47,21 @@ def formatted(text: str, *, as_json: bool) -> str:
     return result
 
 
-def _formatted_json(text: str) -> str:
+def _formatted_json(text: str, kinds: Kinds) -> str:
     if not text.strip():
         return ""
     value = json.loads(text)
-    model = KINDS.get(str(value.get("kind"))) if isinstance(value, dict) else None
+    model = kinds.get(str(value.get("kind"))) if isinstance(value, dict) else None
     return json.dumps(_in_order(value, model), indent=2, ensure_ascii=False) + "\n"
 
 
-def _formatted_yaml(text: str) -> str:
+def _formatted_yaml(text: str, kinds: Kinds) -> str:
     reader = CommentedReader(text)
     documents = []
     for document in reader.documents():
         root = document.root
         kind = next((item.value for item in root.items if item.key == "kind"), None)
-        model = KINDS.get(kind.text) if isinstance(kind, Scalar) else None
+        model = kinds.get(kind.text) if isinstance(kind, Scalar) else None
         documents.append(document if _has_alias(root) else replace(document, root=_arranged(root, model)))
     return written(documents, reader.rest)
 
@@ -97,7 +97,7 @@ def _positions(annotation: Any) -> Callable[[str], int]:
     """Where a key stands among those of a mapping; all are equal where the keys are the user's own."""
     names: list[str] = []
     for part in _parts(annotation):
-        own = _DOCUMENT if issubclass(part, tuple(KINDS.values())) else _fields(part)
+        own = _DOCUMENT if issubclass(part, Document) else _fields(part)
         names += [name for name in own if name not in names]
     places = {name: place for place, name in enumerate(names)}
     return lambda key: places.get(key, len(places))

@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
 from reconciler.spec.diagnostics import Diagnostic, Position, did_you_mean, field_path, join_names, nearest
-from reconciler.spec.documents import API_VERSION, KINDS, AnyDocument
+from reconciler.spec.documents import API_VERSION, Document, EndpointSet, Kinds, Model, Target
 from reconciler.spec.loading.files import is_definition, read, spec_files
 from reconciler.spec.loading.json_reader import JsonReader
 from reconciler.spec.loading.nodes import Node, TreeBuilder
@@ -20,15 +21,6 @@ from reconciler.spec.loading.yaml_reader import YamlReader
 
 # Names in a text that could not be read: a reference to one of them is not called dangling.
 _NAME_IN_TEXT = re.compile(r"""["']?\bname["']?[ \t]*:[ \t]*["']?([A-Za-z0-9._-]+)""")
-
-_REFERENCES: Mapping[str, tuple[str, ...]] = {
-    "Workspace": ("metadata.name", "spec.id"),
-    "Model": ("metadata.name", "spec.workspace", "spec.training.classic.webService", "spec.training.new.resourceId"),
-    "ClassicEndpoint": ("metadata.name", "spec.workspace", "spec.webService", "spec.endpoint"),
-    "NewWebService": ("metadata.name", "spec.resourceId", "spec.copyOf", "spec.definition.file", "spec.state"),
-    "EndpointSet": ("metadata.name",),
-}
-_PATHS = {kind: {name: tuple(name.split(".")) for name in names} for kind, names in _REFERENCES.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +56,7 @@ class Found:
     file: Path
     position: Position
     mentions: Mapping[str, Mention]
-    document: AnyDocument | None = None
+    document: Document | None = None
     uses: tuple[MentionedUse, ...] = ()
     """A target: the models that it names."""
     trains: bool = False
@@ -82,20 +74,26 @@ class Found:
         mention = self.mentions.get("metadata.name")
         return mention.value if mention else None
 
+    @property
+    def values(self) -> dict[str, str]:
+        """What its fields say, of those that are kept (`Document.FIELDS`)."""
+        return {field: mention.value for field, mention in self.mentions.items()}
+
 
 @dataclass(slots=True)
 class Tree:
     """What a spec tree holds."""
 
+    kinds: Kinds
     found: list[Found] = field(default_factory=list)
     diagnostics: list[Diagnostic] = field(default_factory=list)
     lost_names: set[str] = field(default_factory=set)
     """Names in texts that could not be read, which may or may not be those of documents."""
 
 
-def read_tree(paths: Sequence[Path]) -> Tree:
-    """Read files and directories of documents. Mistakes between documents are not looked for here."""
-    tree = Tree()
+def read_tree(paths: Sequence[Path], kinds: Kinds) -> Tree:
+    """Read files and directories of documents of these kinds. Errors between documents are not looked for here."""
+    tree = Tree(kinds)
     documents = 0
     files = 0
     for file in spec_files(paths, tree.diagnostics):
@@ -124,7 +122,7 @@ def read_file(file: Path, tree: Tree) -> int:
         if root.value is None and not root.entries:
             continue
         count += 1
-        found = _document(root, file, builder)
+        found = _document(root, file, builder, tree.kinds)
         if found is not None:
             tree.found.append(found)
     for text in reader.lost:
@@ -133,7 +131,7 @@ def read_file(file: Path, tree: Tree) -> int:
     return count
 
 
-def _document(root: Node, file: Path, builder: TreeBuilder) -> Found | None:
+def _document(root: Node, file: Path, builder: TreeBuilder, kinds: Kinds) -> Found | None:
     builder.path.clear()
     if root.entries is None:
         builder.report(
@@ -148,55 +146,59 @@ def _document(root: Node, file: Path, builder: TreeBuilder) -> Found | None:
         builder.path.append("apiVersion")
         builder.report(root.line, root.column, "missing field 'apiVersion'", f"allowed: {API_VERSION}")
         builder.path.pop()
-    kind = _kind(root, builder)
-    if kind is None:
+    name = _kind(root, builder, kinds)
+    if name is None:
         return None
+    kind = kinds[name]
     return _found(root, kind, file, _validated(root, kind, builder))
 
 
-def _kind(root: Node, builder: TreeBuilder) -> str | None:
+def _kind(root: Node, builder: TreeBuilder, kinds: Kinds) -> str | None:
     """Return the kind of a document; the one that was probably meant, after it has been reported."""
     entries = root.entries or {}
     builder.path.append("kind")
     if "kind" not in entries:
-        builder.report(root.line, root.column, "missing field 'kind'", f"allowed: {join_names(KINDS)}")
+        builder.report(root.line, root.column, "missing field 'kind'", f"allowed: {join_names(kinds)}")
         return None
     node = entries["kind"].node
-    if isinstance(node.value, str) and node.value in KINDS:
+    if isinstance(node.value, str) and node.value in kinds:
         return node.value
-    meant = nearest(node.value, KINDS) if isinstance(node.value, str) else None
+    meant = nearest(node.value, kinds) if isinstance(node.value, str) else None
     builder.report(
         node.line,
         node.column,
         f"unknown kind {describe(node)}",
-        f"allowed: {join_names(KINDS)}",
-        did_you_mean(meant, KINDS) if meant else "",
+        f"allowed: {join_names(kinds)}",
+        did_you_mean(meant, kinds) if meant else "",
     )
     return meant
 
 
-def _validated(root: Node, kind: str, builder: TreeBuilder) -> AnyDocument | None:
-    model = KINDS[kind]
-    value: Any = root.value if root.value["kind"] == kind else {**root.value, "kind": kind}
+def _validated(root: Node, kind: type[Document], builder: TreeBuilder) -> Document | None:
+    name = kind.kind_name()
+    value: Any = root.value if root.value["kind"] == name else {**root.value, "kind": name}
     try:
-        return model.model_validate(value, by_alias=True, by_name=False)
+        return kind.model_validate(value, by_alias=True, by_name=False)
     except ValidationError as error:
-        builder.diagnostics.extend(explain(error, root, model, builder.file))
+        builder.diagnostics.extend(explain(error, root, kind, builder.file))
         return None
 
 
-def _found(root: Node, kind: str, file: Path, document: AnyDocument | None) -> Found:
+def _found(root: Node, kind: type[Document], file: Path, document: Document | None) -> Found:
     position = Position(file, root.line, root.column)
+    name = kind.kind_name()
     mentions = {
-        name: mention for name, path in _PATHS[kind].items() if (mention := _mention(root.at(path), file)) is not None
+        field: mention for field, path in _paths(kind) if (mention := _mention(root.at(path), file)) is not None
     }
-    if kind == "EndpointSet":
-        return Found(kind, file, position, mentions, document, root=root)
-    if kind != "Model":
-        return Found(kind, file, position, mentions, document, tuple(_uses(root, file)))
+    if issubclass(kind, EndpointSet):
+        return Found(name, file, position, mentions, document, root=root)
+    if issubclass(kind, Target):
+        return Found(name, file, position, mentions, document, tuple(_uses(root, file)))
+    if not issubclass(kind, Model):
+        return Found(name, file, position, mentions, document)
     versions = root.at(("spec", "versions"))
     return Found(
-        kind,
+        name,
         file,
         position,
         mentions,
@@ -204,6 +206,11 @@ def _found(root: Node, kind: str, file: Path, document: AnyDocument | None) -> F
         trains=root.at(("spec", "training")) is not None,
         ready=frozenset(versions.entries or ()) if versions is not None else frozenset(),
     )
+
+
+@cache
+def _paths(kind: type[Document]) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    return tuple((field, tuple(field.split("."))) for field in ("metadata.name", *kind.FIELDS))
 
 
 def _mention(node: Node | None, file: Path) -> Mention | None:

@@ -1,4 +1,4 @@
-"""Expands EndpointSets into the Models and ClassicEndpoints of their items (design 3.1).
+"""Expands EndpointSets into the Models and endpoints of their items (design 3.1).
 
 Everything below sees ordinary documents. What a set made stands, for messages, in the line of its item; what is wrong
 with the template is said once, at its place in the set.
@@ -16,7 +16,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from reconciler.spec.diagnostics import Diagnostic, Position, did_you_mean, join_names
-from reconciler.spec.documents import API_VERSION, SET_LABEL, ClassicEndpoint, EndpointSet, Model
+from reconciler.spec.documents import API_VERSION, SET_LABEL, Document, EndpointSet, Model, Target
 from reconciler.spec.documents.rules import VERSION_PLACEHOLDER
 from reconciler.spec.loading.loader import Found, Mention, MentionedUse, Tree
 from reconciler.spec.loading.nodes import Entry, Node, TreeBuilder
@@ -27,8 +27,7 @@ from reconciler.spec.sets.templates import Template, Unfit, merged
 
 _MOST_TOLD = 20
 """So many items are named that have a mistake in one field; the others are counted."""
-_MODEL_MENTIONS = (("workspace",), ("training", "classic", "webService"), ("training", "new", "resourceId"))
-_ENDPOINT_MENTIONS = (("workspace",), ("webService",), ("endpoint",))
+_ENDPOINT = EndpointSet.ENDPOINT
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +37,7 @@ class ExpandedSet:
     Attributes:
         name: Its name.
         prune: Whether endpoints are deleted whose item was taken out.
-        endpoints: The names of its ClassicEndpoint documents.
+        endpoints: The names of the targets that it made.
         models: The names of the Models that it made.
         shared: The names of other Models that its endpoints serve.
         services: Where its endpoints are: workspace documents and web services, also when it has no item.
@@ -68,7 +67,7 @@ def expand_sets(tree: Tree) -> Mapping[str, ExpandedSet]:
 class _Part:
     """The model or the endpoint of a set: its kind of document, its field, its template, and those of overrides."""
 
-    kind: type[Model | ClassicEndpoint]
+    kind: type[Model | Target]
     field: str
     template: Template
     overridden: Mapping[str, Template]
@@ -88,7 +87,7 @@ class _Expansion:
     tree: Tree
     wrong: Counter[str] = field(default_factory=Counter)
     """How many items have a mistake in a field."""
-    names: dict[str, set[str]] = field(default_factory=lambda: {"Model": set(), "ClassicEndpoint": set()})
+    names: dict[type[Document], set[str]] = field(default_factory=lambda: {Model: set(), _ENDPOINT: set()})
     shared: set[str] = field(default_factory=set)
     services: set[tuple[str, str]] = field(default_factory=set)
     places: dict[tuple[str, ...], Position | None] = field(default_factory=dict)
@@ -121,8 +120,8 @@ class _Expansion:
         return ExpandedSet(
             name=self.document.name,
             prune=self.document.spec.prune,
-            endpoints=frozenset(self.names["ClassicEndpoint"]),
-            models=frozenset(self.names["Model"]),
+            endpoints=frozenset(self.names[_ENDPOINT]),
+            models=frozenset(self.names[Model]),
             shared=frozenset(self.shared),
             services=frozenset(self.services),
             endpoint_names=endpoint.template.pattern("endpoint"),
@@ -131,12 +130,12 @@ class _Expansion:
     # -- the templates
 
     def _endpoint(self, columns: tuple[str, ...]) -> _Part:
-        part = self._part(ClassicEndpoint, "endpoint", columns)
+        part = self._part(_ENDPOINT, "endpoint", columns)
         if part is None:
             raise AssertionError("a set without an endpoint has not been validated")
         return part
 
-    def _part(self, kind: type[Model | ClassicEndpoint], name: str, columns: tuple[str, ...]) -> _Part | None:
+    def _part(self, kind: type[Model | Target], name: str, columns: tuple[str, ...]) -> _Part | None:
         base = self.root.at(("spec", name))
         if base is None or base.entries is None:
             return None
@@ -227,7 +226,6 @@ class _Expansion:
         """Add an item's document of one kind to the tree, or what is wrong with it to the mistakes."""
         name = f"{self.document.name}-{item.key}"
         template = part.of(item)
-        kind = part.kind.__name__
         try:
             spec = template.filled(item)
         except Unfit as error:
@@ -236,12 +234,12 @@ class _Expansion:
             if not self._is_enough(at):
                 self._wrong(at, [Diagnostic(str(error), item.position, at)])
             return
-        if own_model and kind == "ClassicEndpoint":
+        if own_model and part.kind is _ENDPOINT:
             spec = _with_model_name(spec, name)
         labels = {**self.document.metadata.labels, SET_LABEL: self.document.name}
         value = {
             "apiVersion": API_VERSION,
-            "kind": kind,
+            "kind": part.kind.kind_name(),
             "metadata": {"name": name, "labels": labels},
             "spec": spec,
         }
@@ -251,19 +249,20 @@ class _Expansion:
             self.tree.lost_names.add(name)
             self._explain(part, template, item, error)
             return
-        self.names[kind].add(name)
+        self.names[part.kind].add(name)
         self.tree.found.append(self._found(part, template, item, made))
-        if isinstance(made, ClassicEndpoint):
+        if isinstance(made, _ENDPOINT):
             self.services.add((made.spec.workspace, made.spec.web_service))
-            self.shared.update(use.name for use in made.spec.bindings if use.name not in self.names["Model"])
+            self.shared.update(use.name for use in made.spec.bindings if use.name not in self.names[Model])
 
-    def _found(self, part: _Part, template: Template, item: Item, made: Model | ClassicEndpoint) -> Found:
+    def _found(self, part: _Part, template: Template, item: Item, made: Model | Target) -> Found:
         """Return the document as the checks between documents want it."""
         mentions = {"metadata.name": Mention(made.name, item.position)}
-        for path in _MODEL_MENTIONS if part.kind is Model else _ENDPOINT_MENTIONS:
-            value = _at(made, path)
+        for name in made.FIELDS:
+            value = made.at(name)
             if isinstance(value, str):
-                mentions[".".join(("spec", *path))] = Mention(value, self._place_of(part, template, path, item))
+                path = tuple(name.split(".")[1:])
+                mentions[name] = Mention(value, self._place_of(part, template, path, item))
         common = {"kind": made.kind, "file": self.file, "position": item.position, "document": made, "home": self.file}
         if isinstance(made, Model):
             return Found(
@@ -383,10 +382,3 @@ def _ready_places(spec: Any) -> Iterator[tuple[str, str]]:
         location = version.get("location") if isinstance(version, dict) else None
         if isinstance(location, dict):
             yield str(location.get("baseLocation")), str(location.get("relativeLocation"))
-
-
-def _at(made: Model | ClassicEndpoint, path: tuple[str, ...]) -> Any:
-    value: Any = made.spec
-    for step in path:
-        value = getattr(value, {"webService": "web_service", "resourceId": "resource_id"}.get(step, step), None)
-    return value

@@ -39,7 +39,7 @@ class ClassicEndpoints(Driver):
 
     def __init__(self, clients: Clients) -> None:
         self._clients = clients
-        self._documents = tuple(clients.fleet.classic_endpoints.values())
+        self._documents = tuple(clients.fleet.of(ClassicEndpoint).values())
         self._specs: dict[str, ClassicEndpoint] = {}
         self._services: dict[tuple[str, str], Service] = {}
         self._orphans: dict[str, classic_orphans.Orphan] = {}

@@ -63,7 +63,7 @@ class NewWebServices(Driver):
     def __init__(self, clients: Clients, random_bytes: RandomBytes = os.urandom) -> None:
         self._clients = clients
         self._specs: dict[str, NewWebService] = {
-            document.spec.resource_id.lower(): document for document in clients.fleet.new_web_services.values()
+            document.spec.resource_id.lower(): document for document in clients.fleet.of(NewWebService).values()
         }
         self._seen: dict[str, Definition] = {}
         self._given: dict[str, ResolvedDocument] = {}

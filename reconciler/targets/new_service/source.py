@@ -182,7 +182,9 @@ class ServiceSources:
 
     def _copied_from(self, spec: NewWebServiceSpec) -> str:
         named = str(spec.copy_of)
-        return self._clients.fleet.resource_ids.get(named, named)
+        fleet = self._clients.fleet
+        document = {**fleet.unselected, **fleet.target_documents}.get(named)
+        return document.spec.resource_id if isinstance(document, NewWebService) else named
 
     async def _copied(self, spec: NewWebServiceSpec) -> dict[str, Any]:
         """Return a service's definition with its secrets encrypted for another region (new-protocol 1, 3)."""

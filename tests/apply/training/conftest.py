@@ -15,10 +15,10 @@ from reconciler.apply.progress import ProgressEvent
 from reconciler.apply.run import Run
 from reconciler.azure.clouds import Cloud
 from reconciler.plan.states import Ledger
-from reconciler.spec.fleet import load_fleet
 from reconciler.spec.secrets import SecretResolver
 from reconciler.targets.clients import Clients
 from tests.azure.conftest import Peer, serving
+from tests.support.fleets import load_fleet
 
 WORKSPACE = "3ad1c2b4e5f60718293a4b5c6d7e8f90"
 KEY = base64.b64encode(b"k" * 64).decode()

@@ -20,10 +20,10 @@ from reconciler.apply.run import Limits, Run, leased
 from reconciler.azure.clouds import load_cloud
 from reconciler.plan.states import Ledger
 from reconciler.reconciliation import Options, Reconciliation
-from reconciler.spec.fleet import load_fleet
 from reconciler.spec.secrets import SecretResolver
 from reconciler.store import LeaseLost, Store, TargetRecord, this_process
 from tests.end_to_end.interruptions.conftest import still_running
+from tests.support.fleets import load_fleet
 
 STATUS = ("GET", r"/jobs/\w+$")
 

@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 
 from reconciler.azure.classic import Endpoint
-from reconciler.spec.fleet import Fleet, load_fleet
+from reconciler.spec.fleet import Fleet
 from reconciler.targets.classic import orphans as classic_orphans
 from reconciler.targets.classic.state import Service
 from tests.end_to_end.sets.franchise import TREE
+from tests.support.fleets import load_fleet
 
 HOME = "3ad1c2b4e5f60718293a4b5c6d7e8f90/svc"
 PLACE = ("contoso", "Bike Rental Scoring")

@@ -23,12 +23,13 @@ from reconciler.emulator.config.studio_file import StudioFile
 from reconciler.emulator.pytest_plugin import StudioThread
 from reconciler.plan.document import Plan
 from reconciler.reconciliation import Reconciliation
-from reconciler.spec.fleet import Fleet, load_fleet
+from reconciler.spec.fleet import Fleet
 from reconciler.spec.secrets import SecretResolver
 from reconciler.store import Store
 from reconciler.targets.clients import Clients
 from reconciler.targets.new_service.definition.file import export_definition
 from reconciler.targets.new_service.payloads import with_payload
+from tests.support.fleets import load_fleet
 
 DEFAULT_STUDIO = Path(__file__).parents[3] / "reconciler" / "emulator" / "config" / "default_studio.yaml"
 GROUP = "/subscriptions/6f1d7c1e-8a53-4c56-9a0e-2f6f6f0d4b11/resourceGroups/contoso-ml"

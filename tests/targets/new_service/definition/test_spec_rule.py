@@ -9,8 +9,8 @@ import pytest
 
 from reconciler.cli.commands import specs
 from reconciler.spec.diagnostics import SpecErrors
-from reconciler.spec.fleet import load_fleet, load_sound
 from reconciler.targets.new_service.definition.spec_rule import definition_mistakes
+from tests.support.fleets import load_fleet, load_sound
 
 GROUP = "/subscriptions/6f1d7c1e-8a53-4c56-9a0e-2f6f6f0d4b11/resourceGroups/g/providers/Microsoft.MachineLearning"
 HEAD = f"""apiVersion: reconciler/v1
@@ -129,7 +129,7 @@ def test_all_mistakes_come_together_and_a_document_that_is_wrong_hides_none_of_i
         each[: each.index(":") + 3] for each in found
     ]
     fleet, told = load_sound([Path("specs")], definition_mistakes)
-    assert (list(fleet.new_web_services), len(told)) == (["a"], 3)
+    assert (list(fleet.target_documents), len(told)) == (["a"], 3)
 
 
 def test_the_command_fails_with_them_and_says_how_many(mistakes, capsys):

@@ -1,0 +1,82 @@
+"""The kinds of target: the one list. A kind is its document, its driver, and what only it can do.
+
+A kind is added here and nowhere else; `reconciler.targets.driver` says what a driver has to do. What a kind takes is
+imported when it is first used, so that a command pays only for what it needs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from reconciler.spec.documents import ClassicEndpoint, Kinds, NewWebService, Target, kinds_of
+from reconciler.spec.fleet import Rule
+
+if TYPE_CHECKING:
+    from reconciler.spec.diagnostics import Diagnostic
+    from reconciler.spec.loading.loader import Tree
+    from reconciler.targets.clients import Clients
+    from reconciler.targets.driver import Driver
+
+
+class MakeDriver(Protocol):
+    """Makes the driver of a kind for one pass."""
+
+    def __call__(self, clients: Clients, /) -> Driver:
+        """Return the driver, which has sent nothing yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One kind of target.
+
+    Attributes:
+        document: What users write.
+        driver: Makes the driver of a pass.
+        rules: What its documents have to meet that takes other files than theirs.
+    """
+
+    document: type[Target]
+    driver: MakeDriver
+    rules: tuple[Rule, ...] = ()
+
+
+def _classic(clients: Clients) -> Driver:
+    from reconciler.targets.classic.driver import ClassicEndpoints  # noqa: PLC0415 - only where a pass is made
+
+    return ClassicEndpoints(clients)
+
+
+def _new(clients: Clients) -> Driver:
+    from reconciler.targets.new_service.driver import NewWebServices  # noqa: PLC0415 - as above
+
+    return NewWebServices(clients)
+
+
+def _definition_files(tree: Tree) -> Iterable[Diagnostic]:
+    from reconciler.targets.new_service.definition.spec_rule import definition_mistakes  # noqa: PLC0415 - as above
+
+    return definition_mistakes(tree)
+
+
+KINDS: tuple[Kind, ...] = (
+    Kind(ClassicEndpoint, _classic),
+    Kind(NewWebService, _new, rules=(_definition_files,)),
+)
+
+
+def documents() -> Kinds:
+    """Return all kinds of document, by the names that ``kind`` gives them."""
+    return kinds_of(kind.document for kind in KINDS)
+
+
+def drivers(clients: Clients) -> dict[str, Driver]:
+    """Return a new driver of each kind, by the kind's name."""
+    return {kind.document.kind_name(): kind.driver(clients) for kind in KINDS}
+
+
+def rules() -> Iterator[Rule]:
+    """Return the rules of all kinds, for `reconciler.spec.fleet.load_fleet`."""
+    for kind in KINDS:
+        yield from kind.rules
