@@ -1,4 +1,4 @@
-"""The SQLite file underneath: finding it, making it, and transactions that are durable when they have ended.
+"""The SQLite file underneath: finding it, making it, and transactions that are on the disk when they have ended.
 
 Another kind of database would get its own way to open; the tables and the queries know nothing of SQLite.
 """
@@ -10,17 +10,16 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Self
 
-from sqlalchemy import Connection, Engine, QueuePool, create_engine, event
+from sqlalchemy import Connection, Engine, Pool, QueuePool, StaticPool, create_engine, event
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError, StatementError
 
-from reconciler.store import migrations, snapshot
+from reconciler.store import migrations, reading
 from reconciler.store.errors import StoreError
 
 _PATIENCE_SECONDS = 60.0
@@ -35,24 +34,28 @@ thread has on it through SQLite."""
 
 
 class Database:
-    """An open database file, or a private copy of one."""
+    """An open database file: for writing, or for reading one view of it."""
 
-    def __init__(self, engine: Engine, name: str, copied_to: TemporaryDirectory[str] | None) -> None:
+    def __init__(self, engine: Engine, path: Path) -> None:
         self._engine = engine
-        self._name = name
-        self._copied_to = copied_to
+        self._path = path
+        self._file = path.absolute()
         self._closed = False
+        self._view: Connection | None = None
+        self._viewing = threading.RLock()
 
     @classmethod
     def open(cls, where: str | Path, *, read_only: bool) -> Self:
-        """Open or makes the file, or copies it; see `reconciler.store.Store.open`.
+        """Open the file, or make it; see `reconciler.store.Store.open`.
 
         Raises:
-            StoreError: It cannot be used; the message names it.
+            StoreError: The file cannot be used; the message names it.
         """
         path = path_of(where)
         try:
-            return cls._open_copy(path) if read_only else cls._open_file(path)
+            if path.is_dir():
+                raise StoreError("it is a directory")  # noqa: TRY301 - named below like every other reason
+            return cls._open_view(path) if read_only else cls._open_file(path)
         except StoreError as error:
             raise StoreError(f"the store {path} cannot be used: {error}") from error
         except OSError as error:
@@ -63,11 +66,9 @@ class Database:
 
     @classmethod
     def _open_file(cls, path: Path) -> Self:
-        if path.is_dir():
-            raise StoreError("it is a directory")
         _make_file(path)
-        engine = _engine(path, durable=True)
-        database = cls(engine, str(path), None)
+        # A thread never waits for another one's reading to end.
+        database = cls(_engine(partial(_connect, path), QueuePool, max_overflow=-1), path)
         try:
             with database._transaction(writes=False) as connection:
                 version = migrations.found_version(connection)
@@ -81,63 +82,81 @@ class Database:
         return database
 
     @classmethod
-    def _open_copy(cls, path: Path) -> Self:
-        if path.is_dir():
-            raise StoreError("it is a directory")
-        directory = TemporaryDirectory(prefix="reconciler-")
-        copy = Path(directory.name) / "store.db"
-        database = cls(_engine(copy, durable=False), str(path), directory)
+    def _open_view(cls, path: Path) -> Self:
+        source = reading.connect(path)
+        database = cls(_engine(lambda: source, StaticPool), path)
         try:
-            snapshot.copy_to(path, copy)
-            copy.touch(mode=0o600)
-            # The copy is private to this process, so an older one can be upgraded to be read.
-            with database._transaction(writes=True) as connection:
-                migrations.bring_forward(connection)
+            if migrations.found_version(database._begin_view()) < migrations.SCHEMA_VERSION:
+                # A reader upgrades a copy. The file itself is upgraded by whoever writes next.
+                copy = reading.copy_in_memory(source)
+                database._disconnect()
+                database._engine = _engine(lambda: copy, StaticPool)
+                migrations.bring_forward(database._begin_view())
         except BaseException:
             database.close()
             raise
         return database
 
+    def _begin_view(self) -> Connection:
+        """Begin the transaction in which everything is read; it shows the data as they are at the first read."""
+        self._view = self._engine.connect()
+        self._view.begin()
+        return self._view
+
     def close(self) -> None:
-        """Close all connections, and removes the private copy."""
+        """Close all connections."""
         self._closed = True
+        self._disconnect()
+
+    def _disconnect(self) -> None:
+        if self._view is not None:
+            self._view.close()
         self._engine.dispose()
-        if self._copied_to is not None:
-            self._copied_to.cleanup()
+        if self._view is not None:
+            reading.tidy(self._file)
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
-        """One view of the data, unmoved by what others write meanwhile."""
-        with self._named_errors(), self._transaction(writes=False) as connection:
-            yield connection
+        """Give one view of the data, unmoved by what others write meanwhile."""
+        with self._named_errors():
+            if self._view is None:
+                with self._transaction(writes=False) as connection:
+                    yield connection
+            else:
+                with self._viewing:
+                    self._refuse_if_closed()
+                    yield self._view
 
     @contextmanager
     def writing(self, *, durable: bool = True) -> Iterator[Connection]:
-        """Return the only write transaction at that time, in all processes; on the disk when the block has ended.
+        """Give the only write transaction at that time, in all processes; on the disk when the block has ended.
 
         One that is not ``durable`` is there for everybody then, whatever becomes of this process, but for a loss of
         power; if that takes it away, it takes nothing that came before, and nothing that came after stays.
         """
-        if self._copied_to is not None:
-            raise StoreError(f"the store {self._name} was opened read-only")
+        if self._view is not None:
+            raise StoreError(f"the store {self._path} was opened read-only")
         with self._named_errors(), self._transaction(writes=True, durable=durable) as connection:
             yield connection
 
     @contextmanager
     def _transaction(self, *, writes: bool, durable: bool = True) -> Iterator[Connection]:
-        if self._closed:
-            raise StoreError(f"the store {self._name} is closed")
+        self._refuse_if_closed()
         with self._engine.connect() as connection:
             connection.execution_options(writes=writes, durable=durable)
             with connection.begin():
                 yield connection
+
+    def _refuse_if_closed(self) -> None:
+        if self._closed:
+            raise StoreError(f"the store {self._path} is closed")
 
     @contextmanager
     def _named_errors(self) -> Iterator[None]:
         try:
             yield
         except SQLAlchemyError as error:
-            raise StoreError(f"the store {self._name} failed: {_reason(error)}") from error
+            raise StoreError(f"the store {self._path} failed: {_reason(error)}") from error
 
 
 def path_of(where: str | Path) -> Path:
@@ -165,7 +184,7 @@ def path_of(where: str | Path) -> Path:
 
 
 def _make_file(path: Path) -> None:
-    """Make the file and the directories above it, for the owner alone; leaves what is there as it is."""
+    """Make the file and the directories above it, for the owner alone; leave what is there unchanged."""
     with _making:
         if path.exists():
             return
@@ -185,21 +204,20 @@ def _make_file(path: Path) -> None:
                 os.close(descriptor)
 
 
-def _engine(path: Path, *, durable: bool) -> Engine:
+def _engine(connect: Callable[[], sqlite3.Connection], pool: type[Pool], **options: int) -> Engine:
     engine = create_engine(
         "sqlite://",
-        creator=partial(_connect, path, durable=durable),
-        poolclass=QueuePool,
-        # A thread never waits for another one's reading to end.
-        max_overflow=-1,
+        creator=connect,
+        poolclass=pool,
         hide_parameters=True,
         json_serializer=partial(json.dumps, ensure_ascii=False, allow_nan=False),
+        **options,
     )
     event.listen(engine, "begin", _begin)
     return engine
 
 
-def _connect(path: Path, *, durable: bool) -> sqlite3.Connection:
+def _connect(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(
         # "rw" and not "rwc": a store that somebody removed meanwhile must not come back empty.
         f"{path.absolute().as_uri()}?mode=rw",
@@ -212,7 +230,7 @@ def _connect(path: Path, *, durable: bool) -> sqlite3.Connection:
     )
     try:
         # In WAL mode, NORMAL would lose acknowledged commits with the power. On macOS it takes fullfsync as well.
-        connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'OFF'}")
+        connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA fullfsync = ON")
         connection.execute("PRAGMA foreign_keys = ON")
     except sqlite3.Error:
@@ -222,7 +240,7 @@ def _connect(path: Path, *, durable: bool) -> sqlite3.Connection:
 
 
 def _begin(connection: Connection) -> None:
-    """Begins for writing at once, where a transaction will write.
+    """Begin for writing at once, where a transaction will write.
 
     One that reads first and writes later would fail outright, without waiting, if another wrote in between.
     """
@@ -235,12 +253,12 @@ def _begin(connection: Connection) -> None:
 
 
 def _switch_to_write_ahead(path: Path) -> None:
-    """Switches to WAL, which stays with the file.
+    """Switch to WAL, which stays with the file.
 
     SQLite does not wait for others in this one command, so this does: they are at the same, and soon done.
     """
     give_up = time.monotonic() + _PATIENCE_SECONDS
-    with closing(_connect(path, durable=True)) as connection:
+    with closing(_connect(path)) as connection:
         while True:
             try:
                 (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()

@@ -138,14 +138,15 @@ class Store:
         read_only: bool = False,
         holder_is_dead: Callable[[Holder], bool] = is_dead,
     ) -> Self:
-        """Open the store, and makes it if it is not there.
+        """Open the store, and make it if it is missing.
 
         Args:
             where: ``sqlite:///relative/path``, ``sqlite:////absolute/path``, or a plain path.
             clock: Gives the present, aware.
-            read_only: Reads a private copy of the store as it is at this moment. Nothing at ``where`` is
-                created or changed, and later writes of others are not seen. A missing store reads as an
-                empty one.
+            read_only: Read the store as it is at this moment, in place: its content never changes, and a missing
+                store reads as an empty one and is not made. Later writes of others are not seen, so whoever
+                shows a store for long (a page) opens it again for each look; while it is open, the log
+                beside it grows with each write of others.
             holder_is_dead: Whether a lease's holder provably is no more.
 
         Raises:

@@ -41,6 +41,7 @@ class Worker:
         self.holder = this_process(run_id)
         self.store: Store
         self.lease: Lease
+        self.bare: sqlite3.Connection
 
     def open(self) -> str:
         self.store = Store.open(self.path, clock=lambda: START)
@@ -72,6 +73,12 @@ class Worker:
         connection = sqlite3.connect(self.path)
         connection.execute("PRAGMA wal_checkpoint(RESTART)")
         connection.close()
+        return "done"
+
+    def sql(self, statement: str) -> str:
+        """Does to the file, which may be of an earlier schema, what no store does; it stays open until the end."""
+        self.bare = sqlite3.connect(self.path, isolation_level=None)
+        self.bare.execute(statement)
         return "done"
 
     def die_in_transaction(self) -> None:
