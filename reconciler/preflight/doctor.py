@@ -15,17 +15,16 @@ from reconciler.azure.retries import Retries
 from reconciler.plan.checks.result import Check, CheckOutcome
 from reconciler.plan.checks.signatures import check_signature
 from reconciler.plan.checks.storage import judge_storage
-from reconciler.preflight.arm.resource_manager import check_resource_manager
-from reconciler.preflight.hosts import Host, Hosts
+from reconciler.preflight.hosts import Hosts
+from reconciler.preflight.sign_in import check_sign_in
 from reconciler.preflight.storage import ask_account, ask_storage, read_signature_validity
 from reconciler.preflight.vaults import uses_vaults, vault_hosts
 from reconciler.preflight.workspaces import check_workspace
 from reconciler.spec.fleet import Fleet
 from reconciler.spec.secrets import MissingSecret, SecretResolver
+from reconciler.targets import kinds
 from reconciler.targets.clients import Clients
-from reconciler.targets.driver import AccountKey
-from reconciler.targets.new_service.driver import NewWebServices
-from reconciler.targets.new_service.source import UNUSABLE
+from reconciler.targets.diagnosis import AccountKey, Host, Reach
 
 _ONE_TRY = 1
 
@@ -47,24 +46,31 @@ async def examine(
     async with Clients(fleet, cloud, secrets) as clients, trusting:
         hosts = Hosts(cloud, clients.http, trusting)
         workspaces = sorted(fleet.workspaces)
-        services = NewWebServices(clients)
-        await services.prepare()
-        keys = list(dict.fromkeys(services.account_keys()))
-        checks = await hosts.ask([*_hosts(clients), *await _accounts(clients, keys)])
-        looks = await asyncio.gather(
-            *(check_workspace(clients, workspace, hosts) for workspace in workspaces),
-            check_resource_manager(clients, services, hosts, clock),
+        checks = await hosts.ask([*_hosts(clients), *await _accounts(clients)])
+        signed_in = await check_sign_in(clients, hosts.is_silent)
+        reach = Reach(clock(), hosts.is_silent, signed_in=signed_in.outcome is CheckOutcome.OK)
+        looks, diagnoses = await asyncio.gather(
+            asyncio.gather(*(check_workspace(clients, workspace, reach) for workspace in workspaces)),
+            asyncio.gather(*(driver.diagnose(reach) for driver in kinds.drivers(clients).values())),
+        )
+        keys = [key for diagnosis in diagnoses for key in diagnosis.keys]
+        checks += await hosts.ask(
+            [
+                *(host for _, found in looks for host in found),
+                *(host for diagnosis in diagnoses for host in diagnosis.hosts),
+                *await _hosts_of(clients, keys),
+            ]
         )
         storage = await asyncio.gather(
             *(_storage(clients, workspace, hosts) for workspace in workspaces),
             *(_handed_over(clients, key, hosts) for key in keys),
         )
-        checks += await hosts.ask(host for _, found in looks for host in found)
         return (
             *checks,
             *(check for found, _ in looks for check in found),
+            signed_in,
+            *(check for diagnosis in diagnoses for check in diagnosis.checks),
             *(check for found in storage for check in found),
-            *_not_looked_up(services),
             *hosts.clocks(),
             *await _signatures(clients, clock()),
         )
@@ -91,22 +97,16 @@ def _hosts(clients: Clients) -> Iterator[Host]:
     yield from vault_hosts(clients)
 
 
-def _not_looked_up(services: NewWebServices) -> Iterator[Check]:
-    """Return what New web services refer to and cannot be had; their definition files are told with the specs."""
-    for name, problem in services.not_looked_up().items():
-        if problem.code != UNUSABLE:
-            subject = f"NewWebService {name}"
-            text, remedy = problem.message, problem.remedy
-            yield Check(name=problem.code, subject=subject, outcome=CheckOutcome.FAILED, text=text, remedy=remedy)
-
-
-async def _accounts(clients: Clients, keys: list[AccountKey]) -> list[Host]:
+async def _hosts_of(clients: Clients, keys: list[AccountKey]) -> list[Host]:
     found = []
     for key in keys:
-        try:
+        with suppress(CloudError):  # It is reported with the storage.
             found.append(Host(await clients.account_url(key.account), f"storage account {key.account}"))
-        except CloudError:
-            continue  # Told with the storage.
+    return found
+
+
+async def _accounts(clients: Clients) -> list[Host]:
+    found = []
     for name in clients.fleet.workspaces:
         try:
             found.append(Host((await clients.blobs(name)).base, f"storage of workspace {name}"))

@@ -15,21 +15,20 @@ from reconciler.plan.checks.facts import (
     CommitmentPlanAssignment,
     CommitmentPlanState,
     Facts,
-    Quota,
     RequiredPermission,
     Signature,
     Storage,
 )
 from reconciler.plan.checks.result import Check
 from reconciler.plan.document import Action, Plan, Step, TargetPlan
-from reconciler.preflight.arm.commitment_plans import Payers, ask_payers, ask_standings
-from reconciler.preflight.arm.permissions import ask_permissions
 from reconciler.preflight.storage import ask_account, ask_storage, read_signature_validity
 from reconciler.spec.documents import Model
 from reconciler.spec.secrets import MissingSecret
+from reconciler.targets.arm.commitment_plans import Payers, ask_payers, ask_standings
+from reconciler.targets.arm.permissions import ask_permissions, training_needs
 from reconciler.targets.clients import Clients
-from reconciler.targets.driver import AccountKey, Driver
-from reconciler.targets.new_service.permissions import training_needs
+from reconciler.targets.diagnosis import AccountKey
+from reconciler.targets.driver import Driver, Requirements
 
 _Needs = dict[str, tuple[RequiredPermission, ...]]
 
@@ -46,18 +45,19 @@ async def facts_for(plan: Plan, clients: Clients, drivers: Mapping[str, Driver])
     if not pending:
         return Facts()
     trained_by = dict(_trained_by(plan, clients))
-    needs = dict(_needs(pending, drivers))
+    required = _required(pending, drivers)
+    needs = {step_id: each.permissions for step_id, each in required.items() if each.permissions}
     paid = {**trained_by, **{step_id: needed[0].resource for step_id, needed in needs.items()}}
     needs |= {step_id: training_needs(resource_id) for step_id, resource_id in trained_by.items()}
-    claims = dict(_claims(pending, drivers))
+    claims = dict(_claims(pending, required))
     storage, (settled, access), payers, (standings, more) = await asyncio.gather(
-        _ask_storage(await _workspaces(plan, pending, clients), _handed_over(pending, drivers), clients),
+        _ask_storage(await _workspaces(plan, pending, clients), _handed_over(required), clients),
         _ask_permissions(needs, clients),
         _ask_payers(paid, clients, for_jobs=bool(trained_by)),
         _ask_standings(claims, clients),
     )
     return Facts(
-        quotas=dict(_quotas(pending, drivers)),
+        quotas={step_id: each.quota for step_id, each in required.items() if each.quota is not None},
         needs=settled,
         access=access,
         storage=storage,
@@ -87,30 +87,20 @@ def _steps(pending: tuple[TargetPlan, ...], action: Action) -> Iterator[tuple[Ta
                 yield target, step
 
 
-def _quotas(pending: tuple[TargetPlan, ...], drivers: Mapping[str, Driver]) -> Iterator[tuple[str, Quota]]:
-    for target, step in _steps(pending, Action.CREATE):
-        quota = drivers[target.kind].quota(target.identity)
-        if quota is not None:
-            yield step.id, quota
+def _required(pending: tuple[TargetPlan, ...], drivers: Mapping[str, Driver]) -> dict[str, Requirements]:
+    """Return what each step needs, by its id."""
+    return {
+        step.id: drivers[target.kind].requirements(target.identity, step) for target in pending for step in target.steps
+    }
 
 
 def _claims(
-    pending: tuple[TargetPlan, ...], drivers: Mapping[str, Driver]
+    pending: tuple[TargetPlan, ...], required: Mapping[str, Requirements]
 ) -> Iterator[tuple[str, CommitmentPlanAssignment]]:
     for target in pending:
-        claimed = ((step.id, drivers[target.kind].claim(target.identity, step)) for step in target.steps)
+        claimed = ((step.id, required[step.id].payer) for step in target.steps)
         # What is created with its plan is not moved to it once more.
         yield from islice(((step_id, claim) for step_id, claim in claimed if claim is not None), 1)
-
-
-def _needs(
-    pending: tuple[TargetPlan, ...], drivers: Mapping[str, Driver]
-) -> Iterator[tuple[str, tuple[RequiredPermission, ...]]]:
-    for target in pending:
-        for step in target.steps:
-            needed = drivers[target.kind].needs(target.identity, step)
-            if needed:
-                yield step.id, needed
 
 
 def _moved_to(pending: tuple[TargetPlan, ...]) -> dict[tuple[str, str], set[str]]:
@@ -157,14 +147,12 @@ async def _signed_by_us(clients: Clients, model: Model, label: str) -> bool:
         return True  # It would fail for that very reason, which the look at the storage tells.
 
 
-def _handed_over(pending: tuple[TargetPlan, ...], drivers: Mapping[str, Driver]) -> dict[AccountKey, set[str]]:
+def _handed_over(required: Mapping[str, Requirements]) -> dict[AccountKey, set[str]]:
     """Return the storage keys that steps give to services, each with those steps."""
     found: dict[AccountKey, set[str]] = {}
-    for target in pending:
-        for step in target.steps:
-            key = drivers[target.kind].storage(target.identity, step)
-            if key is not None:
-                found.setdefault(key, set()).add(step.id)
+    for step_id, each in required.items():
+        if each.key is not None:
+            found.setdefault(each.key, set()).add(step_id)
     return found
 
 

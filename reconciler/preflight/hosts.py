@@ -4,41 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
-from dataclasses import dataclass
-from urllib.parse import urlsplit
 
 from reconciler.azure.clouds import Cloud
 from reconciler.azure.errors import Retired, ServiceError
 from reconciler.azure.http import Http
 from reconciler.plan.checks.clocks import check_clock
 from reconciler.plan.checks.result import Check, CheckOutcome
-
-
-@dataclass(frozen=True, slots=True)
-class Host:
-    """A host that something needs.
-
-    Attributes:
-        url: Any URL on it.
-        role: What it is there for: ``management of South Central US``.
-        studio: Whether it is one of Studio's own, so that its silence means that the service has ended.
-        own_authority: Whether it is vouched for by the cloud's own certificate authorities, if the cloud has any.
-    """
-
-    url: str
-    role: str
-    studio: bool = False
-    own_authority: bool = False
-
-    @property
-    def netloc(self) -> str:
-        """Name and port."""
-        return urlsplit(self.url).netloc.lower()
-
-    @property
-    def origin(self) -> str:
-        """Scheme, name and port."""
-        return f"{urlsplit(self.url).scheme.lower()}://{self.netloc}"
+from reconciler.targets.diagnosis import Host
 
 
 class Hosts:

@@ -9,14 +9,13 @@ from datetime import timedelta
 
 from reconciler.azure.credentials import RefreshableSecret
 from reconciler.azure.errors import CloudError, ConnectionStringError, ServiceError, SignInError
-from reconciler.azure.storage.account import REFUSED
+from reconciler.azure.storage.account import REFUSED, connection_string_of
 from reconciler.azure.storage.blobs import ANY_CONTAINER, Blobs
 from reconciler.plan.checks.facts import Signature, Storage
 from reconciler.plan.checks.signatures import read_signature
 from reconciler.spec.secrets import MissingSecret
 from reconciler.targets.clients import Clients
-from reconciler.targets.driver import AccountKey
-from reconciler.targets.new_service.payloads import connection_string
+from reconciler.targets.diagnosis import AccountKey
 
 """Asked for to see whether the key is accepted: it need not be there."""
 
@@ -92,7 +91,7 @@ async def ask_account(clients: Clients, handed_over: AccountKey) -> Storage:
     subject = handed_over.subject
     try:
         base = await clients.account_url(handed_over.account)
-        client = Blobs(connection_string(handed_over.account, handed_over.key, base))
+        client = Blobs(connection_string_of(handed_over.account, handed_over.key, base))
     except (CloudError, ConnectionStringError) as error:
         return Storage(subject, problem=str(error), remedy=f"correct {handed_over.field}")
     async with client as blobs:

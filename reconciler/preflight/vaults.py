@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from reconciler.azure.errors import CloudError
-from reconciler.preflight.hosts import Host
 from reconciler.spec.documents import SecretReference
 from reconciler.spec.fleet import Fleet
 from reconciler.targets.clients import Clients
+from reconciler.targets.diagnosis import Host
 
 
 def vault_hosts(clients: Clients) -> list[Host]:

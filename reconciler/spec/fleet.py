@@ -83,6 +83,16 @@ class Fleet:
         """Return the targets of one kind by name."""
         return {name: target for name, target in self.target_documents.items() if isinstance(target, kind)}
 
+    @cached_property
+    def workspaces_of_targets(self) -> frozenset[str]:
+        """The names of the workspaces that targets live in."""
+        return frozenset(
+            str(target.at(field))
+            for target in self.targets
+            for field, reference in target.REFERENCES.items()
+            if reference.kind == "Workspace"
+        )
+
     def wanted_versions(self) -> dict[tuple[str, str], list[str]]:
         """Return the (model, label) pairs that targets want, in order, each with the names of those targets."""
         wanted: dict[tuple[str, str], list[str]] = {}
@@ -121,12 +131,7 @@ class Fleet:
         """Return the fleet with only those workspaces that its targets live in or are trained in."""
         models = {name for name, _ in self.wanted_versions()}
         used = {self.models[name].spec.workspace for name in models & self.models.keys()}
-        used |= {
-            str(target.at(field))
-            for target in self.targets
-            for field, reference in target.REFERENCES.items()
-            if reference.kind == "Workspace"
-        }
+        used |= self.workspaces_of_targets
         return replace(self, workspaces=_only(self.workspaces, used.__contains__))
 
     def _nothing_for(self, selector: str) -> str:

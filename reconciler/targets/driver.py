@@ -25,6 +25,7 @@ from pydantic import SecretStr
 from reconciler.plan.checks.facts import CommitmentPlanAssignment, Quota, RequiredPermission
 from reconciler.plan.document import Action, Step
 from reconciler.plan.states import DesiredTarget, LiveTarget, Location, Proof, Scalar, VersionKey
+from reconciler.targets.diagnosis import AccountKey, Diagnosis, Reach
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,25 +62,20 @@ class Verified:
 
 
 @dataclass(frozen=True, slots=True)
-class AccountKey:
-    """The key of a storage account that a step hands to a service.
+class Requirements:
+    """What a step needs of the world; what is left out is not known to be needed.
 
     Attributes:
-        account: The account's name.
-        key: The key.
-        field: The field of the document that refers to it: ``spec.storage.key of NewWebService mine``.
-        reference: What it refers to: ``env STORAGE_KEY``.
+        quota: What a target that has to be created draws on.
+        payer: The commitment plan that pays for the target from this step on.
+        permissions: What has to be allowed; the first is of the target itself.
+        key: The storage account's key that the step hands over.
     """
 
-    account: str
-    key: SecretStr
-    field: str
-    reference: str
-
-    @property
-    def subject(self) -> str:
-        """What it is, for people."""
-        return f"storage account {self.account} ({self.field})"
+    quota: Quota | None = None
+    payer: CommitmentPlanAssignment | None = None
+    permissions: tuple[RequiredPermission, ...] = ()
+    key: AccountKey | None = None
 
 
 class TargetError(Exception):
@@ -131,31 +127,18 @@ class Driver(ABC):
         del names
         return ()
 
-    def quota(self, identity: str) -> Quota | None:
-        """Return what a target that has to be created draws on; None if nothing limits it. Pure: asks nobody.
+    def requirements(self, identity: str, step: Step) -> Requirements:
+        """Return what a step needs, as far as `observe` has shown it. Pure: asks nobody."""
+        del identity, step
+        return Requirements()
 
-        May be called after `observe`, with whose answers it speaks.
+    async def diagnose(self, reach: Reach) -> Diagnosis:
+        """Look at what the documents of this kind name, for ``reconcile doctor``.
+
+        Called in place of `prepare` and `observe`. Sends only reads; must not raise for what a service answers.
         """
-        del identity
-        return None
-
-    def claim(self, identity: str, step: Step) -> CommitmentPlanAssignment | None:
-        """Return the commitment plan that pays for a target from a step on; None if the step changes none. Pure."""
-        del identity, step
-        return None
-
-    def needs(self, identity: str, step: Step) -> tuple[RequiredPermission, ...]:
-        """Return the permissions that a step needs; empty where no service reports permissions. Pure.
-
-        The first is of the target itself.
-        """
-        del identity, step
-        return ()
-
-    def storage(self, identity: str, step: Step) -> AccountKey | None:
-        """Return the storage account whose key a step hands over; None if it hands over none. Pure."""
-        del identity, step
-        return None
+        del reach
+        return Diagnosis()
 
     @abstractmethod
     async def answers(self, target: DesiredTarget) -> str | None:

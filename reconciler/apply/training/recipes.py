@@ -24,7 +24,7 @@ from reconciler.azure.storage.blobs import Blobs
 from reconciler.plan.states import DesiredVersion, KnownVersion, Location, Problem, VersionKey, VersionState
 from reconciler.spec.documents import ClassicTraining, Model, NewTraining, ReadyVersion, Training
 from reconciler.spec.secrets import MissingSecret
-from reconciler.targets.new_service.permissions import refusal
+from reconciler.targets.arm.permissions import refusal
 
 if TYPE_CHECKING:
     from reconciler.targets.clients import Clients

@@ -19,8 +19,8 @@ from reconciler.azure.execution.batch import BatchExecution, BatchRequest, JobSt
 from reconciler.azure.execution.swagger import JobSignature, job_signature
 from reconciler.plan.states import Problem
 from reconciler.spec.documents import ClassicTraining, Model, NewTraining, Training
-from reconciler.targets.classic.lookup import find_web_service, nearest
 from reconciler.targets.clients import Clients
+from reconciler.targets.workspaces import find_web_service, nearest
 
 _T = TypeVar("_T")
 

@@ -214,6 +214,21 @@ def client_options(endpoint: str, retry_pause: int) -> dict[str, Any]:
     }
 
 
+def connection_string_of(account: str, key: SecretStr, base: str) -> SecretStr:
+    """Return the connection string of a storage account.
+
+    Args:
+        account: Its name.
+        key: Its key.
+        base: Its blob endpoint.
+    """
+    scheme = base.partition(":")[0]
+    return SecretStr(
+        f"DefaultEndpointsProtocol={scheme};AccountName={account};AccountKey={key.get_secret_value().strip()};"
+        f"BlobEndpoint={base.rstrip('/')};"
+    )
+
+
 def _parts(connection_string: str) -> dict[str, str]:
     parts = {
         name.strip().lower(): value.strip()

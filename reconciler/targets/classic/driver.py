@@ -19,13 +19,15 @@ from reconciler.spec.secrets import MissingSecret
 from reconciler.targets import probing
 from reconciler.targets.classic import orphans as classic_orphans
 from reconciler.targets.classic import state as classic_state
-from reconciler.targets.classic.lookup import workspace_problem
+from reconciler.targets.classic.diagnosis import check_services
 from reconciler.targets.classic.state import DEFAULT_ENDPOINT, Service
 from reconciler.targets.classic.verification import Verification
 from reconciler.targets.classic.writer import Writer
 from reconciler.targets.clients import Clients
-from reconciler.targets.driver import Artifacts, Driver, Notify, TargetError, Verified
+from reconciler.targets.diagnosis import Diagnosis, Reach
+from reconciler.targets.driver import Artifacts, Driver, Notify, Requirements, TargetError, Verified
 from reconciler.targets.ownership import TooLong, split_description
+from reconciler.targets.workspaces import workspace_problem
 
 _SERVICES_AT_ONCE = 16
 _PROBES_AT_ONCE = 16
@@ -165,8 +167,11 @@ class ClassicEndpoints(Driver):
         unclear = [identity for identity in recorded if identity in live and not live[identity].bound]
         await asyncio.gather(*(one(identity, recorded[identity]) for identity in unclear if live[identity].exists))
 
-    def quota(self, identity: str) -> Quota | None:
-        """See `Driver.quota`: the endpoints of its web service, ``default`` among them."""
+    def requirements(self, identity: str, step: Step) -> Requirements:
+        """See `Driver.requirements`: room among the endpoints of its web service, ``default`` among them."""
+        return Requirements(quota=self._quota(identity)) if step.action is Action.CREATE else Requirements()
+
+    def _quota(self, identity: str) -> Quota:
         spec = self._specs[identity].spec
         service = self._services[spec.workspace, spec.web_service]
         tier = self._clients.fleet.workspaces[spec.workspace].spec.tier
@@ -220,6 +225,10 @@ class ClassicEndpoints(Driver):
         if default is None or default.api_location is None or default.primary_key is None:
             return otherwise
         return self._clients.scoring(default.api_location, default.primary_key)
+
+    async def diagnose(self, reach: Reach) -> Diagnosis:
+        """See `Driver.diagnose`."""
+        return await check_services(self._clients, reach)
 
     # -- carry out
 

@@ -24,10 +24,10 @@ from reconciler.plan.states import (
     VersionKey,
 )
 from reconciler.spec.documents import ClassicEndpoint, ClassicEndpointSpec
-from reconciler.targets.classic.lookup import find_web_service
 from reconciler.targets.driver import Artifact, TargetChangedError, TargetError
 from reconciler.targets.ownership import DESCRIPTION_LIMIT, split_description
 from reconciler.targets.probing import Rows
+from reconciler.targets.workspaces import find_web_service
 
 KIND = "ClassicEndpoint"
 DEFAULT_ENDPOINT = "default"

@@ -15,20 +15,24 @@ from reconciler.azure.arm.definition import api_location, find_trained_model, me
 from reconciler.azure.arm.web_service_writes import ServiceWrites
 from reconciler.azure.errors import DefinitionError, NotFound, ServiceError
 from reconciler.plan.checks.facts import CommitmentPlanAssignment, RequiredPermission
+from reconciler.plan.checks.result import Check, CheckOutcome
 from reconciler.plan.document import Action, Step
 from reconciler.plan.states import DefinitionDifference, DesiredTarget, LiveTarget, Problem, Proof
 from reconciler.spec.documents import NewWebService
 from reconciler.spec.secrets import MissingSecret
 from reconciler.targets import probing
+from reconciler.targets.arm.permissions import refusal
 from reconciler.targets.clients import Clients
-from reconciler.targets.driver import AccountKey, Artifacts, Driver, Notify, TargetError, Verified
+from reconciler.targets.diagnosis import AccountKey, Diagnosis, Host, Reach
+from reconciler.targets.driver import Artifacts, Driver, Notify, Requirements, TargetError, Verified
 from reconciler.targets.new_service.bodies import removes_something
 from reconciler.targets.new_service.commitment_plans import Commitments
 from reconciler.targets.new_service.definition.diff import definition_difference
 from reconciler.targets.new_service.definition.form import PREVIEW, Definition, current_form, same_place
+from reconciler.targets.new_service.diagnosis import check_services
 from reconciler.targets.new_service.payloads import with_payload
-from reconciler.targets.new_service.permissions import refusal, step_needs
-from reconciler.targets.new_service.source import RandomBytes, ResolvedDocument, ServiceSources
+from reconciler.targets.new_service.permissions import step_needs
+from reconciler.targets.new_service.source import UNUSABLE, RandomBytes, ResolvedDocument, ServiceSources
 from reconciler.targets.new_service.state import (
     COMMITMENT_PLAN,
     KIND,
@@ -199,11 +203,18 @@ class NewWebServices(Driver):
         self._seen[identity] = definition
         return definition
 
-    def needs(self, identity: str, step: Step) -> tuple[RequiredPermission, ...]:
-        """See `Driver.needs`."""
+    def requirements(self, identity: str, step: Step) -> Requirements:
+        """See `Driver.requirements`."""
+        return Requirements(
+            payer=self._claim(identity, step),
+            permissions=self._needs(identity, step),
+            key=self._key_handed_over(identity, step),
+        )
+
+    def _needs(self, identity: str, step: Step) -> tuple[RequiredPermission, ...]:
         return step_needs(self._specs[identity].spec, step, self._origins.source(self._specs[identity].spec))
 
-    async def payer(self, identity: str) -> str | None:
+    async def _payer(self, identity: str) -> str | None:
         """Return the commitment plan that pays for a service, if that is managed and can be told."""
         spec = self._specs[identity].spec
         if spec.commitment_plan is None:
@@ -213,8 +224,8 @@ class NewWebServices(Driver):
         except (ServiceError, MissingSecret):
             return None
 
-    def claim(self, identity: str, step: Step) -> CommitmentPlanAssignment | None:
-        """See `Driver.claim`. Where a service is, or is to be, its plan has to be too (new-protocol 5)."""
+    def _claim(self, identity: str, step: Step) -> CommitmentPlanAssignment | None:
+        """Return the plan that is to pay from a step on; it has to be in the service's region (new-protocol 5)."""
         moved = any(each.field == COMMITMENT_PLAN for each in step.differences)
         if step.action is not Action.CREATE and not (moved and step.action is Action.SETTINGS):
             return None
@@ -229,19 +240,27 @@ class NewWebServices(Driver):
             else CommitmentPlanAssignment(spec.commitment_plan, str(location))
         )
 
-    def storage(self, identity: str, step: Step) -> AccountKey | None:
-        """See `Driver.storage`. A ``PUT`` has the key in it, also where it is to take something out."""
+    def _key_handed_over(self, identity: str, step: Step) -> AccountKey | None:
+        """Return the key that a step hands over. A ``PUT`` has it in it, also where it is to take something out."""
         changed = any(each.field == STORAGE_KEY for each in step.differences) or removes_something(step.patch)
         return self._account_key(identity) if step.action is Action.CREATE or changed else None
 
-    def account_keys(self) -> tuple[AccountKey, ...]:
-        """Return the storage keys that specs give to services, as far as they could be looked up."""
-        return tuple(key for key in map(self._account_key, self._specs) if key is not None)
-
-    def not_looked_up(self) -> dict[str, Problem]:
-        """Return what stands in the way of what specs refer to, by the name of the document."""
-        found = {self._specs[identity].name: given.problem for identity, given in self._given.items()}
-        return {name: problem for name, problem in found.items() if problem is not None}
+    async def diagnose(self, reach: Reach) -> Diagnosis:
+        """See `Driver.diagnose`. Definition files are checked with the specs."""
+        checks: list[Check] = []
+        hosts: list[Host] = []
+        await self.prepare()
+        if reach.signed_in and self._clients.needs_resource_manager:
+            checks, hosts = await check_services(self._clients, self._needs, self._payer, reach.now)
+        for identity, given in self._given.items():
+            problem = given.problem
+            if problem is not None and problem.code != UNUSABLE:
+                subject = f"{KIND} {self._specs[identity].name}"
+                text, remedy = problem.message, problem.remedy
+                check = Check(name=problem.code, subject=subject, outcome=CheckOutcome.FAILED, text=text, remedy=remedy)
+                checks.append(check)
+        keys = dict.fromkeys(key for key in map(self._account_key, self._specs) if key is not None)
+        return Diagnosis(tuple(checks), tuple(hosts), tuple(keys))
 
     def _account_key(self, identity: str) -> AccountKey | None:
         document, key = self._specs[identity], self._given[identity].storage_key

@@ -62,21 +62,6 @@ def is_too_large(properties: Definition) -> bool:
     return sum(len(json.dumps(value)) for value in payload_of(properties).values()) > INLINE_LIMIT
 
 
-def connection_string(account: str, key: SecretStr, base: str) -> SecretStr:
-    """How to reach a storage account.
-
-    Args:
-        account: Its name.
-        key: Its key.
-        base: Its blob endpoint.
-    """
-    scheme = base.partition(":")[0]
-    return SecretStr(
-        f"DefaultEndpointsProtocol={scheme};AccountName={account};AccountKey={key.get_secret_value().strip()};"
-        f"BlobEndpoint={base.rstrip('/')};"
-    )
-
-
 class HandedOver:
     """A payload that lies in a blob of the service's own account for as long as a write takes.
 

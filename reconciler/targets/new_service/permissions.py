@@ -1,25 +1,17 @@
-"""What has to be allowed for what is done to New web services, in the words of Azure's roles (new-protocol 6.8). Pure.
-
-The names are those of Microsoft's list of the provider's operations; that of ``listKeys`` is inferred from its path.
-"""
+"""What has to be allowed for each step on a New web service, as Azure's roles name it (new-protocol 6.8). Pure."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
-from reconciler.azure.errors import ServiceError
 from reconciler.plan.checks.facts import RequiredPermission
-from reconciler.plan.checks.permissions import remedy_for
 from reconciler.plan.document import Action, Step
-from reconciler.plan.states import Problem
 from reconciler.spec.documents import NewWebServiceSpec
+from reconciler.targets.arm.permissions import LIST_KEYS, READ
 from reconciler.targets.new_service.state import COMMITMENT_PLAN, KEYS
 
 _SERVICES = "Microsoft.MachineLearning/webServices"
 _PLANS = "Microsoft.MachineLearning/commitmentPlans"
-READ = f"{_SERVICES}/read"
-LIST_KEYS = f"{_SERVICES}/listKeys/read"
 PREPARE_REGION = f"{_SERVICES}/action"
 """What ``CreateRegionalBlob`` is."""
 JOIN = f"{_PLANS}/join/action"
@@ -27,7 +19,6 @@ ASSOCIATIONS = f"{_PLANS}/commitmentAssociations/read"
 MOVE = f"{_PLANS}/commitmentAssociations/move/action"
 
 _WRITES = {Action.CREATE: "write", Action.REPOINT: "write", Action.ADOPT: "write", Action.DELETE: "delete"}
-_REFUSAL = re.compile(r"perform action '([^']+)' over scope '([^']+)'")
 
 
 def step_needs(spec: NewWebServiceSpec, step: Step, source: str | None) -> tuple[RequiredPermission, ...]:
@@ -43,21 +34,6 @@ def step_needs(spec: NewWebServiceSpec, step: Step, source: str | None) -> tuple
     ):
         return ()
     return tuple(dict.fromkeys([RequiredPermission(READ, spec.resource_id), *_of(spec, step, source)]))
-
-
-def training_needs(resource_id: str) -> tuple[RequiredPermission, ...]:
-    """Return what has to be allowed for a job of a training service: to see where it is called, and its key."""
-    return RequiredPermission(READ, resource_id), RequiredPermission(LIST_KEYS, resource_id)
-
-
-def refusal(error: Exception, of: str) -> Problem | None:
-    """Return an answer that says which action is not allowed, as a problem of ``of``; None for any other answer."""
-    found = _REFUSAL.search(error.message) if isinstance(error, ServiceError) and error.status == 403 else None
-    if found is None:
-        return None
-    action, scope = found.groups()
-    # Without the request's id, so that two plans of one world are the same.
-    return Problem("not-permitted", f"{of}: missing permission: {action} on {scope}", remedy_for(action, scope))
 
 
 def _of(spec: NewWebServiceSpec, step: Step, source: str | None) -> Iterator[RequiredPermission]:

@@ -12,6 +12,7 @@ from pydantic import SecretStr
 from reconciler.azure.arm.definition import member
 from reconciler.azure.arm.web_service_writes import ServiceWrites
 from reconciler.azure.errors import Conflict, LostReply, NotFound
+from reconciler.azure.storage.account import connection_string_of
 from reconciler.plan.document import PatchOperation, Step
 from reconciler.plan.states import DesiredTarget, LiveTarget, Marker, Scalar
 from reconciler.plan.steps import definition_changes
@@ -30,7 +31,7 @@ from reconciler.targets.new_service.commitment_plans import Commitments
 from reconciler.targets.new_service.definition.diff import HANDED_OVER, SERVER_SET
 from reconciler.targets.new_service.definition.file import set_member, with_placeholders
 from reconciler.targets.new_service.definition.form import PREVIEW, Definition, current_form, preview_form, walk
-from reconciler.targets.new_service.payloads import HandedOver, connection_string, is_in_blob, is_too_large, payload_of
+from reconciler.targets.new_service.payloads import HandedOver, is_in_blob, is_too_large, payload_of
 from reconciler.targets.new_service.source import ResolvedDocument, ServiceSources
 from reconciler.targets.new_service.state import (
     COMMITMENT_PLAN,
@@ -275,7 +276,7 @@ class Writer:
         near = [uri for uri in uris if isinstance(uri, str) and uri.startswith("http")]
         at_home = next((uri for uri in near if account_of(uri).casefold() == storage.account.casefold()), None)
         base = uri_parts(at_home)[0] if at_home else await self._clients.account_url(storage.account)
-        return connection_string(storage.account, key, base)
+        return connection_string_of(storage.account, key, base)
 
 
 def _whole_body(

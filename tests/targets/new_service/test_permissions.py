@@ -9,7 +9,8 @@ from reconciler.emulator.arm.roles import need
 from reconciler.plan.checks.facts import RequiredPermission
 from reconciler.plan.document import Action, CostClass, Difference, PatchOperation, Step
 from reconciler.spec.documents import NewWebServiceSpec
-from reconciler.targets.new_service.permissions import refusal, step_needs, training_needs
+from reconciler.targets.arm.permissions import refusal, training_needs
+from reconciler.targets.new_service.permissions import step_needs
 
 ML = "Microsoft.MachineLearning"
 PROVIDER = f"/subscriptions/6f1d7c1e-8a53-4c56-9a0e-2f6f6f0d4b11/resourceGroups/g/providers/{ML}"

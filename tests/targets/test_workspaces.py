@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from reconciler.azure.errors import NotFound, ServiceError
-from reconciler.targets.classic.lookup import workspace_problem
+from reconciler.targets.workspaces import workspace_problem
 
 NOBODY: Any = None
 """No connections are needed: nothing else is asked."""

@@ -1,4 +1,4 @@
-"""Why a workspace cannot be listed, and what to do: a token that is refused, another region, a service that ended."""
+"""The web services of a workspace: found by name or id, and why a workspace cannot be listed, and what to do."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ from collections.abc import Sequence
 
 from reconciler.azure.classic import WebService
 from reconciler.azure.errors import RETIREMENT, CloudError, Retired, ServiceError, SignInError
+from reconciler.plan.checks.result import Check, CheckOutcome
 from reconciler.plan.states import Problem
 from reconciler.plan.text import count
 from reconciler.spec.secrets import MissingSecret
 from reconciler.targets.clients import Clients
+from reconciler.targets.diagnosis import Host, Reach
 
 Unlisted = ServiceError | MissingSecret | CloudError
 """What listing the web services of a workspace raises."""
@@ -117,3 +119,31 @@ def nearest(name: str, known: Sequence[str]) -> str:
     """Return what may have been meant by a name that there is not."""
     near = difflib.get_close_matches(name, known, n=1)
     return f"did you mean {near[0]}?" if near else f"there is {', '.join(known) or 'none'}"
+
+
+def is_reachable(clients: Clients, workspace: str, reach: Reach) -> bool:
+    """Whether the cloud knows a workspace's region, and the host of that was not silent."""
+    try:
+        return not reach.is_silent(clients.cloud.management_url(clients.fleet.workspaces[workspace].spec.region))
+    except CloudError:
+        return False
+
+
+async def execution_host(clients: Clients, workspace: str, services: list[WebService]) -> list[Host]:
+    """Return where the default endpoints of these web services are called, as far as they show it."""
+    management = clients.management(workspace)
+    hosts = []
+    for service in services:
+        try:
+            endpoint = await management.get_endpoint(service.id, service.default_endpoint or "default")
+        except ServiceError:
+            continue  # The list was answered; that a single read is not, is for the run itself to meet.
+        if endpoint is not None and endpoint.api_location is not None:
+            hosts.append(Host(endpoint.api_location, f"execution in workspace {workspace}", studio=True))
+    return hosts
+
+
+def failed(subject: str, problem: Problem) -> Check:
+    """Return the failed check of a problem."""
+    text = problem.message.removeprefix(f"{subject}: ")
+    return Check(name=problem.code, subject=subject, outcome=CheckOutcome.FAILED, text=text, remedy=problem.remedy)

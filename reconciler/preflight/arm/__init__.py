@@ -1,1 +1,0 @@
-"""What Azure Resource Manager can be asked before anything starts."""
