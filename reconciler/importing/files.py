@@ -10,20 +10,19 @@ import textwrap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from reconciler.importing.drafts import Draft, Drafts, GroupDrafts, ServiceDrafts
-from reconciler.importing.naming import in_full, slug, told_apart, unique
+from reconciler.importing.drafts import Draft, Drafts, GroupDrafts
 from reconciler.plan.text import printable
-from reconciler.spec.documents import ClassicEndpoint, NewWebService
+from reconciler.spec.documents import Target
 from reconciler.spec.formatting.comments import BLANK, Collection, CommentedDocument, Item, Scalar, Value
 from reconciler.spec.formatting.formatter import formatted
 from reconciler.spec.formatting.writer import WIDTH, quoted, written
+from reconciler.spec.naming import told_apart, unique
 from reconciler.targets import kinds
-from reconciler.targets.inventory import FoundService
 
 WORKSPACES = "workspaces.yaml"
 MODELS = "models.yaml"
 
-_FILE_NAME = 60
+_FILE_NAME = 70
 _SAMPLE, _ENTRY = "    ", "- "
 """Begin lines of a comment that are not wrapped: a piece of a spec, an entry of a list."""
 _NOT_MANAGED = "What is left out is not managed."
@@ -33,70 +32,45 @@ _BLOCKS = frozenset({"spec", "storage", "versions", "models"})
 
 def files_of(drafts: Drafts) -> dict[str, str]:
     """Return the text of each file, by its name; none if all that was found has documents."""
-    if not (drafts.workspaces or drafts.models or drafts.services or drafts.groups):
+    if not (drafts.workspaces or drafts.models or drafts.groups):
         return {}
     files = {WORKSPACES: _file(_WORKSPACES_HEAD, drafts.workspaces)} if drafts.workspaces else {}
     models = _models_head(drafts)
     if models or drafts.models:
         files[MODELS] = _file(models, drafts.models)
-    named: dict[str, ServiceDrafts | GroupDrafts] = {}
-    wanted: dict[str, str] = {}
-    homes: dict[str, str] = {}
-    for service in drafts.services:
-        identity = f"{service.service.workspace}/{service.service.id}"
-        named[identity] = service
-        wanted[identity] = slug(service.service.name, _FILE_NAME, otherwise="service")
-        homes[identity] = service.service.workspace
-    wanted = {identity: f"classic-{name}" for identity, name in told_apart(wanted, homes, _FILE_NAME).items()}
-    for group in drafts.groups:
-        named[f"group {group.group}"] = group
-        wanted[f"group {group.group}"] = f"new-{slug(group.group, _FILE_NAME, otherwise='group')}"
-    names = unique(wanted, {identity: identity for identity in wanted}, (), _FILE_NAME + 10)
-    for identity, part in named.items():
-        documents = part.endpoints if isinstance(part, ServiceDrafts) else part.web_services
-        files[f"{names[identity]}.yaml"] = _file(_head(part), documents)
+    groups = {part.group.identity: part for part in drafts.groups}
+    wanted = {identity: part.group.file_name for identity, part in groups.items()}
+    homes = {identity: part.group.workspace for identity, part in groups.items() if part.group.workspace}
+    names = unique(told_apart(wanted, homes, _FILE_NAME), {each: each for each in wanted}, (), _FILE_NAME)
+    for identity, part in groups.items():
+        files[f"{names[identity]}.yaml"] = _file(_head(part), part.targets)
     return dict(sorted(files.items()))
 
 
 _WORKSPACES_HEAD = ("Workspaces, as `reconcile import` was told of them. Secrets are named here and never written.",)
 
 
-def _head(part: ServiceDrafts | GroupDrafts) -> Iterator[str]:
-    if isinstance(part, ServiceDrafts):
-        service = part.service
-        yield (
-            f"The endpoints of the web service {in_full(service.name)} (id {service.id}) of workspace "
-            f"{service.workspace}, as they were live when `reconcile import` read them. {_NOT_MANAGED}"
-        )
-        yield from _unknown_models(part.endpoints, [each.resources for each in service.endpoints])
-        yield from _unsaid("endpoints", part.unsaid)
-    else:
-        yield (
-            f"The New web services of the resource group {in_full(part.group)}, as they were live when `reconcile "
-            f"import` read them. {_NOT_MANAGED}"
-        )
-        yield from _unsaid("web services", part.unsaid)
+def _head(part: GroupDrafts) -> Iterator[str]:
+    group = part.group
+    yield f"{group.heading}, as they were live when `reconcile import` read them. {_NOT_MANAGED}"
+    yield from _unknown_models(part)
+    if part.unsaid:
+        names = ", ".join(part.unsaid)
+        yield f"No document can be written for these {group.noun}, whose names the rules do not allow: {names}"
 
 
-def _unknown_models(drafts: Sequence[Draft], offered: Iterable[Sequence[str]]) -> Iterator[str]:
-    if all(_serves(draft) for draft in drafts):
+def _unknown_models(part: GroupDrafts) -> Iterator[str]:
+    documents = [draft.document for draft in part.targets]
+    if all(document.spec.bindings for document in documents if isinstance(document, Target)):
         return
+    noun = part.group.noun
     yield (
-        "Endpoints without model: are managed for their settings only: the service does not report which model they "
-        "serve, and no ownership marker names one. Once an endpoint names a model, the next run points it there:"
+        f"{noun[0].upper()}{noun[1:]} without model: are managed for their settings only: the service does not report "
+        "which model they serve, and no ownership marker names one. Once a document names a model, the next run points "
+        "its target there:"
     )
-    resource = next((names[0] for names in offered if names), "NAME [trained model]")
+    resource = next((target.resources[0] for target in part.group.targets if target.resources), "NAME [trained model]")
     yield f'{_SAMPLE}model: {{resource: {quoted(resource)}, name: MODEL, version: "LABEL"}}'
-
-
-def _serves(draft: Draft) -> bool:
-    document = draft.document
-    return isinstance(document, ClassicEndpoint | NewWebService) and bool(document.spec.bindings)
-
-
-def _unsaid(what: str, names: Sequence[str]) -> Iterator[str]:
-    if names:
-        yield f"No document can be written for these {what}, whose names the rules do not allow: {', '.join(names)}"
 
 
 def _models_head(drafts: Drafts) -> list[str]:
@@ -106,26 +80,19 @@ def _models_head(drafts: Drafts) -> list[str]:
             "Models whose versions were found live: ready-made, since what they were trained from is not known. One "
             "in another storage account than its workspace's needs a sasToken before anything else is pointed at it."
         )
-    training = [service for service in drafts.idle if service.training]
-    if training or drafts.training:
+    training = [service for service in drafts.idle if not service.heading]
+    if training:
         lines.append(
             "Training services, to which nothing here refers. To have versions trained by one, write into a model:"
         )
         lines.append(
             f"{_SAMPLE}training: {{classic: {{webService: NAME}}, inputs: …, outputs: …}}  # or new: {{resourceId: ID}}"
         )
-        lines += _listed(training)
-        lines += [f"{_ENTRY}{in_full(resource_id)}" for resource_id in drafts.training]
-    others = [service for service in drafts.idle if not service.training]
-    if others:
-        lines.append("Services with no endpoint but default, which cannot be patched:")
-        lines += _listed(others)
+        lines += [f"{_ENTRY}{service.title}" for service in training]
+    for heading in dict.fromkeys(service.heading for service in drafts.idle if service.heading):
+        lines.append(heading)
+        lines += [f"{_ENTRY}{service.title}" for service in drafts.idle if service.heading == heading]
     return lines
-
-
-def _listed(services: Sequence[FoundService]) -> Iterator[str]:
-    for service in services:
-        yield f"{_ENTRY}{in_full(service.name)} of workspace {service.workspace}, id {service.id}"
 
 
 def _file(head: Iterable[str], drafts: Sequence[Draft]) -> str:

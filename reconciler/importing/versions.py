@@ -22,10 +22,10 @@ from pydantic import ValidationError
 from pydantic_core import PydanticCustomError
 
 from reconciler.apply.training.recipes import ready_fingerprint
-from reconciler.importing.naming import digest, slug
 from reconciler.plan.states import Ledger, LiveTarget, Location, Marker, Served, VersionKey, VersionState
 from reconciler.spec.documents import Model, ReadyLocation, rules
 from reconciler.spec.documents.rules import MODEL_NAME_LIMIT
+from reconciler.spec.naming import digest, slug
 from reconciler.spec.secret_detection import looks_secret
 
 _PLACE_DIGITS = 8

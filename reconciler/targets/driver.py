@@ -16,9 +16,9 @@ trouble in `observe`: it says so in `LiveTarget.problem`, because one bad target
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from pydantic import SecretStr
 
@@ -26,6 +26,7 @@ from reconciler.plan.checks.facts import CommitmentPlanAssignment, Quota, Requir
 from reconciler.plan.document import Action, Step
 from reconciler.plan.states import DesiredTarget, LiveTarget, Location, Proof, Scalar, VersionKey
 from reconciler.targets.diagnosis import AccountKey, Diagnosis, Reach
+from reconciler.targets.inventory import Inventory, Scope
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +77,14 @@ class Requirements:
     payer: CommitmentPlanAssignment | None = None
     permissions: tuple[RequiredPermission, ...] = ()
     key: AccountKey | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """A live definition as a file that a document can name, and what a person must know of it."""
+
+    content: dict[str, Any]
+    notes: tuple[str, ...]
 
 
 class TargetError(Exception):
@@ -139,6 +148,14 @@ class Driver(ABC):
         """
         del reach
         return Diagnosis()
+
+    async def inventory(self, scopes: Sequence[Scope]) -> Inventory:
+        """Return all live targets of this kind in the fleet's workspaces or ``scopes``, for ``reconcile import``.
+
+        Sends only reads. What one workspace, scope or target answers is part of what it returns.
+        """
+        del scopes
+        return Inventory()
 
     @abstractmethod
     async def answers(self, target: DesiredTarget) -> str | None:

@@ -1,225 +1,189 @@
-"""All targets that are live, whether a spec names them or not: what `reconcile import` writes specs for.
+"""All targets that are live, whether a spec names them or not: what ``reconcile import`` writes specs for.
 
-One list of web services a workspace, one list of endpoints a web service, and, where the listing does not show what can
-be updated, one ``GET`` of one endpoint a web service. New web services cost one list a resource group or subscription
-and one ``GET`` each, because the list does not show their models (new-protocol 1).
+Each kind says what it found, in groups that go into one file, and how a document of it is made.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
-from collections.abc import Awaitable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias, TypeVar
 
-from reconciler.azure.arm.definition import studio_of, trained_models
-from reconciler.azure.classic import ClassicManagement, Endpoint, WebService
-from reconciler.azure.errors import DefinitionError, ServiceError
-from reconciler.plan.states import LiveTarget
+from pydantic import ValidationError
+
+from reconciler.azure.errors import ServiceError
+from reconciler.plan.states import LiveTarget, Scalar
+from reconciler.spec.documents import Metadata, Part, Target
+from reconciler.spec.secret_detection import looks_secret
 from reconciler.spec.secrets import MissingSecret
-from reconciler.targets.classic import state as classic_state
-from reconciler.targets.classic.state import DEFAULT_ENDPOINT, Service
-from reconciler.targets.clients import Clients
-from reconciler.targets.new_service.payloads import with_payload
-from reconciler.targets.new_service.state import live_definition
 
 _F = TypeVar("_F")
+_G = TypeVar("_G")
+_P = TypeVar("_P", bound=Part)
 
-_AT_ONCE = 16
-
-
-@dataclass(frozen=True, slots=True)
-class FoundEndpoint:
-    """An added endpoint of a Classic web service. ``resources`` are the names of its trained models."""
-
-    name: str
-    live: LiveTarget
-    resources: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class FoundService:
-    """A Classic web service.
-
-    Attributes:
-        workspace: The name of the workspace's document.
-        id: Its id.
-        name: Its name, which another service may have too (classic-protocol 1.4).
-        unique: Whether none has.
-        endpoints: Its endpoints but ``default``, in the order of their names.
-        training: Whether it has nothing that could be updated, as a training service has not (classic-protocol 5.2).
-        problem: Why it could not be read; empty if it could.
-    """
-
-    workspace: str
-    id: str
-    name: str
-    unique: bool
-    endpoints: tuple[FoundEndpoint, ...] = ()
-    training: bool = False
-    problem: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class FoundWebService:
-    """A New web service.
-
-    Attributes:
-        resource_id: Its resource id, as the service spells it.
-        workspace_id: The Studio workspace that it was deployed from, if it shows one.
-        live: What is live; None if it could not be read.
-        resources: The names of its trained models.
-        problem: Why it, or its models, could not be read; empty if they could.
-    """
-
-    resource_id: str
-    workspace_id: str | None = None
-    live: LiveTarget | None = None
-    resources: tuple[str, ...] = ()
-    problem: str = ""
-
-    @property
-    def training(self) -> bool:
-        """Whether it shows what it is made of, and no trained model is among that."""
-        return not (self.resources or self.problem)
-
-
-@dataclass(frozen=True, slots=True)
-class Inventory:
-    """All that was found. ``problems``: what of a workspace or a scope could not even be listed, and why."""
-
-    services: tuple[FoundService, ...]
-    web_services: tuple[FoundWebService, ...]
-    problems: tuple[str, ...] = ()
+Serves: TypeAlias = Mapping[str, Any]
+"""What a spec says of the models that a target serves: its fields ``model`` or ``models``, or neither."""
+MakeDocument: TypeAlias = Callable[[Metadata, Serves, list[str]], Target | None]
+"""Makes the document of a target, and adds to the list what a comment has to say; None if no rules allow one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """Where New web services are looked for: a subscription, or one resource group of it."""
+    """Where targets in Azure Resource Manager are looked for: a subscription, or one resource group of it."""
 
     subscription: str
     group: str | None = None
 
 
-async def take_inventory(clients: Clients, workspaces: Sequence[str], scopes: Sequence[Scope]) -> Inventory:
-    """Everything in these workspaces (names of documents) and scopes. Reads, and changes nothing.
+@dataclass(frozen=True, slots=True)
+class FoundTarget:
+    """A live target.
 
-    A service that cannot be read is found with its `problem`; so is a workspace or scope, unless none can be listed.
+    Attributes:
+        kind: The kind of its document.
+        title: What the service calls it, for comments; shown only where it does not look like a secret.
+        name: What its document would be called.
+        live: What is live.
+        resources: The names of its trained models.
+        workspace: The name of the workspace document in whose storage its models lie; empty if that is unknown.
+        identities: What `Target.identity` is of any document of it.
+        document: Makes its document.
+    """
+
+    kind: str
+    title: str
+    name: str
+    live: LiveTarget
+    resources: tuple[str, ...]
+    workspace: str
+    identities: frozenset[tuple[str, ...]]
+    document: MakeDocument
+
+
+@dataclass(frozen=True, slots=True)
+class FoundGroup:
+    """Targets whose documents go into one file.
+
+    Attributes:
+        identity: What tells it from other groups.
+        file_name: What its file would be called, without ``.yaml``.
+        workspace: The name of its workspace's document, which tells equal names apart; empty if it is in none.
+        heading: The first sentence of the comment at the head of its file.
+        noun: What its targets are called there: ``endpoints``.
+        targets: The targets.
+    """
+
+    identity: str
+    file_name: str
+    workspace: str
+    heading: str
+    noun: str
+    targets: tuple[FoundTarget, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FoundService:
+    """A web service that is no target and has none.
+
+    Attributes:
+        title: What it is called, for a comment.
+        services: What `Target.service_of` would say of it.
+        heading: The comment under which it is listed; empty if it is a training service.
+    """
+
+    title: str
+    services: frozenset[tuple[str, ...]]
+    heading: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Inventory:
+    """What was found.
+
+    Attributes:
+        groups: The targets.
+        services: Web services without targets.
+        problems: What could not be read, and why.
+        failures: Why a whole workspace or scope could not be listed.
+        listed: How many workspaces and scopes could.
+    """
+
+    groups: tuple[FoundGroup, ...] = ()
+    services: tuple[FoundService, ...] = ()
+    problems: tuple[str, ...] = ()
+    failures: tuple[ServiceError | MissingSecret, ...] = field(default=(), repr=False)
+    listed: int = 0
+
+
+def joined(parts: Iterable[Inventory]) -> Inventory:
+    """Return what all kinds found.
 
     Raises:
-        ServiceError, MissingSecret: nothing can be listed at all.
-        CloudError: a workspace is in a region that the cloud does not know.
+        ServiceError, MissingSecret: nothing could be listed at all.
     """
-    failed: list[ServiceError | MissingSecret] = []
-
-    async def tried(listing: Awaitable[list[_F]]) -> list[_F] | None:
-        try:
-            return await listing
-        except (ServiceError, MissingSecret) as error:
-            failed.append(error)
-            return None
-
-    classic, new = await asyncio.gather(
-        asyncio.gather(*(tried(_services_of(clients, workspace)) for workspace in workspaces)),
-        asyncio.gather(*(tried(_web_services_of(clients, scope)) for scope in scopes)),
-    )
-    services = [part for part in classic if part is not None]
-    web_services = [part for part in new if part is not None]
-    if failed and not services and not web_services:
-        raise failed[0]
-    # Scopes may overlap.
-    distinct = {found.resource_id.lower(): found for part in web_services for found in part}
+    parts = tuple(parts)
+    failures = tuple(error for part in parts for error in part.failures)
+    listed = sum(part.listed for part in parts)
+    if failures and not listed:
+        raise failures[0]
     return Inventory(
-        tuple(found for part in services for found in part),
-        tuple(found for _, found in sorted(distinct.items())),
-        tuple(str(error) for error in failed),
+        groups=tuple(group for part in parts for group in part.groups),
+        services=tuple(service for part in parts for service in part.services),
+        problems=(*map(str, failures), *(problem for part in parts for problem in part.problems)),
+        listed=listed,
     )
 
 
-# -- Classic
+async def list_each(
+    places: Sequence[_F], listing: Callable[[_F], Awaitable[list[_G]]]
+) -> tuple[list[list[_G]], tuple[ServiceError | MissingSecret, ...]]:
+    """List several places side by side; return what each gave that could be listed, and why the others could not."""
+    found = await asyncio.gather(*map(listing, places), return_exceptions=True)
+    failures = tuple(each for each in found if isinstance(each, ServiceError | MissingSecret))
+    for each in found:
+        if isinstance(each, BaseException) and not isinstance(each, ServiceError | MissingSecret):
+            raise each
+    return [each for each in found if not isinstance(each, BaseException)], failures
 
 
-async def _services_of(clients: Clients, workspace: str) -> list[FoundService]:
-    listed = await clients.web_services(workspace)
-    named = Counter(service.name for service in listed)
-    gate = asyncio.Semaphore(_AT_ONCE)
+def sayable(live: Mapping[str, Scalar], part: type[Part]) -> tuple[dict[str, Any], list[str]]:
+    """Return the settings that a spec can say, by its fields, and a comment for each of the others."""
+    said: dict[str, Any] = {}
+    comments: list[str] = []
+    for name, value in live.items():
+        if value is None or value == "":
+            continue
+        why = _why_not(name, value, said, part)
+        if why:
+            comments.append(f"{part.model_fields[name].alias} is left out, so it is not managed: it {why}.")
+        else:
+            said[name] = value
+    return said, comments
 
-    async def look(service: WebService) -> FoundService:
-        async with gate:
-            return await _service(clients, workspace, service, unique=named[service.name] == 1)
 
-    return list(await asyncio.gather(*map(look, sorted(listed, key=lambda each: (each.name, each.id)))))
-
-
-async def _service(clients: Clients, workspace: str, listed: WebService, *, unique: bool) -> FoundService:
-    management = clients.management(workspace)
-    service = Service(workspace, listed.name, id=listed.id)
+def _why_not(field: str, value: Scalar, said: Mapping[str, Any], part: type[Part]) -> str:
+    """Why a spec cannot say a setting beside those that it says; empty if it can."""
+    if isinstance(value, str):
+        if looks_secret(value):
+            return "looks like a secret"
+        if value != value.strip():
+            return "begins or ends with a blank, which would be lost"
+        if any("\ud800" <= character <= "\udfff" for character in value):
+            return "holds half a character"
     try:
-        endpoints = await management.list_endpoints(listed.id)
-        service.endpoints = {endpoint.name: endpoint for endpoint in endpoints}
-        service.resources = await _resources(management, listed.id, endpoints)
-    except ServiceError as error:
-        return FoundService(workspace, listed.id, listed.name, unique, problem=str(error))
-    studio_id = clients.fleet.workspaces[workspace].spec.id.lower()
-    added = sorted((each for each in endpoints if each.name != DEFAULT_ENDPOINT), key=lambda each: each.name)
-    found = [
-        classic_state.live_endpoint(f"{studio_id}/{listed.id}/{endpoint.name}", endpoint, service) for endpoint in added
-    ]
-    return FoundService(
-        workspace,
-        listed.id,
-        listed.name,
-        unique,
-        endpoints=tuple(
-            FoundEndpoint(endpoint.name, live, tuple(sorted(live.resources or ())))
-            for endpoint, live in zip(added, found, strict=True)
-        ),
-        training=not service.resources,
-    )
+        part.model_validate({**said, field: value})
+    except ValidationError as error:
+        names = {field, part.model_fields[field].alias}
+        wrong = [each for each in error.errors(include_url=False, include_input=False) if names & set(each["loc"])]
+        if wrong:
+            return str(wrong[0].get("ctx", {}).get("summary") or "is not what the rules of specs allow")
+    return ""
 
 
-async def _resources(management: ClassicManagement, service_id: str, listed: Sequence[Endpoint]) -> tuple[str, ...]:
-    """Return what can be updated in a service: as the listing shows it, else as one of its endpoints does."""
-    shown = [endpoint.resources for endpoint in listed if endpoint.resources is not None]
-    if not shown and listed:
-        # An added endpoint rather than `default`: it is them that can be updated.
-        asked = next((each for each in listed if each.name != DEFAULT_ENDPOINT), listed[0])
-        found = await management.get_endpoint(service_id, asked.name)
-        # An endpoint without the member has no updatable resource (classic-protocol 5.3).
-        shown = [found.resources or ()] if found is not None else []
-    return tuple(dict.fromkeys(resource.name for resources in shown for resource in resources))
-
-
-# -- New
-
-
-async def _web_services_of(clients: Clients, scope: Scope) -> list[FoundWebService]:
-    definitions = clients.definitions
-    if scope.group is None:
-        listed = await definitions.list_subscription(scope.subscription)
-    else:
-        listed = await definitions.list_group(scope.subscription, scope.group)
-    ids = sorted({str(item["id"]) for item in listed if item.get("id")})
-    gate = asyncio.Semaphore(_AT_ONCE)
-
-    async def look(resource_id: str) -> FoundWebService:
-        async with gate:
-            return await _web_service(clients, resource_id)
-
-    return list(await asyncio.gather(*map(look, ids)))
-
-
-async def _web_service(clients: Clients, resource_id: str) -> FoundWebService:
+def allowed(part: type[_P], **values: Any) -> _P | None:
+    """Return a part of a document, if its rules allow the values."""
     try:
-        definition: Mapping[str, Any] = await clients.definitions.get(resource_id)
-    except ServiceError as error:
-        return FoundWebService(resource_id, problem=str(error))
-    problem = ""
-    try:
-        definition = await with_payload(clients.http, definition)
-        resources = tuple(sorted(trained_models(definition)))
-    except (DefinitionError, ServiceError) as error:
-        resources, problem = (), str(error)
-    live = live_definition(resource_id.lower(), resources, definition)
-    return FoundWebService(resource_id, studio_of(definition), live, resources, problem)
+        return part(**values)
+    except ValidationError:
+        return None

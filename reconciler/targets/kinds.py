@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from reconciler.spec.diagnostics import Diagnostic
     from reconciler.spec.loading.loader import Tree
     from reconciler.targets.clients import Clients
-    from reconciler.targets.driver import Driver
+    from reconciler.targets.driver import Driver, Exported
 
 
 class MakeDriver(Protocol):
@@ -25,6 +25,18 @@ class MakeDriver(Protocol):
 
     def __call__(self, clients: Clients, /) -> Driver:
         """Return the driver, which has sent nothing yet."""
+
+
+class Export(Protocol):
+    """Reads a live target as a definition file.
+
+    Raises:
+        TargetError: it has no definition.
+        ServiceError: it cannot be read.
+    """
+
+    async def __call__(self, clients: Clients, resource_id: str, /) -> Exported:
+        """Return the definition, without secrets."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +47,14 @@ class Kind:
         document: What users write.
         driver: Makes the driver of a pass.
         rules: What its documents have to meet that takes other files than theirs.
+        export: Reads a live target, by its resource id, as a definition file that a document can name; None if a
+            document has none.
     """
 
     document: type[Target]
     driver: MakeDriver
     rules: tuple[Rule, ...] = ()
+    export: Export | None = None
 
 
 def _classic(clients: Clients) -> Driver:
@@ -54,6 +69,12 @@ def _new(clients: Clients) -> Driver:
     return NewWebServices(clients)
 
 
+async def _new_definition(clients: Clients, resource_id: str) -> Exported:
+    from reconciler.targets.new_service.export import exported  # noqa: PLC0415 - as above
+
+    return await exported(clients, resource_id)
+
+
 def _definition_files(tree: Tree) -> Iterable[Diagnostic]:
     from reconciler.targets.new_service.definition.spec_rule import definition_mistakes  # noqa: PLC0415 - as above
 
@@ -62,7 +83,7 @@ def _definition_files(tree: Tree) -> Iterable[Diagnostic]:
 
 KINDS: tuple[Kind, ...] = (
     Kind(ClassicEndpoint, _classic),
-    Kind(NewWebService, _new, rules=(_definition_files,)),
+    Kind(NewWebService, _new, rules=(_definition_files,), export=_new_definition),
 )
 
 

@@ -22,7 +22,11 @@ from reconciler.plan.states import (
     VersionState,
 )
 from reconciler.spec.documents import Metadata, SecretReference, Storage, Workspace, WorkspaceSpec
-from reconciler.targets.inventory import FoundEndpoint, FoundService, FoundWebService, Inventory
+from reconciler.targets.classic import inventory as classic
+from reconciler.targets.classic.inventory import LiveEndpoint, LiveService
+from reconciler.targets.inventory import Inventory, joined
+from reconciler.targets.new_service import inventory as new_service
+from reconciler.targets.new_service.inventory import LiveWebService
 
 BASE = "https://contosostore.blob.core.windows.net/"
 STUDIO = "3ad1c2b4e5f60718293a4b5c6d7e8f90"
@@ -57,18 +61,21 @@ class Makes:
             settings=settings,
         )
 
-    def endpoint(self, name="clinica", resources=(MODEL,), **live) -> FoundEndpoint:
-        return FoundEndpoint(name, self.live(f"{STUDIO}/s1/{name}", **live), tuple(resources))
+    def endpoint(self, name="clinica", resources=(MODEL,), **live) -> LiveEndpoint:
+        return LiveEndpoint(name, self.live(f"{STUDIO}/s1/{name}", **live), tuple(resources))
 
-    def service(self, *endpoints, name="Breast Cancer [predictive exp.]", **more) -> FoundService:
-        return FoundService("contoso", more.pop("id", "s1"), name, more.pop("unique", True), tuple(endpoints), **more)
+    def service(self, *endpoints, name="Breast Cancer [predictive exp.]", **more) -> LiveService:
+        return LiveService(
+            "contoso", STUDIO, more.pop("id", "s1"), name, more.pop("unique", True), tuple(endpoints), **more
+        )
 
-    def web_service(self, name="BreastCancer", resources=(MODEL,), **live) -> FoundWebService:
+    def web_service(self, name="BreastCancer", resources=(MODEL,), **live) -> LiveWebService:
         resource_id = f"{GROUP}/providers/Microsoft.MachineLearning/webServices/{name}"
-        return FoundWebService(resource_id, STUDIO, self.live(resource_id.lower(), **live), tuple(resources))
+        return LiveWebService(resource_id, STUDIO, self.live(resource_id.lower(), **live), tuple(resources))
 
     def inventory(self, *services, web_services=()) -> Inventory:
-        return Inventory(tuple(services), tuple(web_services))
+        workspaces = self.known().workspaces
+        return joined([classic.inventory_of(services), new_service.inventory_of(web_services, workspaces)])
 
     def known(self, **more) -> Known:
         workspace = Workspace(

@@ -125,7 +125,7 @@ def test_training_services_are_told_and_no_model_is_made_of_them(a, written):
 def test_a_training_service_that_a_document_refers_to_is_not_told_again(a):
     inventory = a.inventory(a.service(name="Diabetes [training exp.]", id="t1", training=True))
     assert 1 == len(draft(inventory, a.known()).idle)
-    assert () == draft(inventory, a.known(training={("contoso", "Diabetes [training exp.]")})).idle
+    assert () == draft(inventory, a.known(training=frozenset({("contoso", "Diabetes [training exp.]")}))).idle
 
 
 def test_a_new_web_service_is_written_with_its_model_and_settings(a, written):
@@ -172,11 +172,11 @@ def test_several_resources_are_several_models(a, written):
 
 def test_what_has_a_document_is_not_written_again(a):
     inventory = a.inventory(a.service(a.endpoint("clinica"), a.endpoint("clinicb")))
-    (identity, _) = (endpoint.live.identity for endpoint in inventory.services[0].endpoints)
-    drafts = draft(inventory, a.known(written=(), managed={identity}))
+    (identities, _) = (target.identities for target in inventory.groups[0].targets)
+    drafts = draft(inventory, a.known(written=(), documented=identities))
     assert 1 == drafts.managed
-    assert ["clinicb"] == [each.document.spec.endpoint for each in drafts.services[0].endpoints]
-    everything = draft(a.inventory(a.service(a.endpoint("clinica"))), a.known(written=(), managed={identity}))
+    assert ["clinicb"] == [each.document.spec.endpoint for each in drafts.groups[0].targets]
+    everything = draft(a.inventory(a.service(a.endpoint("clinica"))), a.known(written=(), documented=identities))
     assert {} == files_of(everything)
 
 

@@ -30,7 +30,7 @@ def documents(desk: Desk) -> dict[str, dict[str, Any]]:
 def test_the_plan_over_what_was_imported_is_empty(bystander: Desk) -> None:
     done = bystander.run(*WHOLE)
 
-    assert "imported 2 Classic endpoints of 2 web services, 1 New web service" in done.stdout
+    assert "imported 2 Classic endpoints, 1 New web service" in done.stdout
     assert "verified: the plan over them is empty, 3 targets in sync" in done.stdout
     found = documents(bystander)
     clinic = found["ClassicEndpoint breast-cancer-clinica"]["spec"]
@@ -96,7 +96,7 @@ def test_a_mistake_on_the_command_line_is_said_with_its_remedy(
 
 def test_what_can_not_be_listed_stops_nothing_of_the_rest(bystander: Desk) -> None:
     done = bystander.run("import", *NEW_WORKSPACE, "--subscription", SUBSCRIPTION[:-1] + "0", *WHOLE[-3:], code=1)
-    assert "imported 2 Classic endpoints of 2 web services, 0 New web services" in done.stdout
+    assert "imported 2 Classic endpoints, 0 New web services" in done.stdout
     assert "verified" in done.stdout
     assert "could not be read: list New web services of subscription" in done.stderr
     assert "SubscriptionNotFound" in done.stderr
@@ -236,7 +236,7 @@ def large(tmp_path: Path) -> Iterator[Desk]:
 
 def test_a_fleet_of_1000_is_imported_by_one_list_a_service_and_its_plan_is_empty(large: Desk) -> None:
     done = large.run(*WHOLE[:-1])
-    assert f"imported {SERVICES * ENDPOINTS + 2:,} Classic endpoints of {SERVICES + 2} web services" in done.stdout
+    assert f"imported {SERVICES * ENDPOINTS + 2:,} Classic endpoints, " in done.stdout
     paths = [request["path"].partition("?")[0] for request in large.studio.requests()]
     lists = [path for path in paths if path.endswith("/endpoints")]
     assert SERVICES + 5 == len(lists) == len(set(lists))

@@ -21,7 +21,8 @@ from reconciler.spec.loading.files import replace_file
 if TYPE_CHECKING:
     from reconciler.azure.clouds import Cloud
     from reconciler.spec.fleet import Fleet
-    from reconciler.targets.new_service.definition.file import Exported
+    from reconciler.targets.driver import Exported
+    from reconciler.targets.kinds import Kind
 
 
 def export(
@@ -45,9 +46,9 @@ def export(
 
     by_id = service.startswith("/")
     fleet = Fleet.empty() if by_id else load_fleet(specs or (DEFAULT_SPECS,), kinds.documents())
-    identity = _checked(service) if by_id else _named(fleet, service)
+    kind, resource_id = (_only_kind(), _checked(service)) if by_id else _named(fleet, service)
     with the_cloud(cloud) as found:
-        exported = asyncio.run(_read(fleet, found, identity))
+        exported = asyncio.run(_read(fleet, found, kind, resource_id))
     text = json.dumps(exported.content, indent=2, ensure_ascii=False)
     if out is None:
         print(text)
@@ -80,29 +81,38 @@ def _checked(given: str) -> str:
         raise UserError(f"{given} {error}; allowed: {RESOURCE_ID_SHAPE}") from None
 
 
-def _named(fleet: Fleet, name: str) -> str:
-    """Return the resource id of a target of the specs that has a definition."""
-    from reconciler.plan.render.phrases import kind_in_words
+def _only_kind() -> Kind:
+    """Return the kind whose targets have definitions."""
+    from reconciler.targets.kinds import KINDS
 
+    return next(kind for kind in KINDS if kind.export is not None)
+
+
+def _named(fleet: Fleet, name: str) -> tuple[Kind, str]:
+    """Return the kind and the resource id of a target of the specs that has a definition."""
+    from reconciler.plan.render.phrases import kind_in_words
+    from reconciler.targets.kinds import KINDS
+
+    exporting = {kind.document.kind_name(): kind for kind in KINDS if kind.export is not None}
     document = fleet.target_documents.get(name)
-    if document is None or not document.IN_RESOURCE_MANAGER:
-        others = [target.name for target in fleet.targets if target.IN_RESOURCE_MANAGER]
+    if document is None or document.kind not in exporting:
+        others = [target.name for target in fleet.targets if target.kind in exporting]
         other = "" if document is None else f" (it is a {kind_in_words(document.kind)}, which has no definition)"
         remedy = did_you_mean(name, others) or "give its name, or a resource id"
-        raise UserError(f"the specs have no New web service {name!r}{other}; {remedy}")
-    (resource_id,) = document.identity({})
-    return resource_id
+        raise UserError(f"the specs have no {kind_in_words(next(iter(exporting)))} {name!r}{other}; {remedy}")
+    return exporting[document.kind], str(document.at(document.IDENTITY[0]))
 
 
-async def _read(fleet: Fleet, cloud: Cloud, identity: str) -> Exported:
+async def _read(fleet: Fleet, cloud: Cloud, kind: Kind, resource_id: str) -> Exported:
     from reconciler.spec.secrets import SecretResolver
     from reconciler.targets.clients import Clients
     from reconciler.targets.driver import TargetError
-    from reconciler.targets.new_service.export import exported
 
+    if kind.export is None:
+        raise AssertionError("only kinds with definitions are asked for them")
     secrets = SecretResolver(os.environ, cloud.env_file)
     async with Clients(fleet, cloud, secrets, resource_manager=True) as clients:
         try:
-            return await exported(clients, identity)
+            return await kind.export(clients, resource_id)
         except TargetError as error:
             raise UserError(str(error)) from None

@@ -120,6 +120,8 @@ def import_live(
 
 
 async def _import(request: ImportRequest, of: Meant, cloud: Cloud) -> ExitCode:
+    import asyncio
+
     from reconciler.apply.ledger import read_ledger
     from reconciler.importing.drafts import draft
     from reconciler.importing.files import files_of
@@ -127,15 +129,17 @@ async def _import(request: ImportRequest, of: Meant, cloud: Cloud) -> ExitCode:
     from reconciler.reconciliation import Options, Reconciliation
     from reconciler.spec.secrets import SecretResolver
     from reconciler.store import Store
+    from reconciler.targets import kinds
     from reconciler.targets.clients import Clients
-    from reconciler.targets.inventory import take_inventory
+    from reconciler.targets.inventory import joined
 
     secrets = SecretResolver(os.environ, cloud.env_file)
     with Store.open(request.store, clock=lambda: datetime.now(UTC), read_only=True) as store:
         reading = _workspaces_alone(of, request.out)
         async with Clients(reading, cloud, secrets, resource_manager=bool(request.scopes)) as clients:
-            inventory = await take_inventory(clients, sorted(of.workspaces), request.scopes)
-        drafts = draft(inventory, known_of(inventory, of, read_ledger(store)))
+            drivers = kinds.drivers(clients).values()
+            inventory = joined(await asyncio.gather(*(driver.inventory(request.scopes) for driver in drivers)))
+        drafts = draft(inventory, known_of(of, read_ledger(store)))
         written = _write(files_of(drafts), request, of)
         print(_told(drafts))
         for problem in drafts.problems:
@@ -184,10 +188,12 @@ def _write(files: Mapping[str, str], request: ImportRequest, of: Meant) -> list[
 
 
 def _told(drafts: Drafts) -> str:
-    classic = sum(len(service.endpoints) for service in drafts.services)
-    new = sum(len(group.web_services) for group in drafts.groups)
-    of = f"{count(classic, 'Classic endpoint')} of {count(len(drafts.services), 'web service')}"
-    lines = [f"imported {of}, {count(new, 'New web service')}, {count(len(drafts.models), 'model')}"]
+    from reconciler.plan.render.phrases import kind_in_words
+    from reconciler.targets.kinds import KINDS
+
+    names = [kind.document.kind_name() for kind in KINDS]
+    found = [count(drafts.counts[name], kind_in_words(name)) for name in names]
+    lines = [f"imported {', '.join(found)}, {count(len(drafts.models), 'model')}"]
     if drafts.managed:
         lines.append(f"left out, because documents manage them already: {count(drafts.managed, 'target')}")
     if drafts.unsaid:

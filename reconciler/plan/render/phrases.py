@@ -44,7 +44,7 @@ _COUNTED = {
 
 
 def kind_in_words(kind: str) -> str:
-    """Return a kind of document in words: ``NewWebService`` is a New web service."""
+    """Return a kind of document in words: ``OnlineEndpoint`` is an Online endpoint."""
     first, *rest = re.findall(r"[A-Z][^A-Z]*|^[^A-Z]+", kind) or [kind]
     return " ".join([first, *(word.lower() for word in rest)])
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Iterable, Mapping
+from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -20,12 +20,14 @@ from reconciler.targets import probing
 from reconciler.targets.classic import orphans as classic_orphans
 from reconciler.targets.classic import state as classic_state
 from reconciler.targets.classic.diagnosis import check_services
+from reconciler.targets.classic.inventory import take_inventory
 from reconciler.targets.classic.state import DEFAULT_ENDPOINT, Service
 from reconciler.targets.classic.verification import Verification
 from reconciler.targets.classic.writer import Writer
 from reconciler.targets.clients import Clients
 from reconciler.targets.diagnosis import Diagnosis, Reach
 from reconciler.targets.driver import Artifacts, Driver, Notify, Requirements, TargetError, Verified
+from reconciler.targets.inventory import Inventory, Scope
 from reconciler.targets.ownership import TooLong, split_description
 from reconciler.targets.workspaces import workspace_problem
 
@@ -229,6 +231,11 @@ class ClassicEndpoints(Driver):
     async def diagnose(self, reach: Reach) -> Diagnosis:
         """See `Driver.diagnose`."""
         return await check_services(self._clients, reach)
+
+    async def inventory(self, scopes: Sequence[Scope]) -> Inventory:
+        """See `Driver.inventory`."""
+        del scopes  # They are of Resource Manager.
+        return await take_inventory(self._clients)
 
     # -- carry out
 

@@ -27,10 +27,18 @@ from reconciler.spec.documents import ClassicEndpoint, ClassicEndpointSpec
 from reconciler.targets.driver import Artifact, TargetChangedError, TargetError
 from reconciler.targets.ownership import DESCRIPTION_LIMIT, split_description
 from reconciler.targets.probing import Rows
+from reconciler.targets.settings import Setting, managed
 from reconciler.targets.workspaces import find_web_service
 
 KIND = "ClassicEndpoint"
 DEFAULT_ENDPOINT = "default"
+SETTINGS = (
+    Setting("Description", "description", trimmed=True),
+    Setting("ThrottleLevel", "throttle_level"),
+    Setting("MaxConcurrentCalls", "max_concurrent_calls"),
+    Setting("DiagnosticsTraceLevel", "diagnostics"),
+)
+"""By the attributes of `ClassicEndpointSpec`, `reconciler.azure.classic.Endpoint` and ``EndpointPatch``."""
 
 
 @dataclass(slots=True)
@@ -58,18 +66,12 @@ def resolve(workspace: str, name: str, listed: list[WebService], problem: Proble
 def desired(identity: str, document: ClassicEndpoint, group: str = "") -> DesiredTarget:
     """Return a document in the plan's words."""
     spec = document.spec
-    managed: dict[str, Scalar] = {
-        "Description": None if spec.description is None else spec.description.strip(),
-        "ThrottleLevel": spec.throttle_level,
-        "MaxConcurrentCalls": spec.max_concurrent_calls,
-        "DiagnosticsTraceLevel": spec.diagnostics,
-    }
     return DesiredTarget(
         name=document.metadata.name,
         kind=KIND,
         identity=identity,
         bindings=tuple(ModelBinding(use.resource, VersionKey(use.name, use.version)) for use in spec.bindings),
-        settings={name: value for name, value in managed.items() if value is not None},
+        settings=managed(SETTINGS, spec),
         absent=spec.state == "absent",
         refresh=spec.refresh,
         group=group,
@@ -93,16 +95,14 @@ def live_endpoint(identity: str, endpoint: Endpoint, service: Service, *, descri
 
     A description that is managed (``described``) is written with the marker, for which the rules of specs keep room.
     """
-    text, markers, managed = split_description(endpoint.description)
+    text, markers, marked = split_description(endpoint.description)
     names = service.resources
     if endpoint.resources is not None:
         names = tuple(found.name for found in endpoint.resources)
     shown = places(endpoint)
-    settings: dict[str, Scalar] = {
-        "Description": text,
-        "ThrottleLevel": endpoint.throttle_level,
-        "MaxConcurrentCalls": endpoint.max_concurrent_calls,
-        "DiagnosticsTraceLevel": endpoint.diagnostics,
+    # The description is shown with the marker at its end.
+    settings: dict[str, Scalar] = {each.wire: getattr(endpoint, each.field) for each in SETTINGS} | {
+        "Description": text
     }
     stale = _stale(endpoint, service)
     return LiveTarget(
@@ -111,7 +111,7 @@ def live_endpoint(identity: str, endpoint: Endpoint, service: Service, *, descri
         resources=names,
         bound={resource: LiveBinding(place) for resource, place in shown.items()},
         markers=markers,
-        managed=managed,
+        managed=marked,
         marker_room=None if described else DESCRIPTION_LIMIT - len(text.strip()) - 1,
         settings=settings,
         stale=stale,

@@ -149,12 +149,8 @@ class Writer:
             # Whoever rewrote the text removed the marker too; the plan has seen that the model is unchanged.
             with suppress(TooLong):  # A text that leaves no room is theirs, and the settings are written without.
                 description = marked_description(described.text, markers)
-        patch = EndpointPatch(
-            description=description,
-            diagnostics=spec.diagnostics if "DiagnosticsTraceLevel" in changed else None,
-            throttle_level=spec.throttle_level if "ThrottleLevel" in changed else None,
-            max_concurrent_calls=spec.max_concurrent_calls if "MaxConcurrentCalls" in changed else None,
-        )
+        values = {each.field: getattr(spec, each.field) for each in classic_state.SETTINGS if each.wire in changed}
+        patch = EndpointPatch(**{**values, "description": description})
         await self._patch(service, spec.endpoint, patch)
 
     async def adopt(self, service: Service, name: str, artifacts: Artifacts) -> None:

@@ -15,7 +15,7 @@ from reconciler.plan.states import Scalar
 from reconciler.targets.driver import Artifact, Artifacts, TargetChangedError
 from reconciler.targets.new_service.definition.file import set_member
 from reconciler.targets.new_service.definition.form import Definition, path_of, without_query
-from reconciler.targets.new_service.state import SETTING_PLACES, TAGS, account_of
+from reconciler.targets.new_service.state import SETTINGS, TAGS, account_of
 from reconciler.targets.ownership import markers_for, tags_of_created_service, tags_with_marker, with_tags
 
 
@@ -82,13 +82,13 @@ def signature_if_foreign(account: str, artifact: Artifact) -> str:
 def settings_body(definition: Definition, changed: Mapping[str, Scalar]) -> dict[str, Any]:
     """Return a PATCH of settings and tags, by the names of `reconciler.targets.new_service.state`."""
     properties: dict[str, Any] = {"packageType": "Graph"}
-    for name, path in SETTING_PLACES.items():
-        if name in changed:
-            *above, last = path
+    for setting in SETTINGS:
+        if setting.wire in changed:
+            *above, last = setting.place
             holder = properties
             for part in above:
                 holder = holder.setdefault(part, {})
-            holder[last] = changed[name]
+            holder[last] = changed[setting.wire]
     body: dict[str, Any] = {"properties": properties}
     tags = {name.removeprefix(TAGS): str(value) for name, value in changed.items() if name.startswith(TAGS)}
     if tags:

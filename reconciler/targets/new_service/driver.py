@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -25,18 +25,20 @@ from reconciler.targets.arm.permissions import refusal
 from reconciler.targets.clients import Clients
 from reconciler.targets.diagnosis import AccountKey, Diagnosis, Host, Reach
 from reconciler.targets.driver import Artifacts, Driver, Notify, Requirements, TargetError, Verified
+from reconciler.targets.inventory import Inventory, Scope
 from reconciler.targets.new_service.bodies import removes_something
 from reconciler.targets.new_service.commitment_plans import Commitments
 from reconciler.targets.new_service.definition.diff import definition_difference
 from reconciler.targets.new_service.definition.form import PREVIEW, Definition, current_form, same_place
 from reconciler.targets.new_service.diagnosis import check_services
+from reconciler.targets.new_service.inventory import take_inventory
 from reconciler.targets.new_service.payloads import with_payload
 from reconciler.targets.new_service.permissions import step_needs
 from reconciler.targets.new_service.source import UNUSABLE, RandomBytes, ResolvedDocument, ServiceSources
 from reconciler.targets.new_service.state import (
     COMMITMENT_PLAN,
     KIND,
-    SETTING_PLACES,
+    SETTINGS,
     STORAGE_KEY,
     desired,
     digest,
@@ -44,7 +46,6 @@ from reconciler.targets.new_service.state import (
     is_never_provisioned,
     live_definition,
     too_many_tags,
-    wanted_settings,
     with_secrets_and_plan,
     with_tags_as_wanted,
 )
@@ -188,7 +189,7 @@ class NewWebServices(Driver):
         spec, file = self._specs[identity].spec, self._given[identity].file
         if file is None:
             return DefinitionDifference()
-        managed = [SETTING_PLACES[name][0] for name, value in wanted_settings(spec).items() if value is not None]
+        managed = [each.place[0] for each in SETTINGS if each.wanted(spec.settings) is not None]
         models = [use.resource for use in spec.bindings]
         return definition_difference(file.content, definition, models=models, settings=managed, ignore=spec.ignore)
 
@@ -261,6 +262,10 @@ class NewWebServices(Driver):
                 checks.append(check)
         keys = dict.fromkeys(key for key in map(self._account_key, self._specs) if key is not None)
         return Diagnosis(tuple(checks), tuple(hosts), tuple(keys))
+
+    async def inventory(self, scopes: Sequence[Scope]) -> Inventory:
+        """See `Driver.inventory`."""
+        return await take_inventory(self._clients, scopes)
 
     def _account_key(self, identity: str) -> AccountKey | None:
         document, key = self._specs[identity], self._given[identity].storage_key

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from reconciler.azure.arm.definition import member
 from reconciler.targets.clients import Clients
-from reconciler.targets.driver import TargetError
-from reconciler.targets.new_service.definition.file import Exported, export_definition
+from reconciler.targets.driver import Exported, TargetError
+from reconciler.targets.new_service.definition.file import export_definition
 from reconciler.targets.new_service.payloads import with_payload
 from reconciler.targets.new_service.state import is_never_provisioned
 

@@ -29,8 +29,9 @@ from reconciler.targets.new_service.definition.file import (
 from reconciler.targets.new_service.definition.form import Definition, is_placeholder, pointer, walk, without_query
 from reconciler.targets.new_service.definition.validation import reference_of
 from reconciler.targets.new_service.payloads import with_payload
-from reconciler.targets.new_service.state import KIND, account_of, is_storage_key, uri_parts, wanted_settings
+from reconciler.targets.new_service.state import KIND, SETTINGS, account_of, is_storage_key, uri_parts
 from reconciler.targets.ownership import with_tags
+from reconciler.targets.settings import managed
 
 UNUSABLE = "definition-unusable"
 """The code of the problem with a definition file."""
@@ -225,7 +226,7 @@ class ServiceSources:
 
 
 def _given_settings(spec: NewWebServiceSpec) -> dict[str, Scalar]:
-    return {name: value for name, value in wanted_settings(spec).items() if value is not None}
+    return managed(SETTINGS, spec.settings)
 
 
 def _with_envelopes(exported: Any, shown: Any) -> Any:

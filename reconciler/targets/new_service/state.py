@@ -29,24 +29,25 @@ from reconciler.plan.states import (
     VersionKey,
 )
 from reconciler.plan.steps import ANOTHER, AS_REFERENCED
-from reconciler.spec.documents import NewWebService, NewWebServiceSpec
+from reconciler.spec.documents import NewWebService
 from reconciler.spec.documents.tag_rules import TAGS_LIMIT
 from reconciler.targets.new_service.definition.form import Definition, without_query
 from reconciler.targets.ownership import is_ours, markers_of_tags, without_ours
+from reconciler.targets.settings import Setting, managed
 
 KIND = "NewWebService"
 STORAGE_KEY = "storage.key"
 COMMITMENT_PLAN = "commitmentPlan"
 KEYS = "keys."
 TAGS = "tags."
-SETTING_PLACES: Mapping[str, tuple[str, ...]] = {
-    "maxConcurrentCalls": ("realtimeConfiguration", "maxConcurrentCalls"),
-    "diagnostics": ("diagnostics", "level"),
-    "title": ("title",),
-    "description": ("description",),
-    "exposeSampleData": ("exposeSampleData",),
-}
-"""Where in a definition's properties each of a spec's settings is."""
+SETTINGS = (
+    Setting("maxConcurrentCalls", "max_concurrent_calls", ("realtimeConfiguration", "maxConcurrentCalls")),
+    Setting("diagnostics", "diagnostics", ("diagnostics", "level")),
+    Setting("title", "title", ("title",)),
+    Setting("description", "description", ("description",)),
+    Setting("exposeSampleData", "expose_sample_data", ("exposeSampleData",)),
+)
+"""By the attributes of `NewSettings`, with their places in a definition's properties."""
 
 _DIGITS = 16
 _LEAST_KEY_BYTES = 32
@@ -55,7 +56,7 @@ _LEAST_KEY_BYTES = 32
 def desired(identity: str, document: NewWebService, storage_key: SecretStr | None) -> DesiredTarget:
     """Return a document in the plan's words."""
     spec = document.spec
-    settings: dict[str, Scalar] = {name: value for name, value in wanted_settings(spec).items() if value is not None}
+    settings = managed(SETTINGS, spec.settings)
     settings |= {f"{TAGS}{name}": value for name, value in spec.tags.items()}
     if spec.keys is not None:
         referenced = {"primary": spec.keys.primary, "secondary": spec.keys.secondary}
@@ -72,18 +73,6 @@ def desired(identity: str, document: NewWebService, storage_key: SecretStr | Non
         secret_digests={} if absent or storage_key is None else {STORAGE_KEY: secret_digest(identity, storage_key)},
         absent=absent,
     )
-
-
-def wanted_settings(spec: NewWebServiceSpec) -> dict[str, Scalar]:
-    """Return the settings of a spec by their wire names; None is not managed."""
-    given = spec.settings
-    return {
-        "maxConcurrentCalls": given.max_concurrent_calls,
-        "diagnostics": given.diagnostics,
-        "title": given.title,
-        "description": given.description,
-        "exposeSampleData": given.expose_sample_data,
-    }
 
 
 def secret_digest(identity: str, secret: SecretStr) -> str:
@@ -104,7 +93,7 @@ def live_definition(identity: str, resources: Sequence[str], definition: Definit
     """Return a web service with these trained models, as its definition shows it."""
     properties = member(definition, "properties") or {}
     tags = member(definition, "tags") or {}
-    settings: dict[str, Scalar] = {name: member(properties, *path) for name, path in SETTING_PLACES.items()}
+    settings: dict[str, Scalar] = {each.wire: member(properties, *each.place) for each in SETTINGS}
     settings |= {f"{TAGS}{name}": value for name, value in without_ours(tags).items()}
     markers = markers_of_tags(tags)
     state = str(member(properties, "provisioningState") or "")

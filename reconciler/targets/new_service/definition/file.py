@@ -14,6 +14,7 @@ from typing import Any
 from reconciler.azure.arm.definition import member, spelling
 from reconciler.plan.text import count
 from reconciler.spec.secret_detection import looks_secret
+from reconciler.targets.driver import Exported
 from reconciler.targets.new_service.definition.diff import HANDED_OVER, SERVER_SET
 from reconciler.targets.new_service.definition.form import (
     SECRET,
@@ -86,14 +87,6 @@ def usable(content: Mapping[str, Any]) -> Written:
     given = content["properties"]
     kept = {name: value for name, value in given.items() if name.casefold() not in SERVER_SET | HANDED_OVER}
     return Written({**content, "properties": {**kept, "packageType": "Graph"}})
-
-
-@dataclass(frozen=True, slots=True)
-class Exported:
-    """A definition as `read_definition` takes it again, and what a person must know of it."""
-
-    content: dict[str, Any]
-    notes: tuple[str, ...]
 
 
 def export_definition(definition: Definition) -> Exported:

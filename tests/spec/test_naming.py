@@ -2,8 +2,8 @@
 
 import pytest
 
-from reconciler.importing.naming import slug, told_apart, unique
 from reconciler.spec.documents.rules import document_name, model_name
+from reconciler.spec.naming import slug, told_apart, unique
 
 
 @pytest.mark.parametrize(
