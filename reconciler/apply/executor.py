@@ -49,8 +49,10 @@ async def execute(run: Run, plan: Plan) -> Report:
         except Exception as error:  # noqa: BLE001 - it is raised at the end: a mistake here stops no other target
             mistakes.append(error)
             text = f"{type(error).__name__}: a mistake of this program"
-        run.report(target.name, ProgressState.FAILED, text)
-        return Outcome(target.name, target.kind, Result.FAILED, text)
+        try:
+            return await record_unchanged(run, target, Result.FAILED, text)
+        except StoreError:
+            return Outcome(target.name, target.kind, Result.FAILED, text)
 
     def move(target: TargetPlan) -> Awaitable[Outcome]:
         if any(step.action is Action.DELETE for step in target.steps):

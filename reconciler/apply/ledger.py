@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from reconciler.apply.run import Run
+from reconciler.plan.backoff import RETRY
 from reconciler.plan.document import TargetPlan
 from reconciler.plan.states import (
     Converged,
@@ -33,10 +36,12 @@ def read_ledger(store: Store) -> Ledger:
         if operation.phase in ("intent", "registered")
     }
     return Ledger(
-        # An attempt that did not get as far as being started has made nothing, so it binds nobody to its recipe.
+        # An attempt that did not get as far as being started has made nothing, so it binds nobody to its recipe. One
+        # that failed before any attempt was begun is like one that was never tried.
         versions={
             known.key: known
             for record in store.versions()
+            if record.attempt
             if record.state != "training" or (record.model, record.label) not in begun
             for known in (known_version(record),)
         },
@@ -97,18 +102,23 @@ def served_words(converged: Converged) -> str:
 
 
 def record_attempt(run: Run, lease: Lease, plan: TargetPlan, outcome: LastOutcome, text: str) -> None:
-    """Record how the last try went; what the target was converged to before stays."""
+    """Record how the last try went; what the target was converged to before stays.
+
+    A failure is counted, a success ends the count. A hold does neither, for nothing was tried.
+    """
+    now = run.clock()
     earlier = run.store.target(plan.identity)
     record = TargetRecord(
-        identity=plan.identity,
-        name=plan.name,
-        kind=plan.kind,
-        last_outcome=outcome,
-        last_message=text,
-        last_at=run.clock(),
+        identity=plan.identity, name=plan.name, kind=plan.kind, last_outcome=outcome, last_message=text, last_at=now
     )
     if earlier is not None:
-        record = replace(earlier, name=plan.name, last_outcome=outcome, last_message=text, last_at=record.last_at)
+        record = replace(earlier, name=plan.name, last_outcome=outcome, last_message=text, last_at=now)
+    if outcome == "failed":
+        attempted = _digest(run, plan)
+        failures = record.failures + 1 if record.attempted == attempted else 1
+        record = replace(record, failures=failures, next_attempt_at=next_attempt(run, failures), attempted=attempted)
+    elif outcome == "converged":
+        record = replace(record, failures=0, next_attempt_at=None, attempted=None)
     repeated = earlier is not None and (earlier.last_outcome, earlier.last_message) == (outcome, text)
     with run.store.fenced(lease) as transaction:
         transaction.put_target(record)
@@ -116,6 +126,25 @@ def record_attempt(run: Run, lease: Lease, plan: TargetPlan, outcome: LastOutcom
             transaction.add_event(
                 run_id=run.run_id, subject=plan.name, action="converge", outcome=outcome, message=text
             )
+
+
+def next_attempt(run: Run, failures: int) -> datetime:
+    """Return when something that failed so many times in a row is due again."""
+    return run.clock() + RETRY.delay(failures, run.draw())
+
+
+def _digest(run: Run, plan: TargetPlan) -> str:
+    """Return a digest of what the spec wants of a target: with another one, earlier failures say nothing any more."""
+    target = run.targets[plan.identity]
+    wanted = {
+        "models": [
+            [use.resource, str(use.version), run.versions[use.version].expected_fingerprint] for use in target.bindings
+        ],
+        "settings": dict(target.settings),
+        "secrets": dict(target.secret_digests),
+        "absent": target.absent,
+    }
+    return hashlib.sha256(json.dumps(wanted, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def record_converged(

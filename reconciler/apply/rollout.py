@@ -66,7 +66,8 @@ async def record_unchanged(run: Run, plan: TargetPlan, result: Result, text: str
     last: LastOutcome = "held" if result is Result.HELD else "failed"
     run.report(plan.name, ProgressState.HELD if result is Result.HELD else ProgressState.FAILED, text)
     earlier = run.store.target(plan.identity)
-    if earlier is None or (earlier.last_outcome, earlier.last_message) != (last, text):
+    # A failure is counted each time.
+    if last == "failed" or earlier is None or (earlier.last_outcome, earlier.last_message) != (last, text):
         try:
             async with leased(run, f"target:{plan.identity}") as lease:
                 record_attempt(run, lease, plan, last, text)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
@@ -51,6 +52,8 @@ class Run:
     """What the store held when the plan was made."""
     clock: Callable[[], datetime]
     progress: Progress = silent
+    draw: Callable[[], float] = random.random
+    """Gives a random number from 0 to 1, by which the next tries of what failed are spread."""
     limits: Limits = field(default_factory=Limits)
     uploading: asyncio.Semaphore = field(init=False, repr=False)
     """Has a place for each upload that may run now."""

@@ -31,7 +31,7 @@ class VersionRecord:
         label: The version's label.
         fingerprint: Of its recipe, or of its location if it came ready-made.
         state: How far it is. A usable one never changes any more.
-        attempt: Counts the trainings under this label, from 1.
+        attempt: Counts the trainings under this label, from 1; 0 if it failed before the first one was begun.
         base_location: Base of the ``.ilearner``'s place; ends with one ``/``. Required when usable.
         relative_location: The rest of the place; does not begin with ``/``.
         metrics: Evaluation metrics by name. Not-a-number and infinities are kept as such.
@@ -39,6 +39,8 @@ class VersionRecord:
         recipe: What the fingerprint was made of, for people: names and hashes, never a secret.
         trained_seconds: How long the training took; None if it did not train here.
         updated_at: When this row was made.
+        failures: How often it failed in a row, with this fingerprint.
+        next_attempt_at: When it is due again after a failure.
     """
 
     model: str
@@ -53,10 +55,12 @@ class VersionRecord:
     recipe: Mapping[str, str] = field(default_factory=dict)
     trained_seconds: float | None = None
     updated_at: datetime
+    failures: int = 0
+    next_attempt_at: datetime | None = None
 
     def __post_init__(self) -> None:
         _normalise_location(self)
-        _normalise_times(self, "updated_at")
+        _normalise_times(self, "updated_at", "next_attempt_at")
         if self.state == "usable" and not (self.base_location and self.relative_location):
             raise ValueError(f"{self.model}@{self.label} cannot be usable without a location")
 
@@ -157,6 +161,9 @@ class TargetRecord:
         last_outcome: How the last try went.
         last_message: Why, for people.
         last_at: When it was last tried.
+        failures: How often it failed in a row, on the way to what ``attempted`` is the digest of.
+        next_attempt_at: When it is due again after a failure.
+        attempted: Digest of what the last failed try was to bring about; None if none failed since it was counted.
     """
 
     identity: str
@@ -171,9 +178,12 @@ class TargetRecord:
     last_outcome: LastOutcome
     last_message: str = ""
     last_at: datetime
+    failures: int = 0
+    next_attempt_at: datetime | None = None
+    attempted: str | None = None
 
     def __post_init__(self) -> None:
-        _normalise_times(self, "converged_at", "last_at")
+        _normalise_times(self, "converged_at", "last_at", "next_attempt_at")
         if (self.proof is None) != (self.converged_at is None) or (self.models and self.converged_at is None):
             raise ValueError("models, proof and converged_at of a target come together or not at all")
 

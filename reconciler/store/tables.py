@@ -66,6 +66,8 @@ versions = Table(
     Column("recipe", JSON, nullable=False),
     Column("trained_seconds", Float),
     Column("updated_at", UtcTime, nullable=False),
+    Column("failures", Integer, nullable=False),
+    Column("next_attempt_at", UtcTime),
     CheckConstraint("state <> 'usable' OR (base_location IS NOT NULL AND relative_location IS NOT NULL)"),
 )
 Index("versions_key", versions.c.model, versions.c.label, unique=True)
@@ -142,6 +144,9 @@ targets = Table(
     ),
     Column("last_message", Text, nullable=False),
     Column("last_at", UtcTime, nullable=False),
+    Column("failures", Integer, nullable=False),
+    Column("next_attempt_at", UtcTime),
+    Column("attempted", String(64)),
 )
 
 _never_home = targets.c.converged_at.is_(None)

@@ -289,6 +289,8 @@ def test_a_job_that_fails_is_told_in_the_services_words_and_its_data_can_be_corr
         assert "trying the same again will not help" in status
         begun = [line for line in _history(converged, "breast-cancer@2026-12") if "begun" in line]
         assert attempt == len(begun)
+        failed = "failed once" if attempt == 1 else "failed 2 times in a row"
+        assert status.count(f"{failed}, next attempt after ") == 2, "of the target and the version"
     assert "clinic-a" in status
     assert "breast-cancer@2026-10" in converged.studio.endpoint("clinica")["Description"]
 
@@ -299,6 +301,7 @@ def test_a_job_that_fails_is_told_in_the_services_words_and_its_data_can_be_corr
 
     version = json.loads(converged.run("status", "breast-cancer@2026-12", "--output", "json").stdout)["versions"][0]
     assert ("usable", 3) == (version["state"], version["attempt"])
+    assert (0, None) == (version["failures"], version["next_attempt_at"])
     assert version["relative_location"].endswith(f"{version['fingerprint']}.3.ilearner")
 
 
@@ -403,4 +406,4 @@ def test_two_documents_that_manage_one_endpoint_are_both_named(bystander: Any) -
 
 
 def test_a_tree_without_mistakes_is_counted(bystander: Any) -> None:
-    assert "valid: 1 workspaces, 2 models, 4 targets" in bystander.run("validate").stdout
+    assert "valid: 1 workspace, 2 models, 4 targets" in bystander.run("validate").stdout

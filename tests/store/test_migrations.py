@@ -9,6 +9,7 @@ import sys
 from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from alembic.script import ScriptDirectory
@@ -69,6 +70,12 @@ def test_an_earlier_store_is_brought_forward_with_all_it_remembers(
 ) -> None:
     make(path, version)
 
+    def counted(failures: int, minutes: int) -> dict[str, Any]:
+        # The first four did not count failures.
+        if version < 5:
+            return {"failures": 0, "next_attempt_at": None}
+        return {"failures": failures, "next_attempt_at": START + timedelta(minutes=minutes)}
+
     with Store.open(path, clock=clock, read_only=read_only) as store:
         usable, training, failed = store.versions()
         operations = store.operations()
@@ -93,7 +100,13 @@ def test_an_earlier_store_is_brought_forward_with_all_it_remembers(
         model="credit", label="2", fingerprint="f2", state="training", attempt=2, updated_at=START
     )
     assert failed == VersionRecord(
-        model="credit", label="3", fingerprint="f3", state="failed", message="no rows", updated_at=START
+        model="credit",
+        label="3",
+        fingerprint="f3",
+        state="failed",
+        message="no rows",
+        updated_at=START,
+        **counted(2, 1),
     )
     assert operations == (
         Operation(
@@ -155,6 +168,8 @@ def test_an_earlier_store_is_brought_forward_with_all_it_remembers(
             last_outcome="failed",
             last_message="503",
             last_at=START,
+            **counted(3, 2),
+            attempted="0123456789abcdef" if version > 4 else None,
         ),
     )
     assert events == [

@@ -15,6 +15,9 @@ NEVER = TargetRecord(
     last_outcome="failed",
     last_message="503",
     last_at=AT,
+    failures=3,
+    next_attempt_at=AT + timedelta(minutes=2),
+    attempted="0123456789abcdef",
 )
 CONVERGED = replace(
     NEVER,

@@ -17,7 +17,7 @@ from reconciler.apply.run import Run, leased
 from reconciler.apply.training.recipes import artifact_path
 from reconciler.azure.errors import NotFound, StudioError
 from reconciler.azure.storage.blobs import Blobs
-from reconciler.plan.states import DesiredVersion, Location
+from reconciler.plan.states import DesiredVersion, Location, VersionKey
 from reconciler.spec.documents import Model
 from reconciler.spec.secrets import MissingSecret
 from reconciler.store import Lease, StoreError, VersionRecord
@@ -115,13 +115,19 @@ async def record_artifact(run: Run, desired: DesiredVersion) -> None:
     Without it a later version could not be compared with this one. It is only a cache: errors are ignored.
     """
     key = desired.key
-    if desired.ready_made or run.store.version(key.model, key.label) is not None:
+    if desired.ready_made or _known(run, key):
         return
     with suppress(StudioError, MissingSecret, StoreError):
         async with leased(run, f"version:{key}") as lease:
             place = await find_place(run, desired, 1)
-            if place.metrics is not None and run.store.version(key.model, key.label) is None:
+            if place.metrics is not None and not _known(run, key):
                 adopt_artifact(run, lease, desired, place)
+
+
+def _known(run: Run, key: VersionKey) -> bool:
+    """Whether the store knows more of a version than that it failed before any training was begun."""
+    record = run.store.version(key.model, key.label)
+    return record is not None and record.attempt > 0
 
 
 def read_metrics(content: bytes) -> dict[str, float]:

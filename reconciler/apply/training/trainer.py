@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from reconciler.apply.ledger import known_version
+from reconciler.apply.ledger import known_version, next_attempt
 from reconciler.apply.progress import ProgressState
 from reconciler.apply.run import Run, leased
 from reconciler.apply.training.artifacts import adopt_artifact, find_place, read_metrics
@@ -65,12 +65,21 @@ async def ensure_usable(run: Run, desired: DesiredVersion) -> KnownVersion:
             return usable_as_planned(known_version(record), desired)
         if desired.ready_made:
             return _record_ready_made(run, lease, desired)
+        trainer = _Trainer(run, lease, desired)
         try:
-            return await _Trainer(run, lease, desired).train()
-        except StudioError as error:
-            raise TrainingFailed(_advised(error), can_help(error)) from error
-        except (MissingSecret, NoTrainingService, OSError) as error:
-            raise TrainingFailed(str(error), again=False) from error
+            return await _train(trainer)
+        except TrainingFailed as error:
+            trainer.count_failure(str(error))
+            raise
+
+
+async def _train(trainer: _Trainer) -> KnownVersion:
+    try:
+        return await trainer.train()
+    except StudioError as error:
+        raise TrainingFailed(_advised(error), can_help(error)) from error
+    except (MissingSecret, NoTrainingService, RecipeError, OSError) as error:
+        raise TrainingFailed(str(error), again=False) from error
 
 
 def usable_as_planned(known: KnownVersion, desired: DesiredVersion) -> KnownVersion:
@@ -142,6 +151,26 @@ class _Trainer:
                 if attempt + 1 == _LOST_TRIES:
                     raise TrainingFailed(f"the service lost job {lost.job_id} of {self._key}") from lost
         raise AssertionError("unreachable: the loop returns or raises")
+
+    def count_failure(self, message: str) -> None:
+        """Record that the version failed once more in a row, and when it is due again."""
+        record = self._run.store.version(self._key.model, self._key.label)
+        if record is None or record.fingerprint != self._fingerprint:
+            if record is not None and record.state == "training":
+                return  # It is another recipe's, and may still give the version.
+            # Nothing was begun by this recipe. An attempt is counted from there on.
+            record = self._version("failed", 0 if record is None else record.attempt)
+        failures = record.failures + 1
+        # A training that ended has said itself why.
+        ended = record.state == "failed" and record.attempt > 0 and record.message
+        counted = replace(
+            record,
+            failures=failures,
+            next_attempt_at=next_attempt(self._run, failures),
+            message=record.message if ended else message,
+        )
+        with self._run.store.fenced(self._lease) as transaction:
+            transaction.put_version(counted)
 
     def _why_give_way(self, operation: Operation) -> str | None:
         """Why an attempt that is open cannot be seen through.
@@ -283,6 +312,8 @@ class _Trainer:
             base_location=blobs.base,
             relative_location=output,
             metrics=metrics,
+            failures=0,
+            next_attempt_at=None,
             trained_seconds=(now - (operation.started_at or operation.created_at)).total_seconds(),
         )
         shown = ", ".join(f"{name} {value:.4g}" for name, value in metrics.items())
@@ -315,8 +346,10 @@ class _Trainer:
 
     def _version(self, state: VersionState, attempt: int) -> VersionRecord:
         earlier = self._run.store.version(self._key.model, self._key.label)
+        if earlier is not None and earlier.fingerprint != self._fingerprint:
+            earlier = None
         recipe = {**self._desired.inputs, "training": self._desired.training}
-        if earlier is not None and earlier.fingerprint == self._fingerprint and not self._desired.inputs:
+        if earlier is not None and not self._desired.inputs:
             recipe = dict(earlier.recipe)  # Its inputs may be gone by now.
         return VersionRecord(
             model=self._key.model,
@@ -326,6 +359,8 @@ class _Trainer:
             attempt=attempt,
             recipe=recipe,
             updated_at=self._run.clock(),
+            failures=0 if earlier is None else earlier.failures,
+            next_attempt_at=None if earlier is None else earlier.next_attempt_at,
         )
 
     def _close(self, operation: Operation, outcome: Outcome, message: str, again: bool | None = None) -> None:

@@ -25,7 +25,7 @@ def status(
     store: options.StoreUrl = DEFAULT_STORE,
     output: options.AsListing = Listing.TEXT,
 ) -> ExitCode:
-    """Show what the store knows: targets and why they are held, versions and metrics, jobs in flight. No network."""
+    """Show what the store has: targets, their holds and failures, versions and metrics, jobs in flight. No network."""
     with _open(store) as opened:
         targets = [record for record in opened.targets() if name in (None, record.name)]
         versions = [
@@ -87,6 +87,8 @@ def _status_lines(
         yield f"  {target.name}  {target.last_outcome}  {at}"
         if target.last_outcome != "converged":
             yield f"      {_moment(target.last_at)}: {printable(target.last_message)}"
+        if target.last_outcome == "failed":
+            yield from _failures(target)
     if versions:
         yield "Versions"
     for version in versions:
@@ -96,6 +98,7 @@ def _status_lines(
         yield f"  {name}  {version.state}{took}  {version.fingerprint[:12]}  {metrics}".rstrip()
         if version.message:
             yield f"      {printable(version.message)}"
+        yield from _failures(version)
     if running:
         yield "In flight"
     for operation in running:
@@ -103,6 +106,13 @@ def _status_lines(
             f"  {operation.model}@{operation.label}  attempt {operation.attempt}  {operation.phase}"
             f"  job {operation.job_id or 'not registered'}  since {_moment(operation.created_at)}"
         )
+
+
+def _failures(record: TargetRecord | VersionRecord) -> Iterable[str]:
+    """Say how often something failed in a row; nothing if that was not counted."""
+    if record.failures and record.next_attempt_at is not None:
+        often = "failed once" if record.failures == 1 else f"failed {record.failures} times in a row"
+        yield f"      {often}, next attempt after {_moment(record.next_attempt_at)}"
 
 
 def _event_line(event: Event) -> str:

@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 from reconciler.store.errors import StoreError
 from reconciler.store.tables import metadata
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 """The newest revision in ``versions/``."""
 APPLICATION_ID = 0x5245434F
 """``RECO``."""

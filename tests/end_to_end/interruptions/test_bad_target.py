@@ -27,9 +27,14 @@ def test_one_bad_target_does_not_stop_the_others(rig: Any) -> None:
     status = rig.run("status", bad).stdout
     assert "failed  never converged" in status
     assert "500 InternalError: Something is wrong with this one." in status
+    assert "failed once, next attempt after 20" in status
+    # A run by hand waits for no backoff.
+    rig.run("--yes", code=5)
+    assert "failed 2 times in a row, next attempt after 20" in rig.run("status", bad).stdout
     rule.end()
     rig.run("--yes")
     rig.assert_home()
+    assert "next attempt" not in rig.run("status").stdout
 
 
 def test_a_job_that_the_service_has_forgotten_is_abandoned_and_the_version_trained_anew(
