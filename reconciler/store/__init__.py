@@ -1,6 +1,6 @@
-"""The store room: versions, operations in flight, targets, history, leases. SQLAlchemy Core on SQLite.
+"""The store: versions, operations in flight, targets, history and leases. SQLAlchemy Core on SQLite.
 
-Nothing secret ever goes in (`reconciler.store.records` says how that is kept). It knows no other room.
+It never contains a secret (`reconciler.store.records` says how) and imports no other part of reconciler.
 """
 
 from reconciler.store.errors import (

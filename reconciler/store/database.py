@@ -1,6 +1,6 @@
-"""The SQLite file underneath: finding it, making it, and transactions that are on the disk when they have ended.
+"""The SQLite file of the store: how it is found, made and opened, and transactions that are on the disk when they end.
 
-Another kind of database would get its own way to open; the tables and the queries know nothing of SQLite.
+Another kind of database would get its own way to open; the tables and the queries do not depend on SQLite.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from reconciler.store import migrations, reading
 from reconciler.store.errors import StoreError
 
 _PATIENCE_SECONDS = 60.0
-"""How long a writer waits for the others. They hold the file for milliseconds, so this is many of them."""
+"""How long a writer waits for the others. Each locks the file for milliseconds, so many can go first."""
 
 _WAITS = "waits for the disk"
-"""Whether a connection's commits do, as it is set at the moment."""
+"""Key in a connection's info: whether its commits are set to wait for the disk at the moment."""
 
 _making = threading.Lock()
 """Held while this process makes a store file: closing a descriptor of a file drops the locks that another
@@ -131,8 +131,8 @@ class Database:
     def writing(self, *, durable: bool = True) -> Iterator[Connection]:
         """Give the only write transaction at that time, in all processes; on the disk when the block has ended.
 
-        One that is not ``durable`` is there for everybody then, whatever becomes of this process, but for a loss of
-        power; if that takes it away, it takes nothing that came before, and nothing that came after stays.
+        One that is not ``durable`` is seen by everybody then and outlives this process, but not a loss of power. If
+        power is lost, earlier transactions stay, and later ones are lost with it.
         """
         if self._view is not None:
             raise StoreError(f"the store {self._path} was opened read-only")
@@ -255,7 +255,7 @@ def _begin(connection: Connection) -> None:
 def _switch_to_write_ahead(path: Path) -> None:
     """Switch to WAL, which stays with the file.
 
-    SQLite does not wait for others in this one command, so this does: they are at the same, and soon done.
+    SQLite does not wait for others in this one command, so this function does: they switch too, and are soon done.
     """
     give_up = time.monotonic() + _PATIENCE_SECONDS
     with closing(_connect(path)) as connection:

@@ -1,10 +1,10 @@
-"""What can go wrong with the store, as far as a caller does something different about it.
+"""The errors of the store: one for each case in which a caller does something different.
 
 StoreError                 the store cannot be used, or refuses a row; the message says why and what to do
-├── LeaseHeld              somebody else works on this key: say who, do something else, come back
+├── LeaseHeld              another run works on this key: say who, do something else, try again later
 ├── LeaseLost              the lease is gone: stop, write nothing, start over from what is live
 ├── VersionImmutable       a usable version would change: a new label is needed
-├── LocationTaken          another usable version already lies at that place
+├── LocationTaken          the artifact of another usable version is at that place
 └── OperationConflict      an operation would go backwards, or be a second open one of its version
 """
 
@@ -20,7 +20,7 @@ class StoreError(Exception):
 
 
 class LeaseHeld(StoreError):
-    """Somebody else, or another run of the same person, holds the lease.
+    """Another run has the lease, of another person or of the same one.
 
     Attributes:
         key: What is leased.
@@ -31,7 +31,7 @@ class LeaseHeld(StoreError):
 
     def __init__(self, key: str, holder: Holder, since: datetime, expires_at: datetime) -> None:
         super().__init__(
-            f"{key} is held by {holder} since {_clock_time(since)},"
+            f"{key} is locked by {holder} since {_clock_time(since)},"
             f" until {_clock_time(expires_at)} at the latest unless it is renewed"
         )
         self.key = key
@@ -41,7 +41,7 @@ class LeaseHeld(StoreError):
 
 
 class LeaseLost(StoreError):
-    """The lease was taken over or released, so nothing may be written under it.
+    """The lease was acquired by another run or released, so nothing may be written under it.
 
     Attributes:
         key: What was leased.
@@ -50,7 +50,7 @@ class LeaseLost(StoreError):
     """
 
     def __init__(self, key: str, token: int, holder: Holder | None) -> None:
-        now = "it was released" if holder is None else f"it is now held by {holder}"
+        now = "it was released" if holder is None else f"it is now locked by {holder}"
         super().__init__(f"the lease on {key} (token {token}) is lost: {now}; nothing was written")
         self.key = key
         self.token = token
@@ -79,11 +79,11 @@ class VersionImmutable(StoreError):
 
 
 class LocationTaken(StoreError):
-    """Another usable version already lies at the location.
+    """The artifact of another usable version is at the location.
 
     Attributes:
         location: Base and relative part, joined.
-        model: The model of the version that lies there.
+        model: The model of the version whose artifact is there.
         label: Its label.
     """
 

@@ -1,4 +1,4 @@
-"""Leases: one worker per key, and a fencing token that tells a late one apart (design 5.4).
+"""Leases: one worker per key, and a fencing token by which a late worker is recognised (design 5.4).
 
 A worker that was stopped for longer than its lease may wake up and not know. So the lease alone protects
 nothing: the token is checked again inside of the transaction that writes, and it is higher for everybody
@@ -67,7 +67,7 @@ def acquire(
 def check(connection: Connection, lease: Lease) -> Lease:
     """Return the lease as it stands, if its holder still has it.
 
-    One that has expired and that nobody has taken over is good: inside of this transaction nobody can.
+    One that has expired and that no other run has acquired is good: inside of this transaction none can.
 
     Raises:
         LeaseLost: The token moved, or the lease was released.
@@ -84,7 +84,7 @@ def check(connection: Connection, lease: Lease) -> Lease:
 def renew(connection: Connection, lease: Lease, now: datetime) -> Lease:
     """Extend a lease; see `reconciler.store.Store.renew`."""
     standing = check(connection, lease)
-    # Never earlier than what others were told, even if the clock was set back.
+    # Never earlier than what others have read, even if the clock was set back.
     renewed = replace(standing, expires_at=max(standing.expires_at, in_utc(now) + standing.ttl))
     connection.execute(_UPDATE, {"wanted": lease.key, "expires_at": renewed.expires_at})
     return renewed

@@ -18,7 +18,7 @@ _FIXED_ONCE_REGISTERED = ("jobs_url", "job_id")
 
 
 def every(connection: Connection, *, open_only: bool) -> tuple[Operation, ...]:
-    """All operations, or those that are not closed, oldest first."""
+    """Return all operations, or those that are not closed, oldest first."""
     query = select(_TABLE).order_by(_TABLE.c.id)
     if open_only:
         query = query.where(_TABLE.c.phase != "closed")
@@ -60,7 +60,7 @@ def _begin(connection: Connection, operation: Operation) -> Operation:
         job = "no job yet" if standing.job_id is None else f"job {standing.job_id}"
         raise OperationConflict(
             f"{version} has an open operation already: attempt {standing.attempt}, {standing.phase}, {job};"
-            " take that one up, or close it first"
+            " resume that one, or close it first"
         )
     last = last_attempt(connection, operation.model, operation.label)
     if operation.attempt <= last:

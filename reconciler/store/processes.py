@@ -1,7 +1,6 @@
-"""Which process holds a lease, and whether it provably is no more.
+"""Which process holds a lease, and whether that process is provably dead.
 
-Provably: a live holder must never count as dead. Where something cannot be found out, the answer is "not
-    dead", and
+Provably: a live holder must never count as dead. Where something cannot be found out, the answer is "not dead", and
 the lease's end decides.
 """
 
@@ -16,7 +15,7 @@ from reconciler.store.records import Holder
 
 _PROC = Path("/proc")
 _GONE_STATES = ("Z", "X")
-"""Of ``/proc/<pid>/stat``: killed but not yet reaped by the parent. Such a process does nothing any more."""
+"""Of ``/proc/<pid>/stat``: killed but not yet reaped by the parent. Such a process cannot act."""
 
 
 def this_process(run_id: str) -> Holder:
@@ -38,7 +37,7 @@ def this_process(run_id: str) -> Holder:
 
 
 def is_dead(holder: Holder) -> bool:
-    """Whether the holder ran on this very host, and its process is gone or its pid belongs to another now."""
+    """Return whether the holder ran on this very host, and its process is gone or its pid is another process's now."""
     if (holder.host, holder.machine) != (socket.gethostname(), _machine()):
         return False
     try:
@@ -46,7 +45,7 @@ def is_dead(holder: Holder) -> bool:
     except ProcessLookupError:
         return True
     except PermissionError:
-        # Another user's process has the pid; the start time below tells whether it is the holder.
+        # Another user's process has the pid; its start time, read below, shows whether it is the holder.
         pass
     stat = _state_and_start(holder.pid)
     if stat is None:
@@ -56,7 +55,7 @@ def is_dead(holder: Holder) -> bool:
 
 
 def _machine() -> str:
-    """Boot id and pid namespace: pids mean the same only where both are the same. Empty if there are none.
+    """Return boot id and pid namespace: pids mean the same only where both are the same. Empty if unknown.
 
     A restarted host or container gets another one, even under the same name.
     """
@@ -68,7 +67,7 @@ def _machine() -> str:
 
 
 def _state_and_start(pid: int) -> tuple[str, int] | None:
-    """State and start (clock ticks since boot) from ``/proc/<pid>/stat``, or None if that does not tell."""
+    """Return state and start (clock ticks since boot) of a process by ``/proc/<pid>/stat``, or None if unknown."""
     try:
         if (_PROC / "self").readlink().name != str(os.getpid()):
             # This /proc shows another pid namespace, so its pids mean other processes.

@@ -1,4 +1,4 @@
-"""How a store is read where it lies, so that reading a large one costs no copy of it.
+"""How a store is read in place, so that reading a large one does not copy it.
 
 SQLite opens the file read-only. In WAL mode a reader blocks no writer and no writer blocks it, but all of them share
 two files beside the store: ``-wal``, the log of what is not in the file yet, and ``-shm``, the index of that log.
@@ -48,7 +48,7 @@ def copy_in_memory(source: sqlite3.Connection) -> sqlite3.Connection:
 
 
 def tidy(path: Path) -> None:
-    """Remove the empty log that a reader left, unless somebody else has the store open.
+    """Remove the empty log that a reader left, unless another process has the store open.
 
     SQLite does it when a connection closes that may write and is the last one.
     """
@@ -72,7 +72,7 @@ def _open(name: str) -> sqlite3.Connection:
 
 
 def _shares_log(path: Path) -> bool:
-    """Whether to read the store with its log; if not, the file holds everything, and nothing is made beside it.
+    """Return whether to read the store with its log; if not, the file has everything, and nothing is made beside it.
 
     Who may not write to the file or its directory can use a log and its index that are there, but can make neither; an
     index of another user's would lock out the store's owner, for whom it would be read-only.

@@ -1,4 +1,4 @@
-"""The rows of the store as frozen values: what crosses its border.
+"""The rows of the store as frozen values, in which its callers get and give them.
 
 Every time is aware and in UTC, whatever zone it was given in; a naive one is refused. What is put is what
 is read back, equal in every field.
@@ -122,7 +122,7 @@ class ServedModel:
     """What one resource of a target was converged to.
 
     Attributes:
-        resource: The trained model's name on the service; empty in a row of before it was kept.
+        resource: The trained model's name on the service; empty in rows of the first schema, which did not keep it.
         model: The model.
         label: The version's label.
         fingerprint: The version's fingerprint.
@@ -215,16 +215,16 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """Who holds a lease: one run in one process. `reconciler.store.this_process` makes that of this process.
+    """The holder of a lease: one run in one process. `reconciler.store.this_process` makes that of this process.
 
     Attributes:
         host: The host's name.
         pid: The process id, as seen inside ``machine``.
-        process_started: The process's start in clock ticks since boot, so that a reused pid is told apart;
+        process_started: The process's start in clock ticks since boot, so that a reused pid is recognised;
             None where the platform does not say.
         user: The user's name.
         run_id: Which run of the program.
-        machine: Tells apart hosts and containers that share a name: boot id and pid namespace, where known.
+        machine: Boot id and pid namespace, where known: hosts and containers may share a name.
     """
 
     host: str
@@ -240,13 +240,13 @@ class Holder:
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """The right to work on a key. What counts is ``token``: it grows with each acquisition of the key.
+    """The right to work on a key. What counts is ``token``, which grows with each acquisition of the key.
 
     Attributes:
         key: What is leased, such as ``target:…`` or ``version:…``.
         holder: Who has it.
         token: The fencing token.
-        expires_at: From then on anybody may take it over.
+        expires_at: From then on any run may acquire the key.
         acquired_at: Since when.
         ttl: For how long each renewal extends it.
     """
@@ -289,7 +289,7 @@ def _normalise_times(record: object, *names: str) -> None:
 
 
 def _normalise_location(record: VersionRecord | ServedModel) -> None:
-    """Make equal places equal text: the slash between the parts belongs to the base."""
+    """Give equal places equal text: the slash between the parts belongs to the base."""
     _refuse_query(record.base_location, "base_location")
     _refuse_query(record.relative_location, "relative_location")
     if record.base_location is not None:

@@ -46,19 +46,19 @@ class Transaction:
         return targets.find(self._connection, identity)
 
     def put_version(self, record: VersionRecord) -> None:
-        """Write a version down, or replaces one that is not usable yet.
+        """Write a version, or replace one that is not usable yet.
 
         Writing a usable version again with the same fingerprint and location changes nothing, not even its
         metrics.
 
         Raises:
             VersionImmutable: The version is usable, and the record says something else.
-            LocationTaken: Another usable version lies at the record's location.
+            LocationTaken: The artifact of another usable version is at the record's location.
         """
         versions.put(self._connection, record)
 
     def put_operation(self, operation: Operation) -> Operation:
-        """Write a new operation down (``id`` None), or moves a known one forward.
+        """Write a new operation (``id`` None), or move a known one forward.
 
         Returns:
             The operation with its id.
@@ -70,11 +70,11 @@ class Transaction:
         return operations.put(self._connection, operation)
 
     def put_target(self, record: TargetRecord) -> None:
-        """Write a target's row down, replacing the whole of the earlier one."""
+        """Write a target's row, replacing the whole of the earlier one."""
         targets.put(self._connection, record)
 
     def remove_target(self, identity: str) -> None:
-        """Forgets a target that is gone; its history stays."""
+        """Remove a target that is gone; its history stays."""
         targets.remove(self._connection, identity)
 
     def add_event(
@@ -147,7 +147,7 @@ class Store:
                 store reads as an empty one and is not made. Later writes of others are not seen, so whoever
                 shows a store for long (a page) opens it again for each look; while it is open, the log
                 beside it grows with each write of others.
-            holder_is_dead: Whether a lease's holder provably is no more.
+            holder_is_dead: Whether a lease's holder is provably dead.
 
         Raises:
             StoreError: Not a store, made by a newer program, not writable, or an unsupported kind of URL.
@@ -169,7 +169,7 @@ class Store:
     # Reading
 
     def versions(self) -> tuple[VersionRecord, ...]:
-        """All versions, by model and then in the order in which their labels were first written down."""
+        """Return all versions, by model and then in the order in which their labels were first written."""
         with self._database.reading() as connection:
             return versions.every(connection)
 
@@ -179,12 +179,12 @@ class Store:
             return versions.find(connection, model, label)
 
     def training_durations(self) -> dict[str, list[float]]:
-        """How long past trainings that gave a usable version took: seconds by model, oldest first."""
+        """Return how long the trainings of usable versions took: seconds by model, oldest first."""
         with self._database.reading() as connection:
             return versions.training_durations(connection)
 
     def operations(self, *, open_only: bool = False) -> tuple[Operation, ...]:
-        """All operations, oldest first; with ``open_only`` those that are not closed."""
+        """Return all operations, oldest first; with ``open_only`` those that are not closed."""
         with self._database.reading() as connection:
             return operations.every(connection, open_only=open_only)
 
@@ -194,12 +194,12 @@ class Store:
             return operations.find_open(connection, model, label)
 
     def last_attempt(self, model: str, label: str) -> int:
-        """Return the number of the version's last attempt that was begun; 0 if none ever was."""
+        """Return the number of the version's last attempt that was begun; 0 if none was."""
         with self._database.reading() as connection:
             return operations.last_attempt(connection, model, label)
 
     def targets(self) -> tuple[TargetRecord, ...]:
-        """All targets that were ever tried, by identity."""
+        """Return all targets that were ever tried, by identity."""
         with self._database.reading() as connection:
             return targets.every(connection)
 
@@ -235,13 +235,13 @@ class Store:
         with self._database.reading() as connection:
             return leases.every(connection)
 
-    # Leases. None of them waits for the disk: they bind processes, of which none outlives what takes a commit that
-    # was not on it away. What is written under one does, and takes the lease along.
+    # Leases. Their commits do not wait for the disk: a lease binds processes, and no process survives the loss of power
+    # that could undo such a commit. What is written under a lease does wait, and takes the lease to the disk along.
 
     def acquire(self, key: str, holder: Holder, ttl: timedelta = DEFAULT_TTL) -> Lease:
-        """Take the lease on a key, if nobody has it: one worker per key.
+        """Acquire the lease on a key, if no other run has it: one worker per key.
 
-        A lease that has expired, or whose holder is a dead process on this host, is taken over. The same
+        A lease that has expired, or whose holder is a dead process on this host, is acquired from it. The same
         run is refused like any other.
 
         Args:
@@ -250,7 +250,7 @@ class Store:
             ttl: For how long, unless renewed.
 
         Raises:
-            LeaseHeld: Somebody has it; the message says who, since when and until when.
+            LeaseHeld: Another run has it; the message says which, since when and until when.
         """
         with self._writing_transaction(durable=False) as connection:
             return leases.acquire(
@@ -258,13 +258,13 @@ class Store:
             )
 
     def renew(self, lease: Lease) -> Lease:
-        """Extend the lease to a full ``ttl`` from now; also one that has expired but was not taken over.
+        """Extend the lease to a full ``ttl`` from now; also one that has expired but was not acquired by another run.
 
         Returns:
             The lease with its new end. The token stays, so the earlier value goes on fencing.
 
         Raises:
-            LeaseLost: It was taken over or released.
+            LeaseLost: Another run acquired it, or it was released.
         """
         with self._writing_transaction(durable=False) as connection:
             return leases.renew(connection, lease, self._clock())
@@ -278,13 +278,13 @@ class Store:
 
     @contextmanager
     def fenced(self, lease: Lease) -> Iterator[Transaction]:
-        """One write transaction under a lease, whose token is checked first and inside of it.
+        """Open one write transaction under a lease, whose token is checked first and inside of it.
 
-        While it is open nobody else can write, in any process: gather the facts before, do no I/O within,
+        While it is open no other thread or process can write: gather the facts before, do no I/O within,
         and do not await. It is durable when the block has ended; an exception undoes all of it.
 
         Raises:
-            LeaseLost: The lease was taken over or released; the block does not run.
+            LeaseLost: Another run acquired the lease, or it was released; the block does not run.
         """
         with self._writing_transaction() as connection:
             leases.check(connection, lease)

@@ -1,6 +1,6 @@
 """The store's tables, in column types that every SQL database has.
 
-The meaning of each column is told at the record of the same name in `reconciler.store.records`.
+What each column means is said at the record of the same name in `reconciler.store.records`.
 """
 
 from __future__ import annotations
@@ -37,14 +37,14 @@ class UtcTime(TypeDecorator[datetime]):
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Refuses a naive time, which would silently mean another moment."""
+        """Refuse a naive time, which would silently mean another moment."""
         if value is None:
             return None
         moment = in_utc(value)
         return moment.replace(tzinfo=None) if dialect.name == "sqlite" else moment
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Return the zone back."""
+        """Return the time with its zone."""
         if value is None:
             return None
         return value.replace(tzinfo=UTC) if dialect.name == "sqlite" else value.astimezone(UTC)

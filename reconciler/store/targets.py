@@ -21,7 +21,7 @@ _REMOVE_MISSPELT = delete(_TABLE).where(
 
 
 def every(connection: Connection) -> tuple[TargetRecord, ...]:
-    """All targets that were ever tried, by identity."""
+    """Return all targets that were ever tried, by identity."""
     return tuple(_record(row) for row in connection.execute(select(_TABLE).order_by(_TABLE.c.identity)).mappings())
 
 
@@ -34,7 +34,7 @@ def find(connection: Connection, identity: str) -> TargetRecord | None:
 def put(connection: Connection, record: TargetRecord) -> None:
     """Replace the whole row of a target.
 
-    A row of the same target under another identity that never converged is removed: it was misspelt then.
+    A row of the same name and kind under another identity that never converged is removed: that identity was misspelt.
     """
     wanted = {"wanted": record.identity, "wanted_name": record.name, "wanted_kind": record.kind}
     connection.execute(_REMOVE_MISSPELT, wanted)
@@ -44,7 +44,7 @@ def put(connection: Connection, record: TargetRecord) -> None:
 
 
 def remove(connection: Connection, identity: str) -> None:
-    """Forgets a target that was deleted; does nothing if it is unknown."""
+    """Remove a target that was deleted; do nothing if it is unknown."""
     connection.execute(delete(_TABLE).where(_TABLE.c.identity == identity))
 
 

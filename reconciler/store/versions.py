@@ -1,4 +1,4 @@
-"""Versions: written down while they train, and for ever the same once usable (design 5.3)."""
+"""Versions: written while they train, and never changed once usable (design 5.3)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _TABLE = tables.versions
 
 
 def every(connection: Connection) -> tuple[VersionRecord, ...]:
-    """All versions, by model and then in the order in which they were first written down."""
+    """Return all versions, by model and then in the order in which they were first written."""
     rows = connection.execute(select(_TABLE).order_by(_TABLE.c.model, _TABLE.c.id)).mappings()
     return tuple(_record(row) for row in rows)
 
@@ -30,7 +30,7 @@ def find(connection: Connection, model: str, label: str) -> VersionRecord | None
 
 
 def training_durations(connection: Connection) -> dict[str, list[float]]:
-    """Seconds that the trainings of usable versions took, by model, oldest first."""
+    """Return how many seconds the trainings of usable versions took, by model, oldest first."""
     query = (
         select(_TABLE.c.model, _TABLE.c.trained_seconds)
         .where(_TABLE.c.state == "usable", _TABLE.c.trained_seconds.is_not(None))
@@ -91,5 +91,5 @@ def _values(record: VersionRecord) -> dict[str, Any]:
 
 
 def _json_metrics(metrics: Mapping[str, float]) -> dict[str, float | str]:
-    """JSON has no not-a-number and no infinity, so those go in by name, which `float` reads back."""
+    """Write not-a-number and infinities, which JSON does not have, by name; `float` reads them back."""
     return {name: value if math.isfinite(value) else str(value) for name, value in metrics.items()}

@@ -34,7 +34,7 @@ def test_a_lease_that_is_held_is_refused_by_saying_who_holds_it(store: Store, cl
     assert caught.value.holder == ANN
     since, until = "2026-11-01 12:00:00 UTC", "2026-11-01 12:01:00 UTC"
     assert str(caught.value) == (
-        f"target:clinic-a is held by ann on host-a (pid 11, run run-a) since {since},"
+        f"target:clinic-a is locked by ann on host-a (pid 11, run run-a) since {since},"
         f" until {until} at the latest unless it is renewed"
     )
 
@@ -68,7 +68,7 @@ def test_an_expired_lease_is_taken_over_and_the_late_holder_is_fenced_off(store:
     clock.forward(minutes=1)
     current = store.acquire("k", BOB, MINUTE)
 
-    with pytest.raises(LeaseLost, match="now held by bob on host-b"):
+    with pytest.raises(LeaseLost, match="now locked by bob on host-b"):
         note(store, late)
     with pytest.raises(LeaseLost):
         store.renew(late)

@@ -1,4 +1,4 @@
-"""``reconcile status`` and ``reconcile history``: what the store knows. They read, and ask nobody."""
+"""``reconcile status`` and ``reconcile history``: what the store has. They read it and send nothing."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def status(
             record for record in opened.operations(open_only=True) if name in (None, f"{record.model}@{record.label}")
         ]
     if name is not None and not (targets or versions or running):
-        raise UserError(f"the store knows no target and no version {name}")
+        raise UserError(f"the store has no target and no version {name}")
     if output is Listing.JSON:
         body = {
             "targets": [asdict(record) for record in targets],
@@ -76,9 +76,9 @@ def _status_lines(
     targets: list[TargetRecord], versions: list[VersionRecord], running: list[Operation]
 ) -> Iterable[str]:
     if not (targets or versions or running):
-        yield "nothing was converged yet: `reconcile --dry-run` shows what would be"
+        yield "nothing was converged yet. `reconcile --dry-run` shows what would change"
         return
-    yield "Targets (as they were left; `reconcile --dry-run` asks how they are)"
+    yield "Targets (as the last run left them; `reconcile --dry-run` looks at them now)"
     for target in targets:
         at = "never converged"
         if target.converged_at is not None:

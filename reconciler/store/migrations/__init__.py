@@ -1,4 +1,4 @@
-"""The schema's version, and how a store of an earlier one is brought forward. There is no way back.
+"""The schema's version, and how a store of an earlier one is upgraded. There are no downgrades.
 
 The version is SQLite's ``user_version``, and ``application_id`` says that the file is a store at all. Each step is an
 Alembic revision in ``versions/``, whose id is the number of the version that it leads to. Steps once released never
@@ -20,7 +20,7 @@ APPLICATION_ID = 0x5245434F
 """``RECO``."""
 
 _upgrading = threading.Lock()
-"""Held while Alembic is at work: what its revisions write through is one for the whole process."""
+"""Held while Alembic works: the ``op`` of its revisions is one object for the whole process."""
 
 
 def found_version(connection: Connection) -> int:
@@ -38,8 +38,8 @@ def found_version(connection: Connection) -> int:
         return 0
     if version > SCHEMA_VERSION:
         raise StoreError(
-            f"it has schema version {version}, made by a newer reconcile; this one knows versions up to"
-            f" {SCHEMA_VERSION}: update it, or name another store"
+            f"it has schema version {version}, made by a newer reconciler; this one knows versions up to"
+            f" {SCHEMA_VERSION}. Update reconciler, or name another store"
         )
     return version
 
@@ -62,7 +62,7 @@ def bring_forward(connection: Connection) -> None:
 
 
 def _upgrade(connection: Connection, version: int) -> None:
-    """Let Alembic take the steps. Its own table exists for that long: ``user_version`` is what stays."""
+    """Let Alembic take the steps. Its own table exists only meanwhile, for ``user_version`` says the same."""
     from alembic import command  # noqa: PLC0415 - it takes 0.1 s to import, and is seldom needed
     from alembic.config import Config  # noqa: PLC0415 - as above
 

@@ -43,7 +43,7 @@ def test_the_second_run_says_who_holds_it_and_touches_nothing(rig: Any, where: s
 
     second = rig.reconcile("--yes", code=4)
 
-    assert f"held by {getpass.getuser()} on {socket.gethostname()} (pid {first.pid}, run " in second.stdout
+    assert f"locked by {getpass.getuser()} on {socket.gethostname()} (pid {first.pid}, run " in second.stdout
     assert {"GET", "HEAD"} >= {
         one.method for one in rig.proxy.exchanges[sent:] if not one.path.endswith(("/execute", "/token"))
     }

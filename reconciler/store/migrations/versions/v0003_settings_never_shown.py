@@ -1,4 +1,4 @@
-"""Which write-only settings of a target were written; unknown for those of before."""
+"""The write-only settings of a target that were written; unknown for what was written earlier."""
 
 from alembic import op
 

@@ -1,4 +1,4 @@
-"""An index for the look-up of a misspelt target of the same name: among few, and not among all."""
+"""An index by which a misspelt target of the same name is looked up among few, and not among all."""
 
 from alembic import op
 
