@@ -13,7 +13,7 @@ from reconciler.apply.progress import ProgressState
 from reconciler.apply.report import Outcome, Report, Result
 from reconciler.apply.rollout import record_unchanged, roll_out
 from reconciler.apply.run import Run
-from reconciler.apply.training.local_files import RecipeError
+from reconciler.apply.training.errors import RecipeError
 from reconciler.apply.training.service import service_key
 from reconciler.apply.training.trainer import TrainingFailed, ensure_usable, usable_as_planned
 from reconciler.azure.errors import StudioError

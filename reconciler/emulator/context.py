@@ -1,24 +1,29 @@
-"""What every room of the emulator is given."""
+"""What every part of the emulator is given."""
+
+from __future__ import annotations
 
 import base64
 import hmac
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 from reconciler.emulator.config.studio_file import StudioFile
 from reconciler.emulator.documents import Documents
-from reconciler.emulator.execution.services import ExecutionServices
-from reconciler.emulator.faults.job_faults import JobFaults
+from reconciler.emulator.ml.workers import Workers
 
-if TYPE_CHECKING:  # The rooms import this module for their argument; importing them would close a circle.
+if TYPE_CHECKING:  # These folders import this module; the layers contract in pyproject.toml names the exception.
     from reconciler.emulator.execution.code_runs import CodeRuns
     from reconciler.emulator.execution.model_copies import TrainedModels
-    from reconciler.emulator.ml.workers import Workers
+    from reconciler.emulator.execution.services import ExecutionServices
+    from reconciler.emulator.faults.job_faults import JobFaults
     from reconciler.emulator.storage.accounts import StorageAccounts
     from reconciler.emulator.storage.client import BlobClient
+
+CONTROL_PREFIX = "/_studio/"
+"""Paths of the emulator's own, which the services do not have."""
 
 
 class Secrets:
@@ -85,7 +90,7 @@ def new_key() -> str:
 
 @dataclass
 class Context:
-    """The parts that rooms share.
+    """The parts that the emulator's folders share.
 
     Attributes:
         documents: durable collections.
@@ -97,24 +102,24 @@ class Context:
         storage: the storage accounts, its own and real ones, for seeding and signing.
         execution: what answers scoring calls and batch jobs.
         models: the emulator's own copies of trained models.
+        job_faults: what fault rules have ordered for single jobs.
         clock: the time now, with a time zone.
         new_id: a fresh id of 32 hex digits.
-        server_url: this server's own URL without a slash at its end; known once it listens.
-        job_faults: what fault rules have ordered for single jobs.
+        server_url: this server's own URL without a slash at its end.
         secure_url: likewise, where it listens with TLS.
     """
 
     documents: Documents
     studio: StudioFile
     secrets: Secrets
-    workers: "Workers"
-    code: "CodeRuns"
-    blobs: "BlobClient"
-    storage: "StorageAccounts"
+    workers: Workers
+    code: CodeRuns
+    blobs: BlobClient
+    storage: StorageAccounts
     execution: ExecutionServices
-    models: "TrainedModels"
+    models: TrainedModels
+    job_faults: JobFaults
     clock: Callable[[], datetime]
     new_id: Callable[[], str]
-    server_url: str = field(default="")
-    job_faults: JobFaults = field(default_factory=JobFaults)
-    secure_url: str = field(default="")
+    server_url: str = ""
+    secure_url: str = ""

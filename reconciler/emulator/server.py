@@ -18,47 +18,61 @@ from uuid import uuid4
 from aiohttp import web
 
 from reconciler.emulator import client_files
-from reconciler.emulator.arm import routes as arm
-from reconciler.emulator.classic import services as classic_services
+from reconciler.emulator.arm.errors import arm_error_reply, provider_gone
+from reconciler.emulator.arm.routes import ResourceManager
 from reconciler.emulator.classic.refresh import ApiDocuments
 from reconciler.emulator.classic.routes import Management
+from reconciler.emulator.classic.services import ClassicServices, seed_classic_services
 from reconciler.emulator.config.studio_file import StudioFile, StudioFileError, load_studio
-from reconciler.emulator.context import Context, Secrets
-from reconciler.emulator.control import access as control_access
-from reconciler.emulator.control import page
-from reconciler.emulator.control import routes as control
+from reconciler.emulator.context import CONTROL_PREFIX, Context, Secrets
+from reconciler.emulator.control.access import guard
 from reconciler.emulator.control.fault_routes import FaultControl
 from reconciler.emulator.control.journal import Journal
+from reconciler.emulator.control.page import PAGE_PATH, page_routes
 from reconciler.emulator.control.page_state import PageState
-from reconciler.emulator.control.request_log import CONTROL_PREFIX, RequestLog, answer_errors
+from reconciler.emulator.control.request_log import RequestLog, answer_errors
 from reconciler.emulator.control.rotation import Rotation
+from reconciler.emulator.control.routes import control_routes
 from reconciler.emulator.documents import Documents, StateInUse, StateUnreadable
 from reconciler.emulator.execution.batch_jobs import OUTPUT_CONTAINER, BatchJobs
 from reconciler.emulator.execution.batch_routes import BatchExecution
 from reconciler.emulator.execution.code_runs import CodeRuns
 from reconciler.emulator.execution.error_format import ErrorWording
+from reconciler.emulator.execution.errors import studio_error_reply
 from reconciler.emulator.execution.initial_models import make_initial_models
 from reconciler.emulator.execution.model_copies import TrainedModels
 from reconciler.emulator.execution.scoring import Scoring
 from reconciler.emulator.execution.services import ExecutionServices
 from reconciler.emulator.execution.training_data import TrainingData
 from reconciler.emulator.faults import Faults, FaultsFileError, load_rules
-from reconciler.emulator.faults.middleware import FaultMiddleware
+from reconciler.emulator.faults.middleware import ErrorReplies, FaultMiddleware
 from reconciler.emulator.identity import certificates
-from reconciler.emulator.identity import routes as sign_in
 from reconciler.emulator.identity.credential_files import IdentityFiles
-from reconciler.emulator.key_vault.routes import VaultRequests
+from reconciler.emulator.identity.errors import sign_in_error_reply
+from reconciler.emulator.identity.routes import sign_in_routes
+from reconciler.emulator.key_vault.routes import VaultRequests, vault_error_reply
 from reconciler.emulator.key_vault.secrets import VaultSecrets
 from reconciler.emulator.listening import Listening, PortTaken, SkewedClock, listen
 from reconciler.emulator.ml.workers import Workers
 from reconciler.emulator.storage.accounts import StorageAccounts, real_accounts
 from reconciler.emulator.storage.client import BlobAccessError, BlobClient
 from reconciler.emulator.storage.routes import BlobService
+from reconciler.emulator.storage.xml import storage_error_reply
 
 HOST = "127.0.0.1"
 # Put Blob in one piece; larger blobs come in blocks (storage's own limit is checked there).
 _LARGEST_BODY = 300 << 20
 _SECONDS_TO_FINISH = 2.0
+_ERROR_REPLIES = ErrorReplies(
+    by_area={
+        "arm": arm_error_reply,
+        "keyVault": vault_error_reply,
+        "signIn": sign_in_error_reply,
+        "storage": storage_error_reply,
+    },
+    other=studio_error_reply,
+    provider_gone=provider_gone,
+)
 
 
 class Studio:
@@ -170,30 +184,38 @@ class Studio:
         jobs, data, vaults = BatchJobs(context), TrainingData(context), VaultSecrets(context)
         vaults.seed()
         self._rotation = Rotation(context, vaults, self._write_env_file)
-        classic = classic_services.ClassicServices(context)
+        classic = ClassicServices(context)
         faults = FaultMiddleware(
             self.faults,
             self._clock,
             [account.name for account in self._studio_file.storage_accounts if account.connection_string is None],
+            _ERROR_REPLIES,
         )
         wording, scoring = ErrorWording(context.studio.behaviour, self._clock), Scoring(context, data)
-        guard = control_access.guard(CONTROL_PREFIX, page.PAGE_PATH)
+        resource_manager = ResourceManager(context)
         app = web.Application(
-            middlewares=[faults.outer, log.middleware, faults.inner, answer_errors, wording.middleware, guard],
+            middlewares=[
+                faults.outer,
+                log.middleware,
+                faults.inner,
+                answer_errors,
+                wording.middleware,
+                guard(CONTROL_PREFIX, PAGE_PATH),
+            ],
             client_max_size=_LARGEST_BODY,
         )
         app.add_routes(
             [
-                *control.routes(jobs, log),
+                *control_routes(jobs, log),
                 *self._rotation.routes(),
-                *page.routes(PageState(context, classic, jobs, self.journal)),
+                *page_routes(PageState(context, classic, jobs, self.journal)),
                 *FaultControl(self.faults, self.journal).routes(),
                 *Management(context, classic).routes(),
                 *BatchExecution(context, jobs).routes(),
                 *scoring.routes(),
                 *ApiDocuments(context, classic, scoring).routes(),
-                *arm.routes(context),
-                *sign_in.routes(context),
+                *resource_manager.routes(),
+                *sign_in_routes(context),
                 *VaultRequests(context, vaults).routes(),
                 *context.storage.routes(),
             ]
@@ -207,14 +229,14 @@ class Studio:
         # After the jobs, which a rule that ends lets go on; before the wait for requests, which a rule may delay.
         self._open.push_async_callback(self.faults.close)
         self._open.push_async_callback(jobs.close)
-        self._open.push_async_callback(arm.close, context)
+        self._open.push_async_callback(resource_manager.close)
         await data.write_blobs()
         await make_initial_models(context, data)
-        classic_services.seed(context)
+        seed_classic_services(context, classic)
         # From here on it answers; what the rooms still have to do, they do by calls to it.
         await listening.add(listener)
         await listening.add(secure, tls.context)
-        await arm.seed(context)
+        await resource_manager.seed()
         jobs.resume()
         self.faults.begin(listening, context.storage, self._write_client_files(directory, tls.authority))
 

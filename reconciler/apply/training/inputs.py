@@ -18,7 +18,8 @@ from pydantic import SecretStr
 
 from reconciler.apply.progress import Amount, ProgressState
 from reconciler.apply.run import Run
-from reconciler.apply.training.local_files import LocalData, RecipeError, read_local_data
+from reconciler.apply.training.errors import RecipeError
+from reconciler.apply.training.local_files import LocalData, read_local_data
 from reconciler.azure.errors import ContentChanged, ServiceError, Unpinnable
 from reconciler.azure.storage.blobs import BlobReference, StoredBlob
 from reconciler.azure.url_versions import url_pin

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from reconciler.apply.run import Run
 from reconciler.apply.training.artifacts import evaluation_path
-from reconciler.apply.training.errors import TrainingFailed
+from reconciler.apply.training.errors import RecipeError, TrainingFailed
 from reconciler.apply.training.inputs import (
     SIGNED_FOR,
     TrainingData,
@@ -14,7 +14,6 @@ from reconciler.apply.training.inputs import (
     job_parameters,
     upload_files,
 )
-from reconciler.apply.training.local_files import RecipeError
 from reconciler.apply.training.recipes import recipe_fingerprint
 from reconciler.azure.errors import ContentChanged
 from reconciler.azure.execution.batch import BatchRequest

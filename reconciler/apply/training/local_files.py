@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
+from reconciler.apply.training.errors import RecipeError
 from reconciler.azure.storage.uploads import Content
-from reconciler.plan.states import Problem
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -26,14 +26,6 @@ _LONGEST_HEADER = 1 << 20
 _DELIMITERS = {".csv": ",", ".tsv": "\t"}
 _BOM = b"\xef\xbb\xbf"
 _MOST_NAMED = 5
-
-
-class RecipeError(Exception):
-    """An input cannot be read. The message names it; `problem` also says what to do."""
-
-    def __init__(self, code: str, message: str, remedy: str) -> None:
-        super().__init__(message)
-        self.problem = Problem(code, message, remedy)
 
 
 @dataclass(frozen=True, slots=True)

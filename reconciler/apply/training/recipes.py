@@ -15,8 +15,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from reconciler.apply.training.errors import RecipeError
 from reconciler.apply.training.inputs import TrainingData, identify_data
-from reconciler.apply.training.local_files import RecipeError
 from reconciler.apply.training.recipe_check import recipe_problem
 from reconciler.apply.training.service import NoTrainingService, find_training_service, shown_service
 from reconciler.azure.errors import StudioError

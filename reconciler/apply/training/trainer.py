@@ -20,11 +20,10 @@ from reconciler.apply.ledger import known_version, next_attempt
 from reconciler.apply.progress import ProgressState
 from reconciler.apply.run import Run, leased
 from reconciler.apply.training.artifacts import adopt_artifact, find_place, read_metrics
-from reconciler.apply.training.errors import TrainingFailed
+from reconciler.apply.training.errors import RecipeError, TrainingFailed
 from reconciler.apply.training.inputs import SIGNED_FOR, remote_texts
 from reconciler.apply.training.job_request import job_request
 from reconciler.apply.training.job_watch import JobLost, JobOverdue, watch_job
-from reconciler.apply.training.local_files import RecipeError
 from reconciler.apply.training.recipes import artifact_path
 from reconciler.apply.training.service import NoTrainingService, TrainingJobs, find_training_service
 from reconciler.azure.errors import (

@@ -22,11 +22,13 @@ from reconciler.emulator.arm.commitment_tiers import (
     Tier,
     sku_of,
 )
-from reconciler.emulator.arm.definition import Json, member
+from reconciler.emulator.arm.definition import Json
 from reconciler.emulator.arm.errors import ArmError, bad_request, conflict, resource_not_found
-from reconciler.emulator.arm.proposals import known_location, region_code, tags_of
+from reconciler.emulator.arm.proposals import known_location, tags_of
 from reconciler.emulator.arm.web_services import WebService, timestamp
+from reconciler.emulator.config.regions import region_code
 from reconciler.emulator.documents import Documents
+from reconciler.emulator.execution.wire_format import member
 
 ASSOCIATION_TYPE = f"{RESOURCE_TYPE}/commitmentAssociations"
 COLLECTION = "commitmentPlans"

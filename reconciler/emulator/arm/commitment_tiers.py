@@ -11,8 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from reconciler.emulator.arm.definition import Json, member
+from reconciler.emulator.arm.definition import Json
 from reconciler.emulator.arm.errors import bad_request
+from reconciler.emulator.execution.wire_format import member
 
 RESOURCE_TYPE = "Microsoft.MachineLearning/commitmentPlans"
 HOURS = "machineLearningWebServiceComputeHours"

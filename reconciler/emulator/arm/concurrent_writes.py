@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from reconciler.emulator.arm import errors as arm_errors
+from reconciler.emulator.arm.errors import conflict
 from reconciler.emulator.arm.operations import Operation, Operations
 from reconciler.emulator.arm.web_services import WebService
 from reconciler.emulator.config.behaviour import Behaviour
@@ -24,7 +24,7 @@ class SecondWrites:
     def check(self, service: WebService | None) -> None:
         """Raise the 409 if a write is under way and another one is refused for that."""
         if service is not None and service.operation and self._rule == "conflict":
-            raise arm_errors.conflict(
+            raise conflict(
                 "WebServiceProvisioning", f"The web service '{service.name}' is being provisioned. Try again later."
             )
 

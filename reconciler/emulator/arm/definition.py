@@ -15,6 +15,7 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 from urllib.parse import urlsplit
 
 from reconciler.emulator.arm.errors import bad_request
+from reconciler.emulator.execution.wire_format import member, spelling
 
 Json: TypeAlias = dict[str, Any]
 AssetsMerge: TypeAlias = Literal["merge", "replace"]
@@ -44,25 +45,6 @@ ENVELOPE_RANDOM_BYTES = 592
 
 
 # -- reading -----------------------------------------------------------------------------------------------------------
-
-
-def spelling(mapping: Mapping[str, Any], name: str) -> str | None:
-    """How `mapping` spells the member `name`; an exact match wins; None if it has no such member."""
-    if name in mapping:
-        return name
-    wanted = name.lower()
-    return next((key for key in mapping if key.lower() == wanted), None)
-
-
-def member(mapping: Any, *path: str) -> Any:
-    """Return the value under the member names of `path`, each in any casing; None where there is nothing."""
-    value = mapping
-    for name in path:
-        if not isinstance(value, Mapping):
-            return None
-        key = spelling(value, name)
-        value = None if key is None else value[key]
-    return value
 
 
 def without_nulls(value: Any) -> Any:

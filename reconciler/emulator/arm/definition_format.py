@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from reconciler.emulator.arm.definition import Json, member, spelling
+from reconciler.emulator.arm.definition import Json
 from reconciler.emulator.config.behaviour import Behaviour
+from reconciler.emulator.execution.wire_format import member, spelling
 
 _Reword = Callable[[Any], Any]
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from reconciler.emulator.arm.definition import Json, member, spelling
+from reconciler.emulator.arm.definition import Json
 from reconciler.emulator.arm.errors import bad_request
+from reconciler.emulator.execution.wire_format import member, spelling
 
 PREVIEW = "2016-05-01-preview"
 CURRENT = "2017-01-01"

@@ -48,6 +48,19 @@ class ArmError(Exception):
         return {"error": error}
 
 
+def arm_error_reply(status: int, outer: str, inner: str, message: str) -> web.Response:
+    """Return an error that a fault rule orders."""
+    error = ArmError(status, outer, message, [(inner, message)] if inner else ())
+    return web.json_response(error.body(), status=status)
+
+
+def provider_gone(request: web.Request) -> web.Response:
+    """Return ARM's reply for a resource provider that no longer exists."""
+    version = request.query.get("api-version", "")
+    error = unsupported_api_version(version, "Microsoft.MachineLearning/webServices", [])
+    return web.json_response(error.body(), status=error.status)
+
+
 def web_service_not_found(name: str) -> ArmError:
     """404 as recorded after a delete."""
     return ArmError(

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from reconciler.emulator.arm.definition import member
 from reconciler.emulator.arm.model_source import blob_place
 from reconciler.emulator.arm.web_services import CachedModel, WebService
 from reconciler.emulator.config.predictive_experiments import PredictiveExperiment
 from reconciler.emulator.config.studio_file import StudioFile
 from reconciler.emulator.context import Context
 from reconciler.emulator.execution.services import BoundModel, ExecutionService, execution_path
+from reconciler.emulator.execution.wire_format import member
 
 
 class NewExecution:

@@ -16,7 +16,6 @@ from reconciler.emulator.arm.definition import (
     AssetsMerge,
     Json,
     check,
-    member,
     merged,
     payload_source,
     unsealed,
@@ -26,18 +25,8 @@ from reconciler.emulator.arm.definition_versions import CURRENT, PREVIEW, curren
 from reconciler.emulator.arm.errors import ArmError, bad_request, invalid_json
 from reconciler.emulator.arm.regional_payloads import contents_everywhere
 from reconciler.emulator.arm.web_services import WebService
-
-REGIONS = (
-    "South Central US",
-    "West Central US",
-    "East US 2",
-    "West Europe",
-    "Southeast Asia",
-    "Japan East",
-    "Australia East",
-    "Germany Central",
-)
-"""Locations of the provider in display form; the first, fourth and fifth are of 2016, not all others are confirmed."""
+from reconciler.emulator.config.regions import REGIONS, region_code
+from reconciler.emulator.execution.wire_format import member
 
 RandomBytes = Callable[[int], bytes]
 
@@ -55,11 +44,6 @@ class Proposal:
     """Id of the plan that the service gets with this write; None if it names none, or the one that it has."""
     payload: Json | None = field(default=None, repr=False)
     """Where the payload is to be fetched, if the request does not have it: ``uri`` and ``credentials``."""
-
-
-def region_code(location: str) -> str:
-    """``South Central US`` as URLs have it: ``southcentralus``."""
-    return location.replace(" ", "").lower()
 
 
 def new_key(random_bytes: RandomBytes) -> str:

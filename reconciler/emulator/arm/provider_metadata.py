@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from reconciler.emulator.arm import commitment_plans
 from reconciler.emulator.arm.definition import Json
 from reconciler.emulator.arm.definition_versions import WEB_SERVICE_VERSIONS
-from reconciler.emulator.arm.proposals import REGIONS
+from reconciler.emulator.config.regions import REGIONS
 
 PROVIDER = "Microsoft.MachineLearning"
 

@@ -11,7 +11,8 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from reconciler.emulator.arm.definition import ENVELOPE_PREFIX, ENVELOPE_RANDOM_BYTES, Json, spelling
+from reconciler.emulator.arm.definition import ENVELOPE_PREFIX, ENVELOPE_RANDOM_BYTES, Json
+from reconciler.emulator.execution.wire_format import spelling
 
 
 def for_region(properties: Json, contents: Mapping[str, str], region: str) -> Json:

@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from reconciler.emulator.arm import errors as arm_errors
-from reconciler.emulator.arm.definition import Json, member
-from reconciler.emulator.arm.errors import ArmError, invalid_json
+from reconciler.emulator.arm.definition import Json
+from reconciler.emulator.arm.errors import ArmError, invalid_json, resource_group_not_found, subscription_not_found
 from reconciler.emulator.documents import Documents
+from reconciler.emulator.execution.wire_format import member
 
 VERSIONS = (
     "2016-06-01",
@@ -60,12 +60,12 @@ class ResourceGroups:
     def check_subscription(self, subscription: str) -> None:
         """Raise the 404 of ARM for a subscription that does not exist."""
         if subscription.lower() not in self._subscriptions:
-            raise arm_errors.subscription_not_found(subscription)
+            raise subscription_not_found(subscription)
 
     def check_group(self, subscription: str, name: str) -> None:
         """Raise the 404 of ARM for a resource group that does not exist."""
         if _key(subscription, name) not in self._groups:
-            raise arm_errors.resource_group_not_found(name)
+            raise resource_group_not_found(name)
 
     def list(self, subscription: str) -> list[Json]:
         """Every resource group of a subscription."""

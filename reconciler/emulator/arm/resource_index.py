@@ -17,8 +17,8 @@ from reconciler.emulator.arm.commitment_tiers import RESOURCE_TYPE as PLAN_TYPE
 from reconciler.emulator.arm.definition import Json
 from reconciler.emulator.arm.errors import ArmError
 from reconciler.emulator.arm.paging import page
-from reconciler.emulator.arm.proposals import region_code
 from reconciler.emulator.arm.web_services import WebService
+from reconciler.emulator.config.regions import region_code
 from reconciler.emulator.documents import Documents
 
 Test = Callable[[Json], bool]

@@ -9,23 +9,27 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
-from weakref import WeakKeyDictionary
 
 from aiohttp import web
 
-from reconciler.emulator.arm import errors as arm_errors
 from reconciler.emulator.arm import provider_metadata, resource_groups, roles
+from reconciler.emulator.arm.authorization import Authorization
 from reconciler.emulator.arm.commitment_plans import CommitmentPlans
 from reconciler.emulator.arm.commitment_routes import CommitmentRequests
 from reconciler.emulator.arm.commitment_tiers import catalogue
 from reconciler.emulator.arm.concurrent_writes import SecondWrites
-from reconciler.emulator.arm.errors import no_such_operation
+from reconciler.emulator.arm.errors import (
+    invalid_namespace,
+    invalid_type,
+    missing_api_version,
+    no_such_operation,
+    unsupported_api_version,
+)
 from reconciler.emulator.arm.exchange import Note, answer, json_object
 from reconciler.emulator.arm.exposure import NewExecution
 from reconciler.emulator.arm.model_source import fetcher
 from reconciler.emulator.arm.operations import Conclusion, Operation, Operations
 from reconciler.emulator.arm.payload_blobs import PayloadBlobs
-from reconciler.emulator.arm.proposals import REGIONS
 from reconciler.emulator.arm.provider_metadata import PROVIDER, RESOURCE_TYPES
 from reconciler.emulator.arm.provisioning import Provisioning
 from reconciler.emulator.arm.rate_limits import RateLimits
@@ -35,29 +39,10 @@ from reconciler.emulator.arm.seed import seed_services
 from reconciler.emulator.arm.web_service_routes import WebServiceRequests
 from reconciler.emulator.arm.web_services import WebService
 from reconciler.emulator.config.principals import Principal
+from reconciler.emulator.config.regions import REGIONS
 from reconciler.emulator.context import Context
-from reconciler.emulator.documents import Documents
-from reconciler.emulator.identity.routes import SignIn
 
 _PERMISSIONS_VERSIONS = ("2022-04-01", "2018-07-01", "2018-01-01-preview", "2015-07-01")
-
-
-def routes(context: Context) -> list[web.RouteDef]:
-    """Everything below ``/subscriptions/{id}`` where the id is a GUID with its dashes, and what the tenant has."""
-    return _of(context).routes()
-
-
-async def seed(context: Context) -> None:
-    """Make what the studio file names, at the first start, and takes up what an earlier process left unfinished.
-
-    The accounts' blobs must be reachable at ``context.server_url``, and hold the initial models.
-    """
-    await _of(context).seed()
-
-
-async def close(context: Context) -> None:
-    """Stop the operations; what is unfinished is taken up at the next start. Call it before the workers end."""
-    await _of(context).close()
 
 
 class ResourceManager:
@@ -66,7 +51,7 @@ class ResourceManager:
     def __init__(self, context: Context) -> None:
         self._context = context
         behaviour, limits = context.studio.behaviour, context.studio.limits
-        self._sign_in = SignIn.of(context)
+        self._authorization = Authorization(context)
         self._rates = RateLimits(limits.request_rates, context.clock)
         self._groups = ResourceGroups(context.documents)
         self._plans = CommitmentPlans(context.documents, context.clock, context.new_id, limits.associations_per_plan)
@@ -91,7 +76,10 @@ class ResourceManager:
         self._index = ResourceIndex(context.documents, behaviour.list_page_size)
 
     def routes(self) -> list[web.RouteDef]:
-        """Return the routes; each path below a subscription is told apart here, as its segments have no casing."""
+        """Return the routes of the tenant, and of subscriptions, whose id is a GUID with dashes.
+
+        Paths below a subscription are matched here, not by the router, because their segments have no casing.
+        """
 
         async def handle(request: web.Request) -> web.Response:
             return await answer(request, self._handle, self._context.clock)
@@ -104,12 +92,15 @@ class ResourceManager:
         ]
 
     async def seed(self) -> None:
-        """See the function `seed`."""
+        """Make what the studio file names, at the first start, and resume what an earlier process left unfinished.
+
+        The accounts' blobs must be reachable at ``context.server_url``, and hold the initial models.
+        """
         await seed_services(self._context, self._groups, self._plans, self._provisioning)
         self._operations.resume()
 
     async def close(self) -> None:
-        """See the function `close`."""
+        """Stop the operations; the next start resumes unfinished ones. Call this method before the workers end."""
         await self._operations.close()
 
     async def _work(self, operation: Operation) -> Conclusion:
@@ -121,7 +112,7 @@ class ResourceManager:
         self._plans.dissociate(service)
 
     async def _handle(self, request: web.Request, note: Note) -> web.Response:
-        principal = self._sign_in.check(request.headers.get("Authorization"))
+        principal = self._authorization.principal_of(request.headers.get("Authorization"))
         subscription = request.match_info.get("subscription")
         note.remaining = self._rates.spend(request.method, subscription and subscription.lower(), principal.client_id)
         if subscription is None:
@@ -247,20 +238,9 @@ def _permissions(request: web.Request, principal: Principal, scope: str) -> web.
     return web.json_response({"value": roles.permissions(principal, scope)})
 
 
-_managers: WeakKeyDictionary[Documents, ResourceManager] = WeakKeyDictionary()
-
-
-def _of(context: Context) -> ResourceManager:
-    # One for all three functions, as its tasks are its own; the documents tell one Studio from another.
-    manager = _managers.get(context.documents)
-    if manager is None:
-        manager = _managers[context.documents] = ResourceManager(context)
-    return manager
-
-
 def _check_namespace(namespace: str) -> None:
     if namespace.lower() != PROVIDER.lower():
-        raise arm_errors.invalid_namespace(namespace)
+        raise invalid_namespace(namespace)
 
 
 def _check_type(request: web.Request, namespace: str, given: Sequence[str], possible: Sequence[str]) -> str:
@@ -278,7 +258,7 @@ def _check_type(request: web.Request, namespace: str, given: Sequence[str], poss
     _check_namespace(namespace)
     kind = "".join(given)
     if kind not in possible:
-        raise arm_errors.invalid_type(PROVIDER, kind, request.query.get("api-version", ""))
+        raise invalid_type(PROVIDER, kind, request.query.get("api-version", ""))
     known = RESOURCE_TYPES[kind]
     _check_version(request, known.full_name, known.versions)
     return kind
@@ -287,6 +267,6 @@ def _check_type(request: web.Request, namespace: str, given: Sequence[str], poss
 def _check_version(request: web.Request, resource_type: str, supported: Sequence[str]) -> None:
     version = request.query.get("api-version")
     if not version:
-        raise arm_errors.missing_api_version()
+        raise missing_api_version()
     if version not in supported:
-        raise arm_errors.unsupported_api_version(version, resource_type, supported)
+        raise unsupported_api_version(version, resource_type, supported)

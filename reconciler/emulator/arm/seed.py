@@ -17,11 +17,12 @@ from reconciler.emulator.arm import web_services
 from reconciler.emulator.arm.commitment_plans import CommitmentPlans
 from reconciler.emulator.arm.commitment_tiers import RESOURCE_TYPE as PLAN_TYPE
 from reconciler.emulator.arm.definition import Json
-from reconciler.emulator.arm.proposals import REGIONS, Proposal, new_key, region_code
+from reconciler.emulator.arm.proposals import Proposal, new_key
 from reconciler.emulator.arm.provisioning import Provisioning
 from reconciler.emulator.arm.resource_groups import ResourceGroups
 from reconciler.emulator.arm.web_services import CachedModel, WebService, timestamp
 from reconciler.emulator.config.predictive_experiments import BlobAddress, PredictiveExperiment
+from reconciler.emulator.config.regions import REGIONS, region_code
 from reconciler.emulator.config.studio_file import (
     NewService,
     ParameterInput,

@@ -11,19 +11,25 @@ from dataclasses import replace
 
 from aiohttp import web
 
-from reconciler.emulator.arm import errors as arm_errors
 from reconciler.emulator.arm import web_services
 from reconciler.emulator.arm.commitment_plans import CommitmentPlans
 from reconciler.emulator.arm.concurrent_writes import SecondWrites
-from reconciler.emulator.arm.definition import ENVELOPE_START, Json, member
+from reconciler.emulator.arm.definition import ENVELOPE_START, Json
 from reconciler.emulator.arm.definition_format import properties_to_merge, tags_to_write, worded, worded_poll
 from reconciler.emulator.arm.definition_versions import has_payload_members, has_regions, shown_form
-from reconciler.emulator.arm.errors import ArmError, no_such_operation
+from reconciler.emulator.arm.errors import (
+    ArmError,
+    bad_request,
+    no_such_operation,
+    operation_not_found,
+    per_region_payload_not_found,
+    web_service_not_found,
+)
 from reconciler.emulator.arm.exchange import base_url, json_object
 from reconciler.emulator.arm.operations import Action, Operation, Operations
 from reconciler.emulator.arm.paging import page
 from reconciler.emulator.arm.payload_blobs import PayloadBlobs
-from reconciler.emulator.arm.proposals import REGIONS, Proposal, as_json, propose_patch, propose_put, region_code
+from reconciler.emulator.arm.proposals import Proposal, as_json, propose_patch, propose_put
 from reconciler.emulator.arm.regional_payloads import contents_of_a_copy, for_region
 from reconciler.emulator.arm.web_services import (
     WebService,
@@ -33,7 +39,9 @@ from reconciler.emulator.arm.web_services import (
     regional_view,
     timestamp,
 )
+from reconciler.emulator.config.regions import REGIONS, region_code
 from reconciler.emulator.context import Context
+from reconciler.emulator.execution.wire_format import member
 
 # Recorded: a deletion takes a tenth to a fifth of the time of the other writes, and the preparation of a region less.
 _SHARE_OF_TIME: Mapping[Action, float] = {"put": 1.0, "patch": 1.0, "delete": 0.2, "regional": 0.1}
@@ -111,7 +119,7 @@ class WebServiceRequests:
         """How far an operation is, by either of its URLs."""
         operation = self._operations.find(operation_id)
         if operation is None or request.method != "GET":
-            raise arm_errors.operation_not_found(operation_id)
+            raise operation_not_found(operation_id)
         if kind == "operationsstatus":
             return web.json_response(worded_poll(operation.poll_body(self._context.clock()), self._behaviour))
         if operation.end_time is None:
@@ -134,7 +142,7 @@ class WebServiceRequests:
     def _found(self, service_id: str) -> WebService:
         service = self._find(service_id)
         if service is None:
-            raise arm_errors.web_service_not_found(service_id.rpartition("/")[2])
+            raise web_service_not_found(service_id.rpartition("/")[2])
         return service
 
     def _get(self, request: web.Request, service_id: str, version: str) -> web.Response:
@@ -143,7 +151,7 @@ class WebServiceRequests:
         region = region_code(given or service.location)
         abroad = region != region_code(service.location)
         if abroad and region not in service.regions:
-            raise arm_errors.per_region_payload_not_found(given or region)
+            raise per_region_payload_not_found(given or region)
         location = None
         if service.properties is not None:
             properties = shown_form(service.properties, version)
@@ -229,7 +237,7 @@ class WebServiceRequests:
         current = self._found(service_id)
         given = request.query.get("region", "")
         if region_code(given) not in map(region_code, REGIONS):
-            raise arm_errors.bad_request("InvalidRegion", f"The region '{given}' is not one of the provider.")
+            raise bad_request("InvalidRegion", f"The region '{given}' is not one of the provider.")
         self._second_writes.check(current)
         operation = self._begin("regional", current, None, region_code(given))
         return _accepted(request, operation, status=202, body=regional_view(current))

@@ -10,7 +10,6 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from reconciler.emulator.classic.endpoint_rules import member
 from reconciler.emulator.classic.services import DEFAULT_ENDPOINT, DESCRIPTION_OF_DEFAULT, ClassicServices, timestamp
 from reconciler.emulator.config.studio_file import Workspace
 from reconciler.emulator.context import Context
@@ -18,6 +17,7 @@ from reconciler.emulator.documents import Document
 from reconciler.emulator.execution.code_bundle import BUNDLES, CodeBundle, read_bundle
 from reconciler.emulator.execution.errors import ServiceError, refused
 from reconciler.emulator.execution.services import CODE, BoundModel
+from reconciler.emulator.execution.wire_format import member
 
 _ID = re.compile(r"[0-9a-f]{32}")
 

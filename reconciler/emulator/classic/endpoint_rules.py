@@ -13,6 +13,7 @@ from reconciler.emulator.config.behaviour import Behaviour
 from reconciler.emulator.config.settings import Limits
 from reconciler.emulator.documents import Document
 from reconciler.emulator.execution.errors import refused
+from reconciler.emulator.execution.wire_format import member
 
 _NAMES = {
     "hyphens": (re.compile(r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?"), ", with hyphens between them"),
@@ -174,14 +175,6 @@ def check_may_change(endpoint: Document, behaviour: Behaviour) -> None:
     """
     if behaviour.prevent_update == "enforced" and endpoint["PreventUpdate"]:
         raise refused("InvalidOperation", f"The endpoint {endpoint['Name']!r} prevents updates.")
-
-
-def member(body: Mapping[str, Any], name: str) -> Any:
-    """Return a member of a body, whatever its letter case; None if it is not there."""
-    if name in body:
-        return body[name]
-    wanted = name.lower()
-    return next((value for key, value in body.items() if key.lower() == wanted), None)
 
 
 def _choice(name: str, value: Any, allowed: tuple[str, ...]) -> str:

@@ -9,16 +9,16 @@ from typing import Any
 
 from aiohttp import web
 
-from reconciler.emulator.classic.endpoint_rules import check_may_change, member
+from reconciler.emulator.classic.endpoint_rules import check_may_change
 from reconciler.emulator.classic.services import DEFAULT_ENDPOINT, ClassicServices, timestamp
 from reconciler.emulator.config.behaviour import Behaviour
 from reconciler.emulator.config.studio_file import Workspace
-from reconciler.emulator.context import Context
-from reconciler.emulator.control.request_log import CONTROL_PREFIX
+from reconciler.emulator.context import CONTROL_PREFIX, Context
 from reconciler.emulator.documents import Document
 from reconciler.emulator.execution.errors import management_not_found, refused
 from reconciler.emulator.execution.scoring import Scoring
 from reconciler.emulator.execution.services import ExecutionService
+from reconciler.emulator.execution.wire_format import member
 
 
 class Refreshing:

@@ -8,11 +8,11 @@ from typing import Any
 
 from aiohttp import web
 
-from reconciler.emulator.arm.proposals import region_code
 from reconciler.emulator.classic.code_services import CodeServices
 from reconciler.emulator.classic.endpoint_rules import EndpointRules, ResourceUpdate, check_may_change
 from reconciler.emulator.classic.refresh import Refreshing
 from reconciler.emulator.classic.services import DEFAULT_ENDPOINT, ClassicServices
+from reconciler.emulator.config.regions import region_code
 from reconciler.emulator.config.studio_file import Workspace
 from reconciler.emulator.context import Context
 from reconciler.emulator.documents import Document

@@ -264,9 +264,8 @@ class ClassicServices:
         return self._context.storage.sign(account, container, permissions="rl", valid_for=timedelta(hours=1))
 
 
-def seed(context: Context) -> ClassicServices:
+def seed_classic_services(context: Context, classic: ClassicServices) -> None:
     """Make the web services of the studio file that the state does not hold yet; their first models are there."""
-    classic = ClassicServices(context)
     seeded = context.documents.collection("seeded")
     with context.documents.transaction():
         for workspace in context.studio.workspaces:
@@ -276,7 +275,6 @@ def seed(context: Context) -> ClassicServices:
                     continue
                 _seed_service(context, classic, workspace, service, service_id=service_id)
                 seeded[f"service/{service_id}"] = {}
-    return classic
 
 
 def _services_of(workspace: Workspace) -> Iterator[tuple[str, ClassicService]]:

@@ -16,8 +16,7 @@ from reconciler.emulator.config.predictive_experiments import BlobAddress, Conta
 from reconciler.emulator.config.principals import Principal
 from reconciler.emulator.config.profiles import DOCUMENTED, values_of
 from reconciler.emulator.config.settings import CodeSettings, Limits, Timings
-from reconciler.emulator.config.types import AccountName, EnvironmentName, Guid, Hex32
-from reconciler.emulator.config.types import Section as _Section
+from reconciler.emulator.config.types import AccountName, EnvironmentName, Guid, Hex32, Section
 from reconciler.emulator.config.yaml_text import read_yaml
 
 _DEFAULT_FILE = "default_studio.yaml"
@@ -38,13 +37,13 @@ Learner = Literal[
 ]
 
 
-class FromEnvironment(_Section):
+class FromEnvironment(Section):
     """A secret that the emulator is given in an environment variable."""
 
     env: EnvironmentName
 
 
-class StorageAccount(_Section):
+class StorageAccount(Section):
     """An account of the Blob service: the emulator's own, or a real one whose connection string it is given."""
 
     name: AccountName
@@ -54,7 +53,7 @@ class StorageAccount(_Section):
     second_connection_string_env: EnvironmentName | None = None
 
 
-class DatasetSource(_Section):
+class DatasetSource(Section):
     """The rows of a data set: one that scikit-learn ships, or a CSV file (relative to the studio file)."""
 
     sklearn: Literal["breast-cancer", "diabetes"] | None = None
@@ -70,7 +69,7 @@ class DatasetSource(_Section):
         return self
 
 
-class Dataset(_Section):
+class Dataset(Section):
     """A data set and the blob that holds it as CSV when the emulator first starts."""
 
     name: Name
@@ -78,19 +77,19 @@ class Dataset(_Section):
     blob: BlobAddress
 
 
-class WebServiceInput(_Section):
+class WebServiceInput(Section):
     """The training data come in through a web service input (``Inputs`` of a batch job)."""
 
     web_service: Name
 
 
-class ParameterInput(_Section):
+class ParameterInput(Section):
     """The training data are fetched from the URL in a web service parameter (``GlobalParameters``)."""
 
     parameter: Name
 
 
-class TrainingOutputs(_Section):
+class TrainingOutputs(Section):
     """The names of a training service's outputs: Train Model's, and Evaluate Model's if it is connected."""
 
     model: Name = "output1"
@@ -103,7 +102,7 @@ class TrainingOutputs(_Section):
         return self
 
 
-class TrainingExperiment(_Section):
+class TrainingExperiment(Section):
     """An experiment that trains: data in, a trained model and its evaluation out."""
 
     kind: Literal["training"]
@@ -118,7 +117,7 @@ class TrainingExperiment(_Section):
 Experiment = Annotated[TrainingExperiment | PredictiveExperiment, Field(discriminator="kind")]
 
 
-class EndpointSeed(_Section):
+class EndpointSeed(Section):
     """An endpoint that a Classic web service has from the start, besides ``default``."""
 
     name: EndpointName
@@ -127,7 +126,7 @@ class EndpointSeed(_Section):
     max_concurrent_calls: Annotated[int, Field(ge=1, le=200)] | None = None
 
 
-class ClassicService(_Section):
+class ClassicService(Section):
     """A Classic web service; its ``default`` endpoint need not be listed."""
 
     name: Name
@@ -137,7 +136,7 @@ class ClassicService(_Section):
     endpoints: tuple[EndpointSeed, ...] = ()
 
 
-class Workspace(_Section):
+class Workspace(Section):
     """A Studio workspace with its Classic web services."""
 
     id: Hex32
@@ -154,7 +153,7 @@ class Workspace(_Section):
         return service.id or derived_id(self.id, str(position), service.name)
 
 
-class NewService(_Section):
+class NewService(Section):
     """A New (Azure Resource Manager) web service."""
 
     name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,259}$")]
@@ -164,7 +163,7 @@ class NewService(_Section):
     commitment_plan: Name | None = None
 
 
-class CommitmentPlan(_Section):
+class CommitmentPlan(Section):
     """A commitment plan; its location is that of its resource group.
 
     ``used`` is the share of its included quantities that is used up.
@@ -176,7 +175,7 @@ class CommitmentPlan(_Section):
     used: Annotated[float, Field(ge=0, le=1)] = 0.0
 
 
-class ResourceGroup(_Section):
+class ResourceGroup(Section):
     """A resource group; its location is also that of its web services."""
 
     name: Annotated[str, StringConstraints(pattern=r"^[\w().-]{0,89}[\w()-]$")]
@@ -187,14 +186,14 @@ class ResourceGroup(_Section):
     web_services: tuple[NewService, ...] = ()
 
 
-class Subscription(_Section):
+class Subscription(Section):
     """An Azure subscription with its resource groups."""
 
     id: Guid
     resource_groups: tuple[ResourceGroup, ...] = ()
 
 
-class StudioFile(_Section):
+class StudioFile(Section):
     """A whole local Studio."""
 
     storage_accounts: Annotated[tuple[StorageAccount, ...], Field(min_length=1)]

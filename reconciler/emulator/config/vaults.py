@@ -103,7 +103,7 @@ def url_template(secure_url: str) -> str:
     return f"https://{{name}}.{DOMAIN}:{urlsplit(secure_url).port}"
 
 
-def audiences(secure_url: str) -> tuple[str, str]:
+def vault_audiences(secure_url: str) -> tuple[str, str]:
     """Whom a token may be for that a vault takes: the public cloud's name for it, and this Studio's own."""
     return AUDIENCE, f"https://{DOMAIN}:{urlsplit(secure_url).port}"
 

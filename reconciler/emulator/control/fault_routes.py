@@ -19,8 +19,8 @@ from typing import Final, cast
 
 from aiohttp import web
 
+from reconciler.emulator.context import CONTROL_PREFIX
 from reconciler.emulator.control.journal import Caller, Journal, Kind
-from reconciler.emulator.control.request_log import CONTROL_PREFIX
 from reconciler.emulator.execution.errors import Detail, ServiceError, bad_argument
 from reconciler.emulator.faults.operation_names import OPERATIONS
 from reconciler.emulator.faults.registry import Faults

@@ -14,8 +14,8 @@ from typing import Final
 
 from aiohttp import web
 
+from reconciler.emulator.context import CONTROL_PREFIX
 from reconciler.emulator.control.page_state import PageState
-from reconciler.emulator.control.request_log import CONTROL_PREFIX
 from reconciler.emulator.execution.errors import bad_argument
 
 PAGE_PATH: Final = "/"
@@ -24,7 +24,7 @@ _LONGEST_SEARCH: Final = 200
 _ANY: Final = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer"}
 
 
-def routes(state: PageState) -> list[web.RouteDef]:
+def page_routes(state: PageState) -> list[web.RouteDef]:
     """Return the page, and ``/_studio/state``."""
     html = (Path(__file__).parent / "page.html").read_text("utf-8")
     headers = {**_ANY, "Content-Security-Policy": _policy(html), "X-Frame-Options": "DENY"}

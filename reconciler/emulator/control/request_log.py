@@ -10,6 +10,7 @@ from uuid import uuid4
 
 from aiohttp import web
 
+from reconciler.emulator.context import CONTROL_PREFIX
 from reconciler.emulator.control.journal import Journal, Kind
 from reconciler.emulator.execution.errors import ServiceError
 from reconciler.emulator.faults.operation_names import route_of
@@ -17,7 +18,6 @@ from reconciler.emulator.faults.visits import Visit, current
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
-CONTROL_PREFIX = "/_studio/"
 _SCORING = re.compile(r"/(?:workspaces|subscriptions)/[^/]+/services/[^/]+/execute$")
 _SIGN_IN = re.compile(r"/oauth2/(?:v2\.0/)?token$")
 # Only these are shown; whatever else a query holds (signatures, a key that someone put there) is not.

@@ -7,8 +7,7 @@ from collections.abc import Callable
 
 from aiohttp import web
 
-from reconciler.emulator.context import Context
-from reconciler.emulator.control.request_log import CONTROL_PREFIX
+from reconciler.emulator.context import CONTROL_PREFIX, Context
 from reconciler.emulator.execution.errors import bad_argument
 from reconciler.emulator.key_vault.secrets import VaultSecrets
 

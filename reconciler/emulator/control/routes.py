@@ -2,12 +2,13 @@
 
 from aiohttp import web
 
-from reconciler.emulator.control.request_log import CONTROL_PREFIX, RequestLog
+from reconciler.emulator.context import CONTROL_PREFIX
+from reconciler.emulator.control.request_log import RequestLog
 from reconciler.emulator.execution.batch_jobs import BatchJobs
 from reconciler.emulator.execution.errors import bad_argument
 
 
-def routes(jobs: BatchJobs, log: RequestLog) -> list[web.RouteDef]:
+def control_routes(jobs: BatchJobs, log: RequestLog) -> list[web.RouteDef]:
     """Return the routes of the control API; only loopback reaches the server."""
 
     async def health(_: web.Request) -> web.Response:

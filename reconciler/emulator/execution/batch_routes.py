@@ -11,7 +11,7 @@ from azure.storage.blob import BlobServiceClient, generate_container_sas
 
 from reconciler.emulator.context import Context
 from reconciler.emulator.documents import Document
-from reconciler.emulator.execution import wire_format as classic_wording
+from reconciler.emulator.execution import wire_format
 from reconciler.emulator.execution.access import EXECUTION_ROUTE, check_api_version, find_service
 from reconciler.emulator.execution.batch_jobs import (
     CANCELLED,
@@ -73,7 +73,7 @@ class BatchExecution:
             "Details": job.get("details") or None,
         }
         status_code = self._status_code(job["state"])
-        return web.json_response(classic_wording.with_optional({"StatusCode": status_code}, optional, self._behaviour))
+        return web.json_response(wire_format.with_optional({"StatusCode": status_code}, optional, self._behaviour))
 
     def _status_code(self, state: str) -> str | int:
         if state == QUEUED:
@@ -125,8 +125,8 @@ class BatchExecution:
         return self._worded(base, relative, token)
 
     def _worded(self, base: str, relative: str, token: str) -> dict[str, Any]:
-        shown = classic_wording.location(base, relative, token, self._behaviour)
-        return classic_wording.with_optional(shown, {"ConnectionString": None}, self._behaviour)
+        shown = wire_format.location(base, relative, token, self._behaviour)
+        return wire_format.with_optional(shown, {"ConnectionString": None}, self._behaviour)
 
     def _signed(self, account: BlobServiceClient, container: str) -> str:
         key = getattr(account.credential, "account_key", None)

@@ -14,7 +14,7 @@ from reconciler.emulator.execution.model_loading import CannotLoad, load
 from reconciler.emulator.execution.programs import Program
 from reconciler.emulator.execution.services import ExecutionService
 from reconciler.emulator.faults.job_faults import JobFate
-from reconciler.emulator.ml import types as experiments
+from reconciler.emulator.ml import types as ml_types
 from reconciler.emulator.ml.csv_table import read_table
 from reconciler.emulator.ml.types import ExperimentError
 from reconciler.emulator.ml.workers import WorkerDied
@@ -92,7 +92,7 @@ async def _train(
         data, name = await context.blobs.read(reference), reference.relative_location
     rows = await asyncio.to_thread(to_csv, data, name)
     trained = await context.workers.train(
-        rows, experiments.TrainingExperiment(learner=experiment.learner, label=experiment.label), dies=dies
+        rows, ml_types.TrainingExperiment(learner=experiment.learner, label=experiment.label), dies=dies
     )
     results = {experiment.outputs.model: trained.ilearner}
     evaluation = experiment.outputs.evaluation
@@ -131,10 +131,10 @@ async def _run_code(context: Context, bundle: CodeBundle, request: JobRequest) -
     return {bundle.output: await asyncio.to_thread(_written, given, target)}
 
 
-def _table(data: bytes, name: str) -> tuple[list[str], list[list[experiments.Scalar]]]:
+def _table(data: bytes, name: str) -> tuple[list[str], list[list[ml_types.Scalar]]]:
     table = read_table(to_csv(data, name))
     return list(table.names), [list(row) for row in zip(*table.columns, strict=True)]
 
 
-def _written(scored: experiments.Scored, name: str) -> bytes:
+def _written(scored: ml_types.Scored, name: str) -> bytes:
     return from_csv(write_csv([scored.columns, *scored.rows]), name)

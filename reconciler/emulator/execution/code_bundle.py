@@ -17,8 +17,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar, Final, Literal, Self
 
-from reconciler.emulator.classic.endpoint_rules import member
 from reconciler.emulator.execution.errors import refused
+from reconciler.emulator.execution.wire_format import member
 from reconciler.emulator.ml.types import FORMATS, Column, ColumnType
 
 BUNDLES: Final = "code-bundles"

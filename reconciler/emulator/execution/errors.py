@@ -42,6 +42,11 @@ class ServiceError(Exception):
         return {"error": error}
 
 
+def studio_error_reply(status: int, outer: str, inner: str, message: str) -> web.Response:
+    """Return an error that a fault rule orders."""
+    return ServiceError(status, outer, message, *([Detail(inner, message)] if inner else [])).response()
+
+
 # -- the execution API: a general code, and the specific one in the details (classic-protocol 4.1) --
 
 

@@ -8,7 +8,7 @@ from reconciler.emulator.config.studio_file import StudioFileError, TrainingExpe
 from reconciler.emulator.context import Context
 from reconciler.emulator.execution.services import BoundModel
 from reconciler.emulator.execution.training_data import TrainingData
-from reconciler.emulator.ml import types as experiments
+from reconciler.emulator.ml import types as ml_types
 
 
 async def make_initial_models(context: Context, data: TrainingData) -> None:
@@ -49,9 +49,9 @@ async def _make(context: Context, data: TrainingData, key: str, scored: ScoredMo
     try:
         trained = await context.workers.train(
             await data.csv(context.studio.dataset(initial.dataset)),
-            experiments.TrainingExperiment(learner=training.learner, label=training.label),
+            ml_types.TrainingExperiment(learner=training.learner, label=training.label),
         )
-    except experiments.TrainingError as error:
+    except ml_types.TrainingError as error:
         raise StudioFileError(f"initial model of experiment {key!r}: {error.message}") from error
     place = initial.blob
     await context.storage.seed(place.account, place.container, place.blob, trained.ilearner)

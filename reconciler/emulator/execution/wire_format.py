@@ -1,5 +1,9 @@
-"""How a Classic service words what it shows, where sources leave more than one way: see `behaviour`."""
+"""The form of JSON on the wire: members read in any casing, and what a Classic service shows where sources differ.
 
+The differences are settings of `reconciler.emulator.config.behaviour`.
+"""
+
+from collections.abc import Mapping
 from typing import Any
 
 from aiohttp import web
@@ -39,3 +43,22 @@ def location(base: str, relative: str, token: str | None, behaviour: Behaviour) 
         mark = "?" if behaviour.result_signature == "questionMark" else ""
         place["SasBlobToken"] = mark + token.lstrip("?") if token.lstrip("?") else ""
     return place
+
+
+def spelling(mapping: Mapping[str, Any], name: str) -> str | None:
+    """Return how `mapping` spells the member `name`; an exact match wins; None if it has no such member."""
+    if name in mapping:
+        return name
+    wanted = name.lower()
+    return next((key for key in mapping if key.lower() == wanted), None)
+
+
+def member(mapping: Any, *path: str) -> Any:
+    """Return the value under the member names of `path`, each in any casing; None where there is nothing."""
+    value = mapping
+    for name in path:
+        if not isinstance(value, Mapping):
+            return None
+        key = spelling(value, name)
+        value = None if key is None else value[key]
+    return value

@@ -1,16 +1,11 @@
-"""Error codes by name, and the body that each part of the service puts them into."""
+"""Documented error codes of all services, with their HTTP statuses."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import Any, Final
-from uuid import uuid4
-from xml.etree import ElementTree as ET
-
-from reconciler.emulator.storage.errors import ERRORS
+from typing import Final
 
 
 @dataclass(frozen=True)
@@ -102,15 +97,60 @@ EXECUTION_CODES: Final = tuple(
     for inner in (details.split() if details else [None])
 )
 
-# The codes of storage in general (Microsoft's "Common REST API error codes") that its own table has no use for.
-_MORE_STORAGE_CODES: Final = {
+# Of the Blob service, and those that Microsoft lists as "Common REST API error codes" of all storage services.
+STORAGE_CODES: Final[Mapping[str, int]] = {
     "AccountIsDisabled": 403,
+    "AuthenticationFailed": 403,
+    "AuthorizationPermissionMismatch": 403,
+    "AuthorizationProtocolMismatch": 403,
+    "AuthorizationResourceTypeMismatch": 403,
+    "AuthorizationServiceMismatch": 403,
+    "AuthorizationSourceIPMismatch": 403,
+    "BlobAlreadyExists": 409,
+    "BlobNotFound": 404,
+    "CannotVerifyCopySource": 404,
+    "ConditionNotMet": 412,
+    "ContainerAlreadyExists": 409,
+    "ContainerNotFound": 404,
+    "EmptyMetadataKey": 400,
     "InsufficientAccountPermissions": 403,
     "InternalError": 500,
+    "InvalidBlockId": 400,
+    "InvalidBlockList": 400,
+    "InvalidHeaderValue": 400,
+    "InvalidMd5": 400,
+    "InvalidMetadata": 400,
+    "InvalidQueryParameterValue": 400,
+    "InvalidRange": 416,
+    "InvalidResourceName": 400,
+    "InvalidXmlDocument": 400,
+    "LeaseAlreadyPresent": 409,
+    "LeaseIdMismatchWithBlobOperation": 412,
+    "LeaseIdMismatchWithContainerOperation": 412,
+    "LeaseIdMismatchWithLeaseOperation": 409,
+    "LeaseIdMissing": 412,
+    "LeaseIsBreakingAndCannotBeAcquired": 409,
+    "LeaseIsBreakingAndCannotBeChanged": 409,
+    "LeaseIsBrokenAndCannotBeRenewed": 409,
+    "LeaseLost": 412,
+    "LeaseNotPresentWithBlobOperation": 412,
+    "LeaseNotPresentWithContainerOperation": 412,
+    "LeaseNotPresentWithLeaseOperation": 409,
+    "Md5Mismatch": 400,
+    "MissingRequiredHeader": 400,
+    "MissingRequiredQueryParameter": 400,
+    "NoPendingCopyOperation": 409,
     "OperationTimedOut": 500,
+    "OutOfRangeInput": 400,
+    "RequestBodyTooLarge": 413,
     "ServerBusy": 503,
+    "SourceConditionNotMet": 412,
+    "UnauthorizedBlobOverwrite": 403,
+    "UnsatisfiableCondition": 400,
+    "UnsupportedHeader": 400,
+    "UnsupportedHttpVerb": 405,
+    "UnsupportedQueryParameter": 400,
 }
-STORAGE_CODES: Final[Mapping[str, int]] = {code: status for code, (status, _) in ERRORS.items()} | _MORE_STORAGE_CODES
 _MANAGEMENT_CODES: Final = {
     "InvalidWorkspaceId": 400,  # classic-protocol 4.2
     "GetWorkspaceFailed": 500,
@@ -162,46 +202,22 @@ def mistake_in(name: str, status: int | None) -> str | None:
     return f"{name} is not a documented code{hint}; with a status it may be any word"
 
 
-def reply_for(area: str, name: str, status: int | None, message: str | None) -> tuple[int, str, bytes, dict[str, str]]:
-    """Return an error reply in the form of one part of the service.
+def resolve(area: str, name: str, status: int | None) -> tuple[int, str, str]:
+    """Return the status, the general code and the specific code ("" if there is none) of an error reply.
 
     Args:
         area: the first word of the operation's name.
-        name: the code; one that is documented if `status` is None.
+        name: the code; a documented one if `status` is None.
         status: instead of the documented one.
-        message: the sentence in it.
-
-    Returns:
-        Status, content type, body and further headers.
     """
-    text = message or "This answer was ordered by a fault rule."
     documented = next(iter(execution_codes(name)), None)
-    outer, _, inner = name.partition("/")
+    if area == "storage" and name in STORAGE_CODES:
+        return status or STORAGE_CODES[name], name, ""
+    if status is None:
+        status = _KNOWN[name] if documented is None else documented.status
     if area == "storage":
-        status = status or STORAGE_CODES.get(name) or _status_of(name, documented)
-        return status, "application/xml", _xml(name, text), {"x-ms-error-code": name, "x-ms-request-id": str(uuid4())}
+        return status, name, ""
     if documented is not None and area in {"rrs", "batch", "execution"}:
-        outer, inner = documented.outer, documented.inner or ""
-    body: dict[str, Any]
-    if area == "signIn":
-        body = {"error": name, "error_description": text}
-    elif inner and area == "keyVault":
-        body = {"error": {"code": outer, "message": text, "innererror": {"code": inner}}}
-    elif inner:
-        body = {"error": {"code": outer, "message": text, "details": [{"code": inner, "message": text}]}}
-    else:
-        body = {"error": {"code": outer, "message": text}}
-    return status or _status_of(name, documented), "application/json", json.dumps(body).encode(), {}
-
-
-def _status_of(name: str, documented: Code | None) -> int:
-    if documented is not None:
-        return documented.status
-    return _KNOWN[name]
-
-
-def _xml(code: str, message: str) -> bytes:
-    root = ET.Element("Error")
-    for tag, text in (("Code", code), ("Message", message)):
-        ET.SubElement(root, tag).text = text
-    return b'<?xml version="1.0" encoding="utf-8"?>' + ET.tostring(root)
+        return status, documented.outer, documented.inner or ""
+    outer, _, inner = name.partition("/")
+    return status, outer, inner

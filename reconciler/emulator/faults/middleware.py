@@ -5,25 +5,42 @@ The journal stands between the two: it notes what was done and met before the ca
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from contextlib import ExitStack
+from dataclasses import dataclass
+from email.utils import format_datetime
+from typing import TypeAlias
 
 from aiohttp import web
 
-from reconciler.emulator.arm import errors as arm_errors
 from reconciler.emulator.faults.delivery import HTML_PAGE, body_of, broken, deliver, pause, with_body
-from reconciler.emulator.faults.documented_codes import reply_for
+from reconciler.emulator.faults.documented_codes import resolve
 from reconciler.emulator.faults.job_faults import JobFate
 from reconciler.emulator.faults.operation_names import operation_of
 from reconciler.emulator.faults.registry import Faults
 from reconciler.emulator.faults.rules import Answer, Rule
 from reconciler.emulator.faults.visits import OWN_CALL_HEADER, Visit, current
 from reconciler.emulator.listening import SkewedClock, skewed
-from reconciler.emulator.storage.xml import http_date
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
-_PROVIDER_TYPE = "Microsoft.MachineLearning/webServices"
+ErrorReply: TypeAlias = Callable[[int, str, str, str], web.Response]
+"""Makes an error reply of a status, a general code, a specific code ("" if there is none) and a message."""
+
+
+@dataclass(frozen=True)
+class ErrorReplies:
+    """The services' own forms of an error, which a fault rule only names.
+
+    Attributes:
+        by_area: by the first word of the operation's name.
+        other: that of all other areas.
+        provider_gone: that of Azure Resource Manager for a resource provider that no longer exists.
+    """
+
+    by_area: Mapping[str, ErrorReply]
+    other: ErrorReply
+    provider_gone: Callable[[web.Request], web.Response]
 
 
 class FaultMiddleware:
@@ -33,11 +50,13 @@ class FaultMiddleware:
         faults: the rules in force.
         clock: the Studio's.
         accounts: names of the storage accounts.
+        replies: the services' own forms of an error.
     """
 
-    def __init__(self, faults: Faults, clock: SkewedClock, accounts: Collection[str]) -> None:
+    def __init__(self, faults: Faults, clock: SkewedClock, accounts: Collection[str], replies: ErrorReplies) -> None:
         self._faults = faults
         self._clock = clock
+        self._replies = replies
         self._accounts = frozenset(accounts)
 
     @web.middleware
@@ -81,7 +100,7 @@ class FaultMiddleware:
                 await request.release()
                 visit.dropped, visit.reset = True, rule.retired is not None
                 return web.Response()
-            ordered = _instead(rule, visit, request)
+            ordered = self._instead(rule, visit, request)
             if ordered is not None:
                 await request.release()
                 return ordered
@@ -98,7 +117,7 @@ class FaultMiddleware:
                 self._faults.jobs.withdraw(job_id)
         visit.dropped = any(rule.drop == "after" for rule in visit.rules)
         answer = next((rule.answer for rule in visit.rules if rule.answer is not None), None)
-        return response if answer is None else _answer(answer, visit)
+        return response if answer is None else self._answer(answer, visit)
 
     def _order_jobs(self, visit: Visit, request: web.Request) -> list[str]:
         job_id = request.match_info.get("job", "").lower()
@@ -118,38 +137,34 @@ class FaultMiddleware:
             if rule.content_type is not None:
                 response.headers["Content-Type"] = rule.content_type
         if any(rule.clock_skew is not None for rule in rules):
-            response.headers["Date"] = http_date(self._clock())
+            response.headers["Date"] = format_datetime(self._clock(), usegmt=True)
 
+    def _instead(self, rule: Rule, visit: Visit, request: web.Request) -> web.Response | None:
+        """Return the reply of a rule that does without the work."""
+        if rule.answer is not None and not rule.answer.after_work:
+            return self._answer(rule.answer, visit)
+        if rule.storage_full:
+            return self._answer(
+                Answer(code="InsufficientAccountPermissions", message="Write operations are not allowed."), visit
+            )
+        if rule.retired in {"404", "410"}:
+            return web.Response(status=int(rule.retired), body=HTML_PAGE, content_type="text/html")
+        if rule.retired == "NoRegisteredProviderFound":
+            return self._replies.provider_gone(request)
+        return None
 
-def _instead(rule: Rule, visit: Visit, request: web.Request) -> web.Response | None:
-    """Return the reply of a rule that does without the work."""
-    if rule.answer is not None and not rule.answer.after_work:
-        return _answer(rule.answer, visit)
-    if rule.storage_full:
-        return _answer(
-            Answer(code="InsufficientAccountPermissions", message="Write operations are not allowed."), visit
-        )
-    if rule.retired in {"404", "410"}:
-        return web.Response(status=int(rule.retired), body=HTML_PAGE, content_type="text/html")
-    if rule.retired == "NoRegisteredProviderFound":
-        error = arm_errors.unsupported_api_version(request.query.get("api-version", ""), _PROVIDER_TYPE, [])
-        return web.json_response(error.body(), status=error.status)
-    return None
-
-
-def _answer(answer: Answer, visit: Visit) -> web.Response:
-    if answer.code is not None:
-        area = visit.operation.partition(".")[0]
-        status, content_type, body, headers = reply_for(area, answer.code, answer.status, answer.message)
-        return web.Response(
-            status=status, body=body, headers={"Content-Type": content_type, **headers, **answer.headers}
-        )
-    status = answer.status or 200
-    if answer.body is None:
-        return web.Response(status=status, headers=answer.headers)
-    if isinstance(answer.body, str):
-        text_headers = {"Content-Type": "text/plain; charset=utf-8", **answer.headers}
-        return web.Response(status=status, body=answer.body.encode(), headers=text_headers)
-    response = web.json_response(answer.body, status=status)
-    response.headers.update(answer.headers)
-    return response
+    def _answer(self, answer: Answer, visit: Visit) -> web.Response:
+        status = answer.status or 200
+        if answer.code is not None:
+            area = visit.operation.partition(".")[0]
+            reply = self._replies.by_area.get(area, self._replies.other)
+            message = answer.message or "This answer was ordered by a fault rule."
+            response = reply(*resolve(area, answer.code, answer.status), message)
+        elif answer.body is None:
+            response = web.Response(status=status)
+        elif isinstance(answer.body, str):
+            response = web.Response(status=status, text=answer.body)
+        else:
+            response = web.json_response(answer.body, status=status)
+        response.headers.update(answer.headers)
+        return response

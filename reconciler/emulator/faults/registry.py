@@ -8,18 +8,28 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from reconciler.emulator.faults.job_faults import JobFaults
 from reconciler.emulator.faults.operation_names import OWN_AREA
 from reconciler.emulator.faults.rules import Rule
-
-if TYPE_CHECKING:  # Both rooms look at faults themselves; importing them would close a circle.
-    from reconciler.emulator.client_files import CloudFile
-    from reconciler.emulator.listening import Listening
-    from reconciler.emulator.storage.accounts import StorageAccounts
+from reconciler.emulator.listening import Listening
 
 T = TypeVar("T")
+
+
+class Blobs(Protocol):
+    """Storage accounts whose blobs a rule deletes."""
+
+    def delete_where(self, chosen: Callable[[str], bool]) -> object:
+        """Delete the blobs whose path ``/account/container/blob`` is chosen."""
+
+
+class CloudFile(Protocol):
+    """The file that tells clients where the emulator is."""
+
+    def write(self, *, named: bool = True) -> object:
+        """Write the file; if not ``named``, with a host name that does not exist."""
 
 
 @dataclass(eq=False)
@@ -82,7 +92,7 @@ class Faults:
         self._unnamed = 0
         self._loop: asyncio.AbstractEventLoop | None = None
         self._listening: Listening | None = None
-        self._storage: StorageAccounts | None = None
+        self._blobs: Blobs | None = None
         self._cloud_file: CloudFile | None = None
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self.jobs = JobFaults()
@@ -134,11 +144,11 @@ class Faults:
 
     # -- for the server ------------------------------------------------------------------------------------------------
 
-    def begin(self, listening: Listening, storage: StorageAccounts, cloud_file: CloudFile) -> None:
+    def begin(self, listening: Listening, blobs: Blobs, cloud_file: CloudFile) -> None:
         """Begin: from now on the emulator answers, and its client files are written."""
         self._loop = asyncio.get_running_loop()
         self._listening = listening
-        self._storage = storage
+        self._blobs = blobs
         self._cloud_file = cloud_file
         waiting, self._rules = self._rules, []
         for active in waiting:
@@ -160,8 +170,8 @@ class Faults:
 
     def delete_blob(self, path: str) -> None:
         """Delete the blob at ``/account/container/blob`` if it is there."""
-        if self._storage is not None:
-            self._storage.delete_where(lambda candidate: candidate == path)
+        if self._blobs is not None:
+            self._blobs.delete_where(lambda candidate: candidate == path)
 
     # ------------------------------------------------------------------------------------------------------------------
 
@@ -204,8 +214,8 @@ class Faults:
     def _put_in_force(self, active: ActiveRule) -> None:
         rule = active.rule
         if rule.vanish == "now":
-            if self._storage is not None:
-                self._storage.delete_where(lambda path: fnmatchcase(path, rule.path or ""))
+            if self._blobs is not None:
+                self._blobs.delete_where(lambda path: fnmatchcase(path, rule.path or ""))
             return
         if rule.lasts is not None:
             active.until = self._clock() + rule.lasts

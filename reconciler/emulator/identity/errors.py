@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
+from aiohttp import web
+
 
 @dataclass(eq=False)
 class SignInRefused(Exception):
@@ -26,6 +28,11 @@ class SignInRefused(Exception):
             "trace_id": trace_id,
             "correlation_id": correlation_id,
         }
+
+
+def sign_in_error_reply(status: int, code: str, _: str, message: str) -> web.Response:
+    """Return an error that a fault rule orders."""
+    return web.json_response({"error": code, "error_description": message}, status=status)
 
 
 def invalid_client(number: int, description: str) -> SignInRefused:

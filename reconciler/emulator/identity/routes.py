@@ -1,24 +1,22 @@
-"""Signing in to the local Studio as to the Microsoft identity platform, and what Azure Resource Manager makes of it.
+"""The token endpoint of the Microsoft identity platform, and the discovery documents that lead to it.
 
 The client credentials grant of version 2.0 for the principals of the studio file, who prove themselves with a secret,
-a certificate or a federated token; a signed JWT comes out. Discovery tells clients where all of that is.
+a certificate or a federated token. The result is a signed JWT.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any
 
 from aiohttp import web
 
-from reconciler.emulator.arm.errors import ArmError
-from reconciler.emulator.arm.web_services import timestamp
 from reconciler.emulator.config.principals import Principal
-from reconciler.emulator.config.vaults import audiences as vault_audiences
+from reconciler.emulator.config.vaults import vault_audiences
 from reconciler.emulator.context import Context, Secrets
 from reconciler.emulator.identity import client_assertions
-from reconciler.emulator.identity.access_tokens import AccessTokens, Proof, TokenInvalid
+from reconciler.emulator.identity.access_tokens import AccessTokens, Proof
 from reconciler.emulator.identity.certificates import certificate_in, new_client_certificate, new_rsa_key, rsa_key
 from reconciler.emulator.identity.client_assertions import Registration
 from reconciler.emulator.identity.errors import SignInRefused, invalid_client, missing_parameter, tenant_not_found
@@ -73,22 +71,16 @@ class Identities:
 
 
 class SignIn:
-    """Issues and checks tokens."""
+    """Issues tokens."""
 
     def __init__(self, context: Context) -> None:
         self._identities = Identities(context)
         self._clock = context.clock
         self._authority = context.secure_url
-        self._home = context.studio.principal.tenant_id
         self._resources = (*AUDIENCES, *vault_audiences(context.secure_url), *_OTHER_RESOURCES)
         self.tokens = AccessTokens(
             context.secrets.pem("token-signing", new_rsa_key), context.clock, context.studio.timings.token_valid_for
         )
-
-    @classmethod
-    def of(cls, context: Context) -> Self:
-        """Return the sign-in of a Studio."""
-        return cls(context)
 
     def issue(self, tenant: str, form: Mapping[str, Any], authority: str = "") -> dict[str, Any]:
         """Return the answer to a token request.
@@ -117,48 +109,6 @@ class SignIn:
         token = self.tokens.issue(principal, self._audience(str(form["scope"]), principal.tenant_id), proof)
         seconds = max(0, int(self.tokens.lifetime.total_seconds()) - 1)
         return {"token_type": "Bearer", "expires_in": seconds, "ext_expires_in": seconds, "access_token": token}
-
-    def check(self, authorization: str | None) -> Principal:
-        """Lets a request to Azure Resource Manager pass, by its ``Authorization`` header, and tells whose it is.
-
-        Raises:
-            ArmError: 401 ``AuthenticationFailed``, ``InvalidAuthenticationToken``, ``ExpiredAuthenticationToken``,
-                ``InvalidAuthenticationTokenAudience`` or ``InvalidAuthenticationTokenTenant``.
-        """
-        if not authorization:
-            raise self._challenge(
-                "AuthenticationFailed", "Authentication failed. The 'Authorization' header is missing."
-            )
-        scheme, _, text = authorization.partition(" ")
-        try:
-            # What comes with another scheme is no token.
-            token = self.tokens.read(text.strip() if scheme.lower() == "bearer" else "")
-        except TokenInvalid:
-            raise self._challenge("InvalidAuthenticationToken", "The access token is invalid.") from None
-        now = self._clock()
-        if token.expires <= now:
-            raise self._challenge(
-                "ExpiredAuthenticationToken",
-                f"The access token expiry UTC time '{timestamp(token.expires)}' is earlier than current UTC time "
-                f"'{timestamp(now)}'.",
-            )
-        if token.audience.rstrip("/") not in AUDIENCES:
-            raise self._challenge(
-                "InvalidAuthenticationTokenAudience",
-                f"The access token has been obtained for wrong audience or resource '{token.audience}'. It should "
-                f"exactly match with one of the allowed audiences '{','.join(AUDIENCES)}'.",
-            )
-        if token.tenant_id != self._home:
-            raise self._challenge(
-                "InvalidAuthenticationTokenTenant",
-                f"The access token is from the wrong issuer 'https://sts.windows.net/{token.tenant_id}/'. It must "
-                f"match the tenant 'https://sts.windows.net/{self._home}/' associated with this subscription.",
-            )
-        principal = self._identities.find(token.tenant_id, token.client_id)
-        if principal is None:
-            # Taken out of the studio file since the token was issued.
-            raise self._challenge("InvalidAuthenticationToken", "The access token is invalid.")
-        return principal
 
     def check_tenant(self, tenant: str) -> None:
         """Raise SignInRefused for a directory that there is not."""
@@ -200,16 +150,10 @@ class SignIn:
             raise SignInRefused(400, "invalid_resource", 500011, message)
         return audience
 
-    def _challenge(self, code: str, message: str) -> ArmError:
-        authority = f"{self._authority}/{self._home}"
-        error = "invalid_token"
-        challenge = f'Bearer authorization_uri="{authority}", error="{error}", error_description="{message}"'
-        return ArmError(401, code, message, headers={"WWW-Authenticate": challenge})
 
-
-def routes(context: Context) -> list[web.RouteDef]:
+def sign_in_routes(context: Context) -> list[web.RouteDef]:
     """Return the token endpoint and what leads to it."""
-    sign_in = SignIn.of(context)
+    sign_in = SignIn(context)
 
     def refused(refusal: SignInRefused) -> web.Response:
         _log.info("sign-in refused: %s %d", refusal.error, refusal.number)

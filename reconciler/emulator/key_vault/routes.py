@@ -15,7 +15,14 @@ from typing import Any
 from aiohttp import web
 
 from reconciler.emulator.config.principals import Principal
-from reconciler.emulator.config.vaults import LARGEST_SECRET, KeyVault, Permission, audiences, resource_of, vault_of
+from reconciler.emulator.config.vaults import (
+    LARGEST_SECRET,
+    KeyVault,
+    Permission,
+    resource_of,
+    vault_audiences,
+    vault_of,
+)
 from reconciler.emulator.context import Context
 from reconciler.emulator.identity.access_tokens import TokenInvalid
 from reconciler.emulator.identity.routes import Identities, SignIn
@@ -48,6 +55,11 @@ class VaultError(Exception):
         return web.json_response({"error": error}, status=self.status, headers=headers)
 
 
+def vault_error_reply(status: int, outer: str, inner: str, message: str) -> web.Response:
+    """Return an error that a fault rule orders."""
+    return VaultError(status, outer, message, inner).reply()
+
+
 class VaultRequests:
     """The vaults of one Studio."""
 
@@ -55,7 +67,7 @@ class VaultRequests:
         self._context = context
         self._kept = kept
         self._identities = Identities(context)
-        self._tokens = SignIn.of(context).tokens
+        self._tokens = SignIn(context).tokens
         self._home = context.studio.principal.tenant_id
 
     def routes(self) -> list[web.RouteDef]:
@@ -106,7 +118,7 @@ class VaultRequests:
             raise self._unauthorized(request, "[BearerReadAccessTokenFailed] Error validating token.") from None
         if token.expires <= self._context.clock():
             raise self._unauthorized(request, "[TokenExpired] Error validating token: 'S2S12086'.")
-        if token.audience.rstrip("/") not in audiences(self._context.secure_url):
+        if token.audience.rstrip("/") not in vault_audiences(self._context.secure_url):
             expected, found = resource_of(request.host), token.audience
             raise self._unauthorized(request, f"AKV10022: Invalid audience. Expected {expected}, found: {found}.")
         if token.tenant_id != self._home:

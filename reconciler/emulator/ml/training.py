@@ -219,7 +219,7 @@ def build(learner: str, numbers: int, categories: int) -> Pipeline:
     """Return an untrained pipeline for a matrix that has columns of numbers first and columns of texts after them.
 
     Args:
-        learner: one of `experiments.LEARNERS`.
+        learner: one of `reconciler.emulator.ml.types.LEARNERS`.
         numbers: how many columns of numbers, in which NaN is a missing value.
         categories: how many columns of texts, in which an empty one is a missing value.
     """

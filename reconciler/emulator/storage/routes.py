@@ -21,9 +21,7 @@ from uuid import uuid4
 from aiohttp import web
 
 from reconciler.emulator.documents import Documents
-from reconciler.emulator.storage import blob_routes as blob_requests
-from reconciler.emulator.storage import container_routes as container_requests
-from reconciler.emulator.storage import lease_routes as lease_requests
+from reconciler.emulator.storage import blob_routes, container_routes, lease_routes
 from reconciler.emulator.storage.authentication import (
     SIGNED_VERSION,
     Grant,
@@ -45,50 +43,50 @@ _CONTAINER_NAME: Final = re.compile(r"[a-z0-9](?:-?[a-z0-9])*|\$root|\$web")
 _ACCOUNT_NAME: Final = re.compile(r"[a-z0-9]{3,24}")
 
 _SERVICE: Final[Mapping[tuple[str, str, str], tuple[Operation, Handler]]] = {
-    ("GET", "", "list"): (Operation(Level.SERVICE, "l"), container_requests.list_containers),
-    ("GET", "account", "properties"): (Operation(Level.SERVICE, "rl"), container_requests.get_account),
-    ("HEAD", "account", "properties"): (Operation(Level.SERVICE, "rl"), container_requests.get_account),
+    ("GET", "", "list"): (Operation(Level.SERVICE, "l"), container_routes.list_containers),
+    ("GET", "account", "properties"): (Operation(Level.SERVICE, "rl"), container_routes.get_account),
+    ("HEAD", "account", "properties"): (Operation(Level.SERVICE, "rl"), container_routes.get_account),
 }
 _LOOK: Final = Operation(Level.CONTAINER, "r", by_service_sas=False)
 _CONTAINER: Final[Mapping[tuple[str, str, str], tuple[Operation, Handler]]] = {
     ("PUT", "container", ""): (
         Operation(Level.CONTAINER, "cw", by_service_sas=False),
-        container_requests.create_container,
+        container_routes.create_container,
     ),
-    ("GET", "container", ""): (_LOOK, container_requests.get_container),
-    ("HEAD", "container", ""): (_LOOK, container_requests.get_container),
+    ("GET", "container", ""): (_LOOK, container_routes.get_container),
+    ("HEAD", "container", ""): (_LOOK, container_routes.get_container),
     ("DELETE", "container", ""): (
         Operation(Level.CONTAINER, "d", by_service_sas=False),
-        container_requests.delete_container,
+        container_routes.delete_container,
     ),
-    ("GET", "container", "metadata"): (_LOOK, container_requests.get_container),
-    ("HEAD", "container", "metadata"): (_LOOK, container_requests.get_container),
+    ("GET", "container", "metadata"): (_LOOK, container_routes.get_container),
+    ("HEAD", "container", "metadata"): (_LOOK, container_routes.get_container),
     ("PUT", "container", "metadata"): (
         Operation(Level.CONTAINER, "w", by_service_sas=False),
-        container_requests.set_container_metadata,
+        container_routes.set_container_metadata,
     ),
     ("PUT", "container", "lease"): (
         Operation(Level.CONTAINER, "w", by_service_sas=False),
-        lease_requests.lease_container,
+        lease_routes.lease_container,
     ),
-    ("GET", "container", "list"): (Operation(Level.CONTAINER, "l"), container_requests.list_blobs),
+    ("GET", "container", "list"): (Operation(Level.CONTAINER, "l"), container_routes.list_blobs),
 }
 _READ: Final = Operation(Level.OBJECT, "r")
 _WRITE: Final = Operation(Level.OBJECT, "w")
 _BLOB: Final[Mapping[tuple[str, str, str], tuple[Operation, Handler]]] = {
-    ("PUT", "", ""): (Operation(Level.OBJECT, "cw"), blob_requests.put_blob),
-    ("PUT", "", "block"): (_WRITE, blob_requests.put_block),
-    ("PUT", "", "blocklist"): (_WRITE, blob_requests.put_block_list),
-    ("PUT", "", "metadata"): (_WRITE, blob_requests.set_blob_metadata),
-    ("GET", "", "metadata"): (_READ, blob_requests.get_blob_metadata),
-    ("HEAD", "", "metadata"): (_READ, blob_requests.get_blob_metadata),
-    ("PUT", "", "properties"): (_WRITE, blob_requests.set_blob_properties),
-    ("PUT", "", "lease"): (_WRITE, lease_requests.lease_blob),
+    ("PUT", "", ""): (Operation(Level.OBJECT, "cw"), blob_routes.put_blob),
+    ("PUT", "", "block"): (_WRITE, blob_routes.put_block),
+    ("PUT", "", "blocklist"): (_WRITE, blob_routes.put_block_list),
+    ("PUT", "", "metadata"): (_WRITE, blob_routes.set_blob_metadata),
+    ("GET", "", "metadata"): (_READ, blob_routes.get_blob_metadata),
+    ("HEAD", "", "metadata"): (_READ, blob_routes.get_blob_metadata),
+    ("PUT", "", "properties"): (_WRITE, blob_routes.set_blob_properties),
+    ("PUT", "", "lease"): (_WRITE, lease_routes.lease_blob),
     ("PUT", "", "copy"): (_WRITE, abort_copy),
-    ("GET", "", "blocklist"): (_READ, blob_requests.get_block_list),
-    ("GET", "", ""): (_READ, blob_requests.get_blob),
-    ("HEAD", "", ""): (_READ, blob_requests.head_blob),
-    ("DELETE", "", ""): (Operation(Level.OBJECT, "d"), blob_requests.delete_blob),
+    ("GET", "", "blocklist"): (_READ, blob_routes.get_block_list),
+    ("GET", "", ""): (_READ, blob_routes.get_blob),
+    ("HEAD", "", ""): (_READ, blob_routes.head_blob),
+    ("DELETE", "", ""): (Operation(Level.OBJECT, "d"), blob_routes.delete_blob),
 }
 _REFUSED_PARAMETERS: Final = ("snapshot", "versionid")
 
@@ -282,7 +280,7 @@ class BlobService:
             raise StorageError("InvalidResourceName", "A container is named by lower-case letters, digits and hyphens.")
         if container and not container.startswith("$") and not 3 <= len(container) <= 63:
             raise StorageError("OutOfRangeInput", "A container's name has 3 to 63 characters.")
-        if handler is blob_requests.put_blob and "x-ms-copy-source" in request.headers:
+        if handler is blob_routes.put_blob and "x-ms-copy-source" in request.headers:
             handler = self._copies.copy_blob
         return await handler(Exchange(request, self._store, account, container, blob, grant, headers, self._clock()))
 

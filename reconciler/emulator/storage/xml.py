@@ -8,7 +8,10 @@ from datetime import datetime
 from email.utils import format_datetime
 from typing import Final, Literal
 from urllib.parse import quote
+from uuid import uuid4
 from xml.etree import ElementTree as ET
+
+from aiohttp import web
 
 from reconciler.emulator.storage.errors import StorageError
 from reconciler.emulator.storage.leases import Lease
@@ -25,13 +28,18 @@ _NOT_IN_XML: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U00
 
 def error_body(error: StorageError, request_id: str, now: datetime) -> bytes:
     """Return the body that goes with an error's status."""
-    root = ET.Element("Error")
-    _leaf(root, "Code", error.code)
-    _leaf(root, "Message", f"{error.message}\nRequestId:{request_id}\nTime:{now:%Y-%m-%dT%H:%M:%S.%f}0Z")
+    message = f"{error.message}\nRequestId:{request_id}\nTime:{now:%Y-%m-%dT%H:%M:%S.%f}0Z"
+    root = _error(error.code, message)
     if error.detail is not None:
         name = "AuthenticationErrorDetail" if error.code == "AuthenticationFailed" else "Detail"
         _leaf(root, name, error.detail)
     return _document(root)
+
+
+def storage_error_reply(status: int, code: str, _: str, message: str) -> web.Response:
+    """Return an error that a fault rule orders."""
+    headers = {"Content-Type": "application/xml", "x-ms-error-code": code, "x-ms-request-id": str(uuid4())}
+    return web.Response(status=status, headers=headers, body=_document(_error(code, message)))
 
 
 def container_list(
@@ -136,6 +144,13 @@ def parse_block_list(body: bytes) -> list[tuple[BlockSource, str]]:
 def http_date(moment: datetime) -> str:
     """Return a moment as HTTP's headers have it, to the second."""
     return format_datetime(moment, usegmt=True)
+
+
+def _error(code: str, message: str) -> ET.Element:
+    root = ET.Element("Error")
+    _leaf(root, "Code", code)
+    _leaf(root, "Message", message)
+    return root
 
 
 def _leaf(parent: ET.Element, name: str, text: str) -> None:

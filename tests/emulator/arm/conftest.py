@@ -208,7 +208,7 @@ def _token(context: Any) -> str:
         "client_secret": context.secrets.client_secret(),
         "scope": "https://management.azure.com/.default",
     }
-    return str(SignIn.of(context).issue(context.studio.principal.tenant_id, form)["access_token"])
+    return str(SignIn(context).issue(context.studio.principal.tenant_id, form)["access_token"])
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from reconciler.emulator.arm.authorization import Authorization
 from reconciler.emulator.arm.errors import ArmError
 from reconciler.emulator.config.principals import Principal
 from reconciler.emulator.context import Secrets
@@ -88,7 +89,12 @@ def context(make_context):
 
 @pytest.fixture
 def sign_in(context):
-    return SignIn.of(context)
+    return SignIn(context)
+
+
+@pytest.fixture
+def authorization(context):
+    return Authorization(context)
 
 
 @pytest.fixture
@@ -96,9 +102,9 @@ def form(context):
     return {**FORM, "client_secret": context.secrets.client_secret()}
 
 
-def refusal(sign_in, authorization) -> ArmError:
+def refusal(authorization, header) -> ArmError:
     with pytest.raises(ArmError) as caught:
-        sign_in.check(authorization)
+        authorization.principal_of(header)
     assert caught.value.status == 401
     assert caught.value.headers["WWW-Authenticate"].startswith(f'Bearer authorization_uri="{AUTHORITY}/{TENANT}"')
     return caught.value
@@ -112,14 +118,14 @@ def refusal(sign_in, authorization) -> ArmError:
         "https://management.core.windows.net//.default",
     ],
 )
-def test_an_issued_token_lets_requests_pass_until_it_expires(sign_in, form, clock, scope):
+def test_an_issued_token_lets_requests_pass_until_it_expires(sign_in, authorization, form, clock, scope):
     answer = sign_in.issue(TENANT, {**form, "scope": scope})
     assert (answer["token_type"], answer["expires_in"]) == ("Bearer", 3599)
-    assert sign_in.check(f"Bearer {answer['access_token']}").client_id == CLIENT
+    assert authorization.principal_of(f"Bearer {answer['access_token']}").client_id == CLIENT
     clock.now += timedelta(minutes=59, seconds=59)
-    sign_in.check(f"bearer {answer['access_token']}")
+    authorization.principal_of(f"bearer {answer['access_token']}")
     clock.now += timedelta(seconds=1)
-    error = refusal(sign_in, f"Bearer {answer['access_token']}")
+    error = refusal(authorization, f"Bearer {answer['access_token']}")
     assert error.code == "ExpiredAuthenticationToken"
     assert "'2026-11-24T13:00:00" in error.message
 
@@ -173,14 +179,14 @@ def test_a_wrong_request_for_a_token_is_refused(sign_in, form, change, tenant, e
     assert str(caught.value).startswith("AADSTS")
 
 
-def test_each_principal_has_a_secret_of_its_own(sign_in, context, form):
+def test_each_principal_has_a_secret_of_its_own(sign_in, authorization, context, form):
     secret = context.secrets.client_secret(READER)
     token = sign_in.issue(TENANT, {**form, "client_id": READER.upper(), "client_secret": secret})["access_token"]
-    assert sign_in.check(f"Bearer {token}").client_id == READER
+    assert authorization.principal_of(f"Bearer {token}").client_id == READER
 
 
 def test_a_principal_without_a_secret_takes_none(make_context, form):
-    sign_in = SignIn.of(make_context(principals=(Principal(tenant_id=TENANT, client_id=READER),)))
+    sign_in = SignIn(make_context(principals=(Principal(tenant_id=TENANT, client_id=READER),)))
     with pytest.raises(SignInRefused, match="AADSTS7000215"):
         sign_in.issue(TENANT, {**form, "client_id": READER})
 
@@ -192,7 +198,7 @@ def test_a_refusal_never_repeats_the_secret(sign_in, form):
 
 
 @pytest.mark.parametrize(
-    ("authorization", "code"),
+    ("header", "code"),
     [
         (None, "AuthenticationFailed"),
         ("", "AuthenticationFailed"),
@@ -201,38 +207,38 @@ def test_a_refusal_never_repeats_the_secret(sign_in, form):
         ("Basic Zm9vOmJhcg==", "InvalidAuthenticationToken"),
     ],
 )
-def test_a_request_without_a_good_token_is_challenged(sign_in, authorization, code):
-    assert refusal(sign_in, authorization).code == code
+def test_a_request_without_a_good_token_is_challenged(authorization, header, code):
+    assert refusal(authorization, header).code == code
 
 
 @pytest.mark.parametrize("algorithm", ["RS256", "HS256", "none"])
-def test_a_token_that_somebody_else_signed_is_none(sign_in, form, client_key, algorithm):
+def test_a_token_that_somebody_else_signed_is_none(sign_in, authorization, form, client_key, algorithm):
     claims = jwt.decode(sign_in.issue(TENANT, form)["access_token"], options={"verify_signature": False})
     key = {"RS256": client_key, "HS256": "k" * 32, "none": ""}[algorithm]
     forged = jwt.encode(claims, key, algorithm)
-    assert refusal(sign_in, f"Bearer {forged}").code == "InvalidAuthenticationToken"
+    assert refusal(authorization, f"Bearer {forged}").code == "InvalidAuthenticationToken"
 
 
-def test_a_token_for_another_audience_is_refused(sign_in, form):
+def test_a_token_for_another_audience_is_refused(sign_in, authorization, form):
     token = sign_in.issue(TENANT, {**form, "scope": "https://storage.azure.com/.default"})["access_token"]
-    error = refusal(sign_in, f"Bearer {token}")
+    error = refusal(authorization, f"Bearer {token}")
     assert error.code == "InvalidAuthenticationTokenAudience"
     assert "'https://storage.azure.com'" in error.message
 
 
-def test_a_token_of_another_tenant_is_refused(sign_in, context, form):
+def test_a_token_of_another_tenant_is_refused(sign_in, authorization, context, form):
     secret = context.secrets.client_secret(STRANGER)
     token = sign_in.issue(OTHER_TENANT, {**form, "client_id": STRANGER, "client_secret": secret})["access_token"]
-    error = refusal(sign_in, f"Bearer {token}")
+    error = refusal(authorization, f"Bearer {token}")
     assert error.code == "InvalidAuthenticationTokenTenant"
     assert f"https://sts.windows.net/{OTHER_TENANT}/" in error.message
 
 
 def test_a_token_outlives_a_restart_but_not_its_principal(sign_in, make_context, form):
     token = sign_in.issue(TENANT, form)["access_token"]
-    assert SignIn.of(make_context()).check(f"Bearer {token}").client_id == CLIENT
+    assert Authorization(make_context()).principal_of(f"Bearer {token}").client_id == CLIENT
     changed = make_context(principal=Principal(tenant_id=TENANT, client_id=TENANT))
-    assert refusal(SignIn.of(changed), f"Bearer {token}").code == "InvalidAuthenticationToken"
+    assert refusal(Authorization(changed), f"Bearer {token}").code == "InvalidAuthenticationToken"
 
 
 # -- client assertions -----------------------------------------------------------------------------------------------
@@ -282,10 +288,10 @@ def proven(sign_in, assertion, authority=AUTHORITY, **form):
 @pytest.mark.parametrize("algorithm", ["RS256", "PS256"])
 @pytest.mark.parametrize("named", ["x5t", "x5t#S256", "kid"])
 def test_an_assertion_by_the_registered_certificate_is_as_good_as_a_secret(
-    sign_in, signed, own_claims, algorithm, named
+    sign_in, authorization, signed, own_claims, algorithm, named
 ):
     token = proven(sign_in, signed(own_claims, algorithm, named))
-    assert sign_in.check(f"Bearer {token}").client_id == CLIENT
+    assert authorization.principal_of(f"Bearer {token}").client_id == CLIENT
     assert jwt.decode(token, options={"verify_signature": False})["appidacr"] == "2"
 
 
@@ -328,7 +334,7 @@ def test_an_assertion_by_a_certificate_that_is_not_registered_is_refused(sign_in
 
 
 def test_a_principal_without_a_certificate_takes_no_assertion(make_context, own_claims, client_key):
-    sign_in = SignIn.of(make_context(principal=Principal(tenant_id=TENANT, client_id=CLIENT)))
+    sign_in = SignIn(make_context(principal=Principal(tenant_id=TENANT, client_id=CLIENT)))
     with pytest.raises(SignInRefused, match="AADSTS700027"):
         proven(sign_in, jwt.encode(own_claims, client_key, "RS256"))
 
@@ -354,9 +360,9 @@ def cluster_key(context):
     return rsa_key(Identities(context).cluster_key())
 
 
-def test_a_service_account_of_the_cluster_is_as_good_as_a_secret(sign_in, account_claims, cluster_key):
+def test_a_service_account_of_the_cluster_is_as_good_as_a_secret(sign_in, authorization, account_claims, cluster_key):
     token = proven(sign_in, jwt.encode(account_claims, cluster_key, "RS256"))
-    assert sign_in.check(f"Bearer {token}").client_id == CLIENT
+    assert authorization.principal_of(f"Bearer {token}").client_id == CLIENT
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,7 @@ from azure.storage.blob import BlobType, ContentSettings
 from azure.storage.blob.aio import BlobServiceClient
 
 from reconciler.emulator.documents import Documents
+from reconciler.emulator.storage.errors import MESSAGES, StorageError
 from reconciler.emulator.storage.routes import BlobService
 
 NAMES = ["plain.csv", "a/b c.csv", "weird (1)'!*~+&=%é/ü#?.csv", "a//b", "empty"]
@@ -362,6 +363,7 @@ import asyncio, sys
 from pathlib import Path
 from aiohttp import web
 from reconciler.emulator.documents import Documents
+from reconciler.emulator.storage.errors import MESSAGES, StorageError
 from reconciler.emulator.storage.routes import BlobService
 
 async def main():
@@ -415,3 +417,7 @@ async def test_what_was_acknowledged_survives_kill_minus_nine(tmp_path):
     await kill(process)
     assert read == written
     assert len(list((tmp_path / "contents").iterdir())) == len(written) + 1
+
+
+def test_each_error_has_a_documented_status():
+    assert all(StorageError(code).status >= 400 for code in MESSAGES)
