@@ -10,6 +10,9 @@ from collections.abc import Generator
 import pytest
 from hypothesis import HealthCheck, settings
 
+# An assertion in a shared class shows the values it compared, as one in a test does.
+pytest.register_assert_rewrite("tests.support")
+
 pytest_plugins = ["tests.support.no_skips", "tests.support.studio_fixtures"]
 
 # The same examples at every run, and none refused for the time it took: a loaded machine must not fail a test.

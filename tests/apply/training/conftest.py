@@ -17,8 +17,8 @@ from reconciler.azure.clouds import Cloud
 from reconciler.plan.states import Ledger
 from reconciler.spec.secrets import SecretResolver
 from reconciler.targets.clients import Clients
-from tests.azure.conftest import Peer, serving
 from tests.support.fleets import load_fleet
+from tests.support.peer import Peer, serving
 
 WORKSPACE = "3ad1c2b4e5f60718293a4b5c6d7e8f90"
 KEY = base64.b64encode(b"k" * 64).decode()

@@ -15,7 +15,7 @@ from reconciler.apply.training.trainer import TrainingFailed, ensure_usable
 from reconciler.plan.states import VersionKey
 from reconciler.store import Store, VersionRecord, this_process
 from tests.apply.training.conftest import WORKSPACE, Open
-from tests.azure.conftest import Peer
+from tests.support.peer import Peer
 
 NOW = datetime(2026, 11, 1, 12, 0, tzinfo=UTC)
 VERSION = VersionKey("credit", "1")

@@ -19,7 +19,7 @@ from reconciler.apply.training.recipes import recipe_fingerprint
 from reconciler.azure.execution.batch import BatchRequest
 from reconciler.plan.states import VersionKey
 from tests.apply.training.conftest import Open
-from tests.azure.conftest import Peer
+from tests.support.peer import Peer
 
 CSV = b"a,b\n1,2\n"
 DIGEST = hashlib.sha256(CSV).hexdigest()

@@ -12,7 +12,7 @@ from reconciler.azure.errors import SignInError
 from reconciler.azure.execution.batch import BatchRequest
 from reconciler.plan.states import VersionKey
 from tests.apply.training.conftest import WORKSPACE, Open
-from tests.azure.conftest import Peer
+from tests.support.peer import Peer
 
 SERVICES = f"/workspaces/{WORKSPACE}/webservices"
 ENDPOINT = f"{SERVICES}/s1/endpoints/default"

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.emulator.conftest import DEFAULT_STUDIO, PREDICTIVE, WORKSPACE
+from tests.support.emulator_client import DEFAULT_STUDIO, PREDICTIVE, WORKSPACE
 
 PAIR = "Two Opinions [predictive exp.]"
 FIRST, SECOND = "First Opinion [trained model]", "Second Opinion [trained model]"

@@ -15,8 +15,8 @@ from azure.storage.blob.aio import LinearRetry
 from reconciler.emulator.config.studio_file import FromEnvironment, StorageAccount, StudioFileError
 from reconciler.emulator.storage.accounts import real_accounts
 from reconciler.emulator.storage.client import BlobAccessError
-from tests.emulator.conftest import changed_studio
 from tests.support.azurite import ACCOUNT, KEY, running_azurite
+from tests.support.emulator_client import changed_studio
 
 TRAINING = "Breast Cancer [training exp.]"
 PREDICTIVE = "Breast Cancer [predictive exp.]"

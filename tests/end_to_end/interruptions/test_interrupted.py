@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.end_to_end.interruptions.conftest import still_running
+from tests.support.rig import still_running
 
 STATUS = ("GET", r"/jobs/\w+$")
 SIGNALS = [signal.SIGINT, signal.SIGTERM]

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.end_to_end.interruptions.conftest import still_running
+from tests.support.rig import still_running
 
 REGISTER, START, STATUS = ("POST", r"/jobs$"), ("POST", r"/jobs/\w+/start$"), ("GET", r"/jobs/\w+$")
 # Where the command is when it is killed: the request, whether the Studio has done it, and how many jobs there are then.

@@ -19,7 +19,7 @@ from urllib.parse import quote, quote_plus, unquote
 
 import pytest
 
-from tests.end_to_end.interruptions.conftest import LABEL, NEW_SERVICE, still_running
+from tests.support.rig import LABEL, NEW_SERVICE, still_running
 from tests.support.studio import WORKSPACE
 
 PIECE = 16

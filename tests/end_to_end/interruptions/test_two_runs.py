@@ -22,8 +22,8 @@ from reconciler.plan.states import Ledger
 from reconciler.reconciliation import Options, Reconciliation
 from reconciler.spec.secrets import SecretResolver
 from reconciler.store import LeaseLost, Store, TargetRecord, this_process
-from tests.end_to_end.interruptions.conftest import still_running
 from tests.support.fleets import load_fleet
+from tests.support.rig import still_running
 
 STATUS = ("GET", r"/jobs/\w+$")
 
