@@ -22,7 +22,7 @@ def run(
     faults: Path | None = None,
     profile: str | None = None,
 ) -> int:
-    """Serve a local Studio until SIGINT or SIGTERM; see `reconciler.emulator.server.run`."""
+    """Serve an emulator until SIGINT or SIGTERM; see `reconciler.emulator.server.run`."""
     # Imported when it is called: its workers import this package too, and need none of the server.
     from reconciler.emulator import server  # noqa: PLC0415
 

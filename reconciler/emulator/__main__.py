@@ -1,4 +1,4 @@
-"""``python -m reconciler.emulator``: the local Studio without the command line of the reconciler."""
+"""``python -m reconciler.emulator``: the emulator without reconciler's command line."""
 
 import argparse
 import sys
@@ -8,7 +8,7 @@ from reconciler.emulator.server import run
 
 
 def main() -> int:
-    """Parse the arguments and serves."""
+    """Parse the arguments and serve."""
     parser = argparse.ArgumentParser(prog="python -m reconciler.emulator", description="A local Studio (classic).")
     parser.add_argument("--studio", type=Path, help="studio file (YAML); the default Studio if left out")
     parser.add_argument("--state", type=Path, help="directory that keeps everything through a restart")

@@ -1,4 +1,4 @@
-"""The files that tell a client how to reach this Studio: where it is and whom to trust (no secrets), and the secrets.
+"""The files by which a client reaches the emulator: where it is and whom to trust (no secrets), and the secrets.
 
 Azure Resource Manager and sign-in are named with TLS, as azure-identity and Azure's management clients send nothing
 without it. The rest stays plain HTTP on loopback: Studio's own clients and the batch service's blob references take
@@ -57,12 +57,12 @@ def write_env_file(path: Path, variables: Mapping[str, str]) -> None:
 
 
 def ca_file_beside(cloud_file: Path) -> Path:
-    """Where the certificate authority's certificate is."""
+    """Return the path of the certificate authority's certificate."""
     return cloud_file.with_name(f"{cloud_file.stem}-ca.pem")
 
 
 class CloudFile:
-    """The file that tells clients where this Studio is.
+    """The file that tells clients where the emulator is.
 
     Args:
         context: the emulator's parts.
@@ -75,7 +75,7 @@ class CloudFile:
         self._path = path
 
     def write(self, *, named: bool = True) -> Self:
-        """Write it, and gives itself.
+        """Write the file, and return this object.
 
         Args:
             named: False, and Studio's own host is one whose name does not exist, as after the end of the service.

@@ -27,7 +27,7 @@ CONTROL_PREFIX = "/_studio/"
 
 
 class Secrets:
-    """The keys and tokens of this Studio: random when first asked for, the same as long as the state lives."""
+    """The keys and tokens of an emulator: random when first asked for, the same as long as the state lives."""
 
     def __init__(self, documents: Documents) -> None:
         self._documents = documents.collection("secrets")
@@ -50,7 +50,7 @@ class Secrets:
         self._documents[f"workspace-token/{workspace_id}"] = {"value": secrets.token_hex(16)}
 
     def exchange_storage_key(self, account: str, *, second: bool = False) -> str:
-        """Return the account another key in the place of one of its two, which is returned."""
+        """Replace one of an account's two keys, and return the new key."""
         self._documents[_storage_key(account, second=second)] = {"value": new_key()}
         return self.storage_key(account, second=second)
 
@@ -65,7 +65,7 @@ class Secrets:
 
     @staticmethod
     def matches(secret: str, given: str) -> bool:
-        """Whether a caller knows a secret; how long it takes does not tell how close a wrong one was."""
+        """Return whether a caller knows a secret, in a time that does not depend on how close a wrong one is."""
         # A header may hold bytes that are no text; they match nothing, and must not be an error.
         return hmac.compare_digest(secret.encode(), given.encode(errors="surrogateescape"))
 

@@ -1,4 +1,4 @@
-"""What the local Studio remembers: named collections of JSON documents.
+"""What the emulator remembers: named collections of JSON documents.
 
 Everything is read from memory, and every change is on disk before the call that makes it returns, so a reply
 that a client has seen survives ``kill -9``.
@@ -18,11 +18,11 @@ Document = dict[str, Any]
 
 
 class StateInUse(RuntimeError):
-    """The state directory belongs to another emulator that is running."""
+    """A state directory that another running emulator uses."""
 
 
 class StateUnreadable(RuntimeError):
-    """The state directory holds something that this version did not write."""
+    """A state directory with content that this version did not write."""
 
 
 class Collection(MutableMapping[str, Document]):
@@ -137,7 +137,7 @@ class Documents:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """Several writes that are on disk together when the block ends, or, if it raises, not at all.
+        """Group writes: all are on disk when the block ends, or none if the block raises.
 
         The block must not await: what another task writes meanwhile would become part of it.
         """
@@ -155,7 +155,7 @@ class Documents:
                 self._commit()
 
     def close(self) -> None:
-        """Close the files and lets another emulator have the directory."""
+        """Close the files and release the directory for another emulator."""
         with self._lock:
             if self._database is not None:
                 self._database.close()

@@ -1,4 +1,4 @@
-"""The ports that a Studio listens on, which can be given up for a while and taken back."""
+"""The ports that an emulator listens on, which can be given up for a while and taken back."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _OTHER_PORTS = 20
 
 
 class PortTaken(RuntimeError):
-    """Another process listens on the port that was asked for."""
+    """A port that another process listens on."""
 
 
 @dataclass
@@ -29,7 +29,7 @@ class _Port:
 
 
 class Listening:
-    """Serves connections to some ports.
+    """The server of connections to some ports.
 
     Args:
         protocol: makes what speaks with one connection.
@@ -46,7 +46,7 @@ class Listening:
         await self._serve(port)
 
     def refuse(self) -> None:
-        """From now on connections are refused; the port numbers stay taken. Open connections stay open."""
+        """Refuse connections from now on; the port numbers stay taken, and open connections stay open."""
         for port in self._ports:
             address = port.listener.getsockname()
             self._stop(port)
@@ -82,7 +82,7 @@ class Listening:
 
 
 def listen(host: str, port: int, *, must: bool) -> socket.socket:
-    """Return a listening socket; a port that is only wished for gives way to any free one."""
+    """Return a listening socket; if the port is taken and not required, on any free one."""
     for _ in range(_OTHER_PORTS):
         try:
             return _listening_at(host, port)
@@ -125,7 +125,7 @@ class SkewedClock:
 
 @contextmanager
 def skewed(skew: timedelta) -> Iterator[None]:
-    """For this task, and for tasks that it starts, clocks are ahead by `skew`."""
+    """Set clocks ahead by `skew`, for this task and for tasks that it starts."""
     token = _SKEW.set(skew)
     try:
         yield

@@ -1,4 +1,4 @@
-"""A fixture with a local Studio for others' tests.
+"""A pytest fixture with a running emulator, for other projects.
 
 Opt in in the top ``conftest.py``::
 
@@ -45,7 +45,7 @@ class StudioThread:
         return Workers(training=1, scoring=1)
 
     def call(self, work: Coroutine[Any, Any, T]) -> T:
-        """Do something in the loop and waits for it."""
+        """Run a coroutine in the loop and wait for it."""
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()
 
     @contextmanager
@@ -68,7 +68,7 @@ class StudioThread:
 
 @pytest.fixture(scope="session")
 def studio_thread() -> Iterator[StudioThread]:
-    """Where the Studios run."""
+    """Return the thread in which the emulators run."""
     thread = StudioThread()
     yield thread
     thread.close()
@@ -103,7 +103,7 @@ def studio(
     studio_first_state: Path,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Studio]:
-    """Return a running local Studio.
+    """Return a running emulator.
 
     ``studio.url`` is where it answers, ``studio.env_file`` holds the secrets for clients, ``studio.faults`` makes it
     fail and ``studio.journal`` tells what was asked of it.

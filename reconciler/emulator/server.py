@@ -1,4 +1,4 @@
-"""A local Studio as one server on loopback, made of the rooms of this package."""
+"""The emulator as one server on loopback, made of the folders of this package."""
 
 import asyncio
 import json
@@ -76,7 +76,7 @@ _ERROR_REPLIES = ErrorReplies(
 
 
 class Studio:
-    """A local Studio that answers on loopback while the context is open.
+    """An emulator that answers on loopback while the context is open.
 
     Example::
 
@@ -133,7 +133,7 @@ class Studio:
 
     @property
     def rotation(self) -> Rotation:
-        """Exchanges its secrets while it runs."""
+        """The exchange of secrets while the emulator runs."""
         if self._rotation is None:
             raise RuntimeError("the Studio is not running")
         return self._rotation
@@ -145,14 +145,14 @@ class Studio:
 
     @property
     def cloud_file(self) -> Path:
-        """Where the cloud file is; known once the Studio runs."""
+        """The path of the cloud file; known once the emulator runs."""
         if self._cloud_file is None:
             raise RuntimeError("the Studio is not running")
         return self._cloud_file
 
     @property
     def env_file(self) -> Path:
-        """Where the env file is; known once the Studio runs."""
+        """The path of the env file; known once the emulator runs."""
         if self._env_file is None:
             raise RuntimeError("the Studio is not running")
         return self._env_file
@@ -307,7 +307,7 @@ def run(
     faults: Path | None = None,
     profile: str | None = None,
 ) -> int:
-    """Serve a local Studio until SIGINT or SIGTERM.
+    """Serve an emulator until SIGINT or SIGTERM.
 
     When it answers, one line of JSON on standard output says where: ``url``, ``cloudFile``, ``envFile``. The log goes
     to standard error, one line a request.
@@ -334,7 +334,7 @@ def run(
 
 
 def log_to_standard_error() -> None:
-    """Has the log of this process written to standard error: a line for each request that it answers."""
+    """Write the log of this process to standard error: a line for each request that it answers."""
     logging.basicConfig(
         stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", force=True
     )

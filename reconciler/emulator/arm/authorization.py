@@ -11,7 +11,7 @@ from reconciler.emulator.identity.routes import AUDIENCES, Identities, SignIn
 
 
 class Authorization:
-    """Finds the principal that sends a request."""
+    """The check of who sends a request."""
 
     def __init__(self, context: Context) -> None:
         self._identities = Identities(context)

@@ -61,7 +61,7 @@ class Plan:
 
     @property
     def tier(self) -> Tier:
-        """Its SKU."""
+        """The plan's SKU."""
         return TIERS[self.sku.lower()]
 
 
@@ -120,7 +120,7 @@ class CommitmentPlans:
         return plan
 
     def put(self, plan_id: str, body: Mapping[str, Any], if_match: str | None) -> Plan:
-        """Make a plan, or overwrites one.
+        """Make a plan, or overwrite one.
 
         Raises:
             ArmError: 400, 409 or 412, saying what is wrong.
@@ -267,7 +267,7 @@ class CommitmentPlans:
     # -- associations --------------------------------------------------------------------------------------------------
 
     def plan_of(self, service_id: str) -> str | None:
-        """Id of the plan that pays for a web service."""
+        """Return the id of the plan that pays for a web service."""
         document = self._associations.get(service_id.lower())
         return None if document is None else str(document["plan"])
 
@@ -327,7 +327,7 @@ class CommitmentPlans:
         self._associations.pop(service.id.lower(), None)
 
     def move(self, plan: Plan, name: str, body: Mapping[str, Any]) -> Json:
-        """Return a web service another plan.
+        """Give a web service another plan.
 
         Returns:
             The association as it is now.

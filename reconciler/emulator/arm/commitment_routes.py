@@ -31,7 +31,7 @@ class CommitmentRequests:
         )
 
     async def handle(self, request: web.Request, plan_id: str, names: Sequence[str]) -> web.Response:
-        """Answers a request for one plan, or for what is below it.
+        """Answer a request for one plan, or for what is below it.
 
         Args:
             request: its version has been checked.

@@ -116,7 +116,7 @@ def catalogue(locations: list[str]) -> Json:
 
 
 def sku_of(body: Mapping[str, Any], current: tuple[str, int] | None) -> tuple[str, int]:
-    """Name and capacity that a request gives a plan.
+    """Return the name and capacity that a request gives a plan.
 
     Args:
         body: of the request.

@@ -15,7 +15,7 @@ from reconciler.emulator.documents import Documents
 
 
 class SecondWrites:
-    """Decides about a write whose service is busy, and keeps the order of those that wait."""
+    """The rule for a write whose service is busy, and the order of those that wait."""
 
     def __init__(self, documents: Documents, behaviour: Behaviour) -> None:
         self._waits_for = documents.collection("waiting-operations")
@@ -42,7 +42,7 @@ class SecondWrites:
         return replace(service, **{name: proposal[name] for name in names})
 
     def waits(self, operation: Operation, service: WebService) -> None:
-        """Write down whose end the operation waits for; call it before the operation begins."""
+        """Record whose end the operation waits for; to be called before the operation begins."""
         if service.operation and self._rule == "queue":
             self._waits_for[operation.id] = {"for": service.operation}
 

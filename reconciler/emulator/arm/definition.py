@@ -48,7 +48,7 @@ ENVELOPE_RANDOM_BYTES = 592
 
 
 def without_nulls(value: Any) -> Any:
-    """`value` less every member that is null; nulls in arrays are values (cells of a row) and stay."""
+    """Return `value` without null members; nulls in arrays are values (cells of a row) and stay."""
     if isinstance(value, Mapping):
         return {key: without_nulls(inner) for key, inner in value.items() if inner is not None}
     if isinstance(value, list):
@@ -123,7 +123,7 @@ def _require_object(name: str, value: Any) -> None:
 
 
 def check(properties: Json) -> None:
-    """Check a whole definition, and puts the level of its diagnostics into the service's own casing.
+    """Check a whole definition, and put the level of its diagnostics into the service's own casing.
 
     Raises:
         ArmError: 400 with what is wrong. No recording shows these, so their inner codes are [I].
@@ -154,7 +154,7 @@ def _boolean(name: str, value: Any) -> bool:
 
 
 def payload_source(written: Json) -> Json | None:
-    """Where a request says that its payload is: uri and credentials of a blob; None if it is in the request itself.
+    """Return uri and credentials of the blob that holds a request's payload; None if the request itself holds it.
 
     Raises:
         ArmError: 400 if it does not say where [I].
@@ -176,7 +176,7 @@ def _check_asset(key: str, asset: Any) -> None:
 
 
 def _check_graph(properties: Json) -> None:
-    """Every node of the graph stands for an asset, input or output that the definition has."""
+    """Check that every node of the graph stands for an asset, input or output of the definition."""
     nodes = member(properties, "package", "nodes") or {}
     known = {
         "assetId": properties.get("assets", {}),
@@ -275,7 +275,7 @@ def seal(properties: Json, random_bytes: Callable[[int], bytes]) -> Sealed:
 
 
 def unsealed(value: Any, contents: Mapping[str, str]) -> Any:
-    """`value` with every envelope of `contents` opened, so that what was read may be written back."""
+    """Return `value` with every envelope of `contents` opened, so that what was read may be written back."""
     if isinstance(value, Mapping):
         return {key: unsealed(inner, contents) for key, inner in value.items()}
     if isinstance(value, list):

@@ -38,7 +38,7 @@ def worded_poll(body: Json, behaviour: Behaviour) -> Json:
 
 
 def _with_nulls(view: Json) -> Json:
-    """``null`` for members that GET does not show, as one recording has it for ``GlobalParameters``."""
+    """Add a ``null`` for members that GET does not show, as in a recording of ``GlobalParameters``."""
     properties = {"keys": None, "commitmentPlan": None, "diagnostics": None, **view["properties"]}
     for name, inner in (("diagnostics", "expiry"), ("storageAccount", "key"), ("exampleRequest", "globalParameters")):
         value = properties.get(name)
@@ -79,7 +79,7 @@ def _listed(child: _Reword) -> _Reword:
 
 
 def _package(value: Any) -> Any:
-    """Nodes keep their camelCase, edges do not: that mixture is the recorded one."""
+    """Return a package whose nodes keep their camelCase and whose edges do not, as recorded."""
     parameters = _named(_object(links=_listed(_object())))
     return _object(edges=_listed(_object()), graphParameters=parameters)(value)
 
@@ -105,7 +105,7 @@ _PAYLOAD: Mapping[str, _Reword] = {
 
 
 def tags_to_write(current: Mapping[str, str] | None, body: Json, behaviour: Behaviour) -> Json:
-    """Return a PATCH body whose tags are all that there are to be, also where those that it leaves out stay.
+    """Return a PATCH body that names every tag, because tags that a PATCH leaves out may stay.
 
     Azure takes no notice of the casing of a tag's name (Azure documentation, "Tag resources").
     """

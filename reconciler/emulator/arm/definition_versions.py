@@ -19,12 +19,12 @@ WEB_SERVICE_VERSIONS = (PREVIEW, CURRENT)
 
 
 def has_payload_members(version: str) -> bool:
-    """Whether the contract knows ``payloadsInBlobStorage`` and ``payloadsLocation``."""
+    """Return whether the contract knows ``payloadsInBlobStorage`` and ``payloadsLocation``."""
     return version != PREVIEW
 
 
 def has_regions(version: str) -> bool:
-    """Whether the contract knows ``CreateRegionalBlob`` and the query parameter ``region``."""
+    """Return whether the contract knows ``CreateRegionalBlob`` and the query parameter ``region``."""
     return version != PREVIEW
 
 
@@ -69,7 +69,7 @@ def _checked(name: str, value: Any) -> Any:
 
 
 def _over_parameters(properties: Json, change: Callable[[str, Any], Any]) -> Json:
-    """`properties` with every parameter changed; what is no parameter keeps its place and its casing."""
+    """Return `properties` with every parameter changed; everything else keeps its place and its casing."""
 
     def changed(parameters: Any) -> Any:
         if not isinstance(parameters, Mapping):
@@ -92,7 +92,7 @@ def _over_parameters(properties: Json, change: Callable[[str, Any], Any]) -> Jso
 
 
 def _envelopes(properties: Json) -> Iterator[tuple[str, str]]:
-    """Each Credential parameter of a definition: its value and its thumbprint."""
+    """Return the value and the thumbprint of each Credential parameter of a definition."""
     holders = [properties.get("parameters"), *(member(node, "parameters") for node in _nodes(properties))]
     for parameters in holders:
         for parameter in parameters.values() if isinstance(parameters, Mapping) else ():

@@ -40,7 +40,7 @@ async def answer(
     handle: Callable[[web.Request, Note], Awaitable[web.Response]],
     clock: Callable[[], datetime],
 ) -> web.Response:
-    """Answers a request with `handle`, whose `ArmError` becomes the body, and adds the common headers."""
+    """Answer a request with `handle`, whose `ArmError` becomes the body, and add the common headers."""
     started = time.perf_counter()
     note = Note()
     try:
@@ -71,7 +71,7 @@ async def answer(
 
 
 def base_url(request: web.Request) -> str:
-    """Where the client reached this server, for the links that it is given."""
+    """Return the URL by which the client reached this server, for links in the answer."""
     return f"{request.scheme}://{request.host}"
 
 

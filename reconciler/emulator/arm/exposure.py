@@ -14,7 +14,7 @@ from reconciler.emulator.execution.wire_format import member
 
 
 class NewExecution:
-    """Keeps the register of execution services in step with the New web services."""
+    """The New web services' entries in the register of execution services."""
 
     def __init__(self, context: Context) -> None:
         self._studio = context.studio
@@ -53,7 +53,7 @@ class NewExecution:
             self._execution.bind(path, self._resource(model), _bound(model), takes_effect_in=timedelta(0))
 
     def withdraw(self, service: WebService) -> None:
-        """Make the service answer no more."""
+        """Stop the service from answering."""
         self._execution.withdraw(_path(service))
 
     def _resource(self, model: CachedModel) -> str:

@@ -52,7 +52,7 @@ def _in_path_style(parts: SplitResult) -> bool:
 
 
 def reference_to(asset: TrainedModelAsset, storage: StorageAccount) -> BlobReference:
-    """How to read the model of `asset` for a service whose storage account is `storage`.
+    """Return how to read the model of `asset` for a service whose storage account is `storage`.
 
     Raises:
         ModelUnavailable: the uri is not a blob's, or nothing gives the right to read it.
@@ -65,7 +65,7 @@ def reference_to(asset: TrainedModelAsset, storage: StorageAccount) -> BlobRefer
 
 
 class UnusableLocation(Exception):
-    """A blob location that names no blob (``InvalidUri``), or gives no right to read it (``NotAccessible``)."""
+    """A blob location that does not name a blob (``InvalidUri``), or may not be read (``NotAccessible``)."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
@@ -73,7 +73,7 @@ class UnusableLocation(Exception):
 
 
 def blob_reference(what: str, uri: str, credentials: str, storage: StorageAccount) -> BlobReference:
-    """How to read the blob of a location, which is a uri and credentials.
+    """Return how to read the blob of a location, which is a uri and credentials.
 
     Args:
         what: the blob's, for messages, such as "of the payload".
@@ -107,7 +107,7 @@ def blob_reference(what: str, uri: str, credentials: str, storage: StorageAccoun
 
 
 def _allowed(asset: TrainedModelAsset, behaviour: Behaviour) -> TrainedModelAsset:
-    """Return an asset with the only right to its blob that this Studio looks at."""
+    """Return an asset with the only credential for its blob that this emulator checks."""
     match behaviour.foreign_model:
         case "sas":
             return asset._replace(credentials="")
@@ -117,7 +117,7 @@ def _allowed(asset: TrainedModelAsset, behaviour: Behaviour) -> TrainedModelAsse
 
 
 def fetcher(context: Context) -> FetchModel:
-    """Read, checks and keeps models with the parts of a Studio."""
+    """Return a function that reads, checks and keeps models."""
 
     async def fetch(asset: TrainedModelAsset, storage: StorageAccount) -> str:
         reference = reference_to(_allowed(asset, context.studio.behaviour), storage)

@@ -135,19 +135,19 @@ class Operations:
         return None if document is None else Operation.from_document(document)
 
     def begin(self, operation: Operation, mark: Callable[[], None]) -> None:
-        """Write down the operation and, with `mark`, that its resource is being worked on; then starts it."""
+        """Record the operation and, with `mark`, that its resource is being worked on; then start it."""
         with self._documents.transaction():
             mark()
             self._collection[operation.id] = asdict(operation)
         self._start(operation)
 
     async def ended(self, operation_id: str) -> None:
-        """Wait for the end of an operation; returns at once if it is not at work."""
+        """Wait for the end of an operation; return at once if it is not running."""
         if task := self._tasks.get(operation_id):
             await asyncio.wait([task])
 
     def resume(self) -> None:
-        """Take up what an earlier process left unfinished, and forgets what ended long ago."""
+        """Resume what an earlier process left unfinished, and forget what ended long ago."""
         oldest = timestamp(self._clock() - _KEPT_FOR)
         for key in self._collection:
             operation = Operation.from_document(self._collection[key])
@@ -157,7 +157,7 @@ class Operations:
                 del self._collection[key]
 
     async def close(self) -> None:
-        """Stop working; what is unfinished is taken up by `resume` in another process."""
+        """Stop working; `resume` in another process continues what is unfinished."""
         tasks = list(self._tasks.values())
         for task in tasks:
             task.cancel()

@@ -19,7 +19,7 @@ CONTAINER = "azuremlassetscontainer"
 
 
 class PayloadBlobs:
-    """Reads payloads from anywhere, and keeps them in the storage accounts of the Studio."""
+    """Payloads in blobs: read from anywhere, kept in the emulator's storage accounts."""
 
     def __init__(self, context: Context) -> None:
         self._context = context
@@ -70,14 +70,14 @@ class PayloadBlobs:
             raise Unprovisionable(error.code, f"The payload could not be written: {error.message}.") from error
 
     def location(self, account: str, name: str, base_url: str) -> Json:
-        """Where a client reads a payload that was kept: a uri with a SAS of its own, and no credentials."""
+        """Return where a client reads a kept payload: a uri with a SAS of its own, and no credentials."""
         valid_for = self._context.studio.timings.sas_valid_for
         token = self._context.storage.sign(account, CONTAINER, blob=name, valid_for=valid_for)
         endpoint = self._context.storage.url(account, base_url)
         return {"uri": f"{endpoint}/{CONTAINER}/{name}{token}", "credentials": ""}
 
     def is_key_of(self, storage: StorageAccount) -> bool:
-        """Whether a key is one of the account's; also True for an account that is none of the Studio's."""
+        """Return whether a key is one of the account's; True also for an account that is not the emulator's."""
         if storage.name not in self._accounts():
             return True
         secrets, given = self._context.secrets, storage.key.strip()

@@ -1,4 +1,4 @@
-"""What a write wants to make of a New web service, worked out before anything is done.
+"""The New web service that a write asks for, worked out before anything is done.
 
 Pure functions: a whole service as it will be, or an `ArmError` that says what is wrong with the request.
 """

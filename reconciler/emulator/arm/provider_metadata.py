@@ -1,4 +1,4 @@
-"""What Azure Resource Manager tells about the provider: its resource types, their versions, its operations.
+"""What Azure Resource Manager shows of the provider: its resource types, their versions, its operations.
 
 The recorded description of 2016 also has ``Workspaces``; they are left out, as nothing here answers for them.
 """
@@ -32,7 +32,7 @@ class ResourceType:
 
     @property
     def full_name(self) -> str:
-        """With its namespace."""
+        """The type's name with its namespace."""
         return f"{PROVIDER}/{self.name}"
 
 

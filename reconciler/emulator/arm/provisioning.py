@@ -86,7 +86,7 @@ class Stored:
 
 
 class Provisioning:
-    """Carries out the operations of New web services.
+    """The work of the operations of New web services.
 
     Args:
         documents: Where the services are.
@@ -127,7 +127,7 @@ class Provisioning:
         self._withdraw = withdraw
 
     async def work(self, operation: Operation) -> Conclusion:
-        """Do the work of `operation` up to the write that concludes it."""
+        """Carry out `operation` up to the write that concludes it."""
         if operation.action == "delete":
             return Conclusion(lambda: self._delete(operation))
         try:
@@ -219,7 +219,7 @@ class Provisioning:
     def live(
         self, service: WebService, proposal: Proposal, models: dict[str, CachedModel], stored: Stored | None = None
     ) -> WebService:
-        """`service` with `proposal` in service; every secret in it gets a new envelope unless it has one already."""
+        """Return `service` with `proposal` live; every secret gets a new envelope unless it has one already."""
         stored = stored or Stored(seal(proposal.properties, self._random_bytes))
         return replace(
             service,
@@ -236,7 +236,7 @@ class Provisioning:
         )
 
     def store(self, service: WebService) -> None:
-        """Write a service whose definition is live, and makes it answer. Call it in a transaction."""
+        """Write a service whose definition is live, and make the service answer. Needs a transaction."""
         self._services[service.id.lower()] = service.to_document()
         self._expose(service)
 

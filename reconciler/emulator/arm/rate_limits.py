@@ -1,4 +1,4 @@
-"""How many calls Azure Resource Manager takes, and the headers that tell what is left (new-protocol 5).
+"""How many calls Azure Resource Manager takes, and the headers that show what is left (new-protocol 5).
 
 Token buckets as documented today: one for each principal, subscription and sort of call, and a larger one for all
 principals of the subscription. Where they are not enforced, nothing is refused, and the headers count down the calls of
@@ -41,7 +41,7 @@ class _Bucket:
 
 
 class RateLimits:
-    """Counts the calls to one Studio's Azure Resource Manager.
+    """The counts of calls to Azure Resource Manager.
 
     Args:
         rates: the size of the buckets, and whether they are enforced.

@@ -39,16 +39,16 @@ class ResourceGroups:
         self._groups = documents.collection("resourceGroups")
 
     def add_subscription(self, subscription: str) -> None:
-        """Make a subscription, if it is not there."""
+        """Make a subscription if it does not exist."""
         if subscription.lower() not in self._subscriptions:
             self._subscriptions[subscription.lower()] = {"displayName": f"Local Studio {subscription[:8]}"}
 
     def subscriptions(self) -> list[Json]:
-        """Every subscription."""
+        """Return every subscription."""
         return [self.subscription(key) for key in self._subscriptions]
 
     def subscription(self, subscription: str) -> Json:
-        """One subscription, which exists."""
+        """Return a subscription that exists."""
         key = subscription.lower()
         return {
             "id": f"/subscriptions/{key}",
@@ -68,12 +68,12 @@ class ResourceGroups:
             raise resource_group_not_found(name)
 
     def list(self, subscription: str) -> list[Json]:
-        """Every resource group of a subscription."""
+        """Return every resource group of a subscription."""
         start = _key(subscription, "")
         return [_view(group) for key, group in self._groups.items() if key.startswith(start)]
 
     def get(self, subscription: str, name: str) -> Json:
-        """One resource group.
+        """Return one resource group.
 
         Raises:
             ArmError: 404, if there is none.
@@ -82,7 +82,7 @@ class ResourceGroups:
         return _view(self._groups[_key(subscription, name)])
 
     def put(self, subscription: str, name: str, body: Mapping[str, Any]) -> tuple[Json, bool]:
-        """Make or updates a resource group.
+        """Make or update a resource group.
 
         Returns:
             The group, and whether it is new.

@@ -63,7 +63,7 @@ def need(method: str, path: str) -> Need | None:
 
 
 def allows(principal: Principal, needed: Need) -> bool:
-    """Whether some role of the principal allows that."""
+    """Return whether some role of the principal allows that."""
     return any(
         _is_within(needed.scope, assignment.scope) and _permits(assignment, needed.action)
         for assignment in principal.roles
@@ -81,12 +81,12 @@ def permissions(principal: Principal, scope: str) -> list[dict[str, list[str]]]:
 
 
 def sees(principal: Principal, scope: str) -> bool:
-    """Whether the principal has any role on the scope, above it or below it, as `Subscriptions - List` wants."""
+    """Return whether the principal has any role on the scope, above it or below it, as `Subscriptions - List` wants."""
     return any(_is_within(scope, each.scope) or _is_within(each.scope, scope) for each in principal.roles)
 
 
 def authorize(principal: Principal, method: str, path: str) -> None:
-    """Lets a request pass.
+    """Let a request pass, or refuse it.
 
     Raises:
         ArmError: 403 ``AuthorizationFailed``.

@@ -231,7 +231,7 @@ class ResourceManager:
 
 
 def _permissions(request: web.Request, principal: Principal, scope: str) -> web.Response:
-    """All that the caller may do on a scope, as `Permissions - List For Resource Group` and `- List For Resource`."""
+    """Return what the caller may do on a scope (`Permissions - List For Resource Group`, `- List For Resource`)."""
     _check_version(request, "permissions", _PERMISSIONS_VERSIONS)
     if request.method != "GET":
         raise no_such_operation(request)

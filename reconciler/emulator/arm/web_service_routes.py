@@ -77,7 +77,7 @@ class WebServiceRequests:
     async def handle(
         self, request: web.Request, service_id: str, names: Sequence[str], subscription: str
     ) -> web.Response:
-        """Answers a request for one web service, or for what is below it.
+        """Answer a request for one web service, or for what is below it.
 
         Args:
             request: its version has been checked.
@@ -116,7 +116,7 @@ class WebServiceRequests:
         )
 
     def poll(self, request: web.Request, kind: str, operation_id: str) -> web.Response:
-        """How far an operation is, by either of its URLs."""
+        """Return the state of an operation, asked for by either of its URLs."""
         operation = self._operations.find(operation_id)
         if operation is None or request.method != "GET":
             raise operation_not_found(operation_id)
@@ -167,7 +167,7 @@ class WebServiceRequests:
         return web.json_response(worded(view, self._behaviour))
 
     def _execution_url(self, request: web.Request) -> str:
-        """Where services execute and blobs lie: other hosts than this one's in Azure, here the port without TLS."""
+        """Return where services execute and blobs lie: other hosts in Azure, here the port without TLS."""
         return self._context.server_url if request.scheme == "https" else base_url(request)
 
     # -- writes --------------------------------------------------------------------------------------------------------
@@ -244,7 +244,7 @@ class WebServiceRequests:
 
     @contextmanager
     def _refusing(self) -> Iterator[None]:
-        """Return the refusal of a write to a read-only service this Studio's status (new-protocol, "Not found")."""
+        """Give the refusal of a write to a read-only service the configured status (new-protocol, "Not found")."""
         try:
             yield
         except ArmError as error:
@@ -279,7 +279,7 @@ class WebServiceRequests:
         return operation
 
     def _association(self, service: WebService, proposal: Proposal | None) -> Callable[[], None]:
-        """Return the service the commitment plan that a write names; the plan is checked now.
+        """Give the service the commitment plan that a write names; the plan is checked now.
 
         That it has the plan from the first reply on, whether or not the operation succeeds, is inferred [I].
         """

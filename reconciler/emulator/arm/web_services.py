@@ -1,4 +1,4 @@
-"""New web services as the local Studio keeps them, and the three forms in which Azure Resource Manager shows them.
+"""New web services as the emulator keeps them, and the three forms in which Azure Resource Manager shows them.
 
 A service is one document of the collection ``webServices``, under its resource id in lower case:
 
@@ -98,7 +98,7 @@ _FIELDS = frozenset(one.name for one in fields(WebService))
 
 
 def timestamp(moment: datetime) -> str:
-    """ISO 8601 with ``Z`` and a fraction whose trailing zeros are trimmed, as recorded."""
+    """Return ISO 8601 with ``Z`` and a fraction whose trailing zeros are trimmed, as recorded."""
     text = moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")
     return text.rstrip("0").rstrip(".") + "Z"
 
@@ -139,7 +139,7 @@ def list_view(service: WebService, base_url: str, version: str = CURRENT) -> Jso
 
 
 def swagger_location(service: WebService, base_url: str) -> str:
-    """Where the service's API description is: the subscription id without dashes (new-protocol 4)."""
+    """Return the URL of the service's API description: the subscription id is without dashes (new-protocol 4)."""
     subscription = service.subscription.replace("-", "")
     return f"{base_url}/subscriptions/{subscription}/services/{service.service}/swagger.json"
 

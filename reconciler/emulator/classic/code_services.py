@@ -23,7 +23,7 @@ _ID = re.compile(r"[0-9a-f]{32}")
 
 
 class CodeServices:
-    """Publishing, and forgetting what nothing runs any more."""
+    """The code services: publishing them, and forgetting bundles that nothing runs any more."""
 
     def __init__(self, context: Context, classic: ClassicServices) -> None:
         self._context = context
@@ -31,7 +31,7 @@ class CodeServices:
         self._bundles = context.documents.collection(BUNDLES)
 
     def publish(self, workspace: Workspace, given_id: str, body: Document) -> tuple[Document, bool]:
-        """Make a code service with its ``default`` endpoint, or gives one that exists new code.
+        """Make a code service with its ``default`` endpoint, or give an existing service new code.
 
         An update leaves id, keys and endpoints as they are. As with a republished experiment, ``default`` follows it,
         and an added endpoint does when it is refreshed [I].
@@ -66,7 +66,7 @@ class CodeServices:
         return service, existing is None
 
     def prune(self) -> None:
-        """Forgets the bundles that no endpoint runs or will run."""
+        """Forget the bundles that no endpoint runs or will run."""
         used = set(self._used())
         for digest in self._bundles:
             if digest not in used:

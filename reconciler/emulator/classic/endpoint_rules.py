@@ -36,7 +36,7 @@ class ResourceUpdate:
 
 @dataclass(frozen=True)
 class EndpointPatch:
-    """A checked PATCH body: models to take over, and members to set as they appear on the wire."""
+    """A checked PATCH body: models to bind, and members to set as they appear on the wire."""
 
     resources: tuple[ResourceUpdate, ...]
     members: Mapping[str, Any]
@@ -51,7 +51,7 @@ class EndpointRules:
     behaviour: Behaviour
 
     def check_name(self, name: str) -> None:
-        """Digits, lower-case letters, and perhaps hyphens inside; at most 24 (classic-protocol 1.5, 8)."""
+        """Check a name: digits, lower-case letters, perhaps hyphens inside; at most 24 (classic-protocol 1.5, 8)."""
         pattern, hyphens = _NAMES[self.behaviour.endpoint_names]
         if len(name) > self.limits.endpoint_name_length or not pattern.fullmatch(name):
             raise refused(
@@ -61,7 +61,7 @@ class EndpointRules:
             )
 
     def check_count(self, existing: int) -> None:
-        """Whether one more endpoint fits (classic-protocol 1.10)."""
+        """Check that one more endpoint fits (classic-protocol 1.10)."""
         allowed = self.limits.free_tier_endpoints if self.tier == "free" else self.limits.endpoints_per_service
         if existing >= allowed:
             raise refused(
@@ -168,7 +168,7 @@ def _resource(content: Any) -> ResourceUpdate:
 
 
 def check_may_change(endpoint: Document, behaviour: Behaviour) -> None:
-    """Refuses a change of an endpoint with ``PreventUpdate``, where that means anything (classic-protocol 1.5).
+    """Refuse a change of an endpoint with ``PreventUpdate``, where that means anything (classic-protocol 1.5).
 
     Raises:
         ServiceError: 400.

@@ -22,7 +22,7 @@ from reconciler.emulator.execution.wire_format import member
 
 
 class Refreshing:
-    """What brings an endpoint back to its experiment."""
+    """The return of an endpoint to its experiment."""
 
     def __init__(self, context: Context, classic: ClassicServices) -> None:
         self._context = context
@@ -61,7 +61,7 @@ class Refreshing:
 
 
 def overwrite_resources(body: dict[str, Any], behaviour: Behaviour) -> bool:
-    """``OverwriteResources``, which one client sends as a string and another as a boolean (classic-protocol 8).
+    """Return ``OverwriteResources``, which clients send as a string or as a boolean (classic-protocol 8).
 
     Raises:
         ServiceError: 400, it is neither, or not in the form that this Studio takes.

@@ -1,4 +1,4 @@
-"""Classic web services and their endpoints as the local Studio keeps them, and how the wire shows them.
+"""Classic web services and their endpoints as the emulator keeps them, and how the wire shows them.
 
 A web service is a document of the collection ``web-services/{workspace}``; its endpoints, by name, are documents of
 ``endpoints/{service}``, so that a listing reads nothing but what it lists.
@@ -109,7 +109,7 @@ class ClassicServices:
             )
 
     def graph_of(self, service: Document) -> str:
-        """When the experiment of a web service was last published: its endpoints' graphs are compared by that."""
+        """Return when the experiment of a web service was last published, by which endpoints' graphs are compared."""
         return str(service.get("PublishedAt") or service["CreationTime"])
 
     def version_of(self, service: Document, endpoint: Document) -> str:
@@ -124,7 +124,7 @@ class ClassicServices:
         return initial_models(self._context, experiment) if isinstance(experiment, PredictiveExperiment) else {}
 
     def remove_endpoint(self, workspace: Workspace, service: Document, name: str) -> None:
-        """Delete an endpoint, which stops to answer at once."""
+        """Delete an endpoint, which stops answering at once."""
         with self._context.documents.transaction():
             document = self.endpoints(service["Id"]).pop(name)
             self._context.execution.withdraw(self.path_of(workspace.id, document))
@@ -235,7 +235,7 @@ class ClassicServices:
         return shown
 
     def _location(self, workspace: Workspace, endpoint: Document, resource: str) -> dict[str, Any] | None:
-        """Where the bound model lies: the blob that was patched in, or the service's own copy of it."""
+        """Return where the bound model lies: the blob that was patched in, or the service's own copy of it."""
         behaviour, execution = self._context.studio.behaviour, self._context.execution
         path = self.path_of(workspace.id, endpoint)
         at_once = behaviour.read_after_patch == "atOnce"

@@ -70,6 +70,6 @@ class PredictiveExperiment(Section):
         return tuple(model.trained_model for model in self.scored)
 
     def initial_keys(self) -> Iterator[tuple[str, ScoredModel]]:
-        """Each trained model with the key under which the state keeps the one that it starts with."""
+        """Return each trained model with the key under which the state keeps its initial content."""
         for model in self.scored:
             yield (self.name if not self.models else f"{self.name}/{model.trained_model}"), model

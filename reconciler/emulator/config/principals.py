@@ -68,11 +68,11 @@ class Principal(Section):
 
     @property
     def object_id(self) -> str:
-        """The principal's own id, which is another one than its application's."""
+        """The principal's own id, which is not its application's."""
         return str(uuid.uuid5(uuid.UUID(self.tenant_id), self.client_id))
 
     @property
     def variables(self) -> tuple[str, ...]:
-        """The names that it takes in the env file, beside those of the first principal."""
+        """The principal's names in the env file, beside those of the first principal."""
         federated = None if self.federated is None else self.federated.token_file_env
         return tuple(name for name in (self.client_secret_env, self.certificate_env, federated) if name)

@@ -21,7 +21,7 @@ _UNSAID: Any = object()
 
 
 class UnknownProfile(ValueError):
-    """There is no profile of that name; the message has the nearest one."""
+    """A name that is not a profile's; the message suggests the nearest one."""
 
 
 def setting(documented: Any, why: str, *, terse: Any = _UNSAID, hostile: Any = _UNSAID) -> Any:
@@ -64,7 +64,7 @@ def check_profile(name: str) -> None:
 
 
 def has_profiles(field: FieldInfo) -> bool:
-    """Whether a field was made by `setting`."""
+    """Return whether a field was made by `setting`."""
     return isinstance(field.json_schema_extra, Mapping) and "profiles" in field.json_schema_extra
 
 

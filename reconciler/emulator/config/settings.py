@@ -1,4 +1,4 @@
-"""Settings of a local Studio: how fast it is and where its limits lie.
+"""Settings of an emulator: how fast it is and where its limits lie.
 
 What it does where no source is sure is in `reconciler.emulator.config.behaviour`.
 """
@@ -30,7 +30,7 @@ Duration = Annotated[timedelta, BeforeValidator(_duration)]
 
 
 class Settings(BaseModel):
-    """A section of settings; a name that is not known is an error that has the nearest one."""
+    """A section of settings; an unknown name is an error that suggests the nearest one."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, alias_generator=to_camel, populate_by_name=True)
 

@@ -1,4 +1,4 @@
-"""The studio file: what a local Studio consists of, as YAML; ``default_studio.yaml`` documents every section."""
+"""The studio file: what an emulator consists of, as YAML; ``default_studio.yaml`` documents every section."""
 
 import hashlib
 from collections import Counter
@@ -23,7 +23,7 @@ _DEFAULT_FILE = "default_studio.yaml"
 
 
 class StudioFileError(ValueError):
-    """The studio file cannot be used; the message lists everything that is wrong with it."""
+    """A studio file that cannot be used; the message lists everything that is wrong with it."""
 
 
 EndpointName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9-]{0,22}[a-z0-9])?$")]
@@ -194,7 +194,7 @@ class Subscription(Section):
 
 
 class StudioFile(Section):
-    """A whole local Studio."""
+    """A whole emulator."""
 
     storage_accounts: Annotated[tuple[StorageAccount, ...], Field(min_length=1)]
     datasets: tuple[Dataset, ...] = ()
@@ -213,7 +213,7 @@ class StudioFile(Section):
     @model_validator(mode="before")
     @classmethod
     def _from_profile(cls, content: Any) -> Any:
-        """Fill in what the file does not say itself with what its profile says."""
+        """Fill in the settings that the file leaves out with those of its profile."""
         if not isinstance(content, Mapping):
             return content
         filled = dict(content)
@@ -231,7 +231,7 @@ class StudioFile(Section):
         return self
 
     def experiment(self, name: str) -> TrainingExperiment | PredictiveExperiment:
-        """Return the experiment of that name; a KeyError cannot happen for a name that the file itself refers to."""
+        """Return the experiment of that name; names that the file itself refers to exist."""
         for experiment in self.experiments:
             if experiment.name == name:
                 return experiment
@@ -353,7 +353,7 @@ def load_studio(path: Path | None, profile: str | None = None) -> StudioFile:
 
 
 def derived_id(*parts: str) -> str:
-    """32 hex digits that are the same at every start, for a thing that the studio file gives no id."""
+    """Return 32 hex digits, the same at every start, for a thing that the studio file gives no id."""
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
 
 

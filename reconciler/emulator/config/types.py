@@ -13,7 +13,7 @@ class Section(BaseModel):
 
 
 def lower_text(value: object) -> object:
-    """Ids are compared without regard to letter case, so they are kept in one."""
+    """Return an id in lower case, because ids are compared without regard to letter case."""
     return value.lower() if isinstance(value, str) else value
 
 

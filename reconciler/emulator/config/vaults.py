@@ -25,7 +25,7 @@ Permission = Literal["get", "set"]
 
 
 class HeldSecret(Section):
-    """A secret of this Studio itself, which a vault keeps: the current one, whenever it is exchanged."""
+    """A secret of the emulator itself, which a vault keeps up to date whenever it is exchanged."""
 
     workspace_token: Hex32 | None = None
     connection_string: AccountName | None = None
@@ -85,13 +85,13 @@ class KeyVault(Section):
 
 
 def held_secrets(key_vaults: Sequence[KeyVault]) -> list[HeldSecret]:
-    """Return what vaults keep of the Studio's own."""
+    """Return the emulator's own secrets that vaults keep."""
     versions = [each for vault in key_vaults for secret in vault.secrets for each in (*secret.earlier, secret)]
     return [each.holds for each in versions if each.holds is not None]
 
 
 def dangling(key_vaults: Sequence[KeyVault], *, workspaces: set[str], clients: set[str]) -> Iterator[str]:
-    """Return what vaults refer to and is not in the studio file."""
+    """Return the names that vaults refer to and the studio file does not have."""
     tokens = {each.workspace_token for each in held_secrets(key_vaults) if each.workspace_token}
     yield from (f"Key Vault: no workspace {name!r}" for name in sorted(tokens - workspaces))
     named = {each.client_id for vault in key_vaults for each in vault.access or ()}
@@ -99,17 +99,17 @@ def dangling(key_vaults: Sequence[KeyVault], *, workspaces: set[str], clients: s
 
 
 def url_template(secure_url: str) -> str:
-    """Where clients find a vault by its name."""
+    """Return the URL of a vault, with a place for its name."""
     return f"https://{{name}}.{DOMAIN}:{urlsplit(secure_url).port}"
 
 
 def vault_audiences(secure_url: str) -> tuple[str, str]:
-    """Whom a token may be for that a vault takes: the public cloud's name for it, and this Studio's own."""
+    """Return the audiences of tokens that a vault accepts: the public cloud's, and the emulator's own."""
     return AUDIENCE, f"https://{DOMAIN}:{urlsplit(secure_url).port}"
 
 
 def vault_of(host: str) -> str | None:
-    """Return the vault that a host is, by the host of a request; None for one that is no vault's."""
+    """Return the name of the vault that a request's host stands for; None for any other host."""
     name = host.rpartition(":")[0] or host
     return name.lower().removesuffix(f".{DOMAIN}") if name.lower().endswith(f".{DOMAIN}") else None
 

@@ -20,7 +20,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 def refusal(peer: str | None, headers: Mapping[str, str]) -> str | None:
-    """Why a request to the control API is refused; None if it is not.
+    """Return why a request to the control API is refused; None if it is not.
 
     Args:
         peer: the address that the connection comes from.

@@ -43,7 +43,7 @@ class FaultControl:
         self._journal = journal
 
     def routes(self) -> list[web.RouteDef]:
-        """As in the module's table."""
+        """Return the routes of the module's table."""
         faults = f"{CONTROL_PREFIX}faults"
         return [
             web.get(f"{CONTROL_PREFIX}operations", self.operations),
@@ -64,7 +64,7 @@ class FaultControl:
         return web.json_response({"rules": self._faults.listing()})
 
     async def add_rules(self, request: web.Request) -> web.Response:
-        """Add rules; all of them or, if there is a mistake, none."""
+        """Add rules: all of them, or none if there is an error."""
         try:
             content = _rules(await request.text())
             ids = self._faults.add(*content.rules, seed=content.seed)
@@ -112,7 +112,7 @@ class FaultControl:
         )
 
     async def totals(self, _: web.Request) -> web.Response:
-        """How many requests there were of each operation, kind and caller."""
+        """Return the number of requests of each operation, kind and caller."""
         return web.json_response(
             {
                 "totals": [

@@ -1,4 +1,4 @@
-"""What was asked of the Studio, to be read back: for tests that say "no write was sent" or "one job was started".
+"""The requests that the emulator received, for tests that say "no write was sent" or "one job was started".
 
 Nothing secret is in it: no header, no body, and of a query only parameters that are known to hold none.
 """
@@ -52,7 +52,7 @@ class Entry:
     fault: str
 
     def on_wire(self) -> dict[str, Any]:
-        """Return it as JSON."""
+        """Return the entry as JSON."""
         return asdict(self)
 
 
@@ -74,7 +74,7 @@ class Journal:
         return self._last
 
     def add(self, **members: Any) -> Entry:
-        """Write down a request: the members of an entry, but for its number."""
+        """Record a request: the members of an entry, but for its number."""
         self._last += 1
         entry = Entry(number=self._last, **members)
         self._entries.append(entry)
@@ -106,15 +106,15 @@ class Journal:
         ]
 
     def newest(self) -> Iterator[Entry]:
-        """All that are kept, the newest first."""
+        """Return all entries that are kept, the newest first."""
         return reversed(list(self._entries))
 
     def forgotten(self, after: int = 0) -> int:
-        """How many entries with a number above `after` are no longer kept."""
+        """Return how many entries with a number above `after` are no longer kept."""
         return max(0, self._last - len(self._entries) - after)
 
     def totals(self) -> Mapping[tuple[str, Kind, Caller], int]:
-        """How many requests there were of each operation, kind and caller since the start; none is forgotten."""
+        """Return the number of requests of each operation, kind and caller since the start; none is forgotten."""
         return dict(self._totals)
 
     def _newer(self, after: int) -> Iterator[Entry]:

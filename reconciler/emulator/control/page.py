@@ -33,7 +33,7 @@ def page_routes(state: PageState) -> list[web.RouteDef]:
         return web.Response(text=html, content_type="text/html", headers=headers)
 
     async def read(request: web.Request) -> web.Response:
-        """``?search=WORDS`` shows what has all of them, ``limit=N`` that many of each list."""
+        """Answer with the state: ``?search=WORDS`` for what has all of them, ``limit=N`` for that many of each list."""
         search, limit = request.query.get("search", ""), request.query.get("limit", "50")
         if len(search) > _LONGEST_SEARCH or not re.fullmatch(r"[0-9]{1,4}", limit) or int(limit) > _LARGEST_LIMIT:
             raise bad_argument(

@@ -1,4 +1,4 @@
-"""What the page at ``/`` shows: the Studio at this moment, searched and cut to a size that a browser likes.
+"""What the page at ``/`` shows: the emulator at this moment, searched and cut to a size that a browser can handle.
 
 No key, token or signature is in it: of a place only scheme, host and path are told, and of a request what its log
 line tells.
@@ -36,7 +36,7 @@ class _Service(NamedTuple):
 
 
 class PageState:
-    """Reads the Studio for the page.
+    """The state of an emulator for its page.
 
     Args:
         context: the emulator's parts.
@@ -110,7 +110,7 @@ class PageState:
                 yield _Service(workspace, service, self._classic.resources_of(service), endpoints)
 
     def _endpoints(self) -> list[tuple[_Service, Document]]:
-        """Those that were given another model come first, the latest at the top: that is what people look for."""
+        """Return the endpoints; the latest that was given another model comes first, because people look for that."""
         return sorted(
             (
                 (service, endpoint)
@@ -148,7 +148,7 @@ class PageState:
         return "\n".join([text, *(f"{model.digest}\n{_place(model) or ''}" for model in models if model is not None)])
 
     def _models(self, service: _Service, endpoint: Document) -> _Row:
-        """``model``: the one that was changed last; ``models``: each with its name, where there are several."""
+        """Return ``model``, which was changed last, and where there are several ``models``, each with its name."""
         path = self._classic.path_of(service.workspace.id, endpoint)
         latest_first = sorted(
             service.resources, key=lambda name: self._context.execution.rebound_at(path, name), reverse=True

@@ -40,7 +40,7 @@ def kind_of(method: str, path: str) -> Kind:
 
 
 class RequestLog:
-    """Logs each request.
+    """The log of requests.
 
     Args:
         journal: where to write them down.

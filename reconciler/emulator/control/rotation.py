@@ -1,4 +1,4 @@
-"""Exchanges secrets while a Studio runs, as their owners do in the portal: from then on the old ones are refused."""
+"""Exchange of secrets while an emulator runs, as their owners do in the portal; the old ones are then refused."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ _SORTS = ("workspaceToken", "storageKey", "secondStorageKey", "clientSecret")
 
 
 class Rotation:
-    """The secrets of one Studio.
+    """The secrets of one emulator.
 
     Args:
         context: The Studio.
         vaults: What its vaults hold.
-        publish: Writes the env file anew.
+        publish: Writes the env file again.
     """
 
     def __init__(self, context: Context, vaults: VaultSecrets, publish: Callable[[], None]) -> None:
@@ -58,7 +58,7 @@ class Rotation:
             self._vaults.take_over()
 
     def routes(self) -> list[web.RouteDef]:
-        """``POST /_studio/rotations`` with ``{"workspaceToken": ID}`` or the like, and ``"publish": false`` or not."""
+        """Return ``POST /_studio/rotations``, for ``{"workspaceToken": ID}`` or the like, and ``"publish": false``."""
 
         async def rotate(request: web.Request) -> web.Response:
             try:

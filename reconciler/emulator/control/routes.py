@@ -1,4 +1,4 @@
-"""What the emulator tells about itself under ``/_studio``: for people, and for tests that ask what really happened."""
+"""What the emulator shows of itself under ``/_studio``: for people, and for tests that ask what really happened."""
 
 from aiohttp import web
 
@@ -18,7 +18,7 @@ def control_routes(jobs: BatchJobs, log: RequestLog) -> list[web.RouteDef]:
         return web.json_response({"jobs": jobs.listing()})
 
     async def list_requests(request: web.Request) -> web.Response:
-        """``?after=N`` leaves out the requests up to number N."""
+        """Answer with the requests; ``?after=N`` leaves out those up to number N."""
         after = request.query.get("after", "0")
         if not after.isdecimal():
             raise bad_argument("InvalidQueryParameter", "after is the number of a request.")

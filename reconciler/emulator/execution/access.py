@@ -40,7 +40,7 @@ def find_service(context: Context, request: web.Request, *, key_needed: bool = T
 
 
 def check_api_version(request: web.Request) -> None:
-    """Every published call names the version; what happens without one is in no source."""
+    """Check the version, which every published call names; what happens without one is in no source."""
     given = request.query.get("api-version")
     if given != API_VERSION:
         raise bad_argument("BadVersionCall", f"The api-version is {given!r}; {API_VERSION} is the one that is served.")

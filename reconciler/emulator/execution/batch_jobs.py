@@ -43,7 +43,7 @@ class BatchJobs:
         self._closing = False
 
     def register(self, service: ExecutionService, request: JobRequest) -> str:
-        """Keep a job that does nothing until it is started; returns its id."""
+        """Keep a job that does nothing until it is started, and return its id."""
         job_id = self._context.new_id()
         self._jobs[job_id] = {
             "service": service.path,
@@ -104,7 +104,7 @@ class BatchJobs:
         return {name: self._here(job, reference) for name, reference in job["outputs"].items()}
 
     def resume(self) -> None:
-        """Take up what an earlier process left, in the order of its start."""
+        """Resume the jobs of an earlier process, in the order of their starts."""
         unfinished = [(job_id, job) for job_id, job in self._jobs.items() if job["state"] in {QUEUED, RUNNING}]
         for job_id, job in sorted(unfinished, key=lambda item: str(item[1]["queuedAt"])):
             if job["state"] == RUNNING:
@@ -112,7 +112,7 @@ class BatchJobs:
             self._enqueue(job["service"], job_id)
 
     async def close(self) -> None:
-        """Stop what runs, which stays as it is in the state: the next start takes it up."""
+        """Stop running jobs, which stay in the state as they are: the next start resumes them."""
         self._closing = True
         tasks = [task for running in self._running.values() for task in running.values()]
         for task in tasks:
@@ -120,7 +120,7 @@ class BatchJobs:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     def listing(self) -> list[Document]:
-        """Every job in the order of registration, for people and tests; no secrets."""
+        """Return every job in the order of registration, for people and tests; no secrets."""
         return [
             {
                 "id": job_id,
@@ -174,7 +174,7 @@ class BatchJobs:
         self._take_next(path)
 
     async def _outcome(self, path: str, job_id: str) -> Document:
-        """Run a job; the members of its document that say how it ended."""
+        """Run a job, and return the members of its document that say how it ended."""
         job = self._jobs[job_id]
         service = self._context.execution.find(path)
         if service is None:
@@ -201,7 +201,7 @@ class BatchJobs:
     def _with_all_outputs(
         self, job_id: str, service: ExecutionService, offered: Mapping[str, tuple[str, ...]]
     ) -> Document:
-        """Return outputs that the request leaves out a place in the service's own storage account."""
+        """Give outputs that the request leaves out a place in the service's own storage account."""
         job = self._jobs[job_id]
         connection_string = self._context.storage.connection_string(service.storage_account, self._context.server_url)
         # Kept before the job runs, at the address that the job was registered at, so that a job which runs again

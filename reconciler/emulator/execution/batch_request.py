@@ -79,7 +79,7 @@ def read_job_request(body: Mapping[str, Any], signature: Signature, now: datetim
 
 
 def read_parameters(body: Mapping[str, Any], required: tuple[str, ...]) -> dict[str, Any]:
-    """GlobalParameters: names are case-sensitive, and one without a default is mandatory (classic-protocol 2)."""
+    """Read GlobalParameters: names are case-sensitive, and one without a default is mandatory (classic-protocol 2)."""
     given = _object(body, "GlobalParameters")
     if unexpected := [name for name in given if name not in required]:
         raise bad_argument("UnexpectedParameter", f"The service has no parameter {', '.join(map(repr, unexpected))}.")

@@ -22,7 +22,7 @@ from reconciler.emulator.storage.client import BlobAccessError
 
 
 class JobFailed(Exception):
-    """The job ends as Failed; the text becomes its Details."""
+    """A job that ends as Failed; the text becomes its Details."""
 
 
 async def run_job(

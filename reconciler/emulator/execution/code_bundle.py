@@ -65,11 +65,11 @@ class CodeBundle:
 
     @property
     def digest(self) -> str:
-        """The same for the same bundle."""
+        """A digest that is the same for the same bundle."""
         return hashlib.sha256(json.dumps(self.document(), sort_keys=True).encode()).hexdigest()
 
     def document(self) -> dict[str, Any]:
-        """As it is kept."""
+        """Return the document that is kept."""
         return asdict(self)
 
     @classmethod

@@ -33,7 +33,7 @@ _LONGEST_LOG: Final = 2000
 
 
 class CodeFailed(Exception):
-    """The code of a service could not be run to its end.
+    """A run of a service's code that did not come to its end.
 
     Attributes:
         code: ModuleExecutionError, LibraryExecutionError or MemoryQuotaViolation (classic-protocol 4.1).
@@ -153,7 +153,7 @@ async def _answer(command: Sequence[str], request: dict[str, Any]) -> dict[str, 
 
 
 def _script_failed(reason: str) -> CodeFailed:
-    """As published Python was seen to fail: error 0085, and the interpreter's own message between two lines [O]."""
+    """Return a failure as recorded for Python: error 0085, and the interpreter's message between two lines [O]."""
     start, end = (f"---------- {word} of error message from Python interpreter ----------" for word in ("Start", "End"))
     message = (
         "Error 0085: The following error occurred during script evaluation, please view the output log for more "

@@ -6,7 +6,7 @@ from reconciler.emulator.ml.types import Column, ModelDescription, Scalar, Scori
 
 
 def check_columns(given: Sequence[str], models: Sequence[ModelDescription]) -> None:
-    """Every input column of every model, no others; a label's column may be there or not.
+    """Check that a request has every input column of every model and no others; labels are optional.
 
     Raises:
         ScoringError: InputMismatchError.

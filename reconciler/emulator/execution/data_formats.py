@@ -38,7 +38,7 @@ def to_csv(data: bytes, blob_name: str) -> bytes:
 
 
 def from_csv(data: bytes, blob_name: str) -> bytes:
-    """CSV as a blob of that name holds it."""
+    """Return CSV data in the form that a blob of that name holds."""
     extension = PurePosixPath(blob_name).suffix.lower()
     if extension not in {".tsv", ".arff"}:
         return data
@@ -51,7 +51,7 @@ def from_csv(data: bytes, blob_name: str) -> bytes:
 
 
 def write_csv(rows: Iterable[Sequence[object]]) -> bytes:
-    """Rows, the header first, as CSV; a missing value (None) is an empty field."""
+    """Return rows, the header first, as CSV; a missing value (None) is an empty field."""
     target = io.StringIO(newline="")
     csv.writer(target, lineterminator="\n").writerows(rows)
     return target.getvalue().encode()

@@ -19,7 +19,7 @@ _RETRY_AFTER = timedelta(seconds=1)
 
 
 class ErrorWording:
-    """Turns what a handler raises into the reply of this Studio."""
+    """The replies made of the errors that handlers raise."""
 
     def __init__(self, behaviour: Behaviour, clock: Callable[[], datetime]) -> None:
         self._behaviour = behaviour
@@ -29,7 +29,7 @@ class ErrorWording:
     async def middleware(
         self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
     ) -> web.StreamResponse:
-        """Catches a `ServiceError`; anything else is for whoever is outside of it."""
+        """Turn a `ServiceError` into a reply; any other error passes."""
         try:
             return await handler(request)
         except ServiceError as error:

@@ -126,11 +126,11 @@ async def json_object(request: web.Request, *, empty_is: str, invalid_is: str) -
 
 
 def bearer(request: web.Request) -> str | None:
-    """Return the token in the Authorization header, whatever it is worth."""
+    """Return the token in the Authorization header, unchecked."""
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
     return token.strip() if scheme.lower() == "bearer" and token.strip() else None
 
 
 def origin(request: web.Request) -> str:
-    """Scheme and host by which the caller reached the server, so that a proxy in front of it works."""
+    """Return scheme and host by which the caller reached the server, so that a proxy in front of it works."""
     return f"{request.scheme}://{request.host}"

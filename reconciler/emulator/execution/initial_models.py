@@ -12,7 +12,7 @@ from reconciler.emulator.ml import types as ml_types
 
 
 async def make_initial_models(context: Context, data: TrainingData) -> None:
-    """Sees to the models that predictive experiments start with; missing ones are trained now.
+    """Train the models that predictive experiments start with, where they are missing.
 
     Raises:
         StudioFileError: the data do not fit the experiment that should train with them.

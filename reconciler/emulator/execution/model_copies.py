@@ -22,7 +22,7 @@ MODEL_EXTENSION = ".ilearner"
 
 
 class ModelRefused(Exception):
-    """A blob cannot serve as a trained model.
+    """A blob that cannot serve as a trained model.
 
     Attributes:
         code: BlobNotFound, InvalidBlob, InvalidBlobExtension, ExpiryTimeInThePast or IncompatibleModel
@@ -45,7 +45,7 @@ class TrainedModels:
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
 
     def keep(self, ilearner: bytes) -> str:
-        """Keep a copy on disk and returns its digest; a model that is there already is not written again."""
+        """Keep a copy on disk and return its digest; a model that is there already is not written again."""
         digest = hashlib.sha256(ilearner).hexdigest()
         path = self._path(digest)
         if not path.exists():
@@ -100,7 +100,7 @@ def _refusal(storage_code: str, reference: BlobReference, now: datetime) -> str:
 
 
 def sas_expired(token: str | None, now: datetime) -> bool:
-    """Whether a SAS says itself that its time is over; one that cannot be read is for the storage to judge."""
+    """Return whether a SAS itself says that it has expired; the storage judges one that cannot be read."""
     expiry = parse_qs((token or "").lstrip("?")).get("se", [""])[0]
     try:
         moment = datetime.fromisoformat(expiry)

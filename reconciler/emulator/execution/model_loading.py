@@ -23,7 +23,7 @@ class Loaded(NamedTuple):
 
 
 class CannotLoad(Exception):
-    """The blob of a trained model cannot be read any more; the text has no part of a signature."""
+    """A trained model whose blob cannot be read any more; the text has no part of a signature."""
 
 
 async def load(context: Context, bound: BoundModel) -> Loaded:

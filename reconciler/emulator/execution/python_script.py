@@ -1,4 +1,4 @@
-"""Runs the script of a code service as Studio's module Execute Python Script does, in a process of its own.
+"""The script of a code service, run as Studio's module Execute Python Script does, in a process of its own.
 
 Started as a file by whatever command the studio file names for the language, so it knows nothing of this package and is
 written for Python 2.7 as well as 3. It reads one JSON object from its standard input and writes one to its standard

@@ -163,7 +163,7 @@ class Scoring:
             }
 
     def _check_initialized(self, service: ExecutionService, digest: str) -> None:
-        """Answers the first call after a start or an update with 503, where that is the setting."""
+        """Refuse the first call after a start or an update with 503, where that is the setting."""
         if (
             self._context.studio.behaviour.first_scoring_call == "initializing"
             and (service.path, digest) not in self._warm
@@ -240,7 +240,7 @@ def _rows_of_table(content: Any) -> Rows:
 
 
 def results(scored: Scored, *, as_objects: bool, detailed: bool) -> Any:
-    """Scored rows as one output on the wire (classic-protocol 2); values are strings, as the service sends them."""
+    """Return scored rows as one output on the wire; values are strings, as from the service (classic-protocol 2)."""
     values = [[_text(value) for value in row] for row in scored.rows]
     if as_objects:
         return [dict(zip(scored.columns, row, strict=True)) for row in values]

@@ -51,7 +51,7 @@ class ExecutionService:
         return execution_path(self.scope, self.scope_id, self.id)
 
     def accepts(self, key: str) -> bool:
-        """Whether a caller that gives this key may use the service."""
+        """Return whether a caller that gives this key may use the service."""
         # A header may hold bytes that are no text; they are no key either, and must not be an error.
         given = key.encode(errors="surrogateescape")
         # Both are compared in any case: how long it takes must not tell which one was close.
@@ -107,11 +107,11 @@ class ExecutionServices:
         self._models = documents.collection("bound-models")
 
     def publish(self, service: ExecutionService) -> None:
-        """Make a service answer, or changes what is known of one (its keys, its limit)."""
+        """Make a service answer, or change its keys or its limit."""
         self._services[service.path] = asdict(service)
 
     def withdraw(self, path: str) -> None:
-        """Make a service stop to answer; nothing happens if there is none at that path."""
+        """Stop a service from answering; nothing happens if there is none at that path."""
         self._services.pop(path, None)
         self._models.pop(path, None)
 
@@ -160,7 +160,7 @@ class ExecutionServices:
         return Binding(BoundModel(**entry["current"]), entry.get("currentFrom"), last, entry["from"])
 
     def rebound_at(self, path: str, resource: str) -> str:
-        """When a resource's last model came or comes into effect; empty if it still has its first one."""
+        """Return when a resource's last model comes into effect; empty if the resource still has its first one."""
         entry = self._models.get(path, {}).get(resource)
         return "" if entry is None or entry["current"] is None else str(entry["from"])
 

@@ -170,7 +170,7 @@ def _body(name: str, definition: str) -> Json:
 
 
 def _rows(side: str, name: str, columns: Sequence[Column], *, required: bool, extra: Iterable[Column] = ()) -> Json:
-    """``Execution{side}s`` with one table, and the schema of its rows; ``extra`` columns may be left out."""
+    """Return ``Execution{side}s`` with one table, and the schema of its rows; ``extra`` columns may be left out."""
     definitions = _tables(side, {name: [*columns, *extra]})
     if required:
         definitions[f"Execution{side}sItem"]["required"] = [column.name for column in columns]
@@ -178,7 +178,7 @@ def _rows(side: str, name: str, columns: Sequence[Column], *, required: bool, ex
 
 
 def _tables(side: str, tables: Mapping[str, Sequence[Column]]) -> Json:
-    """``Execution{side}s`` with tables by name, and the schema of the rows of each."""
+    """Return ``Execution{side}s`` with tables by name, and the schema of the rows of each."""
     properties: Json = {}
     items: Json = {}
     for number, (name, columns) in enumerate(tables.items(), start=1):

@@ -47,7 +47,7 @@ class TrainingData:
         return self._csv[dataset.name]
 
     async def example(self, experiment: TrainingExperiment) -> Example | None:
-        """Columns and rows of the data that a training experiment takes, if the studio file names such data."""
+        """Return example rows of a training experiment's data, if the studio file names such data."""
         if experiment.example_data is None:
             return None
         if experiment.example_data not in self._examples:

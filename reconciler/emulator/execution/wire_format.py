@@ -13,7 +13,7 @@ from reconciler.emulator.documents import Document
 
 
 def with_optional(shown: Document, optional: Document, behaviour: Behaviour) -> Document:
-    """``shown`` with further members, of which those that are None are left out or null (classic-protocol 1.5, 3)."""
+    """Return ``shown`` with further members; those that are None are left out or null (classic-protocol 1.5, 3)."""
     omit = behaviour.null_members == "omitted"
     return shown | {name: value for name, value in optional.items() if value is not None or not omit}
 

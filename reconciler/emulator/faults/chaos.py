@@ -1,4 +1,4 @@
-"""A seeded mix of faults, such as a bad day has them."""
+"""A seeded mix of faults, as on a bad day."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PREFIX: Final = "chaos-"
 
 
 def mix(seed: int, share: float, lasts: timedelta | None = None) -> RuleFile:
-    """Rules that together hit about a share of all requests, and of all jobs.
+    """Return rules that together hit about a share of all requests, and of all jobs.
 
     Nothing in it is for ever: a job that hangs goes on, and a blob is never lost, so that whoever tries again gets
     there in the end.

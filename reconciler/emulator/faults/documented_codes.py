@@ -188,7 +188,7 @@ def execution_codes(name: str) -> list[Code]:
 
 
 def mistake_in(name: str, status: int | None) -> str | None:
-    """Why no reply can be made of a code, in words for the one who wrote it; None if one can."""
+    """Return why a rule cannot use a code, for its author to read; None if it can."""
     if status is not None:
         return None
     found = execution_codes(name)

@@ -23,18 +23,18 @@ class JobFate:
 
     @property
     def failure(self) -> str | None:
-        """The Details with which it fails at once."""
+        """The Details with which the job fails at once."""
         if self.fault.fail is None:
             return None
         return f"{self.fault.fail}: {self.fault.message or 'This failure was ordered by a fault rule.'}"
 
     @property
     def worker_dies(self) -> bool:
-        """Whether the process that works for it is killed."""
+        """Whether the process that works for the job is killed."""
         return self.fault.worker_dies
 
     def omits(self, output: str) -> bool:
-        """Whether an output is not written."""
+        """Return whether an output is not written."""
         return any(fnmatchcase(output, glob) for glob in self.fault.omit)
 
     async def hang(self) -> None:
@@ -50,7 +50,7 @@ class JobFaults:
         self._fates: dict[str, JobFate] = {}
 
     def order(self, job_id: str, fate: JobFate) -> bool:
-        """Orders a job's fate; False if it has one already."""
+        """Set a job's fate; return False if the job has one already."""
         return self._fates.setdefault(job_id, fate) is fate
 
     def withdraw(self, job_id: str) -> None:

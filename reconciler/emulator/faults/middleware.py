@@ -61,7 +61,7 @@ class FaultMiddleware:
 
     @web.middleware
     async def outer(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Names the request, decides which rules fire, and sends the reply."""
+        """Name the request, decide which rules fire, and send the reply."""
         visit = Visit(
             operation_of(request, self._accounts), "studio" if OWN_CALL_HEADER in request.headers else "client"
         )
@@ -76,7 +76,7 @@ class FaultMiddleware:
 
     @web.middleware
     async def inner(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Stands around the work: delays it, does without it, undoes what it wrote, garbles its reply."""
+        """Delay the work, skip it, undo what it wrote or garble its reply, as the rules say."""
         visit = current.get()
         if visit is None or not visit.fired:
             return await handler(request)

@@ -57,7 +57,7 @@ class ActiveRule:
     gone: asyncio.Event = field(default_factory=asyncio.Event)
 
     def fires(self) -> bool:
-        """Count a request that it matches, and tells whether it fires at it."""
+        """Count a request that the rule matches, and return whether the rule fires."""
         self.calls += 1
         rule = self.rule
         chosen = (
@@ -99,7 +99,7 @@ class Faults:
         self.closing = False
 
     def add(self, *rules: Rule, seed: int = 0) -> list[str]:
-        """Put rules in force, after those that are.
+        """Put rules in force, after the present ones.
 
         Args:
             rules: any number of them.
@@ -115,7 +115,7 @@ class Faults:
         return self._in_loop(lambda: self._add(rules, seed))
 
     def remove(self, *ids: str) -> None:
-        """End rules; what waits on their account goes on. An id that is not there is passed over."""
+        """End rules; requests that they hold up continue. Unknown ids are ignored."""
         self._in_loop(lambda: self._remove(lambda active: active.id in ids))
 
     def clear(self) -> None:
@@ -145,7 +145,7 @@ class Faults:
     # -- for the server ------------------------------------------------------------------------------------------------
 
     def begin(self, listening: Listening, blobs: Blobs, cloud_file: CloudFile) -> None:
-        """Begin: from now on the emulator answers, and its client files are written."""
+        """Put waiting rules in force; from now on the emulator answers, and its client files are written."""
         self._loop = asyncio.get_running_loop()
         self._listening = listening
         self._blobs = blobs
@@ -156,7 +156,7 @@ class Faults:
             self._put_in_force(active)
 
     async def close(self) -> None:
-        """Let everything that waits go on at once, because the emulator ends."""
+        """Release everything that waits, because the emulator ends."""
         self.closing = True
         self._remove(lambda _: True)
         self._loop = None
@@ -248,7 +248,7 @@ class Faults:
         return {active.rule.retired for active in self._rules if active.rule.retired is not None}
 
     def _retire(self, before: set[str]) -> None:
-        """Take the ports or the name away, or gives them back, where that is no matter of single requests."""
+        """Take the ports or the name away or restore them, for rules that are not about single requests."""
         now = self._retired()
         if self._listening is not None and ("refused" in now) != ("refused" in before):
             if "refused" in now:

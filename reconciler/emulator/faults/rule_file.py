@@ -21,7 +21,7 @@ def _some(rules: tuple[Rule, ...]) -> tuple[Rule, ...]:
 
 
 class FaultsFileError(Exception):
-    """The rules cannot be used; the message has a line for each mistake."""
+    """Rules that cannot be used; the message has a line for each error."""
 
 
 class RuleFile(BaseModel):
@@ -55,7 +55,7 @@ def load_rules(path: Path) -> RuleFile:
 
 
 def parse_rules(text: str, source: str) -> RuleFile:
-    """Rules from YAML or JSON: a mapping with ``rules``, a list of rules, or one rule.
+    """Read rules from YAML or JSON: a mapping with ``rules``, a list of rules, or one rule.
 
     Args:
         text: the whole document.
@@ -83,7 +83,7 @@ def parse_rules(text: str, source: str) -> RuleFile:
 
 
 def _place(location: Sequence[Any], content: Any) -> str:
-    """``rules[1] (lost-start).share``."""
+    """Return the place of an error, as ``rules[1] (lost-start).share``."""
     text, here = "", content
     for part in location:
         if not isinstance(here, dict | list):

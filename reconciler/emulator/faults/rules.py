@@ -202,7 +202,7 @@ class Rule(_Part):
 
     @property
     def operations(self) -> tuple[str, ...]:
-        """Globs of the operations that it is about."""
+        """Globs of the operations that the rule is about."""
         if self.operation is not None:
             return (self.operation,) if isinstance(self.operation, str) else self.operation
         usual = {
@@ -218,14 +218,14 @@ class Rule(_Part):
 
     @property
     def effects(self) -> tuple[str, ...]:
-        """The names of its effects as YAML has them; ``drop after`` with its moment."""
+        """The names of the rule's effects as YAML has them; ``drop after`` with its moment."""
         given = self.model_dump(by_alias=True, exclude_defaults=True)
         return tuple(
             f"{name} {given[name]}" if name in {"drop", "vanish"} else name for name in _EFFECTS if name in given
         )
 
     def matches(self, operation: str, method: str, path: str, caller: str) -> bool:
-        """Whether it is about a request, whatever its moment."""
+        """Return whether the rule is about a request, regardless of when it fires."""
         return (
             (self.method is None or self.method == method)
             and self.caller in {"any", caller}

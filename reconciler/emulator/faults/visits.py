@@ -50,6 +50,6 @@ current: ContextVar[Visit | None] = ContextVar("the request under way", default=
 
 
 def reply_must_be_whole() -> bool:
-    """Whether the request that this task answers must not be answered piece by piece."""
+    """Return whether the request that this task answers must not be answered piece by piece."""
     visit = current.get()
     return visit is not None and visit.changes_reply

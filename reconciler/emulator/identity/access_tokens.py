@@ -29,7 +29,7 @@ _UNCHECKED = {f"verify_{claim}": False for claim in ("exp", "nbf", "iat", "aud",
 
 
 class TokenInvalid(Exception):
-    """Not a token that was issued here."""
+    """A token that was not issued here."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class AccessTokens:
         return self._lifetime
 
     def issue(self, principal: Principal, audience: str, proof: Proof) -> str:
-        """Return a token for an audience, which is written into it as it is."""
+        """Return a token for an audience, which the token holds unchanged."""
         now = self._clock()
         issuer = f"https://sts.windows.net/{principal.tenant_id}/"
         claims = {
@@ -87,7 +87,7 @@ class AccessTokens:
         return jwt.encode(claims, self._key, ALGORITHM, headers={"kid": self._key_id, "x5t": self._key_id})
 
     def read(self, token: str) -> AccessToken:
-        """Return the claims of a token if it is one of this Studio's; whether it is still valid is not checked.
+        """Return the claims of a token that was issued here; whether it is still valid is not checked.
 
         Raises:
             TokenInvalid: it is none.

@@ -48,7 +48,7 @@ class Registration:
 
 
 def check(assertion: str, registration: Registration, audiences: Collection[str], now: datetime) -> None:
-    """Lets an assertion pass.
+    """Let an assertion pass, or refuse it.
 
     An assertion may be used again until it expires, as clients do; its ``jti`` must be there all the same.
 
@@ -156,7 +156,7 @@ def _check_time(claims: Mapping[str, Any], now: datetime) -> None:
 
 
 def _names(header: Mapping[str, Any], certificate: x509.Certificate) -> bool:
-    """Whether a header says that this certificate's key signed: by either thumbprint, or by the key's id."""
+    """Return whether a header says that this certificate's key signed: by either thumbprint, or by the key's id."""
     sha1, sha256 = (certificate.fingerprint(kind) for kind in (hashes.SHA1(), hashes.SHA256()))  # noqa: S303 - x5t is that
     given = (header.get("x5t#S256"), header.get("x5t"), header.get("kid"))
     if given[0] is not None:

@@ -29,7 +29,7 @@ class IdentityFiles:
         self._principals = (context.studio.principal, *context.studio.principals)
 
     def write(self) -> dict[str, str]:
-        """Write them, and gives their paths by the names that the studio file has for them."""
+        """Write the files, and return their paths by the names that the studio file has for them."""
         variables: dict[str, str] = {}
         for principal in self._principals:
             if principal.certificate_env is not None:
@@ -41,7 +41,7 @@ class IdentityFiles:
         return variables
 
     async def rotate(self) -> None:
-        """Replace federated tokens before they expire, until it is cancelled."""
+        """Replace federated tokens before they expire, until cancelled."""
         while True:
             await asyncio.sleep(_ROTATED_AFTER.total_seconds())
             for principal in self._principals:

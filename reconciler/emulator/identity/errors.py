@@ -36,17 +36,17 @@ def sign_in_error_reply(status: int, code: str, _: str, message: str) -> web.Res
 
 
 def invalid_client(number: int, description: str) -> SignInRefused:
-    """Return the client did not prove that it is who it says."""
+    """Return the refusal of a client that did not prove who it is."""
     return SignInRefused(401, "invalid_client", number, description)
 
 
 def missing_parameter(name: str) -> SignInRefused:
-    """Return the form lacks a parameter."""
+    """Return the refusal of a form that lacks a parameter."""
     message = f"The request body must contain the following parameter: '{name}'."
     return SignInRefused(400, "invalid_request", 900144, message)
 
 
 def tenant_not_found(tenant: str) -> SignInRefused:
-    """There is no such directory."""
+    """Return the refusal of an unknown directory."""
     message = f"Tenant '{tenant}' not found. Check to make sure you have the correct tenant ID."
     return SignInRefused(400, "invalid_request", 90002, message)

@@ -46,7 +46,7 @@ class Identities:
         return self._principals.get((tenant.lower(), client.lower()))
 
     def knows_secret(self, principal: Principal, given: str) -> bool:
-        """Whether that is the principal's secret."""
+        """Return whether that is the principal's secret."""
         if principal is self._first:
             return Secrets.matches(self._secrets.client_secret(), given)
         if principal.client_secret_env is None:
@@ -71,7 +71,7 @@ class Identities:
 
 
 class SignIn:
-    """Issues tokens."""
+    """The issuer of tokens."""
 
     def __init__(self, context: Context) -> None:
         self._identities = Identities(context)
@@ -111,7 +111,7 @@ class SignIn:
         return {"token_type": "Bearer", "expires_in": seconds, "ext_expires_in": seconds, "access_token": token}
 
     def check_tenant(self, tenant: str) -> None:
-        """Raise SignInRefused for a directory that there is not."""
+        """Raise SignInRefused for an unknown directory."""
         if tenant.lower() not in self._identities.tenants:
             raise tenant_not_found(tenant)
 
@@ -198,7 +198,7 @@ def _authority(request: web.Request) -> str:
 
 
 def _configuration(tenant: str) -> dict[str, Any]:
-    """OpenID Connect Discovery 1.0, section 3, for what there is here. Clients want an authorization endpoint named."""
+    """Return the OpenID provider metadata (Discovery 1.0, section 3); clients need an authorization endpoint named."""
     return {
         "issuer": f"{tenant}/v2.0",
         "token_endpoint": f"{tenant}/oauth2/v2.0/token",
@@ -214,7 +214,7 @@ def _configuration(tenant: str) -> dict[str, Any]:
 
 
 def _instance(request: web.Request) -> web.Response:
-    """Which authorities there are: this one alone.
+    """Answer which authorities exist: this one alone.
 
     A client asks its authority for this only if it was told to; by default it asks login.microsoftonline.com, which
     knows no Studio, so that clients are to be told ``disable_instance_discovery``.

@@ -71,7 +71,7 @@ class VaultRequests:
         self._home = context.studio.principal.tenant_id
 
     def routes(self) -> list[web.RouteDef]:
-        """None if the studio file has no vault."""
+        """Return the routes; none if the studio file has no vault."""
         if not self._context.studio.key_vaults:
             return []
         # The client library writes a slash after the name of a secret whose version it does not say.

@@ -1,4 +1,4 @@
-"""What the Key Vaults of a Studio hold: secrets in versions, each change of a value a new one."""
+"""The content of the Key Vaults: secrets in versions, each change of a value a new one."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class VaultSecrets:
         return next((each for each in versions if each.id == version.lower()), None)
 
     def add(self, vault: str, name: str, version: StoredVersion) -> None:
-        """Make it the current version of a secret, which need not be there."""
+        """Make a version the current one of a secret, which need not exist."""
         self._keep(vault, name, [*self._versions(vault, name), version])
 
     def new_version(self, value: str, **attributes: Any) -> StoredVersion:
@@ -58,7 +58,7 @@ class VaultSecrets:
         return StoredVersion(self._context.new_id(), value, int(self._context.clock().timestamp()), **attributes)
 
     def seed(self) -> None:
-        """Fill the vaults at the first start; later on, only what they hold of the Studio's own is brought up to date.
+        """Fill the vaults at the first start; later on, only the emulator's own secrets in them are brought up to date.
 
         A connection string names a port, which a restart may change.
         """

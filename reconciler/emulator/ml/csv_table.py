@@ -29,7 +29,7 @@ class Table:
     columns: Sequence[Sequence[str]]
 
     def typed(self, index: int) -> list[Scalar]:
-        """One column's values by its type, None where missing."""
+        """Return one column's values by its type, None where missing."""
         column_type = self.types[index]
         return [parse(text, column_type) for text in self.columns[index]]
 
@@ -70,7 +70,7 @@ def read_table(data: bytes) -> Table:
 
 
 def type_of(values: Sequence[str]) -> ColumnType:
-    """Return the narrowest type that all values that are there have; String if there are none."""
+    """Return the narrowest type of all values that are not missing; String if all are."""
     present = [value for value in values if value not in MISSING]
     if not present:
         return "String"

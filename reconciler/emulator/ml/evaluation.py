@@ -16,7 +16,7 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 
 def classification_metrics(task: Task, actual: Array, probabilities: Array) -> dict[str, float]:
-    """Metrics of a classifier; those that these rows cannot tell are left out.
+    """Return the metrics of a classifier; those that these rows do not determine are left out.
 
     Args:
         task: ``binary``, where the second class is the positive one, or ``multiclass``, where the metrics are
@@ -53,7 +53,7 @@ def classification_metrics(task: Task, actual: Array, probabilities: Array) -> d
 
 
 def regression_metrics(actual: Array, predicted: Array) -> dict[str, float]:
-    """Metrics of a regression; those relative to the mean are left out where all rows have the same value."""
+    """Return the metrics of a regression; those relative to the mean need rows with different values."""
     errors = predicted - actual
     metrics = {
         "Mean Absolute Error": np.abs(errors).mean(),

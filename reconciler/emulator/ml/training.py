@@ -154,7 +154,7 @@ def _features(table: Table, label: int) -> tuple[list[int], list[int]]:
 
 
 def _split(target: _Target, seed: int) -> tuple[list[int], list[int]]:
-    """Which rows to learn from and which to hold out: every class on both sides, where it has rows enough."""
+    """Return the rows to learn from and the rows to hold out: every class is on both sides, if it has enough rows."""
     rows = len(target.values)
     count = max(1, round(_HELD_OUT * rows))
     strata = None

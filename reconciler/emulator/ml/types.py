@@ -107,7 +107,7 @@ class Scored:
 
 
 class ExperimentError(Exception):
-    """Data or a model that an experiment cannot work with.
+    """Data or a model that an experiment cannot use.
 
     Attributes:
         code: what is wrong, for programs.
@@ -121,15 +121,15 @@ class ExperimentError(Exception):
 
 
 class TrainingError(ExperimentError):
-    """Training failed; the code is a module error of Studio, four digits, and the message begins with it."""
+    """A training that failed; the code is a module error of Studio, four digits, and the message begins with it."""
 
 
 class ScoringError(ExperimentError):
-    """Rows do not fit the model; the code is InputMismatchError or InputParseError (classic-protocol 4.1)."""
+    """Rows that do not fit the model; the code is InputMismatchError or InputParseError (classic-protocol 4.1)."""
 
 
 class UnreadableModelError(TrainingError, ScoringError):
-    """A blob is not a model that was trained here; the code is IncompatibleModel (classic-protocol 4.1)."""
+    """A blob that is not a model trained here; the code is IncompatibleModel (classic-protocol 4.1)."""
 
     def __init__(self, message: str) -> None:
         super().__init__("IncompatibleModel", message)

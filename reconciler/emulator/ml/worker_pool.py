@@ -29,11 +29,11 @@ _ONE_THREAD: Final = dict.fromkeys(
 
 
 class WorkerDied(Exception):
-    """The worker ended before it answered: killed, or out of memory. The next call gets a new one."""
+    """A worker that ended before it answered: killed, or out of memory. The next call gets a new one."""
 
 
 class WorkerFailed(Exception):
-    """The worker met a fault of its own program.
+    """A worker with an error of its own program.
 
     Attributes:
         trace: where, as the worker saw it.
@@ -45,7 +45,7 @@ class WorkerFailed(Exception):
 
 
 class Processes:
-    """The workers, of which each does one call at a time. There are as many as calls were ever under way at once.
+    """The workers, each of which does one call at a time. There are as many as there ever were calls at once.
 
     A start costs more than most calls do. So a worker that is starting is waited for, and one that is at work for a
     moment, before another one is started.
@@ -78,7 +78,7 @@ class Processes:
             await self._tell()
 
     async def aclose(self) -> None:
-        """End them all; whoever waits for an answer gets WorkerDied, whoever comes later RuntimeError."""
+        """End all workers; calls under way raise WorkerDied, later ones RuntimeError."""
         self._closed = True
         self._idle.clear()
         await asyncio.gather(*(self._drop(worker) for worker in list(self._all)))
@@ -163,7 +163,7 @@ class Worker:
         return cls(process)
 
     async def greeted(self) -> None:
-        """Wait until it has loaded what it needs.
+        """Wait until the process has loaded what it needs.
 
         Raises:
             WorkerDied: it ended instead.
@@ -174,16 +174,16 @@ class Worker:
 
     @property
     def ready(self) -> bool:
-        """Whether it lives and owes no answer."""
+        """Whether the process lives and owes no answer."""
         return self._process.returncode is None and not self._asked
 
     @property
     def models(self) -> Collection[str]:
-        """The digests of the models that it was sent lately."""
+        """The digests of the models that the process was sent lately."""
         return self._models.keys()
 
     def remember(self, digest: str) -> None:
-        """Note that it has a model."""
+        """Record that the process has a model."""
         self._models[digest] = None
         self._models.move_to_end(digest)
         if len(self._models) > _MODELS_REMEMBERED:

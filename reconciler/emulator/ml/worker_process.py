@@ -1,4 +1,4 @@
-"""What a worker process does: read calls from its standard input, answer them on its standard output.
+"""The worker process: it reads calls from its standard input and answers them on its standard output.
 
 Started as ``python -m reconciler.emulator.ml.worker_process``, once per worker. It ends when its input ends, so that
 no worker outlives a server that was killed.

@@ -40,7 +40,7 @@ class RealAccount:
 
 
 def real_accounts(accounts: Sequence[StorageAccount], environment: Mapping[str, str] = os.environ) -> list[RealAccount]:
-    """Those of the studio file's accounts that have a connection string of their own.
+    """Return the studio file's accounts that have a connection string of their own.
 
     Args:
         accounts: of the studio file.
@@ -139,7 +139,7 @@ class StorageAccounts:
         return real.key if real is not None else self._own.key(account)
 
     def keys(self, account: str) -> tuple[str, ...]:
-        """All keys of an account that are known, in base64."""
+        """Return all keys of an account that are known, in base64."""
         real = self._real.get(account)
         return (real.key,) if real is not None else self._own.keys(account)
 
@@ -212,7 +212,7 @@ class StorageAccounts:
             await self._blobs.write(place, data)
 
     def seeding(self, account: str) -> str:
-        """Return what tells this account from others of its name: a state whose account was another is seeded again."""
+        """Return what distinguishes this account from others of its name, for which a state is seeded again."""
         real = self._real.get(account)
         return "" if real is None else f"@{real.url}"
 

@@ -181,7 +181,7 @@ def _check_shared_key(
 
 
 def shared_key_strings(request: SignedRequest, headers: Mapping[str, str], account: str) -> set[str]:
-    """Give every string to sign that a well-behaved client may have signed.
+    """Return every string to sign that a well-behaved client may have signed.
 
     More than one, because clients differ in two places: some normalise the percent-encoding of the path, and
     some order the x-ms- headers by a collation that passes over hyphens.
@@ -328,7 +328,7 @@ def _check_origin(request: SignedRequest, query: Mapping[str, str]) -> None:
 
 
 def _matches(keys: Collection[str], signature: str, texts: Iterable[str]) -> bool:
-    """Compare in a time that does not tell how much of the signature was right."""
+    """Compare in a time that does not depend on how much of the signature was right."""
     try:
         given = base64.b64decode(signature, validate=True)
     except (binascii.Error, ValueError):

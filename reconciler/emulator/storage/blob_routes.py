@@ -33,7 +33,7 @@ _RANGE: Final = re.compile(r"bytes=(\d+)-(\d*)")
 
 
 async def put_blob(exchange: Exchange) -> web.StreamResponse:
-    """Put Blob: a whole block blob."""
+    """Put Blob: write a whole block blob."""
     headers = exchange.request.headers
     kind = headers.get("x-ms-blob-type")
     if kind is None:
@@ -57,7 +57,7 @@ async def put_blob(exchange: Exchange) -> web.StreamResponse:
 
 
 async def put_block(exchange: Exchange) -> web.StreamResponse:
-    """Put Block: a part of a blob to come."""
+    """Put Block: store a part of a later blob."""
     if "x-ms-copy-source" in exchange.request.headers:
         raise StorageError("UnsupportedHeader", "A block cannot be copied here: x-ms-copy-source.")
     block_id = exchange.request.query.get("blockid", "")
@@ -217,7 +217,7 @@ def stored_headers(exchange: Exchange) -> dict[str, str]:
 
 
 def check_md5(content: Content, *claimed: str | None) -> None:
-    """Compare a content with what the caller says of it.
+    """Check a content against the MD5 that the caller sends.
 
     Raises:
         StorageError: Md5Mismatch.

@@ -58,7 +58,7 @@ class BlobStore:
             yield self.container(account, key.removeprefix(prefix))
 
     def container(self, account: str, name: str) -> Container:
-        """One container.
+        """Return one container.
 
         Raises:
             StorageError: ContainerNotFound.
@@ -96,7 +96,7 @@ class BlobStore:
         return self.container(account, name)
 
     def set_container_lease(self, account: str, name: str, lease: Lease) -> None:
-        """Keep what became of a container's lease; its ETag stays."""
+        """Store a container's changed lease; the container's ETag stays."""
         key = f"{account}/{name}"
         self._containers[key] = {**self._containers[key], "lease": lease_document(lease)}
 
@@ -121,7 +121,7 @@ class BlobStore:
     # Blobs
 
     def find(self, account: str, container: str, name: str) -> Blob | None:
-        """One blob, or None.
+        """Return one blob, or None.
 
         Raises:
             StorageError: ContainerNotFound.
@@ -131,7 +131,7 @@ class BlobStore:
         return None if found is None else blob_of(name, found)
 
     def paths(self) -> list[str]:
-        """Where every blob is: ``/account/container/blob``."""
+        """Return the path of every blob: ``/account/container/blob``."""
         return [f"/{key}" for key in self._blobs]
 
     def open(self, blob: Blob) -> BinaryIO:
@@ -270,7 +270,7 @@ class BlobStore:
         return blob_of(blob.name, self._blobs[key])
 
     def set_lease(self, account: str, container: str, name: str, lease: Lease) -> None:
-        """Keep what became of a blob's lease; its ETag stays."""
+        """Store a blob's changed lease; the blob's ETag stays."""
         key = f"{account}/{container}/{name}"
         self._blobs[key] = {**self._blobs[key], "lease": lease_document(lease)}
 

@@ -1,4 +1,4 @@
-"""Reads and writes the blobs that a batch job or an update of an endpoint refers to.
+"""The blobs that a batch job or an update of an endpoint refers to: reading and writing them.
 
 Over HTTP and with azure-storage-blob, even when the blob lies in the local account: what a caller hands over
 is then judged by its own signature or key, and a real storage account works too.
@@ -60,7 +60,7 @@ class BlobReference:
 
 
 class BlobAccessError(Exception):
-    """A blob cannot be read or written.
+    """A blob that cannot be read or written.
 
     Attributes:
         code: the storage account's error code, such as BlobNotFound or AuthenticationFailed; or
@@ -148,7 +148,7 @@ class BlobClient:
             raise _access_error(error, BlobReference(container)) from None
 
     async def exists(self, reference: BlobReference) -> bool:
-        """Whether the blob is there; a missing container counts as a missing blob.
+        """Return whether the blob is there; a missing container counts as a missing blob.
 
         Raises:
             BlobAccessError: if the account does not say.
@@ -268,7 +268,7 @@ def _place(reference: BlobReference) -> str:
 def _access_error(
     error: HttpResponseError | ServiceRequestError | ServiceResponseError, reference: BlobReference
 ) -> BlobAccessError:
-    """Say what went wrong in own words: the library's text repeats what the other side sent."""
+    """Return an error in the emulator's own words: the library's text repeats what the other side sent."""
     if not isinstance(error, HttpResponseError):
         return BlobAccessError("StorageUnreachable", f"{_place(reference)}: the storage account does not answer")
     given = getattr(error, "error_code", None)

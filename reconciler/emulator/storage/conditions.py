@@ -20,11 +20,11 @@ class Stamped(Protocol):
 
     @property
     def etag(self) -> str:
-        """With its quotes."""
+        """The ETag, with its quotes."""
 
     @property
     def modified(self) -> datetime:
-        """When it was last written."""
+        """The time of the last write."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Conditions:
 
     @classmethod
     def of(cls, headers: Mapping[str, str], prefix: str = "") -> Self:
-        """Read them from a request.
+        """Read the conditions from a request.
 
         Args:
             headers: the request's headers.
@@ -100,7 +100,7 @@ class Conditions:
             raise StorageError("ConditionNotMet")
 
     def holds_for(self, found: Stamped) -> bool:
-        """Whether all is as demanded; an ETag that is given decides alone."""
+        """Return whether all conditions hold; an ETag that is given decides alone."""
         if self.none_match is not None or self.match is not None:
             return self._is_another(found) and self._matches(found)
         return self._is_new_enough(found) and self._is_old_enough(found)

@@ -62,7 +62,7 @@ async def get_container(exchange: Exchange) -> web.StreamResponse:
 
 
 async def set_container_metadata(exchange: Exchange) -> web.StreamResponse:
-    """Set Container Metadata; a lease does not stand in its way, but an id that is sent must be the lease's."""
+    """Set Container Metadata; a lease does not prevent it, but an id that is sent must be the lease's."""
     container = exchange.store.container(exchange.account, exchange.container)
     Conditions.of(exchange.request.headers).check_write(container, creates=False)
     leases.check_read(container.lease, exchange.lease_id, "Container", exchange.now)

@@ -1,4 +1,4 @@
-"""One authorised request to the local storage account, and how it is answered."""
+"""One authorized request to the local storage account, and its answer."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _BODY_CHUNK: Final = 1 << 16
 
 @dataclass(frozen=True)
 class Exchange:
-    """A request that was allowed, with the names in its URL taken apart.
+    """An authorized request, with the names in its URL.
 
     Attributes:
         request: the HTTP request.
@@ -99,7 +99,7 @@ class Exchange:
         return bytes(body)
 
     def page_size(self) -> int:
-        """How many entries a page of a listing may have.
+        """Return how many entries a page of a listing may have.
 
         Raises:
             StorageError: InvalidQueryParameterValue or OutOfRangeInput.
@@ -112,15 +112,15 @@ class Exchange:
         return min(int(text), 5000)
 
     def echoed(self, **names: str) -> dict[str, str]:
-        """Those of the query's parameters that were given, under the names that a listing repeats them by."""
+        """Return the query's parameters, under the names by which a listing repeats them."""
         return {element: self.request.query[name] for name, element in names.items() if name in self.request.query}
 
 
 def lease_headers(lease: Lease, now: datetime) -> dict[str, str]:
-    """Return the headers that tell of a lease."""
+    """Return the headers that describe a lease."""
     return {f"x-ms-lease-{name}": value for name, value in lease.described(now).items()}
 
 
 def metadata_headers(metadata: Mapping[str, str]) -> dict[str, str]:
-    """Return the headers that give a user's own names and values back."""
+    """Return the headers with the user's own metadata."""
     return {f"{METADATA_PREFIX}{name}": value for name, value in metadata.items()}

@@ -56,11 +56,11 @@ class Lease:
         return LeaseState.EXPIRED if self.until is not None and now >= self.until else LeaseState.LEASED
 
     def locks(self, now: datetime) -> bool:
-        """Whether a write needs the id."""
+        """Return whether a write needs the id."""
         return self.state(now) in {LeaseState.LEASED, LeaseState.BREAKING}
 
     def described(self, now: datetime) -> dict[str, str]:
-        """``status``, ``state`` and, while it is leased, ``duration``, as headers and listings name them."""
+        """Return ``status``, ``state`` and, while leased, ``duration``, as headers and listings name them."""
         state = self.state(now)
         found = {"status": "locked" if self.locks(now) else "unlocked", "state": state.value}
         if state is LeaseState.LEASED:
@@ -93,7 +93,7 @@ def lease_document(lease: Lease) -> dict[str, Any] | None:
 
 
 def acquired(lease: Lease, new_id: str, seconds: int, now: datetime) -> Lease:
-    """Acquire, or take the same lease anew with another duration.
+    """Acquire a lease, or acquire the same lease again with another duration.
 
     Raises:
         StorageError: LeaseAlreadyPresent, or LeaseIsBreakingAndCannotBeAcquired.
@@ -107,7 +107,7 @@ def acquired(lease: Lease, new_id: str, seconds: int, now: datetime) -> Lease:
 
 
 def renewed(lease: Lease, given: str, now: datetime) -> Lease:
-    """Renew; one that has expired too, as long as nobody else leased or wrote meanwhile.
+    """Renew a lease; an expired one too, as long as nobody else leased or wrote meanwhile.
 
     Raises:
         StorageError: LeaseIdMismatchWithLeaseOperation, or LeaseIsBrokenAndCannotBeRenewed.
@@ -147,7 +147,7 @@ def released(lease: Lease, given: str) -> Lease:
 
 
 def broken(lease: Lease, period: int | None, now: datetime) -> Lease:
-    """Break, for which no id is needed.
+    """Break a lease, for which no id is needed.
 
     Args:
         lease: the lease.
@@ -170,7 +170,7 @@ def broken(lease: Lease, period: int | None, now: datetime) -> Lease:
 
 
 def remaining(lease: Lease, now: datetime) -> int:
-    """Whole seconds until a lease that was told to break is broken: ``x-ms-lease-time``."""
+    """Return the seconds until a breaking lease is broken: ``x-ms-lease-time``."""
     left = lease.broken_from - now if lease.broken_from is not None else timedelta()
     return max(0, ceil(left.total_seconds()))
 

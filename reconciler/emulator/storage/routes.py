@@ -92,7 +92,7 @@ _REFUSED_PARAMETERS: Final = ("snapshot", "versionid")
 
 
 class BlobService:
-    """The storage accounts of one local Studio.
+    """The storage accounts of one emulator.
 
     Args:
         documents: where containers and blobs are remembered.
@@ -181,7 +181,7 @@ class BlobService:
         (self._second_keys if second else self._accounts)[account] = key
 
     def keys(self, account: str) -> tuple[str, ...]:
-        """All keys of an account."""
+        """Return all keys of an account."""
         return tuple(known[account] for known in (self._accounts, self._second_keys) if account in known)
 
     def create_container(self, account: str, container: str) -> None:
@@ -223,7 +223,7 @@ class BlobService:
         )
 
     def delete_where(self, chosen: Callable[[str], bool]) -> list[str]:
-        """Delete blobs as nobody asked for it, not even their owner.
+        """Delete blobs without a request, as a fault.
 
         Args:
             chosen: whether to delete the blob at a path, ``/account/container/blob``.
