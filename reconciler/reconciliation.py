@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from types import TracebackType
 from typing import Self
 
-from reconciler.apply.executor import execute
+from reconciler.apply.executor import Execution, see_through
 from reconciler.apply.ledger import read_ledger
 from reconciler.apply.progress import Progress, silent
 from reconciler.apply.report import Outcome, Report, Result, Verdict
@@ -161,9 +161,13 @@ class Reconciliation:
         return self._observed
 
     async def apply(self, plan: Plan, progress: Progress = silent) -> Report:
-        """Carry out a plan that this pass made."""
+        """Carry out a plan that was made here, and wait until all its targets have come to an end."""
+        return await see_through(self.begin(plan, progress))
+
+    def begin(self, plan: Plan, progress: Progress = silent) -> Execution:
+        """Return the execution of a plan that was made here; it goes on in passes, none of which waits for a job."""
         if self._observed is None:
-            raise RuntimeError("a pass carries out only what it planned itself")
+            raise RuntimeError("a reconciliation carries out only what it planned itself")
         run = Run(
             run_id=self.run_id,
             holder=this_process(self.run_id),
@@ -177,7 +181,7 @@ class Reconciliation:
             progress=progress,
             limits=self._options.limits,
         )
-        return await execute(run, plan)
+        return Execution(run, plan)
 
     async def apply_saved(self, saved: Plan, progress: Progress = silent) -> Report:
         """Carry out a saved plan, exactly, if a fresh look gives the same plan.

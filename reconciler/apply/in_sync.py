@@ -28,7 +28,7 @@ async def adopt(
     While another run works on the target, it stays in sync: that run or the next pass writes the marker.
     """
     await record_artifacts(run, plan)
-    outcome = await roll_out(run, plan, versions(), frozenset(), writing)
+    outcome = await roll_out(run, plan, versions, frozenset(), writing)
     return replace(outcome, result=Result.IN_SYNC) if outcome.result is Result.HELD else outcome
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 
 from reconciler.plan.states import Proof
@@ -40,6 +42,31 @@ class Outcome:
     result: Result
     text: str
     proof: Proof | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LookAgain:
+    """Something that runs on the service, and when it is due to be looked at again."""
+
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """What one pass came to.
+
+    Attributes:
+        outcomes: The ends of the targets that have come to one, by name.
+        waiting: When each target and version that has not is due to be looked at again, by name.
+    """
+
+    outcomes: Mapping[str, Outcome] = field(default_factory=dict)
+    waiting: Mapping[str, LookAgain] = field(default_factory=dict)
+
+    @property
+    def due(self) -> datetime | None:
+        """When the next pass is due; None if nothing is waited for."""
+        return min((each.at for each in self.waiting.values()), default=None)
 
 
 @dataclass(frozen=True, slots=True)

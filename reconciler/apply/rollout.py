@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from datetime import timedelta
 
@@ -40,17 +40,17 @@ NO_SIGNATURE = SecretStr("")
 async def roll_out(
     run: Run,
     plan: TargetPlan,
-    versions: Awaitable[Mapping[str, KnownVersion]],
+    versions: Callable[[], Awaitable[Mapping[str, KnownVersion]]],
     forced: frozenset[str],
     writing: asyncio.Semaphore,
 ) -> Outcome:
-    """Bring one target home, as soon as its versions, by resource, may be used.
+    """Converge one target. ``versions`` gives what it is to serve, by resource, or why that cannot be had.
 
-    ``writing`` bounds how many targets are written to at once. Waiting for a version, or for a service to load its
-    model, takes no place there.
+    ``writing`` bounds how many targets are written to at once. Waiting for a service to load its model takes no place
+    there.
     """
     try:
-        known = await versions
+        known = await versions()
         async with leased(run, f"target:{plan.identity}") as lease:
             return await _Rollout(run, lease, plan, known, writing).go(forced)
     except TrainingFailed as error:
@@ -126,7 +126,7 @@ class _Rollout:
         """End a target that another run changed between the plan and the lease: only a new plan knows what to do."""
         name, kind = self._plan.name, self._plan.kind
         if now is not None and all(self._is_there(now, use) for use in self._target.bindings):
-            text = f"another run brought it home: {serves_words(self._plan)}, {now.proof.value}"
+            text = f"another run converged it: {serves_words(self._plan)}, {now.proof.value}"
             self._run.report(name, ProgressState.DONE, text)
             return Outcome(name, kind, Result.CONVERGED, text, now.proof)
         where = "nowhere that is known" if now is None else served_words(now)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -57,12 +56,9 @@ class Run:
     limits: Limits = field(default_factory=Limits)
     uploading: asyncio.Semaphore = field(init=False, repr=False)
     """Has a place for each upload that may run now."""
-    training_at: defaultdict[tuple[str, ...], asyncio.Semaphore] = field(init=False, repr=False)
-    """Has, by training service, a place for each job that may run there now."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "uploading", asyncio.Semaphore(self.limits.uploads))
-        object.__setattr__(self, "training_at", defaultdict(lambda: asyncio.Semaphore(self.limits.trainings)))
 
     def report(self, subject: str, mark: ProgressState, text: str, amount: Amount | None = None) -> None:
         """Tell the progress; a display that breaks (a closed pipe) must not break what it displays."""

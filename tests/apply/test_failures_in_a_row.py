@@ -11,7 +11,7 @@ from typing import Any, cast
 
 import pytest
 
-from reconciler.apply.executor import execute
+from reconciler.apply.executor import Execution, see_through
 from reconciler.apply.ledger import record_attempt, record_converged
 from reconciler.apply.report import Result
 from reconciler.apply.rollout import record_unchanged
@@ -166,6 +166,6 @@ async def test_an_error_that_no_step_foresaw_is_counted(store: Store) -> None:
     plan = Plan.model_construct(targets=(planned,), versions=(), forced=())
 
     with pytest.raises(ExceptionGroup):
-        await execute(run, plan)
+        await see_through(Execution(run, plan))
 
     assert (record_of(store).last_outcome, record_of(store).failures) == ("failed", 1)

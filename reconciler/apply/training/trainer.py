@@ -5,10 +5,11 @@ The order of the writes is what makes it safe to be killed between any two lines
 1. *intent* is stored, then the inputs are uploaded under the hash of their content.
 2. The job is registered. It does not run yet and costs nothing, so a lost reply is answered by registering again.
 3. Its id is stored (*registered*), and only then it is started. A lost reply to the start is answered by looking.
-4. *started* is stored with the deadline, and the job is polled until it ended.
+4. *started* is stored with the deadline, and the job is looked at from time to time until it ended.
 5. One transaction records the version as usable with its metrics and closes the operation.
 
-A later run finds the operation at whichever phase it stands and goes on from there.
+Nobody waits for a job: each step takes the version's lease, does what can be done now, and says when to look again. A
+later step, of this run or another one, finds the operation at whichever phase it stands and goes on from there.
 """
 
 from __future__ import annotations
@@ -18,12 +19,13 @@ from dataclasses import replace
 
 from reconciler.apply.ledger import known_version, next_attempt
 from reconciler.apply.progress import ProgressState
+from reconciler.apply.report import LookAgain
 from reconciler.apply.run import Run, leased
 from reconciler.apply.training.artifacts import adopt_artifact, find_place, read_metrics
 from reconciler.apply.training.errors import RecipeError, TrainingFailed
 from reconciler.apply.training.inputs import SIGNED_FOR, remote_texts
 from reconciler.apply.training.job_request import job_request
-from reconciler.apply.training.job_watch import JobLost, JobOverdue, watch_job
+from reconciler.apply.training.job_watch import JobLost, JobOverdue, Watch, look, look_again
 from reconciler.apply.training.recipes import artifact_path
 from reconciler.apply.training.service import NoTrainingService, TrainingJobs, find_training_service
 from reconciler.azure.errors import (
@@ -43,19 +45,27 @@ from reconciler.spec.documents.rules import in_units
 from reconciler.spec.secrets import MissingSecret
 from reconciler.store import Lease, Operation, Outcome, Transaction, VersionRecord, VersionState
 
-__all__ = ["TrainingFailed", "ensure_usable", "usable_as_planned"]
+__all__ = ["TrainingFailed", "advance", "usable_as_planned"]
 
 _REGISTRATIONS = 3
 _LOST_TRIES = 2
 
 
-async def ensure_usable(run: Run, desired: DesiredVersion) -> KnownVersion:
-    """Train the version, or take up the training that is in flight, or find that it is usable by now.
+async def advance(run: Run, desired: DesiredVersion, watch: Watch) -> KnownVersion | LookAgain:
+    """Do what can be done now for a version: begin its training, take up the one in flight, or record how it ended.
+
+    Args:
+        run: The run.
+        desired: The version.
+        watch: What earlier looks have shown; the same for all steps of a run.
+
+    Returns:
+        The version, when it is usable; else when the next step is due.
 
     Raises:
         TrainingFailed: it cannot be had; the store says so too.
-        LeaseHeld: another run works on this version.
-        LeaseLost: another run took it over.
+        LeaseHeld: another run works on this version right now.
+        LeaseLost: another run acquired its lease meanwhile.
     """
     key = desired.key
     async with leased(run, f"version:{key}") as lease:
@@ -64,17 +74,17 @@ async def ensure_usable(run: Run, desired: DesiredVersion) -> KnownVersion:
             return usable_as_planned(known_version(record), desired)
         if desired.ready_made:
             return _record_ready_made(run, lease, desired)
-        trainer = _Trainer(run, lease, desired)
+        trainer = _Trainer(run, lease, desired, watch)
         try:
-            return await _train(trainer)
+            return await _step(trainer)
         except TrainingFailed as error:
             trainer.count_failure(str(error))
             raise
 
 
-async def _train(trainer: _Trainer) -> KnownVersion:
+async def _step(trainer: _Trainer) -> KnownVersion | LookAgain:
     try:
-        return await trainer.train()
+        return await trainer.step()
     except StudioError as error:
         raise TrainingFailed(_advised(error), can_help(error)) from error
     except (MissingSecret, NoTrainingService, RecipeError, OSError) as error:
@@ -113,10 +123,11 @@ def _record_ready_made(run: Run, lease: Lease, desired: DesiredVersion) -> Known
 
 
 class _Trainer:
-    """One version's training under its lease."""
+    """One step of a version's training, under its lease."""
 
-    def __init__(self, run: Run, lease: Lease, desired: DesiredVersion) -> None:
+    def __init__(self, run: Run, lease: Lease, desired: DesiredVersion, watch: Watch) -> None:
         self._run = run
+        self._watch = watch
         self._lease = lease
         self._desired = desired
         self._key: VersionKey = desired.key
@@ -129,27 +140,28 @@ class _Trainer:
         self._workspace = self._model.spec.workspace
         self._jobs: TrainingJobs | None = None
 
-    async def train(self) -> KnownVersion:
+    async def step(self) -> KnownVersion | LookAgain:
         """Go on from wherever the operation stands."""
-        for attempt in range(_LOST_TRIES):
-            operation = self._run.store.open_operation(self._key.model, self._key.label)
-            if operation is not None and (reason := self._why_give_way(operation)) is not None:
-                await self._give_way(operation, reason)
-                operation = None
-            if operation is None:
-                place = await find_place(self._run, self._desired, self._next_attempt())
-                if place.metrics is not None:
-                    self._report(ProgressState.DONE, f"adopted: its artifact lies at {place.location.uri}")
-                    return known_version(adopt_artifact(self._run, self._lease, self._desired, place))
-                await self._training_jobs()  # A service that is not there must not leave an intent behind.
-                operation = self._begin(place.attempt)
-            try:
-                return await self._see_through(operation)
-            except JobLost as lost:
-                self._close(operation, "abandoned", f"the service does not know job {lost.job_id} any more")
-                if attempt + 1 == _LOST_TRIES:
-                    raise TrainingFailed(f"the service lost job {lost.job_id} of {self._key}") from lost
-        raise AssertionError("unreachable: the loop returns or raises")
+        operation = self._run.store.open_operation(self._key.model, self._key.label)
+        if operation is not None and (reason := self._why_give_way(operation)) is not None:
+            await self._give_way(operation, reason)
+            operation = None
+        if operation is None:
+            place = await find_place(self._run, self._desired, self._next_attempt())
+            if place.metrics is not None:
+                self._report(ProgressState.DONE, f"adopted: its artifact lies at {place.location.uri}")
+                return known_version(adopt_artifact(self._run, self._lease, self._desired, place))
+            await self._training_jobs()  # A service that is not there must not leave an intent behind.
+            operation = self._begin(place.attempt)
+        try:
+            return await self._go_on(operation)
+        except JobLost as lost:
+            self._close(operation, "abandoned", f"the service does not know job {lost.job_id} any more")
+            self._watch.unknown = 0
+            self._watch.lost += 1
+            if self._watch.lost == _LOST_TRIES:
+                raise TrainingFailed(f"the service lost job {lost.job_id} of {self._key}") from lost
+            return LookAgain(self._run.clock())
 
     def count_failure(self, message: str) -> None:
         """Record that the version failed once more in a row, and when it is due again."""
@@ -196,21 +208,24 @@ class _Trainer:
             await (await self._training_jobs()).cancel(operation.job_id)
         self._close(operation, "abandoned", reason)
 
-    async def _see_through(self, operation: Operation) -> KnownVersion:
+    async def _go_on(self, operation: Operation) -> KnownVersion | LookAgain:
         jobs = await self._training_jobs()
+        if operation.phase != "intent" and not self._watch.taken_up:
+            self._report(ProgressState.STARTED, f"taking up job {operation.job_id}, attempt {operation.attempt}")
+        self._watch.taken_up = True
         if operation.phase == "intent":
             operation = await self._register(jobs, operation)
-        else:
-            self._report(ProgressState.STARTED, f"taking up job {operation.job_id}, attempt {operation.attempt}")
         if operation.phase == "registered":
-            operation = await self._start(jobs, operation)
+            return look_again(self._run, await self._start(jobs, operation))
         try:
-            status = await watch_job(self._run, jobs, operation)
+            status = await look(self._run, jobs, operation, self._watch)
         except JobOverdue as error:
             message = f"job {operation.job_id} did not end within {in_units(self._training.timeout)} and was cancelled"
             raise self._failed(
                 operation, "cancelled", f"{message}; raise training.timeout if it needs longer", again=None
             ) from error
+        if isinstance(status, LookAgain):
+            return status
         if status.state is JobState.FINISHED:
             return await self._record(operation, status)
         reason = redact(status.details) or "the service gives no reason"
@@ -285,7 +300,7 @@ class _Trainer:
         except NotFound as error:
             raise JobLost(job_id) from error
         except (LostReply, ServiceUnavailable, Throttled) as error:
-            # It may have been started or not; from here on it counts as started, and waiting for it starts it if not.
+            # It may have been started or not; from here on it counts as started, and the next look starts it if not.
             self._report(ProgressState.WAITING, f"whether the job was started cannot be seen now: {error}")
         now = self._run.clock()
         started = replace(operation, phase="started", started_at=now, deadline=now + self._training.timeout)

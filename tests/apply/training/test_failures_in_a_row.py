@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from reconciler.apply.ledger import read_ledger
+from reconciler.apply.training.job_watch import Watch
 from reconciler.apply.training.recipes import desired_versions
-from reconciler.apply.training.trainer import TrainingFailed, ensure_usable
+from reconciler.apply.training.trainer import TrainingFailed, advance
 from reconciler.plan.states import VersionKey
 from reconciler.store import Store, VersionRecord, this_process
 from tests.apply.training.conftest import WORKSPACE, Open
@@ -38,7 +39,7 @@ async def train(opened: Open, store: Store, training: str = TRAINING) -> str:
         (desired,) = await desired_versions(frozenset({VERSION}), bare.clients, {})
         run = replace(bare, store=store, holder=this_process("r"), clock=lambda: NOW, draw=lambda: 0.5)
         with pytest.raises(TrainingFailed) as failed:
-            await ensure_usable(run, desired)
+            await advance(run, desired, Watch())
         return str(failed.value)
 
 

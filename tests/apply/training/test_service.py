@@ -118,13 +118,3 @@ async def test_a_key_that_was_changed_is_looked_up_again_once(peer: Peer, opened
 
     sent = [seen.headers["authorization"] for seen in peer.seen_of("POST", JOBS)]
     assert ["Bearer k1", "Bearer k2", "Bearer k2"] == sent
-
-
-async def test_each_training_service_has_its_own_forty_places(opened: Open) -> None:
-    """classic-protocol 3: an endpoint runs 40 jobs at once and queues the rest."""
-    async with opened(m=PLAIN) as run:
-        for _ in range(40):
-            await run.training_at["one", "service"].acquire()
-
-        assert run.training_at["one", "service"].locked()
-        assert not run.training_at["another", "service"].locked()
