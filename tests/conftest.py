@@ -39,7 +39,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--studio-profile",
         default=os.environ.get("STUDIO_PROFILE", "documented"),
         metavar="NAME",
-        help="what the local Studio does where no source is sure: documented, terse, hostile or random:SEED "
+        help="what the emulator does where no source is sure: documented, terse, hostile or random:SEED "
         "(default: $STUDIO_PROFILE, else documented)",
     )
 

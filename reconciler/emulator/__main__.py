@@ -9,8 +9,10 @@ from reconciler.emulator.server import run
 
 def main() -> int:
     """Parse the arguments and serve."""
-    parser = argparse.ArgumentParser(prog="python -m reconciler.emulator", description="A local Studio (classic).")
-    parser.add_argument("--studio", type=Path, help="studio file (YAML); the default Studio if left out")
+    parser = argparse.ArgumentParser(
+        prog="python -m reconciler.emulator", description="Serve a local emulator of Azure ML Studio (classic)."
+    )
+    parser.add_argument("--studio", type=Path, help="studio file (YAML); the default one if left out")
     parser.add_argument("--state", type=Path, help="directory that keeps everything through a restart")
     parser.add_argument("--port", type=int, default=0, help="0 for any free one")
     parser.add_argument("--cloud-file", type=Path, help="where to write the cloud file")

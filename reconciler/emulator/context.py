@@ -66,7 +66,7 @@ class Secrets:
     @staticmethod
     def matches(secret: str, given: str) -> bool:
         """Return whether a caller knows a secret, in a time that does not depend on how close a wrong one is."""
-        # A header may hold bytes that are no text; they match nothing, and must not be an error.
+        # A header may hold bytes that are not text; they match nothing, and must not be an error.
         return hmac.compare_digest(secret.encode(), given.encode(errors="surrogateescape"))
 
     def __repr__(self) -> str:

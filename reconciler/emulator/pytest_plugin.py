@@ -106,7 +106,7 @@ def studio(
     """Return a running emulator.
 
     ``studio.url`` is where it answers, ``studio.env_file`` holds the secrets for clients, ``studio.faults`` makes it
-    fail and ``studio.journal`` tells what was asked of it.
+    fail and ``studio.journal`` has the requests that it received.
     """
     state = tmp_path_factory.mktemp("studio") / "state"
     shutil.copytree(studio_first_state, state)

@@ -128,14 +128,14 @@ class Studio:
     def context(self) -> Context:
         """The parts of the running Studio."""
         if self._context is None:
-            raise RuntimeError("the Studio is not running")
+            raise RuntimeError("the emulator is not running")
         return self._context
 
     @property
     def rotation(self) -> Rotation:
         """The exchange of secrets while the emulator runs."""
         if self._rotation is None:
-            raise RuntimeError("the Studio is not running")
+            raise RuntimeError("the emulator is not running")
         return self._rotation
 
     @property
@@ -147,14 +147,14 @@ class Studio:
     def cloud_file(self) -> Path:
         """The path of the cloud file; known once the emulator runs."""
         if self._cloud_file is None:
-            raise RuntimeError("the Studio is not running")
+            raise RuntimeError("the emulator is not running")
         return self._cloud_file
 
     @property
     def env_file(self) -> Path:
         """The path of the env file; known once the emulator runs."""
         if self._env_file is None:
-            raise RuntimeError("the Studio is not running")
+            raise RuntimeError("the emulator is not running")
         return self._env_file
 
     async def __aenter__(self) -> Self:
@@ -322,7 +322,7 @@ def run(
         profile: what it does where no source is sure; that of the studio file if None.
 
     Returns:
-        The exit code: 0 when it was told to end, 1 if it could not start.
+        The exit code: 0 when it was asked to end, 1 if it could not start.
     """
     log_to_standard_error()
     try:

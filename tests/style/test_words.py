@@ -35,7 +35,6 @@ ALLOWED = [
     "other-artefact",  # Reason codes of the plan document stay as they are.
     "artefact-elsewhere",
     "not-ours",
-    "our account copies from a stranger by its sas",  # The name of a test.
     "there is no",
 ]
 

@@ -27,7 +27,7 @@ class Note:
     """What the common headers have to say of a request, filled in while it is handled.
 
     Attributes:
-        remaining: the headers that tell what its caller has left.
+        remaining: the headers that show what its caller has left.
         native: ARM answers it itself, and no provider.
     """
 

@@ -26,7 +26,7 @@ def page(
     """Return the page of a list that a request asks for.
 
     Args:
-        request: its ``$skiptoken``, in any casing, tells where the page starts.
+        request: its ``$skiptoken``, in any casing, says where the page starts.
         documents: what there is, by key.
         keys: the keys that belong to the list, in its order.
         size: the most items of a page.

@@ -62,7 +62,7 @@ def propose_put(
 ) -> Proposal:
     """Return what a PUT proposes: it overwrites silently, and members that it leaves out are gone.
 
-    Keys that are left out are made anew [I].
+    Keys that are left out are made again [I].
 
     Args:
         current: the service, if there is one.
@@ -192,7 +192,7 @@ def tags_of(body: Mapping[str, Any]) -> dict[str, str] | None:
     """Return the tags in a request; None if it has none.
 
     Raises:
-        ArmError: 400, if they are no tags.
+        ArmError: 400, if they are not tags.
     """
     tags = member(body, "tags")
     if tags is not None and not (isinstance(tags, dict) and all(isinstance(tag, str) for tag in tags.values())):

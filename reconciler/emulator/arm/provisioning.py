@@ -140,7 +140,7 @@ class Provisioning:
             # What is wrong with a payload comes to light only when it has been fetched.
             code, message = error.details[0] if error.details else (error.code, error.message)
             failure = Failure(code, message)
-        except Exception:  # noqa: BLE001 - a poll that never ends tells nobody that the emulator is at fault
+        except Exception:  # noqa: BLE001 - a poll that never ends would hide an error of the emulator
             _log.exception("%s %s failed inside the emulator", operation.action, operation.resource)
             failure = Failure("InternalServerError", "Something failed inside the emulator; see its log.")
         return Conclusion(lambda: self._fail(operation), failure)

@@ -64,7 +64,7 @@ class RateLimits:
             principal: who calls.
 
         Returns:
-            The headers that tell what is left.
+            The headers that show what is left.
 
         Raises:
             ArmError: 429 with ``Retry-After``; it carries those headers as well.

@@ -2,7 +2,7 @@
 
 The sources are classic-protocol (its marks [U] and [I], its contradictions in section 8) and new-protocol ("Not found /
 still open"). A setting's default is what they make most likely; `reconciler.emulator.config.profiles` says what the
-others are for. What a captured reply or a source confirms is no setting.
+others are for. What a captured reply or a source confirms is not a setting.
 """
 
 from typing import Annotated, Literal

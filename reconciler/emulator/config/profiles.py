@@ -44,7 +44,7 @@ def values_of(model: type[BaseModel], profile: str) -> dict[str, Any]:
     A drawn setting depends on the seed and its own name alone, so that a new one leaves the others as they were.
 
     Raises:
-        UnknownProfile: there is none of that name.
+        UnknownProfile: the name is not a profile's.
     """
     check_profile(profile)
     return {
@@ -60,7 +60,7 @@ def check_profile(name: str) -> None:
         return
     near = difflib.get_close_matches(name, [*PROFILES, f"{_RANDOM}SEED"], n=1, cutoff=0.5)
     hint = f"did you mean {near[0]}? " if near else ""
-    raise UnknownProfile(f"there is no profile {name!r}: {hint}There are {', '.join(PROFILES)} and {_RANDOM}SEED")
+    raise UnknownProfile(f"unknown profile {name!r}: {hint}Allowed are {', '.join(PROFILES)} and {_RANDOM}SEED")
 
 
 def has_profiles(field: FieldInfo) -> bool:

@@ -46,7 +46,7 @@ class Settings(BaseModel):
 
 def _unknown(name: str, names: set[str]) -> str:
     near = difflib.get_close_matches(to_camel(name), names, n=1)
-    return f"there is no setting {name!r}" + (f", did you mean {near[0]!r}?" if near else "")
+    return f"unknown setting {name!r}" + (f"; did you mean {near[0]!r}?" if near else "")
 
 
 class Timings(Settings):
@@ -54,13 +54,13 @@ class Timings(Settings):
 
     patch_takes_effect: Duration = setting(
         timedelta(seconds=2),
-        "About 30 seconds is what the guide says; what is waited for here is shorter, and other in each profile.",
+        "The guide says about 30 seconds; each profile has another, shorter time.",
         terse=timedelta(seconds=1),
         hostile=timedelta(seconds=4),
     )
     queue: Duration = setting(
         timedelta(0),
-        "A job that was started waits in a queue that all tenants share, for a time that nobody can tell.",
+        "A started job waits in a queue that all tenants share, for an unknown time.",
         hostile=timedelta(seconds=1),
     )
     jobs_kept: Duration = setting(
@@ -86,7 +86,7 @@ class CodeSettings(Settings):
     @model_validator(mode="after")
     def _is_python(self) -> Self:
         if others := [name for name in self.interpreters if not name.lower().startswith("python-")]:
-            raise ValueError(f"only Python is run here, such as python-2.7-64, and not {', '.join(others)}")
+            raise ValueError(f"only Python can be run, such as python-2.7-64, not {', '.join(others)}")
         return self
 
     def interpreter(self, language: str) -> tuple[str, ...] | None:

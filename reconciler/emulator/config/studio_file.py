@@ -238,14 +238,14 @@ class StudioFile(Section):
         raise KeyError(name)
 
     def predictive_experiment(self, name: str) -> PredictiveExperiment:
-        """Return the predictive experiment of that name; KeyError if there is none."""
+        """Return the predictive experiment of that name; KeyError if it does not exist."""
         experiment = self.experiment(name)
         if not isinstance(experiment, PredictiveExperiment):
             raise KeyError(name)
         return experiment
 
     def dataset(self, name: str) -> Dataset:
-        """Return the data set of that name; KeyError if there is none."""
+        """Return the data set of that name; KeyError if it does not exist."""
         for dataset in self.datasets:
             if dataset.name == name:
                 return dataset
@@ -278,7 +278,7 @@ class StudioFile(Section):
             ),
         ]
         for sort, values in names:
-            yield from (f"two of {sort} {value!r}" for value, times in Counter(values).items() if times > 1)
+            yield from (f"duplicate {sort} {value!r}" for value, times in Counter(values).items() if times > 1)
 
     def _dangling(self) -> Iterable[str]:
         accounts = {account.name for account in self.storage_accounts}
@@ -289,7 +289,7 @@ class StudioFile(Section):
         groups = [group for subscription in self.subscriptions for group in subscription.resource_groups]
         places += [group.storage_account for group in groups if group.storage_account]
         if self.key_vaults and "secrets" in accounts:
-            yield "no storage account can be called 'secrets' beside Key Vaults, which answer at that path"
+            yield "a storage account cannot be called 'secrets' beside Key Vaults, which answer at that path"
         held = vaults.held_secrets(self.key_vaults)
         places += [each.connection_string for each in held if each.connection_string]
         yield from vaults.dangling(
@@ -301,22 +301,22 @@ class StudioFile(Section):
             plans = {plan.name for plan in group.commitment_plans}
             wanted = {service.commitment_plan for service in group.web_services if service.commitment_plan}
             yield from (
-                f"resource group {group.name!r}: no commitment plan {plan!r}" for plan in sorted(wanted - plans)
+                f"resource group {group.name!r}: unknown commitment plan {plan!r}" for plan in sorted(wanted - plans)
             )
         for experiment in self.experiments:
             if isinstance(experiment, PredictiveExperiment):
                 for initial in (model.initial_model for model in experiment.scored):
                     places.append(initial.blob.account)
                     if not isinstance(experiments.get(initial.trained_by), TrainingExperiment):
-                        yield f"experiment {experiment.name!r}: no training experiment {initial.trained_by!r}"
+                        yield f"experiment {experiment.name!r}: unknown training experiment {initial.trained_by!r}"
                     if initial.dataset not in datasets:
-                        yield f"experiment {experiment.name!r}: no data set {initial.dataset!r}"
+                        yield f"experiment {experiment.name!r}: unknown data set {initial.dataset!r}"
             elif experiment.example_data is not None and experiment.example_data not in datasets:
-                yield f"experiment {experiment.name!r}: no data set {experiment.example_data!r}"
-        yield from (f"no storage account {place!r}" for place in sorted(set(places) - accounts))
+                yield f"experiment {experiment.name!r}: unknown data set {experiment.example_data!r}"
+        yield from (f"unknown storage account {place!r}" for place in sorted(set(places) - accounts))
         used = {service.experiment for workspace in self.workspaces for service in workspace.services}
         used |= {service.experiment for group in groups for service in group.web_services}
-        yield from (f"no experiment {name!r}" for name in sorted(used - experiments.keys()))
+        yield from (f"unknown experiment {name!r}" for name in sorted(used - experiments.keys()))
 
 
 def load_studio(path: Path | None, profile: str | None = None) -> StudioFile:
@@ -328,7 +328,7 @@ def load_studio(path: Path | None, profile: str | None = None) -> StudioFile:
             is not changed by it.
 
     Raises:
-        StudioFileError: with every mistake in the file.
+        StudioFileError: with every error in the file.
     """
     if path is None:
         source, text = _DEFAULT_FILE, resources.files(__package__).joinpath(_DEFAULT_FILE).read_text("utf-8")
@@ -347,7 +347,10 @@ def load_studio(path: Path | None, profile: str | None = None) -> StudioFile:
     try:
         studio = StudioFile.model_validate(content)
     except ValidationError as error:
-        lines = [f"{source}: {_field(problem['loc'])}: {problem['msg']}" for problem in error.errors()]
+        lines = [
+            f"{source}: {_field(problem['loc'])}: {problem['msg'].removeprefix('Value error, ')}"
+            for problem in error.errors()
+        ]
         raise StudioFileError("\n".join(lines)) from error
     return studio if path is None else _with_files_from(studio, path.parent)
 

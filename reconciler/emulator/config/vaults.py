@@ -93,9 +93,9 @@ def held_secrets(key_vaults: Sequence[KeyVault]) -> list[HeldSecret]:
 def dangling(key_vaults: Sequence[KeyVault], *, workspaces: set[str], clients: set[str]) -> Iterator[str]:
     """Return the names that vaults refer to and the studio file does not have."""
     tokens = {each.workspace_token for each in held_secrets(key_vaults) if each.workspace_token}
-    yield from (f"Key Vault: no workspace {name!r}" for name in sorted(tokens - workspaces))
+    yield from (f"Key Vault: unknown workspace {name!r}" for name in sorted(tokens - workspaces))
     named = {each.client_id for vault in key_vaults for each in vault.access or ()}
-    yield from (f"Key Vault: no principal {name!r}" for name in sorted(named - clients))
+    yield from (f"Key Vault: unknown principal {name!r}" for name in sorted(named - clients))
 
 
 def url_template(secure_url: str) -> str:

@@ -13,7 +13,7 @@ def read_yaml(text: str) -> Any:
     """Return the value of a YAML text with one document.
 
     Raises:
-        yaml.YAMLError: it is no YAML, or nested more than 64 deep.
+        yaml.YAMLError: it is not YAML, or nested more than 64 deep.
     """
     # The C composer calls itself for each level: deep enough, and it takes the process down with it.
     depth = 0

@@ -84,7 +84,7 @@ class FaultControl:
         """End one rule; 404 if it is not in force."""
         rule_id = request.match_info["id"]
         if rule_id not in {rule["id"] for rule in self._faults.listing()}:
-            raise ServiceError(404, "NoSuchFaultRule", f"There is no rule {rule_id!r} in force.")
+            raise ServiceError(404, "NoSuchFaultRule", f"Rule {rule_id!r} is not in force.")
         self._faults.remove(rule_id)
         return web.Response(status=204)
 
@@ -127,5 +127,5 @@ def _rules(text: str) -> RuleFile:
     content = parse_rules(text, "the body")
     # Nobody could reach the server any more to end it.
     if any(rule.retired == "refused" and rule.lasts is None for rule in content.rules):
-        raise FaultsFileError("the body: retired: refused needs lasts here, as nothing but time could end it")
+        raise FaultsFileError("the body: retired: refused needs lasts here, because only time can end it")
     return content

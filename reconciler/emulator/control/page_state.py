@@ -1,7 +1,7 @@
 """What the page at ``/`` shows: the emulator at this moment, searched and cut to a size that a browser can handle.
 
-No key, token or signature is in it: of a place only scheme, host and path are told, and of a request what its log
-line tells.
+No key, token or signature is in it: of a place only scheme, host and path are shown, and of a request what its log
+line shows.
 """
 
 from __future__ import annotations
@@ -144,7 +144,7 @@ class PageState:
         text = f"{endpoint['Name']}\n{endpoint['Description']}\n{service.document['Name']}\n{service.workspace.name}"
         path = self._classic.path_of(service.workspace.id, endpoint)
         models = [self._context.execution.latest_model(path, name) for name in service.resources]
-        # Of a place only what is shown: a search must not tell, letter by letter, what a signature is.
+        # Of a place only what is shown: a search must not reveal, letter by letter, what a signature is.
         return "\n".join([text, *(f"{model.digest}\n{_place(model) or ''}" for model in models if model is not None)])
 
     def _models(self, service: _Service, endpoint: Document) -> _Row:

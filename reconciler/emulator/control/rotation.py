@@ -73,7 +73,7 @@ class Rotation:
             try:
                 self.exchange(sort, str(name), publish=publish)
             except KeyError:
-                raise bad_argument("UserParameterInvalid", f"There is no {sort} of {name!r}.") from None
+                raise bad_argument("UserParameterInvalid", f"Unknown {sort}: {name!r}.") from None
             return web.Response(status=204)
 
         return [web.post(f"{CONTROL_PREFIX}rotations", rotate)]

@@ -61,7 +61,7 @@ async def run_job(
     except CodeFailed as error:
         raise JobFailed(f"{error.code}: {error.message}") from error
     except TimeoutError as error:
-        raise JobFailed("RequestTimeout: the code ran longer than this Studio lets it") from error
+        raise JobFailed("RequestTimeout: the code ran longer than timings.scoreTimeout") from error
     except ExperimentError as error:
         raise JobFailed(f"ModuleExecutionError: {error.message}") from error
     except WorkerDied as error:

@@ -2,7 +2,7 @@
 
 There is no interpreter from the start, for two reasons. What runs is whatever somebody with the workspace's token has
 published, with the rights of whoever started the emulator: it is not shut in, it is only bounded in time and memory.
-And what clients publish is Python 2.7, which a Python 3 runs wrongly or not at all; only the user can tell whether it
+And what clients publish is Python 2.7, which a Python 3 runs wrongly or not at all; only the user knows whether it
 does for their code.
 """
 

@@ -52,9 +52,9 @@ class ExecutionService:
 
     def accepts(self, key: str) -> bool:
         """Return whether a caller that gives this key may use the service."""
-        # A header may hold bytes that are no text; they are no key either, and must not be an error.
+        # A header may hold bytes that are not text; they match nothing, and must not be an error.
         given = key.encode(errors="surrogateescape")
-        # Both are compared in any case: how long it takes must not tell which one was close.
+        # Both are compared in any case: the time that it takes must not reveal which one was close.
         primary = hmac.compare_digest(given, self.primary_key.encode())
         secondary = hmac.compare_digest(given, self.secondary_key.encode())
         return primary or secondary

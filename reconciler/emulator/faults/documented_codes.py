@@ -187,7 +187,7 @@ def execution_codes(name: str) -> list[Code]:
     ]
 
 
-def mistake_in(name: str, status: int | None) -> str | None:
+def code_error(name: str, status: int | None) -> str | None:
     """Return why a rule cannot use a code, for its author to read; None if it can."""
     if status is not None:
         return None

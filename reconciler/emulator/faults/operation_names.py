@@ -160,7 +160,7 @@ def operation_of(request: web.Request, accounts: Collection[str]) -> str:
 
     Args:
         request: it need not have a route.
-        accounts: names of the storage accounts; their paths have no shape that would tell them apart.
+        accounts: names of the storage accounts; their paths have no shape of their own.
     """
     path = request.path
     first = path.split("/", 2)[1]

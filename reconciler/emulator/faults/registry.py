@@ -44,7 +44,7 @@ class ActiveRule:
         effects: their names.
         calls: how many requests it matched.
         fired: at how many of them it fired.
-        gone: set when it is no longer in force: whatever waits on its account goes on.
+        gone: set when it is no longer in force: whatever it holds up continues.
     """
 
     id: str
@@ -191,7 +191,7 @@ class Faults:
         taken = [active.id for active in self._in_force()]
         for name in (rule.name for rule in rules if rule.name is not None):
             if name in taken:
-                raise ValueError(f"there is a rule {name!r} already")
+                raise ValueError(f"a rule {name!r} is already in force")
             taken.append(name)
         ids = []
         for rule in rules:

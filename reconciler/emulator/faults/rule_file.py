@@ -16,7 +16,7 @@ from reconciler.emulator.faults.rules import Rule
 
 def _some(rules: tuple[Rule, ...]) -> tuple[Rule, ...]:
     if not rules:
-        raise ValueError("there is no rule")
+        raise ValueError("the list of rules is empty")
     return rules
 
 
@@ -45,7 +45,7 @@ def load_rules(path: Path) -> RuleFile:
     """Read a file of rules.
 
     Raises:
-        FaultsFileError: with every mistake in the file.
+        FaultsFileError: with every error in the file.
     """
     try:
         text = path.read_text("utf-8")
@@ -62,7 +62,7 @@ def parse_rules(text: str, source: str) -> RuleFile:
         source: what to call it in messages.
 
     Raises:
-        FaultsFileError: with every mistake in it.
+        FaultsFileError: with every error in it.
     """
     try:
         content = read_yaml(text)

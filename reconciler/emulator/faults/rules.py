@@ -16,7 +16,7 @@ from typing import Annotated, Any, Final, Literal, Self
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, model_validator
 from pydantic.alias_generators import to_camel
 
-from reconciler.emulator.faults.documented_codes import execution_codes, mistake_in
+from reconciler.emulator.faults.documented_codes import code_error, execution_codes
 from reconciler.emulator.faults.operation_names import OPERATIONS, PROVIDER_OPERATIONS, STUDIO_AREAS
 
 _SPAN: Final = re.compile(r"(?P<sign>-?)(?:(?P<h>\d+)h)?(?:(?P<m>\d+)m)?(?:(?P<s>\d+(?:\.\d+)?)s)?")
@@ -34,7 +34,7 @@ def _span(value: object) -> object:
 
 def _longer_than_nothing(span: timedelta) -> timedelta:
     if span <= timedelta(0):
-        raise ValueError(f"{_text(span)} is no time to wait; it has to be longer than nothing")
+        raise ValueError(f"{_text(span)} is not a positive duration")
     return span
 
 
@@ -85,8 +85,8 @@ class Answer(_Part):
             raise ValueError("a code makes the body: give one of code and body")
         if self.message is not None and self.code is None:
             raise ValueError("a message goes with a code")
-        if self.code is not None and (mistake := mistake_in(self.code, self.status)):
-            raise ValueError(mistake)
+        if self.code is not None and (error := code_error(self.code, self.status)):
+            raise ValueError(error)
         return self
 
 
@@ -127,7 +127,7 @@ class JobFault(_Part):
         if self.message is not None and self.fail is None:
             raise ValueError("a message goes with fail")
         if self.fail is not None and not execution_codes(self.fail):
-            raise ValueError(mistake_in(self.fail, None) or f"{self.fail} is not a code of the execution API")
+            raise ValueError(code_error(self.fail, None) or f"{self.fail} is not a code of the execution API")
         return self
 
 
@@ -195,9 +195,9 @@ class Rule(_Part):
 
     @model_validator(mode="after")
     def _makes_sense(self) -> Self:
-        for mistake in (self._effect_mistake(), self._match_mistake(), self._moment_mistake()):
-            if mistake is not None:
-                raise ValueError(mistake)
+        for error in (self._effect_error(), self._match_error(), self._moment_error()):
+            if error is not None:
+                raise ValueError(error)
         return self
 
     @property
@@ -235,7 +235,7 @@ class Rule(_Part):
             and (not self.storage_full or method == "PUT")
         )
 
-    def _effect_mistake(self) -> str | None:
+    def _effect_error(self) -> str | None:
         effects = self.effects
         if not effects:
             return f"the rule has no effect: give one of {', '.join(_EFFECTS)}"
@@ -248,11 +248,11 @@ class Rule(_Part):
             return "vanish: now happens when the rule is added, beside no other effect"
         return None
 
-    def _match_mistake(self) -> str | None:
+    def _match_error(self) -> str | None:
         for glob in self.operations:
             if not any(fnmatchcase(name, glob) for name in OPERATIONS):
                 near = get_close_matches(glob, OPERATIONS, n=3, cutoff=0.5)
-                return f"there is no operation {glob!r}" + (f"; near: {', '.join(near)}" if near else "")
+                return f"unknown operation {glob!r}" + (f"; near: {', '.join(near)}" if near else "")
         if self.job is not None and self.operations != ("batch.start",):
             return "job goes with the operation batch.start"
         storage_alone = all(glob.startswith("storage.") for glob in self.operations)
@@ -262,7 +262,7 @@ class Rule(_Part):
             return "vanish: now needs a path: /account/container/blob, or a glob"
         return None
 
-    def _moment_mistake(self) -> str | None:
+    def _moment_error(self) -> str | None:
         if self.nth is not None and (self.share is not None or self.after):
             return "nth goes with neither share nor after"
         chosen = (self.operation, self.method, self.path, self.nth, self.share, self.times, self.after or None)

@@ -90,7 +90,7 @@ class AccessTokens:
         """Return the claims of a token that was issued here; whether it is still valid is not checked.
 
         Raises:
-            TokenInvalid: it is none.
+            TokenInvalid: it is not a token that was issued here.
         """
         try:
             claims = jwt.decode(token, self._public, algorithms=[ALGORITHM], options=_UNCHECKED)  # type: ignore[arg-type]

@@ -1,6 +1,6 @@
 """Keys and certificates of an emulator: its authority, what it serves TLS with, and what clients sign in with.
 
-The authority is made once and kept with the state, so that a client which was told about it stays content. It is good
+The authority is made once and kept with the state, so that clients need not be configured again. It is good
 for this machine's own names alone (RFC 5280, 4.2.1.10): whoever trusts it and loses the state directory has lost
 nothing but loopback. The server's certificate lives for a day and is never on disk for longer than it takes to load.
 """

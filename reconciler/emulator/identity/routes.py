@@ -216,8 +216,8 @@ def _configuration(tenant: str) -> dict[str, Any]:
 def _instance(request: web.Request) -> web.Response:
     """Answer which authorities exist: this one alone.
 
-    A client asks its authority for this only if it was told to; by default it asks login.microsoftonline.com, which
-    knows no Studio, so that clients are to be told ``disable_instance_discovery``.
+    A client asks its authority for this only if configured to; by default it asks login.microsoftonline.com, which
+    does not know the emulator, so that clients need ``disable_instance_discovery``.
     """
     asked = request.query.get("authorization_endpoint", "").partition("/oauth2/")[0]
     authority = _authority(request)

@@ -50,7 +50,7 @@ def dataset_csv(name: DatasetName, rows: int) -> bytes:
         labels = [f"{value:g}" for value in source.target]
         label = "progression"
     else:
-        raise ValueError(f"no data set {name!r}; there are breast-cancer and diabetes")
+        raise ValueError(f"unknown data set {name!r}; known are breast-cancer and diabetes")
     if not 1 <= rows <= len(labels):
         raise ValueError(f"the data set {name} has {len(labels)} rows, so not {rows}")
     order = np.random.default_rng(_ORDER).permutation(len(labels))[:rows]

@@ -69,7 +69,7 @@ def load(data: bytes) -> Model:
     """Read a model from a skops file, trusting only a fixed list of types.
 
     Raises:
-        UnreadableModelError: it is no skops file, holds other types, or was not made by `dump`.
+        UnreadableModelError: it is not a skops file, holds other types, or was not made by `dump`.
     """
     try:
         content = skops.io.loads(data, trusted=_TRUSTED)
@@ -181,7 +181,7 @@ def _predict(model: Model, values: Array) -> list[list[Scalar]]:
     about = model.description
     task = LEARNERS[about.learner]
     with warnings.catch_warnings(), np.errstate(all="ignore"):
-        # A category that was never seen is no reason to warn: the pipeline has a place for it.
+        # A category that was never seen needs no warning: the pipeline has a place for it.
         warnings.simplefilter("ignore")
         if task == "regression":
             return [[_finite(value) for value in model.pipeline.predict(values)]]

@@ -81,7 +81,7 @@ class ModelDescription:
         label: the column that it predicts.
         label_type: the label's type.
         learner: one of `LEARNERS`.
-        classes: what it tells apart; empty for a regression.
+        classes: the classes that it distinguishes; empty for a regression.
         outputs: the columns that scoring adds: ``Scored Labels`` and, for classes, their probabilities.
         example_rows: a few rows of the training data, without the label.
         rows_trained: how many rows it has learned from.

@@ -115,7 +115,7 @@ class Workers:
         """Return what a trained model says about itself; arguments as in `score`.
 
         Raises:
-            UnreadableModelError: the bytes are no model; it is a TrainingError and a ScoringError.
+            UnreadableModelError: the bytes are not a model; it is a TrainingError and a ScoringError.
             WorkerDied: the process ended.
         """
         answer = await self._scoring.call_with_model({"call": "describe", "digest": digest}, digest, ilearner)

@@ -65,16 +65,16 @@ def real_accounts(accounts: Sequence[StorageAccount], environment: Mapping[str, 
 
 def _real_account(name: str, connection_string: str) -> RealAccount:
     if not connection_string.strip():
-        raise ValueError("is not set; it has to hold the account's connection string")
+        raise ValueError("is not set; set it to the account's connection string")
     try:
         with BlobServiceClient.from_connection_string(connection_string) as client:
             key = getattr(client.credential, "account_key", None)
             given, url = getattr(client.credential, "account_name", None), client.primary_endpoint
     except ValueError:
         # The library's own sentence may repeat a part of the connection string.
-        raise ValueError("holds no connection string of a storage account") from None
+        raise ValueError("does not hold the connection string of a storage account") from None
     if key is None:
-        raise ValueError("holds no account key, without which no signature can be made for a result")
+        raise ValueError("does not hold an account key, which signing a job's results needs")
     if given != name:
         raise ValueError(f"is of another account: {given!r}")
     parts = urlsplit(url)

@@ -164,7 +164,7 @@ class BlobStore:
             precondition: judged before the content is read, and again when it takes effect.
             accept: judges the content once it is there, and raises StorageError to refuse it.
             blocks: id and length of each block that the content is made of.
-            copied: headers that tell how it was copied, for a copy.
+            copied: headers that say how it was copied, for a copy.
 
         Raises:
             StorageError: ContainerNotFound, or what the two judges raise.

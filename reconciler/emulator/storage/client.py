@@ -199,7 +199,7 @@ class BlobClient:
             self._session = aiohttp.ClientSession(
                 # Azure's own clients expect bytes as they were sent, and no cookies.
                 auto_decompress=False,
-                # So that the journal can tell the emulator's own requests from its callers'.
+                # So that the journal can distinguish the emulator's own requests from its callers'.
                 headers={OWN_CALL_HEADER: "yes"},
                 cookie_jar=aiohttp.DummyCookieJar(),
                 timeout=aiohttp.ClientTimeout(sock_connect=_CONNECT_SECONDS, sock_read=_READ_SECONDS),

@@ -39,7 +39,7 @@ class Lease:
         id: a GUID in lower case; empty if there is no lease.
         seconds: how long it was taken for, `INFINITE` for one without an end.
         until: when it expires by itself, if it does.
-        broken_from: when it is broken, if it was told to break.
+        broken_from: when it is broken, if a break was requested.
     """
 
     id: str = ""

@@ -40,7 +40,7 @@ class Blob:
         metadata: the user's own names and values.
         blocks: id and length of each block, in their order; empty for a blob put in one piece.
         lease: its lease, past or present.
-        copied: headers that tell how it was copied from another; empty if it was not.
+        copied: headers that say how it was copied from another; empty if it was not.
     """
 
     name: str

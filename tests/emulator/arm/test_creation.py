@@ -44,7 +44,7 @@ async def test_what_is_secret_is_never_shown(local):
     assert await local.get(f"{MINE}/listKeys") == {"primary": "p", "secondary": "s"}
 
 
-async def test_credential_parameters_are_encrypted_anew_at_each_write_and_only_then(local):
+async def test_credential_parameters_are_encrypted_again_at_each_write_and_only_then(local):
     await local.converged(await local.send("PUT", MINE, local.definition()))
     first = account_key(await local.get(MINE))
     assert first == account_key(await local.get(MINE))

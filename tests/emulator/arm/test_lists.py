@@ -146,7 +146,7 @@ async def test_expand_adds_times_and_the_state(local):
 # -- the provider ------------------------------------------------------------------------------------------------------
 
 
-async def test_the_provider_is_registered_and_tells_its_types_and_their_versions(local):
+async def test_the_provider_is_registered_and_shows_its_types_and_their_versions(local):
     body = await local.get(ALL, **VERSION_OF_INDEX)
     assert (body["namespace"], body["registrationState"]) == ("Microsoft.MachineLearning", "Registered")
     versions = {each["resourceType"]: each["apiVersions"] for each in body["resourceTypes"]}
@@ -160,7 +160,7 @@ async def test_the_provider_is_registered_and_tells_its_types_and_their_versions
 
 
 @pytest.mark.parametrize("version", ["2017-01-01", "2016-05-01-preview"])
-async def test_the_provider_tells_its_operations(local, version):
+async def test_the_provider_shows_its_operations(local, version):
     path = "/providers/Microsoft.MachineLearning/operations"
     operations = (await local.get(path, **{"api-version": version}))["value"]
     assert "Microsoft.MachineLearning/webServices/write" in {operation["name"] for operation in operations}

@@ -221,7 +221,7 @@ async def test_a_setting_lets_a_second_write_in(start_arm, tmp_path):
 
 
 @pytest.mark.parametrize(("setting", "left"), [("merge", {"asset1", "asset2", "asset3"}), ("replace", {"asset3"})])
-async def test_a_setting_tells_whether_a_patch_merges_into_the_assets(start_arm, tmp_path, setting, left):
+async def test_a_setting_says_whether_a_patch_merges_into_the_assets(start_arm, tmp_path, setting, left):
     with start_arm(tmp_path / "state", behaviour={"patchAssets": setting}) as local:
         asset = {"asset3": (await local.get())["properties"]["assets"]["asset3"]}
         # Without a package that refers to them, the others may go.

@@ -285,7 +285,7 @@ class TestPatching:
             ("bad/model.bin", b"x", "InvalidBlobExtension"),
         ],
     )
-    async def test_a_blob_that_is_no_model_is_refused(
+    async def test_a_blob_that_is_not_a_model_is_refused(
         self, client: Any, relative: str, data: bytes | None, code: str
     ) -> None:
         if data is not None:

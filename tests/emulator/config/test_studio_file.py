@@ -112,22 +112,22 @@ def test_data_files_are_relative_to_the_studio_file(tmp_path: Path) -> None:
         ({"storageAccounts": [{"name": "Store"}]}, ["storageAccounts.0.name"]),
         ({"timings": {"provisioning": 3}}, ["timings.provisioning", "24h5m"]),
         ({"behaviour": {"putExisting": "replace"}}, ["behaviour.putExisting", "'upsert', 'conflict' or 'refused'"]),
-        ({"behaviour": {"putExistin": "upsert"}}, ["there is no setting 'putExistin', did you mean 'putExisting'?"]),
+        ({"behaviour": {"putExistin": "upsert"}}, ["unknown setting 'putExistin'; did you mean 'putExisting'?"]),
         ({"timings": {"patch_takes_efect": "1s"}}, ["did you mean 'patchTakesEffect'?"]),
-        ({"profile": "hostil"}, ["no profile 'hostil': did you mean hostile?"]),
+        ({"profile": "hostil"}, ["unknown profile 'hostil': did you mean hostile?"]),
         ({"profile": "random:"}, ["random:SEED"]),
         ({"principal": {"tenantId": "x", "clientId": "y"}}, ["principal.tenantId", "principal.clientId"]),
-        ({"experiments": []}, ["no experiment 'score'", "no experiment 'train'"]),
-        ({"datasets": []}, ["experiment 'train': no data set 'flowers'"]),
-        ({"datasets": SMALL["datasets"] * 2}, ["two of data set 'flowers'"]),
-        ({"storageAccounts": [{"name": "other"}]}, ["no storage account 'store'"]),
+        ({"experiments": []}, ["unknown experiment 'score'", "unknown experiment 'train'"]),
+        ({"datasets": []}, ["experiment 'train': unknown data set 'flowers'"]),
+        ({"datasets": SMALL["datasets"] * 2}, ["duplicate data set 'flowers'"]),
+        ({"storageAccounts": [{"name": "other"}]}, ["unknown storage account 'store'"]),
         (
             {"datasets": [{**SMALL["datasets"][0], "source": {"sklearn": "diabetes", "file": "x.csv"}}]},
             ["datasets.0.source", "either sklearn or file"],
         ),
     ],
 )
-def test_a_mistake_is_named_with_its_field(tmp_path: Path, changes: dict[str, Any], words: list[str]) -> None:
+def test_an_error_is_named_with_its_field(tmp_path: Path, changes: dict[str, Any], words: list[str]) -> None:
     with pytest.raises(StudioFileError) as caught:
         load_studio(written(tmp_path, **changes))
     message = str(caught.value)

@@ -217,7 +217,7 @@ async def test_a_browser_shows_a_retraining_and_hostile_names_as_text(client: An
     )
     command = [str(CHROMIUM), *options.split(), f"--user-data-dir={tmp_path / 'profile'}", client.url + "/"]
     shown = await asyncio.to_thread(subprocess.run, command, capture_output=True, text=True, timeout=120, check=True)
-    assert "<title>Local Studio</title>" in shown.stdout
+    assert "<title>Studio (classic) emulator</title>" in shown.stdout
     assert 'role="status" class="">live<' in shown.stdout
     assert "&lt;img src=x onerror=" in shown.stdout
     assert "<img" not in shown.stdout

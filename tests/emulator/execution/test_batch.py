@@ -290,7 +290,7 @@ class TestRefusals:
         assert "AccountKey" not in str(reply.body)
         assert (await client.send("GET", "/_studio/jobs")).body["jobs"] == []
 
-    async def test_a_body_that_is_none_is_refused(self, client: Any) -> None:
+    async def test_a_body_that_is_not_a_registration_is_refused(self, client: Any) -> None:
         endpoint = await training(client)
         assert (await client.call(endpoint, "POST", "/jobs")).code == "RequestIsEmpty"
         assert (await client.call(endpoint, "POST", "/jobs", "[]")).code == "RequestBodyInvalid"

@@ -128,5 +128,5 @@ class TestFaultsOfTheCommand:
         with running("emulator", "--state", str(tmp_path / "state"), "--faults", str(file)) as emulator:
             output, errors = emulator.communicate()
         assert (emulator.returncode, output) == (1, "")
-        assert errors.startswith(f"{file}: rules[0]: there is no operation 'batch.strat'; near: batch.start")
+        assert errors.startswith(f"{file}: rules[0]: unknown operation 'batch.strat'; near: batch.start")
         assert not (tmp_path / "state").exists()

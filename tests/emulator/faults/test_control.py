@@ -55,7 +55,7 @@ class TestControl:
         assert (reply.status, reply.code) == (400, "InvalidFaultRule")
         messages = [detail["message"] for detail in reply.body["error"]["details"]]
         assert messages[0] == "the body: rules[1].drop: Input should be 'before' or 'after'"
-        assert messages[1].startswith("the body: rules[2]: there is no operation 'nonsense'")
+        assert messages[1].startswith("the body: rules[2]: unknown operation 'nonsense'")
         assert faulty.faults.listing() == []
 
     async def test_refusing_for_ever_cannot_be_asked_for_from_outside(self, faulty: Any) -> None:

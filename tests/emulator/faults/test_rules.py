@@ -157,7 +157,7 @@ class TestMistakes:
         ("members", "message"),
         [
             ({}, "the rule has no effect: give one of answer, delay, "),
-            ({"operation": "batch.strat", "drop": "after"}, "there is no operation 'batch.strat'; near: batch.start"),
+            ({"operation": "batch.strat", "drop": "after"}, "unknown operation 'batch.strat'; near: batch.start"),
             ({"drop": "after", "cut": 5}, "a connection that is dropped has no reply: leave out drop or cut"),
             ({"drop": "before", "answer": {"status": 500}}, "only one of these can be the outcome of a request"),
             (
@@ -171,7 +171,7 @@ class TestMistakes:
             ({"answer": {}}, "an answer needs a status or a code"),
             ({"answer": {"code": "RequestThrottled", "body": "x"}}, "a code makes the body"),
             ({"delay": "5"}, "'5' is not a duration; one is written like 24h5m, 30s or 0.5s"),
-            ({"delay": "-5s"}, "-5s is no time to wait; it has to be longer than nothing"),
+            ({"delay": "-5s"}, "-5s is not a positive duration"),
             ({"share": 1.5, "drop": "before"}, "less than or equal to 1"),
             ({"share": 0.5, "nth": 2, "drop": "before"}, "nth goes with neither share nor after"),
             ({"operation": "batch.*", "job": {"hang": True}}, "job goes with the operation batch.start"),
@@ -197,7 +197,7 @@ class TestMistakes:
 
     def test_a_name_that_is_taken_is_refused_and_nothing_is_added(self, faulty: Any) -> None:
         faulty.faults.add(Rule(name="lost", drop="before"))
-        with pytest.raises(ValueError, match="there is a rule 'lost' already"):
+        with pytest.raises(ValueError, match="a rule 'lost' is already in force"):
             faulty.faults.add(Rule(drop="after"), Rule(name="lost", drop="after"))
         assert [rule["id"] for rule in faulty.faults.listing()] == ["lost"]
 
@@ -225,7 +225,7 @@ class TestMistakes:
             ("rules: [", "is not YAML"),
             ("", "the document: Input should be a valid dictionary"),
             ("seed: 3", "rules: Field required"),
-            ("rules: []", "rules: there is no rule"),
+            ("rules: []", "rules: the list of rules is empty"),
         ],
     )
     def test_a_document_without_rules_is_refused(self, text: str, message: str) -> None:

@@ -124,7 +124,7 @@ async def test_errors_come_back_as_they_were_raised(shared):
         await shared.train(b"a,b\n1,2\n", EXPERIMENT)
     with pytest.raises(UnreadableModelError) as describing:
         await shared.describe(b"junk", digest_of(b"junk"))
-    with pytest.raises(ValueError, match="no data set 'iris'"):
+    with pytest.raises(ValueError, match="unknown data set 'iris'"):
         await shared.dataset("iris", 10)
 
     assert (training.value.code, describing.value.code) == ("0001", "IncompatibleModel")

@@ -154,8 +154,8 @@ def test_what_a_user_deleted_does_not_come_back(real: Any, studio_thread: Any, t
     ("value", "words"),
     [
         (None, "is not set"),
-        ("AccountName", "no connection string"),
-        ("BlobEndpoint=http://127.0.0.1:1/x;SharedAccessSignature=sv=1&sig=hidden", "no account key"),
+        ("AccountName", "does not hold the connection string"),
+        ("BlobEndpoint=http://127.0.0.1:1/x;SharedAccessSignature=sv=1&sig=hidden", "does not hold an account key"),
         (f"AccountName=another;AccountKey={KEY};BlobEndpoint=http://127.0.0.1:1/another", "another account"),
     ],
 )

@@ -229,7 +229,7 @@ async def test_a_blob_is_copied_from_another_account_by_its_sas(account, any_con
     assert await (await copy.download_blob()).readall() == b"1,2"
 
 
-async def test_our_account_copies_from_a_stranger_by_its_sas(account, azurite):
+async def test_an_account_copies_from_another_one_by_its_sas(account, azurite):
     async with (
         ContainerClient.from_connection_string(azurite.connection_string, f"c{uuid4().hex}") as container,
         container.get_blob_client("a") as source,
