@@ -4,7 +4,7 @@ Opt in in the top ``conftest.py``::
 
     pytest_plugins = ["reconciler.emulator.pytest_plugin"]
 
-A test then takes ``studio`` and talks to ``studio.url`` over HTTP, as to the real service. Each test gets a Studio of
+A test then takes ``studio`` and talks to ``studio.url`` over HTTP, as to the service. Each test gets an emulator of
 its own in which nothing has happened yet. A project gives its own studio file by overriding ``studio_file``.
 """
 
@@ -76,7 +76,7 @@ def studio_thread() -> Iterator[StudioThread]:
 
 @pytest.fixture(scope="session")
 def studio_file() -> StudioFile:
-    """Return the configuration of each Studio: the default one, but a patch takes effect at once.
+    """Return the configuration of each emulator: the default one, but a patch takes effect at once.
 
     Override it in a ``conftest.py``, with the same scope, and return ``load_studio(path)``.
     """
@@ -89,7 +89,7 @@ def studio_file() -> StudioFile:
 def studio_first_state(
     studio_thread: StudioThread, studio_file: StudioFile, tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
-    """Return the state of a Studio after its first start, which trains its models: each test begins with a copy."""
+    """Return the state of an emulator after its first start, which trains its models: each test begins with a copy."""
     state = tmp_path_factory.mktemp("first-studio") / "state"
     with studio_thread.studio(studio_file, state=state):
         pass

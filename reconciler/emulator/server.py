@@ -90,7 +90,7 @@ class Studio:
         tls_port: likewise for the port that speaks TLS.
         cloud_file: where to write the cloud file; ``cloud.json`` in the state, or in a fresh directory.
         env_file: where to write the secrets; ``emulator.env`` beside it.
-        workers: processes that train and score, to share them; the Studio's own if left out.
+        workers: processes that train and score, to share them; the emulator's own if left out.
         clock: the time now, with a time zone.
 
     Attributes:

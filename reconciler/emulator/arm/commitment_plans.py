@@ -82,7 +82,7 @@ class Association:
 
 
 class CommitmentPlans:
-    """The plans of a Studio.
+    """The plans of an emulator.
 
     Args:
         documents: where they are kept.

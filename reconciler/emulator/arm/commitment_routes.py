@@ -13,7 +13,7 @@ from reconciler.emulator.arm.paging import page
 
 
 class CommitmentRequests:
-    """Answers for the commitment plans of a Studio."""
+    """Answers for the commitment plans of an emulator."""
 
     def __init__(self, plans: CommitmentPlans, page_size: int) -> None:
         self._plans = plans

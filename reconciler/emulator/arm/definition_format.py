@@ -16,7 +16,7 @@ _Reword = Callable[[Any], Any]
 
 
 def worded(view: Json, behaviour: Behaviour) -> Json:
-    """Return what GET by name shows, in this Studio's casing and with its nulls."""
+    """Return what GET by name shows, in this emulator's casing and with its nulls."""
     if behaviour.definition_nulls == "null":
         view = _with_nulls(view)
     if behaviour.definition_casing == "pascal":

@@ -1,7 +1,7 @@
 """Long-running operations of Azure Resource Manager: what a poll shows, and their life across a restart.
 
 An operation is a document of the collection ``operations``, under its id. It is on disk before the request that
-started it is answered, and an unfinished one is taken up again when the Studio starts.
+started it is answered, and an unfinished one is taken up again when the emulator starts.
 """
 
 from __future__ import annotations
@@ -115,7 +115,7 @@ class Conclusion:
 
 
 class Operations:
-    """The operations of a Studio, and the tasks that carry them out."""
+    """The operations of an emulator, and the tasks that carry them out."""
 
     def __init__(
         self,

@@ -53,11 +53,11 @@ class PayloadBlobs:
         """Keep a payload in a blob of a service's storage account, with that service's key.
 
         Raises:
-            Unprovisionable: the account is not one of the Studio, or refuses.
+            Unprovisionable: the account is not one of the emulator, or refuses.
         """
         if storage.name not in self._accounts():
             message = (
-                f"The payload is too large to be shown, and '{storage.name}' is no storage account of this Studio."
+                f"The payload is too large to be shown, and '{storage.name}' is not a storage account of this emulator."
             )
             raise Unprovisionable("PayloadNotAccessible", message)
         connection_string = self._context.storage.connection_string(storage.name, self._context.server_url)

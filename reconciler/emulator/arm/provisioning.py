@@ -96,7 +96,7 @@ class Provisioning:
         payloads: Payloads in blobs.
         inline_payload_bytes: A payload that is larger goes into a blob.
         patch_assets: What a PATCH does with the assets that it does not name.
-        is_key_of: Whether a key is one of the account; True for an account that the Studio cannot ask.
+        is_key_of: Whether a key is one of the account; True for an account that the emulator cannot ask.
         expose: Makes the execution service of a web service answer as its definition says.
         withdraw: Ends the execution service of a web service.
     """

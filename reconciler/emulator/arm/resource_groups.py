@@ -32,7 +32,7 @@ VERSIONS = (
 
 
 class ResourceGroups:
-    """The subscriptions of a Studio and their resource groups."""
+    """The subscriptions of an emulator and their resource groups."""
 
     def __init__(self, documents: Documents) -> None:
         self._subscriptions = documents.collection("subscriptions")

@@ -32,7 +32,7 @@ _EXPANDABLE = ("createdTime", "changedTime", "provisioningState")
 
 
 class ResourceIndex:
-    """The web services and commitment plans of a Studio."""
+    """The web services and commitment plans of an emulator."""
 
     def __init__(self, documents: Documents, page_size: int) -> None:
         self._services = documents.collection(web_services.COLLECTION)

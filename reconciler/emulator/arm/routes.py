@@ -46,7 +46,7 @@ _PERMISSIONS_VERSIONS = ("2022-04-01", "2018-07-01", "2018-01-01-preview", "2015
 
 
 class ResourceManager:
-    """Azure Resource Manager of one Studio."""
+    """Azure Resource Manager of one emulator."""
 
     def __init__(self, context: Context) -> None:
         self._context = context

@@ -48,7 +48,7 @@ _SHARE_OF_TIME: Mapping[Action, float] = {"put": 1.0, "patch": 1.0, "delete": 0.
 
 
 class WebServiceRequests:
-    """Answers for the New web services of a Studio.
+    """Answers for the New web services of an emulator.
 
     Args:
         context: the emulator's parts.

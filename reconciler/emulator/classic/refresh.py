@@ -64,7 +64,7 @@ def overwrite_resources(body: dict[str, Any], behaviour: Behaviour) -> bool:
     """Return ``OverwriteResources``, which clients send as a string or as a boolean (classic-protocol 8).
 
     Raises:
-        ServiceError: 400, it is neither, or not in the form that this Studio takes.
+        ServiceError: 400, it is neither, or not in the form that this emulator takes.
     """
     value = member(body, "OverwriteResources")
     if value is None:

@@ -38,7 +38,7 @@ class HeldSecret(Section):
 
 
 class SecretVersion(Section):
-    """A version of a secret: of a value that is given, of the Studio's own, or of one that is made up."""
+    """A version of a secret: of a value that is given, of the emulator's own, or of one that is made up."""
 
     id: Hex32 | None = None
     value: Annotated[str, StringConstraints(min_length=1, max_length=LARGEST_SECRET)] | None = None
@@ -75,7 +75,7 @@ class KeyVault(Section):
         name: Unique in the world, and so in the file.
         location: What a refusal names.
         access: Who may do what; if it is left out, the file's first principal may do everything.
-        secrets: What it holds when the Studio first starts.
+        secrets: What it holds when the emulator first starts.
     """
 
     name: VaultName

@@ -34,7 +34,7 @@ class FaultControl:
     """The routes.
 
     Args:
-        faults: the Studio's.
+        faults: the emulator's.
         journal: likewise.
     """
 

@@ -18,7 +18,7 @@ class Rotation:
     """The secrets of one emulator.
 
     Args:
-        context: The Studio.
+        context: The emulator.
         vaults: What its vaults hold.
         publish: Writes the env file again.
     """

@@ -33,7 +33,7 @@ _log = logging.getLogger("reconciler.emulator")
 
 
 class BatchJobs:
-    """Every batch job of the Studio, and the queue of each execution service."""
+    """Every batch job of the emulator, and the queue of each execution service."""
 
     def __init__(self, context: Context) -> None:
         self._context = context

@@ -1,6 +1,6 @@
 """Faults on demand: rules that make the emulator fail, deterministic from a seed.
 
-A test uses it as a library, on a Studio that runs or is about to::
+A test uses it as a library, on an emulator that runs or is about to::
 
     async with Studio() as studio:
         studio.faults.add(Rule(operation="batch.register", nth=1, drop="after"))

@@ -55,7 +55,7 @@ async def deliver(
 
 
 async def pause(faults: Faults, active: ActiveRule, span: timedelta) -> bool:
-    """Wait on account of a rule, no longer than it is in force; False if the Studio ends meanwhile."""
+    """Wait on account of a rule, no longer than it is in force; False if the emulator ends meanwhile."""
     with suppress(TimeoutError):
         async with asyncio.timeout(span.total_seconds()):
             await active.gone.wait()

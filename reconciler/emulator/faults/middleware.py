@@ -44,11 +44,11 @@ class ErrorReplies:
 
 
 class FaultMiddleware:
-    """The two middlewares of one Studio.
+    """The two middlewares of one emulator.
 
     Args:
         faults: the rules in force.
-        clock: the Studio's.
+        clock: the emulator's.
         accounts: names of the storage accounts.
         replies: the services' own forms of an error.
     """

@@ -76,10 +76,10 @@ class ActiveRule:
 
 
 class Faults:
-    """The faults of one Studio: documented in `reconciler.emulator.faults`.
+    """The faults of one emulator: documented in `reconciler.emulator.faults`.
 
-    Every method may be called from any thread, and from the Studio's own event loop; what it does is in force when it
-    returns. Rules that are added before the Studio runs are in force from the moment in which it answers: its own
+    Every method may be called from any thread, and from the emulator's own event loop; what it does is in force when it
+    returns. Rules that are added before the emulator runs are in force from the moment in which it answers: its own
     start-up meets none.
 
     Args:

@@ -43,7 +43,7 @@ class AccessToken:
 
 
 class AccessTokens:
-    """The issuer of one Studio.
+    """The issuer of one emulator.
 
     Args:
         pem: The signing key.

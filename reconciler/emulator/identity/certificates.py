@@ -39,7 +39,7 @@ ClientKey = rsa.RSAPrivateKey
 
 
 def utc_now() -> datetime:
-    """Return the machine's time, by which TLS clients judge a certificate, whatever a Studio's own clock says."""
+    """Return the machine's time, by which TLS clients judge a certificate, whatever an emulator's own clock says."""
     return datetime.now(UTC)
 
 
@@ -50,7 +50,7 @@ def new_rsa_key() -> str:
 
 def rsa_key(pem: str) -> ClientKey:
     """Return the key in a PEM text of `new_rsa_key` or `new_client_certificate`."""
-    # It was made here and lies in the Studio's own state: to prove it sound would be most of what a start takes.
+    # Not checked: the key was made here and lies in the emulator's own state, and a check takes most of a start's time.
     key = load_pem_private_key(pem.encode("ascii"), password=None, unsafe_skip_rsa_key_validation=True)
     if not isinstance(key, rsa.RSAPrivateKey):
         raise TypeError("not an RSA key")

@@ -1,7 +1,7 @@
 """Client assertions (RFC 7523): signed JWTs that a client proves itself with in place of a secret.
 
 Two sorts: one that the client signs with the key of its registered certificate, and the token of a Kubernetes service
-account whose cluster is trusted (workload identity federation). A Studio is that cluster too, so that a token file can
+account whose cluster is trusted (workload identity federation). An emulator is that cluster too: a token file can
 be had without one.
 """
 
@@ -27,7 +27,7 @@ EXCHANGE_AUDIENCE = "api://AzureADTokenExchange"
 SERVICE_ACCOUNT_TOKEN_LIVES = timedelta(hours=1)
 
 _ALGORITHMS = ("RS256", "PS256")
-# Times are checked here, by the Studio's own clock.
+# Times are checked here, by the emulator's own clock.
 _UNCHECKED = {f"verify_{claim}": False for claim in ("exp", "nbf", "iat", "aud", "iss", "sub", "jti")}
 _SKEW = timedelta(minutes=5)
 

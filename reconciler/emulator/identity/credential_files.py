@@ -15,10 +15,10 @@ _ROTATED_AFTER = SERVICE_ACCOUNT_TOKEN_LIVES * 0.8
 
 
 class IdentityFiles:
-    """The files of one Studio's principals.
+    """The files of one emulator's principals.
 
     Args:
-        context: The Studio.
+        context: The emulator.
         env_file: The env file that names them.
     """
 

@@ -32,7 +32,7 @@ _DEFAULT_SCOPE = "/.default"
 
 
 class Identities:
-    """The principals of a Studio with what they prove themselves with."""
+    """The principals of an emulator with what they prove themselves with."""
 
     def __init__(self, context: Context) -> None:
         self._secrets = context.secrets
@@ -88,7 +88,7 @@ class SignIn:
         Args:
             tenant: As it stands in the URL.
             form: What was sent.
-            authority: The URL that the client reached the Studio by, which its assertion must be meant for.
+            authority: The URL that the client reached the emulator by, which its assertion must be meant for.
 
         Raises:
             SignInRefused: tenant, client, proof, grant or scope is not one that there is.

@@ -61,7 +61,7 @@ def vault_error_reply(status: int, outer: str, inner: str, message: str) -> web.
 
 
 class VaultRequests:
-    """The vaults of one Studio."""
+    """The vaults of one emulator."""
 
     def __init__(self, context: Context, kept: VaultSecrets) -> None:
         self._context = context
@@ -105,7 +105,7 @@ class VaultRequests:
         vault = self._kept.vault(name)
         if vault is None:
             # The real one would not even be found: its name is that of a host.
-            raise VaultError(404, "VaultNotFound", f"There is no Key Vault '{name}' in this Studio.")
+            raise VaultError(404, "VaultNotFound", f"There is no Key Vault '{name}' in this emulator.")
         return vault
 
     def _principal(self, request: web.Request) -> Principal:

@@ -16,7 +16,7 @@ from reconciler.emulator.context import Context
 class StoredVersion:
     """A version of a secret; times are in whole seconds since 1970, as a vault gives them.
 
-    ``held``: it is one of the Studio's own, and nobody has written it.
+    ``held``: it is one of the emulator's own, and nobody has written it.
     """
 
     id: str
@@ -31,7 +31,7 @@ class StoredVersion:
 
 
 class VaultSecrets:
-    """The secrets of all vaults of a Studio; they are kept with its state."""
+    """The secrets of all vaults of an emulator; they are kept with its state."""
 
     def __init__(self, context: Context) -> None:
         self._context = context

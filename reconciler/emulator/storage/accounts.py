@@ -1,4 +1,4 @@
-"""The storage accounts of a Studio: the emulator's own, and real ones that the studio file names.
+"""The storage accounts of an emulator: the emulator's own, and real ones that the studio file names.
 
 A real account is one that the emulator does not serve: in Azure, or Azurite. All that is done with it is done over
 HTTP, with the key in its connection string; what a SAS is, is the same in both.

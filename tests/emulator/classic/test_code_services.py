@@ -379,5 +379,5 @@ class TestRunning:
         assert reason in reply.body["error"]["details"][0]["message"]
 
     def test_a_command_for_another_language_than_python_is_a_mistake_of_the_file(self, start_studio: Any) -> None:
-        with pytest.raises(ValueError, match="only Python can be run here"):
+        with pytest.raises(ValueError, match="only Python can be run"):
             start_studio(codeServices={"interpreters": {"R-3.1-64": "Rscript"}})
