@@ -31,7 +31,7 @@ from reconciler.plan.states import DesiredTarget, DesiredVersion, Ledger, LiveTa
 from reconciler.preflight.facts import facts_for
 from reconciler.spec.fleet import Fleet
 from reconciler.spec.secrets import SecretResolver
-from reconciler.store import Store, this_process
+from reconciler.store import BackgroundStore, Store, this_process
 from reconciler.targets import kinds
 from reconciler.targets.clients import Clients
 from reconciler.targets.driver import Driver
@@ -96,7 +96,7 @@ class Reconciliation:
     ) -> None:
         self._fleet = fleet
         self._cloud = cloud
-        self._store = store
+        self._store = BackgroundStore(store)
         self._options = options if options is not None else Options()
         self._clock = clock
         self.run_id = run_id if run_id is not None else uuid.uuid4().hex[:12]
@@ -106,6 +106,7 @@ class Reconciliation:
         self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
+        self._stack.push_async_callback(self._store.close)
         await self._stack.enter_async_context(self._clients)
         return self
 
@@ -138,7 +139,7 @@ class Reconciliation:
         await asyncio.gather(*(driver.prepare() for driver in self._drivers.values()))
         targets = tuple(target for driver in self._drivers.values() for target in driver.desired())
         probed = {kind for kind, driver in self._drivers.items() if driver.probes}
-        ledger = read_ledger(self._store)
+        ledger = await self._store.call(read_ledger)
         recorded = _to_probe(
             [target.identity for target in targets if target.kind in probed],
             ledger,

@@ -13,7 +13,7 @@ from reconciler.apply.run import Run, leased
 from reconciler.azure.errors import StudioError
 from reconciler.plan.document import TargetPlan
 from reconciler.spec.secrets import MissingSecret
-from reconciler.store import Lease, LeaseHeld, LeaseLost
+from reconciler.store import Lease, LeaseHeld, LeaseLost, Transaction
 from reconciler.targets.driver import TargetChangedError, TargetError
 
 
@@ -22,7 +22,7 @@ async def remove(run: Run, plan: TargetPlan, writing: asyncio.Semaphore) -> Outc
     driver, target = run.drivers[plan.kind], run.targets[plan.identity]
     try:
         async with writing, leased(run, f"target:{plan.identity}") as lease:
-            now = converged(run.store.target(plan.identity))
+            now = converged(await run.store.target(plan.identity))
             if now is not None and now != run.ledger.converged.get(plan.identity):
                 # Another run wanted it, and changed it, between the plan and the lease.
                 text = f"another run brought it to {served_words(now)} since the plan was made; plan again"
@@ -32,11 +32,11 @@ async def remove(run: Run, plan: TargetPlan, writing: asyncio.Semaphore) -> Outc
             try:
                 await driver.delete(target)
             except TargetChangedError as error:
-                return ended(run, lease, plan, Result.REFUSED, str(error))
+                return await ended(run, lease, plan, Result.REFUSED, str(error))
             except (TargetError, StudioError, MissingSecret) as error:
-                return ended(run, lease, plan, Result.FAILED, str(error))
+                return await ended(run, lease, plan, Result.FAILED, str(error))
             text = "deleted" if plan.live is None else f"deleted; it served {plan.live}"
-            _forget(run, lease, plan, text)
+            await _forget(run, lease, plan, text)
             run.report(plan.name, ProgressState.DONE, text)
             return Outcome(plan.name, plan.kind, Result.CONVERGED, text)
     except (LeaseHeld, LeaseLost) as error:
@@ -47,12 +47,12 @@ async def remove(run: Run, plan: TargetPlan, writing: asyncio.Semaphore) -> Outc
 async def forget_gone(run: Run, plan: TargetPlan) -> Outcome:
     """Forget a target that is to be absent and is, after a run that was killed between the two, or somebody else."""
     with suppress(LeaseHeld, LeaseLost):  # Whoever is at work on it records what they bring about.
-        if run.store.target(plan.identity) is not None:
+        if await run.store.target(plan.identity) is not None:
             async with leased(run, f"target:{plan.identity}") as lease:
-                record = run.store.target(plan.identity)
+                record = await run.store.target(plan.identity)
                 # Another run may have made it anew since the plan.
                 if record is not None and converged(record) == run.ledger.converged.get(plan.identity):
-                    _forget(run, lease, plan, "it is gone, as the spec wants it")
+                    await _forget(run, lease, plan, "it is gone, as the spec wants it")
     return Outcome(plan.name, plan.kind, Result.IN_SYNC, "absent, as the spec wants it")
 
 
@@ -61,15 +61,17 @@ async def record_orphan(run: Run, plan: TargetPlan, text: str) -> Outcome:
 
     What the store does not know it does not learn here: its knowing an endpoint is a sign that it is of a set.
     """
-    earlier = run.store.target(plan.identity)
+    earlier = await run.store.target(plan.identity)
     if earlier is not None and (earlier.last_outcome, earlier.last_message) != ("held", text):
         with suppress(LeaseHeld, LeaseLost):  # Whoever is at work on it records its own, newer end.
             async with leased(run, f"target:{plan.identity}") as lease:
-                record_attempt(run, lease, plan, "held", text)
+                await record_attempt(run, lease, plan, "held", text)
     return Outcome(plan.name, plan.kind, Result.ORPHANED, text)
 
 
-def _forget(run: Run, lease: Lease, plan: TargetPlan, text: str) -> None:
-    with run.store.fenced(lease) as transaction:
+async def _forget(run: Run, lease: Lease, plan: TargetPlan, text: str) -> None:
+    def write(transaction: Transaction) -> None:
         transaction.remove_target(plan.identity)
         transaction.add_event(run_id=run.run_id, subject=plan.name, action="delete", outcome="deleted", message=text)
+
+    await run.store.write(lease, write)

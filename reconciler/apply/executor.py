@@ -311,7 +311,7 @@ class _Versions:
 
 async def _step(run: Run, plan: VersionPlan, watch: Watch) -> KnownVersion | LookAgain:
     desired: DesiredVersion = run.versions[VersionKey(plan.model, plan.label)]
-    record = run.store.version(plan.model, plan.label)
+    record = await run.store.version(plan.model, plan.label)
     if record is not None and record.state == "usable":
         return usable_as_planned(known_version(record), desired)
     try:

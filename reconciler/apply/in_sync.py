@@ -54,10 +54,10 @@ async def confirm(run: Run, plan: TargetPlan) -> Outcome:
     try:
         async with leased(run, f"target:{plan.identity}") as lease:
             if settled:
-                record_attempt(run, lease, plan, "converged", outcome.text)
+                await record_attempt(run, lease, plan, "converged", outcome.text)
             elif len(artifacts) == len(target.bindings):
                 verified = await run.drivers[plan.kind].verify(target, artifacts, None, lambda _: None)
-                record_converged(run, lease, plan, artifacts, verified)
+                await record_converged(run, lease, plan, artifacts, verified)
     except (LeaseHeld, LeaseLost, TargetError):
         pass  # It is only a memory of what the live side shows anyway.
     return outcome

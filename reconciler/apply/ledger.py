@@ -21,7 +21,7 @@ from reconciler.plan.states import (
     VersionKey,
     VersionState,
 )
-from reconciler.store import LastOutcome, Lease, ServedModel, Store, TargetRecord, VersionRecord
+from reconciler.store import LastOutcome, Lease, ServedModel, Store, TargetRecord, Transaction, VersionRecord
 from reconciler.targets.driver import Artifacts, Verified
 
 _PROOFS = {word.value: word for word in Proof}
@@ -101,31 +101,35 @@ def served_words(converged: Converged) -> str:
     return ", ".join(str(served.version) for served in converged.serves.values()) or "its settings"
 
 
-def record_attempt(run: Run, lease: Lease, plan: TargetPlan, outcome: LastOutcome, text: str) -> None:
+async def record_attempt(run: Run, lease: Lease, plan: TargetPlan, outcome: LastOutcome, text: str) -> None:
     """Record how the last try went; what the target was converged to before stays.
 
     A failure is counted, a success ends the count. A hold does neither, for nothing was tried.
     """
     now = run.clock()
-    earlier = run.store.target(plan.identity)
-    record = TargetRecord(
-        identity=plan.identity, name=plan.name, kind=plan.kind, last_outcome=outcome, last_message=text, last_at=now
-    )
-    if earlier is not None:
-        record = replace(earlier, name=plan.name, last_outcome=outcome, last_message=text, last_at=now)
-    if outcome == "failed":
-        attempted = _digest(run, plan)
-        failures = record.failures + 1 if record.attempted == attempted else 1
-        record = replace(record, failures=failures, next_attempt_at=next_attempt(run, failures), attempted=attempted)
-    elif outcome == "converged":
-        record = replace(record, failures=0, next_attempt_at=None, attempted=None)
-    repeated = earlier is not None and (earlier.last_outcome, earlier.last_message) == (outcome, text)
-    with run.store.fenced(lease) as transaction:
+
+    def write(transaction: Transaction) -> None:
+        earlier = transaction.target(plan.identity)
+        record = TargetRecord(
+            identity=plan.identity, name=plan.name, kind=plan.kind, last_outcome=outcome, last_message=text, last_at=now
+        )
+        if earlier is not None:
+            record = replace(earlier, name=plan.name, last_outcome=outcome, last_message=text, last_at=now)
+        if outcome == "failed":
+            attempted = _digest(run, plan)
+            failures = record.failures + 1 if record.attempted == attempted else 1
+            due = next_attempt(run, failures)
+            record = replace(record, failures=failures, next_attempt_at=due, attempted=attempted)
+        elif outcome == "converged":
+            record = replace(record, failures=0, next_attempt_at=None, attempted=None)
         transaction.put_target(record)
-        if not repeated:  # An event when something happens, none when nothing does.
+        if earlier is None or (earlier.last_outcome, earlier.last_message) != (outcome, text):
+            # An event when something happens, none when nothing does.
             transaction.add_event(
                 run_id=run.run_id, subject=plan.name, action="converge", outcome=outcome, message=text
             )
+
+    await run.store.write(lease, write)
 
 
 def next_attempt(run: Run, failures: int) -> datetime:
@@ -147,7 +151,7 @@ def _digest(run: Run, plan: TargetPlan) -> str:
     return hashlib.sha256(json.dumps(wanted, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def record_converged(
+async def record_converged(
     run: Run,
     lease: Lease,
     plan: TargetPlan,
@@ -183,7 +187,8 @@ def record_converged(
         last_message=verified.text,
         last_at=now,
     )
-    with run.store.fenced(lease) as transaction:
+
+    def write(transaction: Transaction) -> None:
         transaction.put_target(record)
         transaction.add_event(
             run_id=run.run_id,
@@ -199,6 +204,8 @@ def record_converged(
                 "reasons": [reason.text for reason in plan.reasons],
             },
         )
+
+    await run.store.write(lease, write)
 
 
 def is_recorded(converged: Converged, use: ModelBinding) -> bool:

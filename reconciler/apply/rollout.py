@@ -65,12 +65,12 @@ async def record_unchanged(run: Run, plan: TargetPlan, result: Result, text: str
     """Remember and tell that a target stays where it is, and why."""
     last: LastOutcome = "held" if result is Result.HELD else "failed"
     run.report(plan.name, ProgressState.HELD if result is Result.HELD else ProgressState.FAILED, text)
-    earlier = run.store.target(plan.identity)
+    earlier = await run.store.target(plan.identity)
     # A failure is counted each time.
     if last == "failed" or earlier is None or (earlier.last_outcome, earlier.last_message) != (last, text):
         try:
             async with leased(run, f"target:{plan.identity}") as lease:
-                record_attempt(run, lease, plan, last, text)
+                await record_attempt(run, lease, plan, last, text)
         except (LeaseHeld, LeaseLost):
             pass  # Whoever holds it records its own, newer end.
     return Outcome(plan.name, plan.kind, result, text)
@@ -97,24 +97,24 @@ class _Rollout:
 
     async def go(self, forced: frozenset[str]) -> Outcome:
         """All of it: compare, judge, write, verify, record."""
-        now = converged(self._run.store.target(self._plan.identity))
+        now = converged(await self._run.store.target(self._plan.identity))
         if now != self._run.ledger.converged.get(self._plan.identity):
             return self._moved_meanwhile(now)
-        held = self._held_by_gates(forced)
+        held = await self._held_by_gates(forced)
         if held is not None:
-            return self._end(Result.HELD, held)
+            return await self._end(Result.HELD, held)
         try:
             artifacts = {resource: await self._artifact(known) for resource, known in self._known.items()}
             verified = await self._carry_out(artifacts)
         except TargetChangedError as error:
-            return self._end(Result.REFUSED, str(error))
+            return await self._end(Result.REFUSED, str(error))
         except (TargetError, StudioError, MissingSecret) as error:
-            return self._end(Result.FAILED, str(error))
+            return await self._end(Result.FAILED, str(error))
         steps = tuple(step.action.value for step in self._plan.steps)
         adopted = self._actions <= {Action.ADOPT, Action.VERIFY}
         if adopted:
             verified = replace(verified, text=_MARKED)
-        record_converged(self._run, self._lease, self._plan, artifacts, verified, steps=steps)
+        await record_converged(self._run, self._lease, self._plan, artifacts, verified, steps=steps)
         text = f"{serves_words(self._plan)}, {verified.proof.value}: {verified.text}"
         if verified.ignored_settings:
             text += "; the service does not show " + ", ".join(sorted(verified.ignored_settings))
@@ -138,7 +138,7 @@ class _Rollout:
         served, known = now.served(use.resource), self._known[use.resource]
         return served is not None and (served.version, served.fingerprint) == (known.key, known.fingerprint)
 
-    def _held_by_gates(self, forced: frozenset[str]) -> str | None:
+    async def _held_by_gates(self, forced: frozenset[str]) -> str | None:
         """Judge the gates on the metrics that are recorded now; the plan may have been made before there were any."""
         if not self._repoints or gate_forced(forced, self._plan.name):
             return None
@@ -149,7 +149,7 @@ class _Rollout:
             for known in (self._known[model.resource],)
             for gates in (self._run.versions[known.key].gates,)
             if gates  # Without any, nobody has to know the version before.
-            for result in judge_gates(gates, known.metrics, self._incumbent(model.incumbent), known.key)
+            for result in judge_gates(gates, known.metrics, await self._incumbent(model.incumbent), known.key)
         ]
         if overall(results) is GateOutcome.PASS:
             return None
@@ -157,10 +157,10 @@ class _Rollout:
         reasons = "; ".join(f"{result.rule}: {result.text}" for result in unmet)
         return f"held by its gates, stays where it is: {reasons}"
 
-    def _incumbent(self, version: VersionKey | None) -> Incumbent | None:
+    async def _incumbent(self, version: VersionKey | None) -> Incumbent | None:
         if version is None:
             return None
-        record = self._run.store.version(version.model, version.label)
+        record = await self._run.store.version(version.model, version.label)
         return Incumbent(version, {} if record is None else record.metrics)
 
     @property
@@ -256,13 +256,13 @@ class _Rollout:
         container, _, blob = location.uri.removeprefix(blobs.base).partition("/")
         return await blobs.sign(container, blob, _SIGNATURE_LASTS)
 
-    def _end(self, result: Result, text: str) -> Outcome:
-        return ended(self._run, self._lease, self._plan, result, text)
+    async def _end(self, result: Result, text: str) -> Outcome:
+        return await ended(self._run, self._lease, self._plan, result, text)
 
 
-def ended(run: Run, lease: Lease, plan: TargetPlan, result: Result, text: str) -> Outcome:
+async def ended(run: Run, lease: Lease, plan: TargetPlan, result: Result, text: str) -> Outcome:
     """Record and report how a target ended that did not converge."""
     last: LastOutcome = "held" if result is Result.HELD else "failed"
-    record_attempt(run, lease, plan, last, text)
+    await record_attempt(run, lease, plan, last, text)
     run.report(plan.name, ProgressState.HELD if result is Result.HELD else ProgressState.FAILED, text)
     return Outcome(plan.name, plan.kind, result, text)

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 
 from reconciler.apply.progress import Amount, Progress, ProgressEvent, ProgressState, silent
 from reconciler.plan.states import DesiredTarget, DesiredVersion, Ledger, VersionKey
-from reconciler.store import DEFAULT_TTL, Holder, Lease, Store, StoreError
+from reconciler.store import DEFAULT_TTL, BackgroundStore, Holder, Lease, StoreError
 from reconciler.targets.clients import Clients
 from reconciler.targets.driver import Driver
 
@@ -40,7 +40,7 @@ class Run:
 
     run_id: str
     holder: Holder
-    store: Store
+    store: BackgroundStore
     clients: Clients
     drivers: Mapping[str, Driver]
     """By `reconciler.plan.document.TargetPlan.kind`."""
@@ -74,7 +74,7 @@ async def leased(run: Run, key: str) -> AsyncIterator[Lease]:
         LeaseHeld: somebody works on the key; the message says who.
         StoreError: it was taken over (LeaseLost) or cannot be renewed while the block ran, which is then stopped.
     """
-    lease = run.store.acquire(key, run.holder, run.limits.lease)
+    lease = await run.store.acquire(key, run.holder, run.limits.lease)
     worker = asyncio.current_task()
     lost: list[StoreError] = []
 
@@ -82,7 +82,7 @@ async def leased(run: Run, key: str) -> AsyncIterator[Lease]:
         while True:
             await asyncio.sleep(run.limits.lease.total_seconds() / 3)
             try:
-                await asyncio.to_thread(run.store.renew, lease)
+                await run.store.renew(lease)
             except StoreError as error:
                 # Lost, or unknown: going on without it could make two runs work on one thing.
                 lost.append(error)
@@ -105,4 +105,4 @@ async def leased(run: Run, key: str) -> AsyncIterator[Lease]:
             await asyncio.gather(keeper, return_exceptions=True)
         finally:
             # Also when Ctrl-C was pressed a second time, while the keeper was ending.
-            run.store.release(lease)
+            await run.store.release(lease)

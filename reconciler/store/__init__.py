@@ -3,6 +3,7 @@
 It never contains a secret (`reconciler.store.records` says how) and imports no other part of reconciler.
 """
 
+from reconciler.store.background import BackgroundStore
 from reconciler.store.errors import (
     LeaseHeld,
     LeaseLost,
@@ -30,6 +31,7 @@ from reconciler.store.store import DEFAULT_TTL, Store, Transaction
 
 __all__ = [
     "DEFAULT_TTL",
+    "BackgroundStore",
     "Event",
     "Holder",
     "LastOutcome",

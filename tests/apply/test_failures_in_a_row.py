@@ -27,7 +27,7 @@ from reconciler.plan.states import (
     Proof,
     VersionKey,
 )
-from reconciler.store import LastOutcome, Store, TargetRecord, this_process
+from reconciler.store import BackgroundStore, LastOutcome, Store, TargetRecord, this_process
 from reconciler.targets.driver import Artifact, Verified
 
 NOW = datetime(2026, 11, 1, 12, 0, tzinfo=UTC)
@@ -46,7 +46,7 @@ def run_on(store: Store, target: DesiredTarget = TARGET, fingerprint: str = "f1"
     return Run(
         run_id="r",
         holder=this_process("r"),
-        store=store,
+        store=BackgroundStore(store),
         clients=cast("Any", SimpleNamespace(fleet=SimpleNamespace(models={}))),
         drivers={},
         versions={VERSION: version},
@@ -66,7 +66,7 @@ async def end(store: Store, outcome: LastOutcome, target: DesiredTarget = TARGET
     """A run in which the target comes to this end."""
     run = run_on(store, target, fingerprint)
     async with leased(run, f"target:{target.identity}") as lease:
-        record_attempt(run, lease, plan_of(target), outcome, "503")
+        await record_attempt(run, lease, plan_of(target), outcome, "503")
 
 
 def record_of(store: Store) -> TargetRecord:
@@ -114,7 +114,7 @@ async def test_a_success_ends_the_count(store: Store) -> None:
     run = run_on(store)
     artifact = Artifact(VERSION, "f1", Location("https://a/", "m/f1.ilearner"), cast("Any", None))
     async with leased(run, "target:w/s/a") as lease:
-        record_converged(run, lease, plan_of(TARGET), {"Trained": artifact}, Verified(Proof.PROVEN, "shown"))
+        await record_converged(run, lease, plan_of(TARGET), {"Trained": artifact}, Verified(Proof.PROVEN, "shown"))
 
     record = record_of(store)
     assert (record.failures, record.next_attempt_at) == (0, None)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,6 +19,7 @@ from reconciler.azure.clouds import load_cloud
 from reconciler.reconciliation import Options, Reconciliation
 from reconciler.spec.secrets import SecretResolver
 from reconciler.store import Store
+from reconciler.store.database import Database
 from tests.support.fleets import load_fleet
 from tests.support.studio import Desk
 
@@ -117,3 +120,21 @@ async def test_another_run_takes_up_a_job_between_two_passes(desk: Desk, store: 
 
     assert jobs == begun_jobs(desk)
     assert {Result.CONVERGED, Result.IN_SYNC} >= {outcome.result for outcome in report.outcomes}
+
+
+async def test_the_event_loop_never_waits_for_the_store(
+    desk: Desk, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loop_thread, used = threading.get_ident(), []
+    transaction = Database._transaction
+
+    def watched(self: Database, **options: bool) -> Any:
+        used.append(threading.get_ident())
+        return transaction(self, **options)
+
+    monkeypatch.setattr(Database, "_transaction", watched)
+    async with begun(desk, store) as execution:
+        await see_through(execution)
+
+    assert used
+    assert loop_thread not in used

@@ -20,7 +20,7 @@ from reconciler.azure.storage.blobs import Blobs
 from reconciler.plan.states import DesiredVersion, Location, VersionKey
 from reconciler.spec.documents import Model
 from reconciler.spec.secrets import MissingSecret
-from reconciler.store import Lease, StoreError, VersionRecord
+from reconciler.store import Lease, StoreError, Transaction, VersionRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +82,7 @@ def evaluation_path(artifact: str) -> str:
     return artifact.removesuffix(".ilearner") + ".evaluation.csv"
 
 
-def adopt_artifact(run: Run, lease: Lease, desired: DesiredVersion, place: Place) -> VersionRecord:
+async def adopt_artifact(run: Run, lease: Lease, desired: DesiredVersion, place: Place) -> VersionRecord:
     """Record the artifact at a place as the version."""
     record = VersionRecord(
         model=desired.key.model,
@@ -96,7 +96,8 @@ def adopt_artifact(run: Run, lease: Lease, desired: DesiredVersion, place: Place
         recipe={**desired.inputs, "training": desired.training},
         updated_at=run.clock(),
     )
-    with run.store.fenced(lease) as transaction:
+
+    def write(transaction: Transaction) -> None:
         transaction.put_version(record)
         transaction.add_event(
             run_id=run.run_id,
@@ -106,6 +107,8 @@ def adopt_artifact(run: Run, lease: Lease, desired: DesiredVersion, place: Place
             message=f"adopted, because an artifact of this recipe lies at {place.location.uri}",
             details={"metrics": dict(place.metrics or {})},
         )
+
+    await run.store.write(lease, write)
     return record
 
 
@@ -115,18 +118,18 @@ async def record_artifact(run: Run, desired: DesiredVersion) -> None:
     Without it a later version could not be compared with this one. It is only a cache: errors are ignored.
     """
     key = desired.key
-    if desired.ready_made or _known(run, key):
+    if desired.ready_made or await _known(run, key):
         return
     with suppress(StudioError, MissingSecret, StoreError):
         async with leased(run, f"version:{key}") as lease:
             place = await find_place(run, desired, 1)
-            if place.metrics is not None and not _known(run, key):
-                adopt_artifact(run, lease, desired, place)
+            if place.metrics is not None and not await _known(run, key):
+                await adopt_artifact(run, lease, desired, place)
 
 
-def _known(run: Run, key: VersionKey) -> bool:
+async def _known(run: Run, key: VersionKey) -> bool:
     """Whether the store knows more of a version than that it failed before any training was begun."""
-    record = run.store.version(key.model, key.label)
+    record = await run.store.version(key.model, key.label)
     return record is not None and record.attempt > 0
 
 

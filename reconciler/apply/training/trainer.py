@@ -69,16 +69,16 @@ async def advance(run: Run, desired: DesiredVersion, watch: Watch) -> KnownVersi
     """
     key = desired.key
     async with leased(run, f"version:{key}") as lease:
-        record = run.store.version(key.model, key.label)
+        record = await run.store.version(key.model, key.label)
         if record is not None and record.state == "usable":
             return usable_as_planned(known_version(record), desired)
         if desired.ready_made:
-            return _record_ready_made(run, lease, desired)
+            return await _record_ready_made(run, lease, desired)
         trainer = _Trainer(run, lease, desired, watch)
         try:
             return await _step(trainer)
         except TrainingFailed as error:
-            trainer.count_failure(str(error))
+            await trainer.count_failure(str(error))
             raise
 
 
@@ -105,7 +105,7 @@ def usable_as_planned(known: KnownVersion, desired: DesiredVersion) -> KnownVers
     return known
 
 
-def _record_ready_made(run: Run, lease: Lease, desired: DesiredVersion) -> KnownVersion:
+async def _record_ready_made(run: Run, lease: Lease, desired: DesiredVersion) -> KnownVersion:
     if desired.location is None or desired.fingerprint is None:
         raise TrainingFailed(f"{desired.key} is ready-made, but has no location")
     record = VersionRecord(
@@ -117,8 +117,7 @@ def _record_ready_made(run: Run, lease: Lease, desired: DesiredVersion) -> Known
         relative_location=desired.location.relative,
         updated_at=run.clock(),
     )
-    with run.store.fenced(lease) as transaction:
-        transaction.put_version(record)
+    await run.store.write(lease, lambda transaction: transaction.put_version(record))
     return known_version(record)
 
 
@@ -142,35 +141,35 @@ class _Trainer:
 
     async def step(self) -> KnownVersion | LookAgain:
         """Go on from wherever the operation stands."""
-        operation = self._run.store.open_operation(self._key.model, self._key.label)
+        operation = await self._run.store.open_operation(self._key.model, self._key.label)
         if operation is not None and (reason := self._why_give_way(operation)) is not None:
             await self._give_way(operation, reason)
             operation = None
         if operation is None:
-            place = await find_place(self._run, self._desired, self._next_attempt())
+            place = await find_place(self._run, self._desired, await self._next_attempt())
             if place.metrics is not None:
                 self._report(ProgressState.DONE, f"adopted: its artifact lies at {place.location.uri}")
-                return known_version(adopt_artifact(self._run, self._lease, self._desired, place))
+                return known_version(await adopt_artifact(self._run, self._lease, self._desired, place))
             await self._training_jobs()  # A service that is not there must not leave an intent behind.
-            operation = self._begin(place.attempt)
+            operation = await self._begin(place.attempt)
         try:
             return await self._go_on(operation)
         except JobLost as lost:
-            self._close(operation, "abandoned", f"the service does not know job {lost.job_id} any more")
+            await self._close(operation, "abandoned", f"the service does not know job {lost.job_id} any more")
             self._watch.unknown = 0
             self._watch.lost += 1
             if self._watch.lost == _LOST_TRIES:
                 raise TrainingFailed(f"the service lost job {lost.job_id} of {self._key}") from lost
             return LookAgain(self._run.clock())
 
-    def count_failure(self, message: str) -> None:
+    async def count_failure(self, message: str) -> None:
         """Record that the version failed once more in a row, and when it is due again."""
-        record = self._run.store.version(self._key.model, self._key.label)
+        record = await self._run.store.version(self._key.model, self._key.label)
         if record is None or record.fingerprint != self._fingerprint:
             if record is not None and record.state == "training":
                 return  # It is another recipe's, and may still give the version.
             # Nothing was begun by this recipe. An attempt is counted from there on.
-            record = self._version("failed", 0 if record is None else record.attempt)
+            record = await self._version("failed", 0 if record is None else record.attempt)
         failures = record.failures + 1
         # A training that ended has said itself why.
         ended = record.state == "failed" and record.attempt > 0 and record.message
@@ -180,8 +179,7 @@ class _Trainer:
             next_attempt_at=next_attempt(self._run, failures),
             message=record.message if ended else message,
         )
-        with self._run.store.fenced(self._lease) as transaction:
-            transaction.put_version(counted)
+        await self._run.store.write(self._lease, lambda transaction: transaction.put_version(counted))
 
     def _why_give_way(self, operation: Operation) -> str | None:
         """Why an attempt that is open cannot be seen through.
@@ -206,7 +204,7 @@ class _Trainer:
         if operation.job_id is not None:
             # Its start may have been sent by a run that was killed before it could say so.
             await (await self._training_jobs()).cancel(operation.job_id)
-        self._close(operation, "abandoned", reason)
+        await self._close(operation, "abandoned", reason)
 
     async def _go_on(self, operation: Operation) -> KnownVersion | LookAgain:
         jobs = await self._training_jobs()
@@ -221,7 +219,7 @@ class _Trainer:
             status = await look(self._run, jobs, operation, self._watch)
         except JobOverdue as error:
             message = f"job {operation.job_id} did not end within {in_units(self._training.timeout)} and was cancelled"
-            raise self._failed(
+            raise await self._failed(
                 operation, "cancelled", f"{message}; raise training.timeout if it needs longer", again=None
             ) from error
         if isinstance(status, LookAgain):
@@ -231,16 +229,18 @@ class _Trainer:
         reason = redact(status.details) or "the service gives no reason"
         outcome: Outcome = "cancelled" if status.state is JobState.CANCELLED else "failed"
         again = can_help(status.details)
-        raise self._failed(operation, outcome, f"job {operation.job_id} {outcome}: {reason}; {advice(again)}", again)
+        raise await self._failed(
+            operation, outcome, f"job {operation.job_id} {outcome}: {reason}; {advice(again)}", again
+        )
 
     # -- the phases
 
-    def _next_attempt(self) -> int:
-        record = self._run.store.version(self._key.model, self._key.label)
-        earlier = self._run.store.last_attempt(self._key.model, self._key.label)
+    async def _next_attempt(self) -> int:
+        record = await self._run.store.version(self._key.model, self._key.label)
+        earlier = await self._run.store.last_attempt(self._key.model, self._key.label)
         return max(earlier, record.attempt if record is not None and record.state == "failed" else 0) + 1
 
-    def _begin(self, attempt: int) -> Operation:
+    async def _begin(self, attempt: int) -> Operation:
         container = self._run.clients.fleet.workspaces[self._workspace].spec.storage.container
         operation = Operation(
             model=self._key.model,
@@ -251,10 +251,15 @@ class _Trainer:
             output_relative=artifact_path(container, self._key, self._fingerprint, attempt),
             created_at=self._run.clock(),
         )
-        with self._run.store.fenced(self._lease) as transaction:
-            transaction.put_version(self._version("training", attempt))
-            operation = transaction.put_operation(operation)
+        version = await self._version("training", attempt)
+
+        def write(transaction: Transaction) -> Operation:
+            transaction.put_version(version)
+            written = transaction.put_operation(operation)
             self._event(transaction, "begun", f"attempt {attempt} with {self._desired.training}")
+            return written
+
+        operation = await self._run.store.write(self._lease, write)
         self._report(ProgressState.STARTED, f"training, attempt {attempt}")
         return operation
 
@@ -279,11 +284,10 @@ class _Trainer:
         except (TrainingFailed, StudioError) as error:
             if _is_final(error):
                 # Nothing runs, and nothing will by this recipe: the attempt is over, so that the spec can be corrected.
-                self._close(operation, "failed", f"no job was registered: {_advised(error)}")
+                await self._close(operation, "failed", f"no job was registered: {_advised(error)}")
             raise
         registered = replace(operation, phase="registered", job_id=job_id, jobs_url=jobs.url)
-        with self._run.store.fenced(self._lease) as transaction:
-            return transaction.put_operation(registered)
+        return await self._run.store.write(self._lease, lambda transaction: transaction.put_operation(registered))
 
     async def _job_id_of(self, jobs: TrainingJobs, request: BatchRequest) -> str:
         for _ in range(_REGISTRATIONS - 1):
@@ -304,8 +308,7 @@ class _Trainer:
             self._report(ProgressState.WAITING, f"whether the job was started cannot be seen now: {error}")
         now = self._run.clock()
         started = replace(operation, phase="started", started_at=now, deadline=now + self._training.timeout)
-        with self._run.store.fenced(self._lease) as transaction:
-            return transaction.put_operation(started)
+        return await self._run.store.write(self._lease, lambda transaction: transaction.put_operation(started))
 
     async def _record(self, operation: Operation, status: JobStatus) -> KnownVersion:
         blobs = await self._run.clients.blobs(self._workspace)
@@ -314,14 +317,16 @@ class _Trainer:
         properties = await blobs.properties(container, name)
         if properties is None or properties.length == 0:
             what = "is missing" if properties is None else "is empty"
-            raise self._failed(operation, "failed", f"job {operation.job_id} finished, but its model {output} {what}")
+            raise await self._failed(
+                operation, "failed", f"job {operation.job_id} finished, but its model {output} {what}"
+            )
         if changed := await self._changed_under_the_job():
             message = f"{changed} changed while job {operation.job_id} ran, so what it read is not known; plan again"
-            raise self._failed(operation, "failed", message, again=True)
+            raise await self._failed(operation, "failed", message, again=True)
         metrics = await self._metrics(status)
         now = self._run.clock()
         usable = replace(
-            self._version("training", operation.attempt),
+            await self._version("training", operation.attempt),
             state="usable",
             base_location=blobs.base,
             relative_location=output,
@@ -331,10 +336,13 @@ class _Trainer:
             trained_seconds=(now - (operation.started_at or operation.created_at)).total_seconds(),
         )
         shown = ", ".join(f"{name} {value:.4g}" for name, value in metrics.items())
-        with self._run.store.fenced(self._lease) as transaction:
+
+        def write(transaction: Transaction) -> None:
             transaction.put_version(usable)
             transaction.put_operation(replace(operation, phase="closed", outcome="succeeded"))
             self._event(transaction, "usable", shown or "no metrics", {"job": operation.job_id})
+
+        await self._run.store.write(self._lease, write)
         self._report(ProgressState.DONE, f"trained: {shown}" if shown else "trained; it has no metrics")
         return known_version(usable)
 
@@ -342,7 +350,7 @@ class _Trainer:
 
     async def _changed_under_the_job(self) -> str:
         """Return the data that the service read itself and that have changed since."""
-        record = self._run.store.version(self._key.model, self._key.label)
+        record = await self._run.store.version(self._key.model, self._key.label)
         before = {} if record is None else record.recipe
         try:
             now = await remote_texts(self._key, self._model, self._run.clients)
@@ -358,8 +366,8 @@ class _Trainer:
         blobs = await self._run.clients.blobs(self._workspace)
         return read_metrics(await blobs.read_reference(reference))
 
-    def _version(self, state: VersionState, attempt: int) -> VersionRecord:
-        earlier = self._run.store.version(self._key.model, self._key.label)
+    async def _version(self, state: VersionState, attempt: int) -> VersionRecord:
+        earlier = await self._run.store.version(self._key.model, self._key.label)
         if earlier is not None and earlier.fingerprint != self._fingerprint:
             earlier = None
         recipe = {**self._desired.inputs, "training": self._desired.training}
@@ -377,19 +385,23 @@ class _Trainer:
             next_attempt_at=None if earlier is None else earlier.next_attempt_at,
         )
 
-    def _close(self, operation: Operation, outcome: Outcome, message: str, again: bool | None = None) -> None:
-        current = self._run.store.open_operation(self._key.model, self._key.label) or operation
+    async def _close(self, operation: Operation, outcome: Outcome, message: str, again: bool | None = None) -> None:
+        current = await self._run.store.open_operation(self._key.model, self._key.label) or operation
         closed = replace(current, phase="closed", outcome=outcome, message=message)
-        with self._run.store.fenced(self._lease) as transaction:
+        failed = replace(await self._version("failed", operation.attempt), message=message)
+
+        def write(transaction: Transaction) -> None:
             transaction.put_operation(closed)
-            transaction.put_version(replace(self._version("failed", operation.attempt), message=message))
+            transaction.put_version(failed)
             self._event(transaction, outcome, message, None if again is None else {"tryingAgainCanHelp": again})
 
-    def _failed(
+        await self._run.store.write(self._lease, write)
+
+    async def _failed(
         self, operation: Operation, outcome: Outcome, message: str, again: bool | None = None
     ) -> TrainingFailed:
         """Close the attempt; gives what is to be raised."""
-        self._close(operation, outcome, message, again)
+        await self._close(operation, outcome, message, again)
         return TrainingFailed(message, again)
 
     def _event(

@@ -76,18 +76,17 @@ def converge(
     """Plan, show, ask, carry out."""
     fleet = request.fleet()
 
-    async def work(cloud: Cloud) -> ExitCode:
-        with _store(request.store, read_only=dry_run) as store:
-            async with Reconciliation(fleet, cloud, store, _secrets(cloud), request.options()) as one:
-                plan = await one.plan()
-                _write(plan, out, output, request.unfolded)
-                if dry_run:
-                    print(_rendered(plan, output, request.unfolded))
-                    return _dry_run_code(plan, detailed=detailed)
-                return await _carry_out(one, plan, output, request.unfolded, yes=yes)
+    async def work(cloud: Cloud, store: Store) -> ExitCode:
+        async with Reconciliation(fleet, cloud, store, _secrets(cloud), request.options()) as one:
+            plan = await one.plan()
+            _write(plan, out, output, request.unfolded)
+            if dry_run:
+                print(_rendered(plan, output, request.unfolded))
+                return _dry_run_code(plan, detailed=detailed)
+            return await _carry_out(one, plan, output, request.unfolded, yes=yes)
 
-    with the_cloud(request.cloud) as cloud:
-        return _run(work(cloud))
+    with the_cloud(request.cloud) as cloud, _store(request.store, read_only=dry_run) as store:
+        return _run(work(cloud, store))
 
 
 def apply_saved(request: Request, path: Path, *, output: Format) -> ExitCode:
@@ -103,15 +102,14 @@ def apply_saved(request: Request, path: Path, *, output: Format) -> ExitCode:
         request.specs, request.cloud, request.store, request.select, frozenset(plan.forced), request.probes
     )
 
-    async def work(cloud: Cloud) -> ExitCode:
-        with _store(request.store, read_only=False) as store:
-            async with Reconciliation(fleet, cloud, store, _secrets(cloud), request.options()) as one:
-                with progress_on(_names(plan), _longest_retrain(plan)) as progress:
-                    report = await one.apply_saved(plan, progress)
-                return _finish(plan, report, output)
+    async def work(cloud: Cloud, store: Store) -> ExitCode:
+        async with Reconciliation(fleet, cloud, store, _secrets(cloud), request.options()) as one:
+            with progress_on(_names(plan), _longest_retrain(plan)) as progress:
+                report = await one.apply_saved(plan, progress)
+            return _finish(plan, report, output)
 
-    with the_cloud(request.cloud) as cloud:
-        return _run(work(cloud))
+    with the_cloud(request.cloud) as cloud, _store(request.store, read_only=False) as store:
+        return _run(work(cloud, store))
 
 
 async def _carry_out(

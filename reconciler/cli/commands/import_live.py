@@ -25,7 +25,9 @@ if TYPE_CHECKING:
     from reconciler.importing.drafts import Drafts
     from reconciler.importing.workspaces import Meant, NewWorkspace
     from reconciler.plan.document import Plan
+    from reconciler.plan.states import Ledger
     from reconciler.spec.fleet import Fleet
+    from reconciler.store import Store
     from reconciler.targets.inventory import Scope
 
 
@@ -94,7 +96,9 @@ def import_live(
     """
     import asyncio
 
+    from reconciler.apply.ledger import read_ledger
     from reconciler.importing.workspaces import NewWorkspace, meant
+    from reconciler.store import Store
     from reconciler.targets.inventory import Scope
 
     if resource_group and subscription is None:
@@ -115,42 +119,40 @@ def import_live(
         probes=probes,
     )
     of = meant(request.workspaces, request.specs, DEFAULT_SPECS, request.new_workspace)
-    with the_cloud(cloud) as found:
-        return asyncio.run(_import(request, of, found))
+    with (
+        the_cloud(cloud) as found,
+        Store.open(request.store, clock=lambda: datetime.now(UTC), read_only=True) as opened,
+    ):
+        return asyncio.run(_import(request, of, found, opened, read_ledger(opened)))
 
 
-async def _import(request: ImportRequest, of: Meant, cloud: Cloud) -> ExitCode:
+async def _import(request: ImportRequest, of: Meant, cloud: Cloud, store: Store, ledger: Ledger) -> ExitCode:
     import asyncio
 
-    from reconciler.apply.ledger import read_ledger
     from reconciler.importing.drafts import draft
     from reconciler.importing.files import files_of
     from reconciler.importing.known import known_of
     from reconciler.reconciliation import Options, Reconciliation
     from reconciler.spec.secrets import SecretResolver
-    from reconciler.store import Store
     from reconciler.targets import kinds
     from reconciler.targets.clients import Clients
     from reconciler.targets.inventory import joined
 
     secrets = SecretResolver(os.environ, cloud.env_file)
-    with Store.open(request.store, clock=lambda: datetime.now(UTC), read_only=True) as store:
-        reading = _workspaces_alone(of, request.out)
-        async with Clients(reading, cloud, secrets, resource_manager=bool(request.scopes)) as clients:
-            drivers = kinds.drivers(clients).values()
-            inventory = joined(await asyncio.gather(*(driver.inventory(request.scopes) for driver in drivers)))
-        drafts = draft(inventory, known_of(of, read_ledger(store)))
-        written = _write(files_of(drafts), request, of)
-        print(_told(drafts))
-        for problem in drafts.problems:
-            print(f"could not be read: {problem}", file=sys.stderr)
-        if request.verify and written:
-            fleet = _written_targets(request, of, written)
-            async with Reconciliation(
-                fleet, cloud, store, secrets, Options(partial=True, probes=request.probes)
-            ) as one:
-                if not _empty(await one.plan()):
-                    return ExitCode.ERROR
+    reading = _workspaces_alone(of, request.out)
+    async with Clients(reading, cloud, secrets, resource_manager=bool(request.scopes)) as clients:
+        drivers = kinds.drivers(clients).values()
+        inventory = joined(await asyncio.gather(*(driver.inventory(request.scopes) for driver in drivers)))
+    drafts = draft(inventory, known_of(of, ledger))
+    written = _write(files_of(drafts), request, of)
+    print(_told(drafts))
+    for problem in drafts.problems:
+        print(f"could not be read: {problem}", file=sys.stderr)
+    if request.verify and written:
+        fleet = _written_targets(request, of, written)
+        async with Reconciliation(fleet, cloud, store, secrets, Options(partial=True, probes=request.probes)) as one:
+            if not _empty(await one.plan()):
+                return ExitCode.ERROR
     return ExitCode.ERROR if drafts.problems else ExitCode.OK
 
 

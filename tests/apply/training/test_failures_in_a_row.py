@@ -14,7 +14,7 @@ from reconciler.apply.training.job_watch import Watch
 from reconciler.apply.training.recipes import desired_versions
 from reconciler.apply.training.trainer import TrainingFailed, advance
 from reconciler.plan.states import VersionKey
-from reconciler.store import Store, VersionRecord, this_process
+from reconciler.store import BackgroundStore, Store, VersionRecord, this_process
 from tests.apply.training.conftest import WORKSPACE, Open
 from tests.support.peer import Peer
 
@@ -37,7 +37,7 @@ async def train(opened: Open, store: Store, training: str = TRAINING) -> str:
     """A run in which the version's training fails before it begins; gives what is said."""
     async with opened(credit=training) as bare:
         (desired,) = await desired_versions(frozenset({VERSION}), bare.clients, {})
-        run = replace(bare, store=store, holder=this_process("r"), clock=lambda: NOW, draw=lambda: 0.5)
+        run = replace(bare, store=BackgroundStore(store), holder=this_process("r"), clock=lambda: NOW, draw=lambda: 0.5)
         with pytest.raises(TrainingFailed) as failed:
             await advance(run, desired, Watch())
         return str(failed.value)

@@ -21,7 +21,7 @@ from reconciler.azure.clouds import load_cloud
 from reconciler.plan.states import Ledger
 from reconciler.reconciliation import Options, Reconciliation
 from reconciler.spec.secrets import SecretResolver
-from reconciler.store import LeaseLost, Store, TargetRecord, this_process
+from reconciler.store import BackgroundStore, LeaseLost, Store, TargetRecord, this_process
 from tests.support.fleets import load_fleet
 from tests.support.rig import still_running
 
@@ -156,7 +156,7 @@ def run(path: Path) -> Iterator[Run]:
         yield Run(
             run_id="sleeper",
             holder=this_process("sleeper"),
-            store=store,
+            store=BackgroundStore(store),
             clients=None,  # type: ignore[arg-type]
             drivers={},
             versions={},
@@ -192,18 +192,17 @@ async def test_nothing_is_written_under_a_lease_that_was_taken_over(run: Run, pa
         async def work() -> None:
             async with leased(run, "target:x") as lease:
                 others.acquire("target:x", this_process("successor"))
-                with run.store.fenced(lease) as transaction:
-                    transaction.put_target(record)
+                await run.store.write(lease, lambda transaction: transaction.put_target(record))
 
         with pytest.raises(LeaseLost):
             await work()
 
-    assert () == run.store.targets()
+    assert () == await run.store.call(lambda store: store.targets())
 
 
 async def test_a_lease_that_is_worked_under_for_longer_than_it_lasts_is_renewed(run: Run, path: Path) -> None:
     with Store.open(path, clock=now) as store:
-        async with asyncio.timeout(30), leased(replace(run, store=store), "target:x") as lease:
+        async with asyncio.timeout(30), leased(replace(run, store=BackgroundStore(store)), "target:x") as lease:
             while (renewed := store.leases()[0]).expires_at == lease.expires_at:  # noqa: ASYNC110 - no event tells
                 await asyncio.sleep(0)  # The keeper renews in a thread of its own.
 
