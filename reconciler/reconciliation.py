@@ -93,21 +93,36 @@ class Reconciliation:
         *,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         run_id: str | None = None,
+        clients: Clients | None = None,
     ) -> None:
+        """Make one; nothing is sent.
+
+        Args:
+            fleet: The documents.
+            cloud: The cloud.
+            store: The state store.
+            secrets: Where the documents' references are looked up.
+            options: What the caller chooses.
+            clock: The time now, with a time zone.
+            run_id: What the store calls this run.
+            clients: Clients that are open and stay open, for one reconciliation of many: of `Clients.next_pass`.
+        """
         self._fleet = fleet
         self._cloud = cloud
         self._store = BackgroundStore(store)
         self._options = options if options is not None else Options()
         self._clock = clock
         self.run_id = run_id if run_id is not None else uuid.uuid4().hex[:12]
-        self._clients = Clients(fleet, cloud, secrets)
+        self._clients = clients if clients is not None else Clients(fleet, cloud, secrets)
+        self._owns_clients = clients is None
         self._drivers: dict[str, Driver] = {}
         self._observed: _Observed | None = None
         self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
         self._stack.push_async_callback(self._store.close)
-        await self._stack.enter_async_context(self._clients)
+        if self._owns_clients:
+            await self._stack.enter_async_context(self._clients)
         return self
 
     async def __aexit__(

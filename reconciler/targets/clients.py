@@ -8,6 +8,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Hashable
 from contextlib import AsyncExitStack
+from copy import copy
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -33,70 +36,129 @@ from reconciler.targets.secrets import SecretLookup
 _T = TypeVar("_T")
 
 
-class Clients:
-    """One pass's clients. An async context manager; everything it opened is closed at its end."""
+KEPT_FOR = timedelta(minutes=10)
+"""For so long what one pass found is good for later ones, unless it is refused before: secrets, training services."""
 
-    def __init__(self, fleet: Fleet, cloud: Cloud, secrets: SecretResolver, *, resource_manager: bool = False) -> None:
+
+class _Shared:
+    """What outlives a pass: connection pools, the sign-in, secrets, storage accounts, and answers that last."""
+
+    def __init__(self, cloud: Cloud, secrets: SecretResolver, clock: Callable[[], datetime]) -> None:
+        self.cloud = cloud
+        self.clock = clock
+        self.sign_in = SignIn(cloud, partial(_sign_in_secret, cloud, secrets))
+        self.vaults = KeyVaults(cloud, self.sign_in)
+        self.references = SecretLookup(secrets, self.vaults, clock=clock)
+        self.stack = AsyncExitStack()
+        self.http: Http | None = None
+        self.definitions: Definitions | None = None
+        self.management: dict[Hashable, ClassicManagement] = {}
+        self.blobs: dict[Hashable, Blobs] = {}
+        self.kept: dict[Hashable, tuple[datetime, asyncio.Task[Any]]] = {}
+        self.tasks: set[asyncio.Task[Any]] = set()
+
+    async def open(self) -> None:
+        """Open the connection pools."""
+        self.http = await self.stack.enter_async_context(Http.for_cloud(self.cloud))
+        await self.stack.enter_async_context(self.sign_in)
+        await self.stack.enter_async_context(self.vaults)
+
+    async def open_resource_manager(self) -> None:
+        """Open the client of Azure Resource Manager, unless it is open."""
+        if self.definitions is None:
+            self.definitions = await self.stack.enter_async_context(Definitions(self.cloud, self.sign_in))
+
+    async def close(self) -> None:
+        """Close all that was opened. What nobody waits for any more must not find its client closed."""
+        for task in self.tasks:
+            task.cancel()
+        await asyncio.gather(*self.tasks, return_exceptions=True)
+        await self.stack.aclose()
+
+
+class Clients:
+    """One pass's clients. An async context manager; everything it opened is closed at its end.
+
+    `next_pass` gives those of another pass, which share what may outlive one and are closed with the first.
+    """
+
+    def __init__(
+        self,
+        fleet: Fleet,
+        cloud: Cloud,
+        secrets: SecretResolver,
+        *,
+        resource_manager: bool = False,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
         """Make the clients' home; nothing is sent.
 
         Args:
             fleet: The documents.
             cloud: The cloud.
             secrets: Where the documents' references are looked up.
-            resource_manager: Whether `definitions` is wanted, though the fleet has no New web services.
+            resource_manager: Whether `definitions` is wanted, though the fleet has nothing that needs it.
+            clock: The time now, with a time zone.
         """
         self.fleet = fleet
         self.cloud = cloud
-        self._secrets = secrets
-        self._resource_manager = resource_manager or _knows_resource_manager(fleet)
-        self._sign_in = SignIn(cloud, self._sign_in_secret)
-        self._vaults = KeyVaults(cloud, self._sign_in)
-        self._references = SecretLookup(secrets, self._vaults)
-        self._stack = AsyncExitStack()
-        self._http: Http | None = None
-        self._management: dict[str, ClassicManagement] = {}
-        self._blobs: dict[str, Blobs] = {}
+        self._resource_manager = resource_manager
+        self._shared = _Shared(cloud, secrets, clock)
         self._cached: dict[Hashable, asyncio.Task[Any]] = {}
-        self._definitions: Definitions | None = None
 
     async def __aenter__(self) -> Self:
-        self._http = await self._stack.enter_async_context(Http.for_cloud(self.cloud))
-        credential = await self._stack.enter_async_context(self._sign_in)
-        await self._stack.enter_async_context(self._vaults)
-        if self._resource_manager:
-            self._definitions = await self._stack.enter_async_context(Definitions(self.cloud, credential))
+        await self._shared.open()
+        if self._resource_manager or self.needs_resource_manager:
+            await self._shared.open_resource_manager()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        # What nobody waits for any more must not find its client closed.
-        for task in self._cached.values():
-            task.cancel()
-        await asyncio.gather(*self._cached.values(), return_exceptions=True)
-        await self._stack.aclose()
+        await self._shared.close()
 
-    async def cached(self, key: Hashable, ask: Callable[[], Awaitable[_T]], *, refresh: bool = False) -> _T:
+    async def next_pass(self, fleet: Fleet) -> Clients:
+        """Return the clients of another pass: what is live is asked again, and a secret that could not be had too."""
+        later = copy(self)
+        later.fleet = fleet
+        later._cached = {}
+        self._shared.references.begin_pass(KEPT_FOR)
+        if later.needs_resource_manager:
+            await self._shared.open_resource_manager()
+        return later
+
+    async def cached(
+        self, key: Hashable, ask: Callable[[], Awaitable[_T]], *, refresh: bool = False, lasting: bool = False
+    ) -> _T:
         """Return what ``ask`` gives, which is asked once a pass for each key, whoever wants to know.
 
         What it raises, everybody gets. Whoever stops waiting leaves the others waiting. ``refresh`` asks again, for all
-        that come later.
+        that come later. What is ``lasting`` is good for later passes too, for `KEPT_FOR`, if it was no error.
         """
+        if not refresh and key not in self._cached and lasting and (kept := self._shared.kept.get(key)) is not None:
+            made, task = kept
+            if self._shared.clock() - made < KEPT_FOR and not (task.done() and (task.cancelled() or task.exception())):
+                self._cached[key] = task
         if refresh or key not in self._cached:
 
             async def asking() -> _T:
                 return await ask()
 
-            self._cached[key] = asyncio.create_task(asking())
+            task = asyncio.create_task(asking())
+            self._shared.tasks.add(task)
+            task.add_done_callback(self._shared.tasks.discard)
+            self._cached[key] = task
+            if lasting:
+                self._shared.kept[key] = self._shared.clock(), task
         found: _T = await asyncio.shield(self._cached[key])
         return found
 
     @property
     def http(self) -> Http:
         """The shared pipeline."""
-        if self._http is None:
-            raise RuntimeError("Connections is used outside its context")
-        return self._http
+        if self._shared.http is None:
+            raise RuntimeError("Clients is used outside its context")
+        return self._shared.http
 
     def management(self, workspace: str) -> ClassicManagement:
         """Return the Classic management API of a workspace document; its token is looked up at the first call.
@@ -104,10 +166,12 @@ class Clients:
         Raises:
             CloudError: the cloud does not know its region.
         """
-        if workspace not in self._management:
-            region = self.fleet.workspaces[workspace].spec.region
-            self._management[workspace] = self.management_at(self.cloud.management_url(region), workspace)
-        return self._management[workspace]
+        spec = self.fleet.workspaces[workspace].spec
+        url = self.cloud.management_url(spec.region)
+        key = (url, spec.id, workspace, str(spec.token), self.fleet.base_dir_of("Workspace", workspace))
+        if key not in self._shared.management:
+            self._shared.management[key] = self.management_at(url, workspace)
+        return self._shared.management[key]
 
     def management_at(self, url: str, workspace: str) -> ClassicManagement:
         """Return the Classic management API of a workspace document as the host at ``url`` has it, if it does."""
@@ -133,11 +197,14 @@ class Clients:
         Raises:
             MissingSecret: its connection string cannot be had, or is none.
         """
-        if workspace not in self._blobs:
-            sources = self.storage_keys(workspace)
+        sources = self.storage_keys(workspace)
+        names = tuple(source.name for source in sources.values())
+        key = (names, self.fleet.base_dir_of("Workspace", workspace))
+        known = self._shared.blobs
+        if key not in known:
             strings = {field: await source.current() for field, source in sources.items()}
-            if workspace in self._blobs:  # Made by somebody else meanwhile.
-                return self._blobs[workspace]
+            if key in known:  # Made by somebody else meanwhile.
+                return known[key]
             client = None
             for field, source in sources.items():
                 try:
@@ -148,9 +215,9 @@ class Clients:
                 except ConnectionStringError as error:
                     raise MissingSecret(f"Workspace {workspace}, {field}: {error}") from None
             assert client is not None  # noqa: S101 - a workspace has a connection string
-            self._stack.push_async_exit(client)
-            self._blobs[workspace] = client
-        return self._blobs[workspace]
+            self._shared.stack.push_async_exit(client)
+            known[key] = client
+        return known[key]
 
     async def account_url(self, account: str) -> str:
         """Return the blob endpoint of a storage account, with a trailing slash, as a connection string has it.
@@ -178,9 +245,9 @@ class Clients:
 
         It is there for a fleet that has New web services, or a model that is trained by one.
         """
-        if self._definitions is None:
-            raise RuntimeError("Connections is used outside its context, or has no New web services")
-        return self._definitions
+        if self._shared.definitions is None:
+            raise RuntimeError("Clients is used outside its context, or has nothing in Azure Resource Manager")
+        return self._shared.definitions
 
     @property
     def needs_resource_manager(self) -> bool:
@@ -190,7 +257,7 @@ class Clients:
     @property
     def sign_in(self) -> SignIn:
         """The credential of `definitions`, and of Key Vaults."""
-        return self._sign_in
+        return self._shared.sign_in
 
     def batch(self, api_location: str, key: SecretStr) -> BatchExecution:
         """Return the Batch Execution Service of one endpoint."""
@@ -202,27 +269,28 @@ class Clients:
 
     async def secret(self, reference: SecretReference, base: Path, *, wanted_for: str = "") -> SecretStr:
         """Return a reference's secret; raises MissingSecret, which names the referrer ``wanted_for``."""
-        return await self._references.secret(reference, base, wanted_for=wanted_for)
+        return await self._shared.references.secret(reference, base, wanted_for=wanted_for)
 
     def _credential(self, reference: SecretReference, workspace: str, field: str) -> RefreshableSecret:
         base = self.fleet.base_dir_of("Workspace", workspace)
-        return self._references.credential(reference, base, wanted_for=f"Workspace {workspace}, {field}")
+        return self._shared.references.credential(reference, base, wanted_for=f"Workspace {workspace}, {field}")
 
-    def _sign_in_secret(self, name: str) -> SecretStr:
-        """Return what the cloud signs in with: from its env file if it has one, and then from nowhere else.
 
-        ``AZURE_CLIENT_SECRET`` of the environment is often somebody's real one, which no other cloud should see.
-        """
-        asked, env_file = f"cloud {self.cloud.name}", self.cloud.env_file
-        if env_file is None:
-            return self._secrets.resolve(SecretReference(env=name), Path(), wanted_for=asked)
-        value = read_env_file(env_file).get(name)
-        if not value:
-            raise MissingSecret(
-                f"the environment variable {name}, which {asked} refers to, is not set in its env file {env_file}; "
-                "add it there: the environment itself may hold credentials for another cloud, so it is not looked at"
-            )
-        return SecretStr(value)
+def _sign_in_secret(cloud: Cloud, secrets: SecretResolver, name: str) -> SecretStr:
+    """Return what the cloud signs in with: from its env file if it has one, and then from nowhere else.
+
+    ``AZURE_CLIENT_SECRET`` of the environment is often somebody's real one, which no other cloud should see.
+    """
+    asked, env_file = f"cloud {cloud.name}", cloud.env_file
+    if env_file is None:
+        return secrets.resolve(SecretReference(env=name), Path(), wanted_for=asked)
+    value = read_env_file(env_file).get(name)
+    if not value:
+        raise MissingSecret(
+            f"the environment variable {name}, which {asked} refers to, is not set in its env file {env_file}; "
+            "add it there: the environment itself may hold credentials for another cloud, so it is not looked at"
+        )
+    return SecretStr(value)
 
 
 def _knows_resource_manager(fleet: Fleet) -> bool:

@@ -32,7 +32,7 @@ _REMEDIES = (
 
 
 class SecretLookup:
-    """The secrets of one pass."""
+    """The secrets of a run, for all of its passes."""
 
     def __init__(
         self,
@@ -52,6 +52,11 @@ class SecretLookup:
         self._vaults = vaults
         self._clock = clock
         self._places: dict[tuple[str, ...], _Source] = {}
+
+    def begin_pass(self, kept_for: timedelta) -> None:
+        """Have secrets looked up again that could not be had, or that were looked up longer ago than ``kept_for``."""
+        for place in self._places.values():
+            place.expire(kept_for)
 
     def credential(self, reference: SecretReference, base: Path, *, wanted_for: str) -> RefreshableSecret:
         """Return the secret of a reference, for a client to look up when it needs it and when it is refused.
@@ -119,6 +124,14 @@ class _Source:
         self._found: _Found | None = None
         self._failure: ServiceError | CloudError | None = None
         self._same_since: datetime | None = None
+        self._found_at: datetime | None = None
+        self._ever_found = False
+
+    def expire(self, kept_for: timedelta) -> None:
+        """Forget a failure, and a secret that was found longer ago than ``kept_for``."""
+        self._failure = None
+        if self._found_at is not None and self._clock() - self._found_at >= kept_for:
+            self._found = self._found_at = None
 
     async def current(self) -> SecretStr:
         """Return the secret. A vault that failed is not asked again in this pass."""
@@ -127,7 +140,8 @@ class _Source:
                 raise self._failure.with_traceback(None)
             if self._found is None:
                 try:
-                    self._found = await self._look_up(False)
+                    self._found = await self._look_up(self._ever_found)
+                    self._found_at, self._ever_found = self._clock(), True
                 except (ServiceError, CloudError) as error:
                     self._failure = error
                     raise
@@ -142,6 +156,7 @@ class _Source:
             if self._same_since is None or now - self._same_since >= LEFT_ALONE_FOR:
                 try:
                     found = self._found = await self._look_up(True)
+                    self._found_at = now
                 except (ServiceError, CloudError, MissingSecret) as error:
                     return RefreshedSecret(None, f"it cannot be looked up again: {error}")
                 if found.value != refused:

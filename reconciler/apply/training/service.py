@@ -98,7 +98,7 @@ async def find_training_service(
         signature, unread = await _signature(clients, location, key)
         return TrainingService(location, key, signature, unread)
 
-    return await clients.cached(("training service", *service_key(model)), ask, refresh=refresh)
+    return await clients.cached(("training service", *service_key(model)), ask, refresh=refresh, lasting=True)
 
 
 async def _find_classic(clients: Clients, workspace: str, wanted: ClassicTraining) -> tuple[str, SecretStr]:
