@@ -43,7 +43,7 @@ class StalePlanError(Exception):
     """A saved plan no longer fits: carrying it out was refused, and nothing was changed."""
 
     def __init__(self, moved: tuple[str, ...]) -> None:
-        super().__init__("the plan no longer fits: " + "; ".join(moved))
+        super().__init__(f"the saved plan is stale: {'; '.join(moved)}. Make a new plan")
         self.moved = moved
 
 

@@ -25,10 +25,10 @@ async def remove(run: Run, plan: TargetPlan, writing: asyncio.Semaphore) -> Outc
             now = converged(await run.store.target(plan.identity))
             if now is not None and now != run.ledger.converged.get(plan.identity):
                 # Another run wanted it, and changed it, between the plan and the lease.
-                text = f"another run brought it to {served_words(now)} since the plan was made; plan again"
+                text = f"another run brought {plan.name} to {served_words(now)} after the plan was made; plan again"
                 run.report(plan.name, ProgressState.FAILED, text)
                 return Outcome(plan.name, plan.kind, Result.REFUSED, text)
-            run.report(plan.name, ProgressState.STARTED, "deleting it")
+            run.report(plan.name, ProgressState.STARTED, "deleting")
             try:
                 await driver.delete(target)
             except TargetChangedError as error:
@@ -52,8 +52,8 @@ async def forget_gone(run: Run, plan: TargetPlan) -> Outcome:
                 record = await run.store.target(plan.identity)
                 # Another run may have made it anew since the plan.
                 if record is not None and converged(record) == run.ledger.converged.get(plan.identity):
-                    await _forget(run, lease, plan, "it is gone, as the spec wants it")
-    return Outcome(plan.name, plan.kind, Result.IN_SYNC, "absent, as the spec wants it")
+                    await _forget(run, lease, plan, "deleted, as the spec wants")
+    return Outcome(plan.name, plan.kind, Result.IN_SYNC, "absent, as the spec wants")
 
 
 async def record_orphan(run: Run, plan: TargetPlan, text: str) -> Outcome:

@@ -112,7 +112,7 @@ class Execution:
             ExceptionGroup: a mistake of this program ended some of them.
         """
         if self._mistakes:
-            raise ExceptionGroup("targets failed through a mistake of this program", self._mistakes)
+            raise ExceptionGroup("targets failed because of a bug of reconciler", self._mistakes)
         return Report(tuple(self._outcomes[target.identity] for target in _in_order(self._plan)))
 
     async def sleep_until(self, due: datetime) -> None:
@@ -160,7 +160,7 @@ class Execution:
             text = str(error)
         except Exception as error:  # noqa: BLE001 - it is raised at the end: a mistake here stops no other target
             self._mistakes.append(error)
-            text = f"{type(error).__name__}: a mistake of this program"
+            text = f"{type(error).__name__}: a bug of reconciler, whose traceback follows at the end"
         try:
             return await record_unchanged(self._run, target, Result.FAILED, text)
         except StoreError:
@@ -342,7 +342,7 @@ def _as_planned(run: Run, key: VersionKey) -> KnownVersion:
     """Return the version of a target that already serves it, as its marker and recipe name it."""
     desired = run.versions[key]
     if desired.fingerprint is None or desired.location is None:
-        raise TrainingFailed(f"what {desired.key} is made of is not known")
+        raise TrainingFailed(f"the recipe of version {desired.key} is unknown")
     return KnownVersion(desired.key, desired.fingerprint, VersionState.USABLE, desired.location)
 
 

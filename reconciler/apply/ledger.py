@@ -21,6 +21,7 @@ from reconciler.plan.states import (
     VersionKey,
     VersionState,
 )
+from reconciler.plan.text import proof_in_words
 from reconciler.store import LastOutcome, Lease, ServedModel, Store, TargetRecord, Transaction, VersionRecord
 from reconciler.targets.driver import Artifacts, Verified
 
@@ -93,7 +94,7 @@ def _served(model: ServedModel) -> Served:
 
 def serves_words(plan: TargetPlan) -> str:
     """Return what a target is brought to by its plan, for people."""
-    return f"serves {plan.desired}" if plan.models else "has its settings"
+    return f"serves {plan.desired}" if plan.models else "has the settings of the spec"
 
 
 def served_words(converged: Converged) -> str:
@@ -195,7 +196,7 @@ async def record_converged(
             subject=plan.name,
             action="converge",
             outcome="converged",
-            message=f"{serves_words(plan)}, {verified.proof.value}: {verified.text}",
+            message=f"{serves_words(plan)}, {proof_in_words(verified.proof)}: {verified.text}",
             details={
                 "version": plan.desired,
                 "from": plan.live,

@@ -19,15 +19,16 @@ from reconciler.plan.document import Action, GateOutcome, TargetPlan
 from reconciler.plan.gates import Incumbent, judge_gates, overall
 from reconciler.plan.overrides import gate_forced
 from reconciler.plan.states import Converged, DesiredTarget, KnownVersion, Location, ModelBinding, Proof, VersionKey
+from reconciler.plan.text import proof_in_words
 from reconciler.spec.secrets import MissingSecret
 from reconciler.store import LastOutcome, Lease, LeaseHeld, LeaseLost
 from reconciler.targets.driver import WRITES, Artifact, Artifacts, TargetChangedError, TargetError, Verified
 
 _DOING = {
-    Action.CREATE: "creating it",
-    Action.REFRESH: "refreshing it from its default endpoint",
-    Action.REPOINT: "pointing it to {version}",
-    Action.SETTINGS: "writing its settings",
+    Action.CREATE: "creating",
+    Action.REFRESH: "refreshing from the default endpoint",
+    Action.REPOINT: "pointing to {version}",
+    Action.SETTINGS: "writing settings",
     Action.ADOPT: "adding the ownership marker",
 }
 _MARKED = "the ownership marker was added"
@@ -115,9 +116,9 @@ class _Rollout:
         if adopted:
             verified = replace(verified, text=_MARKED)
         await record_converged(self._run, self._lease, self._plan, artifacts, verified, steps=steps)
-        text = f"{serves_words(self._plan)}, {verified.proof.value}: {verified.text}"
+        text = f"{serves_words(self._plan)}, {proof_in_words(verified.proof)}: {verified.text}"
         if verified.ignored_settings:
-            text += "; the service does not show " + ", ".join(sorted(verified.ignored_settings))
+            text += "; the service did not apply " + ", ".join(sorted(verified.ignored_settings))
         self._run.report(self._plan.name, ProgressState.DONE, text)
         result = Result.ADOPTED if adopted else Result.CONVERGED
         return Outcome(self._plan.name, self._plan.kind, result, text, verified.proof)
@@ -126,11 +127,11 @@ class _Rollout:
         """End a target that another run changed between the plan and the lease: only a new plan knows what to do."""
         name, kind = self._plan.name, self._plan.kind
         if now is not None and all(self._is_there(now, use) for use in self._target.bindings):
-            text = f"another run converged it: {serves_words(self._plan)}, {now.proof.value}"
+            text = f"converged by another run: {serves_words(self._plan)}, {proof_in_words(now.proof)}"
             self._run.report(name, ProgressState.DONE, text)
             return Outcome(name, kind, Result.CONVERGED, text, now.proof)
-        where = "nowhere that is known" if now is None else served_words(now)
-        text = f"another run brought it to {where} since the plan was made; plan again"
+        where = "an unknown state" if now is None else served_words(now)
+        text = f"another run brought {name} to {where} after the plan was made; plan again"
         self._run.report(name, ProgressState.FAILED, text)
         return Outcome(name, kind, Result.REFUSED, text)
 
@@ -155,7 +156,7 @@ class _Rollout:
             return None
         unmet = (result for result in results if result.outcome is not GateOutcome.PASS)
         reasons = "; ".join(f"{result.rule}: {result.text}" for result in unmet)
-        return f"held by its gates, stays where it is: {reasons}"
+        return f"gate not passed, left unchanged: {reasons}"
 
     async def _incumbent(self, version: VersionKey | None) -> Incumbent | None:
         if version is None:
@@ -202,7 +203,7 @@ class _Rollout:
             # Its marker says that a run which did not live to record it has repointed it: the model before that is
             # gone, and only what was recorded of it can be compared with.
             return recorded.answers, True
-        self._run.report(self._plan.name, ProgressState.STARTED, "scoring the probe before")
+        self._run.report(self._plan.name, ProgressState.STARTED, "scoring sample rows before the change")
         before = await self._driver.answers(self._target)
         if before is None:
             return None, True
@@ -218,14 +219,15 @@ class _Rollout:
         if earlier is None or not self._target.bindings or not self._recorded(earlier):
             return verified
         if not self._repoints:
-            return replace(verified, proof=earlier.proof, text="the settings were changed")
+            return replace(verified, proof=earlier.proof, text="the settings were updated")
         same = verified.answers is not None and verified.answers == earlier.answers
         if (
             verified.proof is Proof.ACCEPTED
             and same
             and all(self._is_there(earlier, use) for use in self._target.bindings)
         ):
-            text = f"{verified.text}, and as when it was {earlier.proof.value} on {earlier.at:%Y-%m-%d}"
+            same_since = f"the answers equal those of {earlier.at:%Y-%m-%d}"
+            text = f"{verified.text}; {same_since}, when the version was {proof_in_words(earlier.proof)}"
             return replace(verified, proof=earlier.proof, text=text)
         return verified
 
@@ -235,7 +237,7 @@ class _Rollout:
     async def _artifact(self, known: KnownVersion) -> Artifact:
         location = known.location
         if location is None:
-            raise TargetError(f"{known.key} is usable, but nothing says where it lies")
+            raise TargetError(f"the location of version {known.key} is unknown")
         # Nobody is to read it anew unless it is pointed to.
         signature = await self._signature(known.key, location) if self._repoints else NO_SIGNATURE
         return Artifact(known.key, known.fingerprint, location, signature)

@@ -6,6 +6,8 @@ A command imports its work when it runs, so that ``--help`` answers at once.
 from __future__ import annotations
 
 from collections.abc import Callable
+from inspect import signature
+from textwrap import indent
 from typing import Annotated
 
 import typer
@@ -22,9 +24,11 @@ from reconciler.cli.commands.specs import fmt, schema, validate
 from reconciler.cli.commands.status import history, status
 from reconciler.cli.exit_codes import ExitCode
 from reconciler.cli.options import DEFAULT_STORE, Format
+from reconciler.cli.usage import PlainCommand, PlainGroup
 
 app = typer.Typer(
     name="reconcile",
+    cls=PlainGroup,
     no_args_is_help=False,
     add_completion=True,
     pretty_exceptions_enable=False,
@@ -32,9 +36,22 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-EXIT_CODES = """
-Exit codes: 0 in sync or converged (with --dry-run: the plan was made); 1 error; 2 changes are pending
-(--dry-run --detailed-exitcode); 3 refused as unsafe; 4 held by a gate or by another run; 5 partly converged.
+EPILOG = """
+\b
+Examples:
+  reconcile --dry-run                  Show what would change.
+  reconcile --yes --select clinic-a    Converge one target.
+  reconcile --dry-run --out plan.json  Save a plan for `reconcile apply`.
+
+\b
+Exit codes:
+  0    in sync or converged; with --dry-run: a plan was made
+  1    error
+  2    changes are pending (--dry-run --detailed-exitcode)
+  3    refused as unsafe, or the saved plan is stale
+  4    held by a gate, locked by another run, or not approved
+  5    partly converged: some targets failed
+  130  interrupted
 """
 
 
@@ -42,7 +59,7 @@ def _exit(code: int, **_: object) -> None:
     raise typer.Exit(code)
 
 
-@app.callback(invoke_without_command=True, result_callback=_exit, epilog=EXIT_CODES)
+@app.callback(invoke_without_command=True, result_callback=_exit, epilog=EPILOG)
 def reconcile(
     context: typer.Context,
     specs: options.Specs = None,
@@ -61,7 +78,7 @@ def reconcile(
 ) -> ExitCode:
     """Point Azure ML Studio (classic) web services at the model versions that the specs name.
 
-    Without a command: plan, show the plan, ask, carry it out.
+    Without a command: make a plan, show it, ask for approval and apply it.
     """
     if context.invoked_subcommand is not None:
         _refuse_misplaced(context)
@@ -74,7 +91,7 @@ def reconcile(
     from reconciler.cli.commands.converge import Request, converge
 
     if detailed_exitcode and not dry_run:
-        raise typer.BadParameter("--detailed-exitcode goes with --dry-run")
+        raise typer.BadParameter("--detailed-exitcode requires --dry-run")
     request = Request(
         specs=tuple(specs or ()),
         cloud=cloud,
@@ -89,29 +106,30 @@ def reconcile(
 
 def _refuse_misplaced(context: typer.Context) -> None:
     """Refuse an option before a command: it would belong to `reconcile` itself and silently do nothing."""
+    command = context.invoked_subcommand or ""
     for name in context.params:
         source = context.get_parameter_source(name)
         if source is not None and source.name == "COMMANDLINE":
             option = "--" + name.replace("_", "-")
-            raise typer.BadParameter(
-                f"{option} stands before the command {context.invoked_subcommand}: write it behind, "
-                "if the command takes it"
-            )
+            if name in signature(_COMMANDS[command][0]).parameters:
+                raise typer.BadParameter(f"{option} must come after the command: reconcile {command} {option} ...")
+            raise typer.BadParameter(f"{command} does not take {option}")
 
 
-_COMMANDS: dict[str, Callable[..., int]] = {
-    "apply": apply,
-    "status": status,
-    "history": history,
-    "doctor": doctor,
-    "validate": validate,
-    "fmt": fmt,
-    "schema": schema,
-    "import": import_live,
-    "export": export,
-    "emulator": emulator,
-    "chaos": chaos,
-    "demo": demo,
+_COMMANDS: dict[str, tuple[Callable[..., int], str]] = {
+    "apply": (apply, "reconcile apply plan.json"),
+    "status": (status, "reconcile status\nreconcile status clinic-a --output json"),
+    "history": (history, "reconcile history clinic-a --limit 10"),
+    "doctor": (doctor, "reconcile doctor --cloud public"),
+    "validate": (validate, "reconcile validate specs/"),
+    "fmt": (fmt, "reconcile fmt specs/\nreconcile fmt --check --diff specs/"),
+    "schema": (schema, "reconcile schema > fleet.schema.json\nreconcile schema plan"),
+    "import": (import_live, "reconcile import --workspace contoso --out imported/ --verify"),
+    "export": (export, "reconcile export diabetes-progress --out definition.json"),
+    "emulator": (emulator, "reconcile emulator --state studio --cloud-file cloud.json --env-file studio.env"),
+    "chaos": (chaos, "reconcile chaos --cloud-file cloud.json --seed 7 --share 0.2 --for 60"),
+    "demo": (demo, "reconcile demo\nreconcile demo --directory demo/"),
 }
-for _name, _command in _COMMANDS.items():
-    app.command(_name)(_command)
+"""Each command, with examples for its help."""
+for _name, (_command, _examples) in _COMMANDS.items():
+    app.command(_name, cls=PlainCommand, epilog="\b\nExamples:\n" + indent(_examples, "  "))(_command)

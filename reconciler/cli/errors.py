@@ -1,4 +1,4 @@
-"""What a user sees of a failure that was foreseen: what happened, where, what to do. Never a traceback."""
+"""Expected failures as a user sees them: what happened, where, and what to do. Never a traceback."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ from reconciler.cli.exit_codes import ExitCode
 
 
 class UserError(Exception):
-    """A command cannot do what was asked. The message is all that the user sees."""
+    """A command cannot do what was asked. The user sees the message and nothing else."""
 
     def __init__(self, message: str, code: ExitCode = ExitCode.ERROR) -> None:
         super().__init__(message)
         self.code = code
 
 
-_NO_PLACE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
-"""What a full disk, quota or broken device says to a print; each other write has an error of its own."""
+_NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
+"""Errors of a print to a full disk or a broken device; writes to files have messages of their own."""
 
 
 @contextmanager
 def explained() -> Iterator[None]:
-    """Turn a foreseen failure into its message on stderr and its exit code."""
+    """Turn an expected failure into its message on stderr and its exit code."""
     _prepare_streams()
     try:
         try:
             yield
         finally:
-            # At the interpreter's own end it would be too late for a message, and success be taken for granted.
+            # A failure to write must show here: when the interpreter ends, the exit code is fixed already.
             sys.stdout.flush()
     except BrokenPipeError:
         _throw_away_output()
@@ -40,19 +40,19 @@ def explained() -> Iterator[None]:
     except UserError as error:
         _fail(str(error), error.code)
     except Exception as error:
-        if isinstance(error, OSError) and error.errno in _NO_PLACE:
+        if isinstance(error, OSError) and error.errno in _NO_SPACE:
             _throw_away_output()
             _fail(f"the output cannot be written: {error.strerror}", ExitCode.ERROR)
         code = _code_of(error)
         if code is None:
-            raise  # Not foreseen: a bug, and its traceback is what its report needs.
+            raise  # A bug: its report needs the traceback.
         _fail(str(error), code)
 
 
 def _prepare_streams() -> None:
-    """Replace an output stream that the caller closed (``>&-``, a daemon): that is not a reason to fail.
+    """Replace output streams that the caller closed (``>&-``, a daemon), so that printing to them does not fail.
 
-    Nor is a terminal or a pipe whose encoding lacks a letter of a name.
+    A letter that the encoding of a terminal or a pipe lacks is printed as an escape.
     """
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
@@ -73,16 +73,16 @@ def _fail(message: str, code: ExitCode) -> None:
 
 
 def _code_of(error: Exception) -> ExitCode | None:
-    # The modules that define these are loaded by now if anything could have raised them.
-    foreseen = {
+    # A module that is not loaded cannot have raised its errors, and loading it here would take time.
+    expected = {
         "reconciler.spec.diagnostics": ("SpecError",),
         "reconciler.store.errors": ("StoreError",),
         "reconciler.azure.errors": ("StudioError",),
         "reconciler.plan.errors": ("PlanError",),
     }
-    for module, names in foreseen.items():
+    for module, names in expected.items():
         loaded = sys.modules.get(module)
         if loaded is not None and isinstance(error, tuple(getattr(loaded, name) for name in names)):
             return ExitCode.ERROR
-    moved = sys.modules.get("reconciler.reconciliation")
-    return ExitCode.REFUSED if moved is not None and isinstance(error, moved.StalePlanError) else None
+    passes = sys.modules.get("reconciler.reconciliation")
+    return ExitCode.REFUSED if passes is not None and isinstance(error, passes.StalePlanError) else None

@@ -15,10 +15,10 @@ class ExitCode(IntEnum):
     PENDING = 2
     """``--dry-run --detailed-exitcode``: changes are pending."""
     REFUSED = 3
-    """Refused as unsafe, such as a plan that no longer fits; that rule's target was not changed."""
+    """Refused as unsafe, such as a stale plan; the target of the refusal was not changed."""
     HELD = 4
-    """A gate failed or is inconclusive, another run works on the target, or nobody agreed to the plan."""
+    """A gate failed or could not be evaluated, another run holds the lock, or the plan was not approved."""
     PARTLY = 5
     """Some targets failed, the others converged."""
     INTERRUPTED = 130
-    """Ctrl-C or SIGTERM; what runs on the service is remembered."""
+    """Ctrl-C or SIGTERM; jobs that were started keep running, and the next run resumes them."""

@@ -1,4 +1,4 @@
-"""``--cloud local``: a Studio of one's own under ``.reconciler/studio``, started when none is running."""
+"""``--cloud local``: the emulator in ``.reconciler/studio``, started if it is not running."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 LOCAL = "local"
 STATE = Path(".reconciler/studio")
 COMMAND = (sys.executable, "-m", "reconciler.cli")
-"""How this program calls itself, whatever name it was installed under."""
+"""The command line of this program, whatever name it was installed under."""
 _STARTED = STATE / "started.pid"
 _USERS = STATE / "users.lock"
 _STOPS_WITHIN = 10.0
@@ -31,11 +31,11 @@ _STOPS_WITHIN = 10.0
 
 @contextmanager
 def the_cloud(name: str | None) -> Iterator[Cloud]:
-    """Return the named cloud; the local one is running for as long as the block.
+    """Return the named cloud. The local emulator runs at least as long as the block.
 
     Raises:
-        CloudError: there is no such cloud, or its file is wrong.
-        UserError: the local Studio does not start.
+        CloudError: the cloud does not exist, or its file is wrong.
+        UserError: the local emulator does not start.
     """
     from reconciler.azure.clouds import load_cloud
 
@@ -48,18 +48,18 @@ def the_cloud(name: str | None) -> Iterator[Cloud]:
 
 @contextmanager
 def _used() -> Iterator[Path]:
-    """Return the local Studio's cloud file, while it runs: started for the first command, stopped after the last.
+    """Return the cloud file of the local emulator, which is started for the first command and stopped after the last.
 
-    Each command holds a shared lock on one file. Whoever gets it alone at its end was the last, and stops the Studio
-    if a command started it. One that was started by hand is left alone.
+    Each command holds a shared lock on one file. A command that gets the exclusive lock at its end was the last, and
+    stops the emulator if a command started it. An emulator that was started by hand is left running.
     """
     try:
         STATE.mkdir(parents=True, exist_ok=True)
         users = _USERS.open("a+b")
     except OSError as error:
-        raise UserError(f"the local Studio's directory {STATE} cannot be used: {error.strerror}") from error
+        raise UserError(f"directory {STATE} of the local emulator cannot be used: {error.strerror}") from error
     with users:
-        fcntl.flock(users, fcntl.LOCK_EX)  # One starts it; others that come meanwhile wait and find it running.
+        fcntl.flock(users, fcntl.LOCK_EX)  # One command starts it; others wait here and then find it running.
         cloud_file = STATE / "cloud.json"
         if not _answers(cloud_file):
             cloud_file = _start()
@@ -73,13 +73,13 @@ def _used() -> Iterator[Path]:
 
 
 def _answers(cloud_file: Path) -> bool:
-    """Whether the Studio that wrote this file still runs: asked, because a killed one leaves its file behind."""
+    """Return whether the emulator that wrote this file still answers: a killed one leaves its file behind."""
     from urllib.error import URLError
     from urllib.request import ProxyHandler, build_opener
 
     try:
         base = json.loads(cloud_file.read_text(encoding="utf-8"))["emulatorUrl"]
-        # Loopback is never reached through a proxy.
+        # No proxy of the environment is used for loopback.
         with build_opener(ProxyHandler({})).open(f"{base}/_studio/health", timeout=2) as reply:
             return bool(reply.status == 200)
     except (OSError, ValueError, KeyError, TypeError, URLError):
@@ -88,7 +88,7 @@ def _answers(cloud_file: Path) -> bool:
 
 def _start() -> Path:
     log = STATE / "studio.log"
-    print(f"starting a local Studio in {STATE} (its log: {log})", file=sys.stderr)
+    print(f"starting the local emulator in {STATE} (log: {log})", file=sys.stderr)
     process, ready = start_studio(["emulator", "--state", str(STATE), "--port", "0"], Path(), log)
     _STARTED.write_text(str(process.pid), encoding="ascii")
     return Path(ready["cloudFile"])
@@ -98,7 +98,7 @@ def _stop_started() -> None:
     try:
         pid = int(_STARTED.read_text(encoding="ascii"))
     except (OSError, ValueError):
-        return  # Somebody started it by hand, or it has gone already.
+        return  # It was started by hand, or has ended already.
     _STARTED.unlink(missing_ok=True)
     with contextlib.suppress(ProcessLookupError, PermissionError):
         if _is_studio(pid):
@@ -107,7 +107,7 @@ def _stop_started() -> None:
 
 
 def _wait_until_gone(pid: int) -> None:
-    """Wait until the emulator has ended, so that the next command does not find it ending."""
+    """Wait until the emulator has ended, so that the next command does not meet it while it ends."""
     end = time.monotonic() + _STOPS_WITHIN
     while time.monotonic() < end:
         with contextlib.suppress(ChildProcessError):
@@ -117,17 +117,20 @@ def _wait_until_gone(pid: int) -> None:
 
 
 def _is_studio(pid: int) -> bool:
-    """Whether the process is what was started, and not another that got its number later."""
+    """Return whether the process is the emulator, and not another that got its number later."""
     try:
         return b"emulator" in Path(f"/proc/{pid}/cmdline").read_bytes()
     except FileNotFoundError:
-        return not Path("/proc/self").exists()  # A system without /proc cannot tell.
+        return not Path("/proc/self").exists()  # Without /proc the answer is unknown, and yes is assumed.
     except OSError:
         return False
 
 
 def start_studio(arguments: Sequence[str], home: Path, log: Path) -> tuple[subprocess.Popen[str], Mapping[str, str]]:
-    """Start a Studio in a process of its own; gives it and the line that it prints when it answers.
+    """Start an emulator in a process of its own.
+
+    Returns:
+        The process, and the line that it prints when it is ready, as JSON.
 
     Raises:
         UserError: it does not start; the message has the last line of its log.
@@ -135,9 +138,9 @@ def start_studio(arguments: Sequence[str], home: Path, log: Path) -> tuple[subpr
     try:
         stream = log.open("ab")
     except OSError as error:
-        raise UserError(f"the local Studio's log {log} cannot be written: {error.strerror}") from error
+        raise UserError(f"log {log} of the local emulator cannot be written: {error.strerror}") from error
     with stream:
-        # A session of its own: Ctrl-C is the caller's to handle, and the Studio has to outlive the clean-up after it.
+        # A session of its own: only the caller gets Ctrl-C, and the emulator has to outlive the caller's clean-up.
         process = subprocess.Popen(  # noqa: S603 - this very interpreter
             [*COMMAND, *arguments], cwd=home, stdout=subprocess.PIPE, stderr=stream, text=True, start_new_session=True
         )
@@ -149,14 +152,14 @@ def start_studio(arguments: Sequence[str], home: Path, log: Path) -> tuple[subpr
         process.kill()
         process.wait()
         last = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-1:]
-        reason = last[0] if last else "it said nothing"
-        raise UserError(f"the local Studio did not start: {reason} (log: {log})") from None
+        reason = last[0].removeprefix("reconcile: ") if last else "it ended without a message"
+        raise UserError(f"the local emulator did not start: {reason} (log: {log})") from None
     return process, ready
 
 
 @contextmanager
 def running_studio(arguments: Sequence[str], home: Path, log: Path) -> Iterator[Mapping[str, str]]:
-    """Return a Studio in a process of its own, for as long as the block; see `start_studio`."""
+    """Run an emulator in a process of its own for the time of the block; see `start_studio`."""
     process, ready = start_studio(arguments, home, log)
     try:
         yield ready

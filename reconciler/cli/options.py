@@ -31,7 +31,7 @@ class Listing(StrEnum):
 Specs = Annotated[
     list[Path] | None,
     typer.Option(
-        "--specs", metavar="PATH", help="A spec file or a directory of them; may be repeated. Default: specs."
+        "--specs", metavar="PATH", help="A spec file or a directory of spec files; may be repeated. Default: specs."
     ),
 ]
 CloudName = Annotated[
@@ -40,8 +40,8 @@ CloudName = Annotated[
         "--cloud",
         metavar="NAME|FILE",
         envvar="RECONCILER_CLOUD",
-        help="local, public, germany, or a cloud file such as `reconcile emulator` writes. Default: local, a Studio of "
-        "your own under .reconciler/studio that is started when none is running.",
+        help="local, public, germany, or the path of a cloud file (`reconcile emulator` writes one). Default: local, "
+        "the emulator in .reconciler/studio, which is started if it is not running.",
     ),
 ]
 StoreUrl = Annotated[
@@ -50,49 +50,52 @@ StoreUrl = Annotated[
         "--store",
         metavar="URL",
         envvar="RECONCILER_STORE",
-        help="Where the store is: a path or sqlite:///path.",
+        help="The state store: a path or sqlite:///path.",
     ),
 ]
 Select = Annotated[
     list[str] | None,
-    typer.Option("--select", metavar="NAME|label=value|glob", help="Only these targets; may be repeated."),
+    typer.Option("--select", metavar="NAME|LABEL=VALUE|GLOB", help="Only the targets that match; may be repeated."),
 ]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the plan and change nothing anywhere.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the plan and change nothing.")]
 Detailed = Annotated[
     bool,
     typer.Option(
         "--detailed-exitcode",
-        help="With --dry-run: exit 2 when changes are pending, 4 when targets are held.",
+        help="With --dry-run: exit 2 if changes are pending, 4 if targets are held. Without it, --dry-run exits 0 in "
+        "both cases.",
     ),
 ]
-Output = Annotated[Format, typer.Option("--output", help="How to print the plan.")]
+Output = Annotated[Format, typer.Option("--output", metavar="text|json|markdown", help="The format to print in.")]
 Out = Annotated[
     Path | None,
     typer.Option(
         "--out",
         metavar="FILE",
-        help="Also write the plan to FILE: *.json as JSON (what `reconcile apply` takes), *.md as Markdown, else as "
-        "--output says.",
+        help="Also write the plan to FILE: *.json as JSON for `reconcile apply`, *.md as Markdown, any other name in "
+        "the format of --output.",
     ),
 ]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Carry the plan out without asking.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Apply the plan without asking for approval.")]
 Force = Annotated[
     list[str] | None,
     typer.Option("--force", metavar="RULE", help="Override a rule: gate, gate:TARGET or prune:SET; may be repeated."),
 ]
 Unfold = Annotated[
     list[str] | None,
-    typer.Option("--unfold", metavar="SET", help="Show this set endpoint by endpoint; may be repeated."),
+    typer.Option("--unfold", metavar="SET", help="List each endpoint of this set; may be repeated."),
 ]
 Probes = Annotated[
     int,
     typer.Option(
         "--probes",
         min=0,
-        help="Score at most so many targets to see drift that the service does not show; 0 for none.",
+        metavar="N",
+        help="Score up to N targets with sample rows to detect drift that the service does not report; 0 turns this "
+        "off.",
     ),
 ]
-AsListing = Annotated[Listing, typer.Option("--output", help="How to print it.")]
+AsListing = Annotated[Listing, typer.Option("--output", metavar="text|json", help="The format to print in.")]
 
 
 def is_subscription(text: str) -> bool:

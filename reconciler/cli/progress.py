@@ -1,4 +1,4 @@
-"""Progress for people, on stderr: on a terminal one row per running thing, piped plain lines."""
+"""Progress on stderr: a live row for each running target or training on a terminal, plain lines otherwise."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self, TextIO
 
 from reconciler.apply.progress import ProgressEvent, ProgressState
-from reconciler.plan.text import printable
+from reconciler.plan.text import count, printable
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -31,12 +31,12 @@ _PLAIN = {
 }
 _BAR = 20
 MANY = 40
-"""Beyond so many targets what is done is counted, and only what needs attention has a line of its own."""
+"""With more targets than this, finished ones are counted, and only held and failed ones have lines of their own."""
 _FINAL = frozenset({ProgressState.DONE, ProgressState.HELD, ProgressState.FAILED})
 
 
 class Tally:
-    """Counts how many of a run's targets have come to their ends, and how many jobs have."""
+    """Counts the targets and the trainings of a run that have ended."""
 
     def __init__(self, targets: frozenset[str]) -> None:
         self._targets = targets
@@ -45,7 +45,7 @@ class Tally:
         self.many = len(targets) > MANY
 
     def take(self, event: ProgressEvent) -> bool:
-        """Count a event; whether it is the end of a target."""
+        """Count an event, and return whether it is the end of a target."""
         if event.mark not in _FINAL:
             return False
         if event.subject not in self._targets:
@@ -58,17 +58,17 @@ class Tally:
 
     @property
     def is_round(self) -> bool:
-        """Whether another twentieth of the targets is done, or all are."""
+        """Whether another twentieth of the targets has ended, or all have."""
         done, total = len(self._ended), len(self._targets)
         return done == total or done % max(1, total // 20) == 0
 
     @property
     def text(self) -> str:
-        """``412 of 1,000 targets done, 430 versions made, 3 failed``."""
+        """``412/1,000 targets, 430 versions trained, 3 failed``."""
         marks = list(self._ended.values())
-        parts = [f"{len(marks):,} of {len(self._targets):,} targets done"]
+        parts = [f"{len(marks):,}/{count(len(self._targets), 'target')}"]
         if self._trained:
-            parts.append(f"{len(self._trained):,} versions made")
+            parts.append(f"{count(len(self._trained), 'version')} trained")
         parts += [
             f"{marks.count(mark):,} {mark.value}"
             for mark in (ProgressState.FAILED, ProgressState.HELD)
@@ -78,9 +78,9 @@ class Tally:
 
 
 class Lines:
-    """Progress as plain lines: one per thing that happened, repeated waiting left out.
+    """Progress as plain lines: one for each event; a repeated event is not printed again.
 
-    For many targets there is a line for each twentieth of them that is done, and for what failed or is held.
+    With many targets there is a line for each twentieth of them that has ended, and one for each held or failed target.
     """
 
     def __init__(self, stream: TextIO, targets: frozenset[str] = frozenset()) -> None:
@@ -97,7 +97,7 @@ class Lines:
         pass
 
     def __call__(self, event: ProgressEvent) -> None:
-        """Print the event, unless it is the last one of its subject again."""
+        """Print the event, unless it repeats the last one of its subject."""
         ended = self._tally.take(event)
         if self._tally.many and event.mark not in {ProgressState.HELD, ProgressState.FAILED}:
             if ended and self._tally.is_round:
@@ -112,8 +112,8 @@ class Lines:
 class Rows:
     """Progress as live rows with a clock each; what has ended scrolls up as a line.
 
-    ``targets`` are the names of those that the run is about; ``longest`` is how long its retrains are expected to take
-    in seconds, if earlier ones tell.
+    ``targets`` are the names of the targets of the run; ``longest`` is how many seconds its training jobs are expected
+    to take, None if that is unknown.
     """
 
     def __init__(self, stream: TextIO, targets: frozenset[str], longest: float | None) -> None:
@@ -137,7 +137,7 @@ class Rows:
         self._live.stop()
 
     def __call__(self, event: ProgressEvent) -> None:
-        """Update the subject's row, or end it."""
+        """Update the row of the event's subject, or end it."""
         started, _ = self._running.get(event.subject, (time.monotonic(), event))
         self._tally.take(event)
         if event.mark in _FINAL:
@@ -154,7 +154,7 @@ class Rows:
         begun = event.subject not in self._running
         self._running[event.subject] = (started, event)
         if begun and not self._tally.many:
-            self._live.refresh()  # What is over before the next redraw was there, too.
+            self._live.refresh()  # Otherwise a row that ends before the next redraw would never be shown.
 
     def _table(self) -> Table:
         from rich.table import Table
@@ -174,11 +174,11 @@ class Rows:
         if self._longest is None:
             return ""
         left = self._longest - (now - self._began)
-        return f", about {left:.0f} s left" if left > 0 else ", longer than the last time"
+        return f", about {left:.0f} s left" if left > 0 else ", longer than estimated"
 
 
 def _with_bar(event: ProgressEvent) -> RenderableType:
-    """Return an event's text, with a progress bar where the amount is known."""
+    """Return the text of an event, with a progress bar if its amount is known."""
     if event.amount is None:
         return _plain(event.text)
     from rich.progress_bar import ProgressBar
@@ -197,5 +197,5 @@ def _plain(text: str) -> str:
 
 
 def progress_on(targets: frozenset[str], longest: float | None = None) -> Lines | Rows:
-    """Return the progress that suits stderr, as a context manager; see `Rows` for what it takes."""
+    """Return a progress display for stderr, as a context manager; `Rows` says what the arguments are."""
     return Rows(sys.stderr, targets, longest) if sys.stderr.isatty() else Lines(sys.stderr, targets)

@@ -62,6 +62,11 @@ def duration(seconds: float) -> str:
     return f"{minutes}m{rest:02d}s" if minutes else f"{rest}s"
 
 
+def proof_in_words(proof: str | None) -> str:
+    """Return a `Proof` as people read it; a value that a later release wrote as it is."""
+    return {"proven": "verified", "accepted": "not confirmed"}.get(proof or "", proof or "not confirmed")
+
+
 def count(amount: int, one: str, many: str | None = None) -> str:
     """``1 target``, ``2 targets``, ``10,000 targets``."""
     return f"{amount:,} {one if amount == 1 else many or one + 's'}"

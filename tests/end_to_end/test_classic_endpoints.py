@@ -215,7 +215,7 @@ def test_a_refresh_after_a_republish_keeps_the_model(clinic: Any) -> None:
     else:
         (target,) = plan["changes"]
         assert ["refresh", "repoint", "verify"] == [step["action"] for step in target["steps"]]
-        assert "converged: 1 converged" in done.stdout
+        assert "Done: 1 converged" in done.stdout
     assert served == _scores(clinic, _endpoints(clinic, FABRIKAM, TWINS[0])[name])
     assert "in sync: 1 target " in clinic.run("--dry-run", "--detailed-exitcode").stdout
 
@@ -247,7 +247,7 @@ def test_an_endpoint_is_deleted_and_made_again_and_what_is_not_ours_is_refused(c
     clinic.studio.send("DELETE", path, clinic.studio.token())
     assert "in sync: 1 target" in clinic.run("--yes").stdout
     assert "ours" not in {target["name"] for target in clinic.status()["targets"]}
-    assert "it is gone, as the spec wants it" in clinic.run("history", "ours").stdout
+    assert "deleted, as the spec wants" in clinic.run("history", "ours").stdout
 
 
 @pytest.mark.parametrize("drop", ["before", "after"])
@@ -305,7 +305,7 @@ def test_endpoints_of_two_workspaces_in_two_regions_converge_in_one_run(clinic: 
         {"name": "holland", "workspace": "fabrikam", "webService": PAIR, "models": [_use("two", FIRST)]},
     )
 
-    assert "converged: 2 converged" in clinic.run("--yes").stdout
+    assert "Done: 2 converged" in clinic.run("--yes").stdout
 
     assert "opinion@one" in _endpoints(clinic, WORKSPACE, PAIR)["texas"]["Description"]
     assert "opinion@two" in _endpoints(clinic, FABRIKAM, PAIR)["holland"]["Description"]

@@ -29,7 +29,7 @@ def test_a_dry_run_sends_only_reads_and_writes_no_file(desk: Any) -> None:
 def test_the_fleet_converges_and_a_second_run_finds_it_in_sync(desk: Any) -> None:
     """Once for all: trained by one job a version, every target proven; then not one write more."""
     first = desk.reconcile("--yes")
-    assert "converged: 4 converged" in first.stdout
+    assert "Done: 4 converged" in first.stdout
     jobs = desk.studio.jobs()
     assert 2 == len(jobs)
     assert all("Finished" == job["state"] for job in jobs)

@@ -51,7 +51,7 @@ def test_a_classic_endpoint_moved_to_another_model_is_seen_by_its_answers_and_re
     expected = ("location", "foreign-location") if SHOWS_LOCATION else ("probe", "answers-differ")
     assert expected == (drift["evidence"], _reasons(drift)[0])
     assert [] == plan["changes"]
-    assert "proven" in converged.run("--yes").stdout
+    assert "verified" in converged.run("--yes").stdout
     assert before == converged.studio.answers("clinica") != moved
     assert converged.studio.endpoint("clinica")["Description"].startswith("Clinic A [reconciler: breast-cancer@2026-10")
     assert "in sync: 4 targets" in converged.run("--dry-run", "--detailed-exitcode").stdout
@@ -123,7 +123,7 @@ def test_an_unmanaged_description_edited_by_hand_stays_and_our_note_is_put_back_
 
     converged.run("--dry-run", "--detailed-exitcode")
     sent = len(converged.studio.requests())
-    assert "diabetes-progress: adopted: serves diabetes@2026-10, proven: " in converged.run("--yes").stdout
+    assert "diabetes-progress: adopted: serves diabetes@2026-10, verified: " in converged.run("--yes").stdout
 
     assert 1 == len(_writes(converged, sent))
     described = converged.studio.endpoint("progress")["Description"]
@@ -172,7 +172,7 @@ def test_settings_changed_by_hand_are_put_back_on_both_kinds(converged: Any) -> 
     assert expected == found
     status = converged.run("status").stdout
     assert "in sync: 4 targets" in converged.run("--dry-run", "--detailed-exitcode").stdout
-    assert 4 == status.count("proven"), "writing settings takes nothing of what was proven of the model"
+    assert 4 == status.count("verified"), "writing settings takes nothing of what was proven of the model"
 
 
 def test_a_lost_store_is_filled_again_from_the_live_side_without_retraining(converged: Any) -> None:
@@ -209,7 +209,7 @@ def test_with_a_lost_store_an_artifact_that_is_there_is_taken_over_instead_of_tr
     assert "converged" in done.stdout
     assert 2 == len(converged.studio.jobs())
     assert metrics == _metrics(converged)
-    assert "adopted, because" in converged.run("history", "breast-cancer@2026-10").stdout
+    assert "artifact adopted: " in converged.run("history", "breast-cancer@2026-10").stdout
 
 
 def _metrics(desk: Any) -> dict[str, dict[str, float]]:

@@ -104,12 +104,12 @@ CASES = {
     ),
     # Nobody can ask for training by the Request/Response Service: what is named must have jobs that give a model.
     "a service that scores and does not train, for training": Refused(
-        ("training service New web service Scorer", "gives no trained model; none of its outputs does"),
+        ("Training service New web service Scorer", "does not give a trained model (no output does)"),
         _OF_TRAINED.replace(_CLASSIC_TRAINING, f"new: {{resourceId: {_TRAINER.replace('Trainer', 'Scorer')}}}"),
         offline=False,
     ),
     "an output that is no .ilearner": Refused(
-        ('its output "output2" gives no trained model; those that do: "output1"', "correct outputs.model"),
+        ('output "output2" does not give a trained model (outputs that do: "output1")', "Correct outputs.model"),
         _OF_TRAINED.replace("outputs: {model: output1, evaluation: output2}", "outputs: {model: output2}"),
         offline=False,
     ),

@@ -38,7 +38,7 @@ def test_a_version_below_its_gate_moves_no_target_until_it_is_forced_or_the_gate
     assert "is below 0.99999" in history
     assert 3 == len(studio.jobs())
 
-    assert "held: 1 in-sync, 3 held" in converged.run("--yes", code=4).stdout
+    assert "Held: 1 in sync, 3 held" in converged.run("--yes", code=4).stdout
     history = converged.run("history").stdout
     converged.run("--yes", code=4)
     assert history == converged.run("history").stdout, "when nothing happens, nothing is written down"

@@ -79,7 +79,7 @@ def test_a_plan_of_selected_targets_is_applied_with_the_same_selection_alone(con
     assert [] == _writes(converged, sent)
     done = converged.run("apply", "plan.json", "--select", "clinic-b")
 
-    assert "converged: 1 converged" in done.stdout
+    assert "Done: 1 converged" in done.stdout
     assert "breast-cancer@2026-11" in converged.studio.endpoint("clinicb")["Description"]
     assert "breast-cancer@2026-10" in converged.studio.endpoint("clinica")["Description"]
 
@@ -92,7 +92,7 @@ def test_a_forced_plan_remembers_what_was_forced(converged: Any) -> None:
 
     done = converged.run("apply", "plan.json")
 
-    assert "converged: 3 in-sync, 1 converged" in done.stdout
+    assert "Done: 3 in sync, 1 converged" in done.stdout
     assert "diabetes@2026-11" in converged.studio.endpoint("progress")["Description"]
 
 

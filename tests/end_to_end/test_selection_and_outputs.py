@@ -93,7 +93,7 @@ def test_a_converged_run_is_reported_in_every_form(converged: Any) -> None:
     body = json.loads(converged.run("--yes", "--output", "json").stdout)
 
     assert "| **change** | `diabetes-progress` |" in markdown
-    assert "diabetes-progress: converged: serves diabetes@2026-11, proven" in markdown
+    assert "diabetes-progress: converged: serves diabetes@2026-11, verified" in markdown
     assert "in-sync" == body["report"]["verdict"]
     assert {"in-sync"} == {each["result"] for each in body["report"]["targets"]}
     assert [] == body["plan"]["changes"]
@@ -115,20 +115,20 @@ def test_status_and_history_tell_what_the_store_knows(converged: Any) -> None:
     assert 1 == len({event["run_id"] for event in history})
     assert "AUC" in converged.run("status", "breast-cancer@2026-10").stdout
     assert "clinic-b" not in converged.run("status", "clinic-a").stdout
-    assert "serves breast-cancer@2026-10, proven" in converged.run("history", "clinic-b").stdout
+    assert "serves breast-cancer@2026-10, verified" in converged.run("history", "clinic-b").stdout
     assert 2 == len(converged.run("history", "--limit", "2").stdout.splitlines())
     assert sent == len(converged.studio.requests())
 
 
 def test_status_and_history_of_a_name_that_is_not_known_say_so(converged: Any) -> None:
     assert "no target and no version clinic-x" in converged.run("status", "clinic-x", code=1).stderr
-    assert "nothing is known of clinic-x" in converged.run("history", "clinic-x").stdout
+    assert "no history of clinic-x" in converged.run("history", "clinic-x").stdout
     assert [] == json.loads(converged.run("history", "clinic-x", "--output", "json").stdout)
 
 
 def test_without_a_store_status_and_history_are_empty_and_make_none(bystander: Any) -> None:
-    assert "nothing was converged yet" in bystander.run("status").stdout
-    assert "nothing was done yet" in bystander.run("history").stdout
+    assert "nothing was applied yet" in bystander.run("status").stdout
+    assert "no history yet" in bystander.run("history").stdout
     assert not bystander.store.parent.exists()
 
 
@@ -165,7 +165,7 @@ def test_a_letter_that_the_output_has_not_is_written_as_an_escape(tmp_path: Path
     command = [*COMMAND, "history", "épreuve", "--store", str(tmp_path / "store.db")]
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
 
-    assert (0, "nothing is known of \\xe9preuve\n", "") == (done.returncode, done.stdout, done.stderr)
+    assert (0, "no history of \\xe9preuve\n", "") == (done.returncode, done.stdout, done.stderr)
 
 
 def test_closed_output_is_not_wanted_and_no_failure() -> None:
@@ -198,18 +198,18 @@ def test_on_a_terminal_it_asks_and_shows_a_row_for_each_running_thing(converged:
 
     code, refused = _at_a_terminal(converged, "no")
     assert 4 == code, "an approval is missing"
-    assert "nothing was changed" in refused
+    assert "No changes were made" in refused
     assert 2 == len(converged.studio.jobs())
 
     code, shown = _at_a_terminal(converged, "yes")
     assert 0 == code
     assert "\x1b[" in shown, "a terminal gets colours"
     rows = _plain(shown)
-    assert re.search(r"diabetes@2026-11 +(training, attempt 1|job \w+ is \w+) +\d+ s", rows)
+    assert re.search(r"diabetes@2026-11 +(training started, attempt 1|job \w+ is \w+) +\d+ s", rows)
     assert re.search(r"diabetes-progress +(waiting|pointing|scoring)[^\n]* +\d+ s", rows)
-    assert re.search(r"0 of \d targets done, 1 running", rows)
-    assert "✓ diabetes-progress  serves diabetes@2026-11, proven" in rows
-    assert "converged: 3 in-sync, 1 converged" in rows
+    assert re.search(r"0/\d targets?, 1 running", rows)
+    assert "✓ diabetes-progress  serves diabetes@2026-11, verified" in rows
+    assert "Done: 3 in sync, 1 converged" in rows
 
 
 def _plain(shown: str) -> str:
@@ -228,7 +228,7 @@ def _at_a_terminal(desk: Any, answer: str) -> tuple[int, str]:
         shown, answered = b"", False
         while part := _read(ours):
             shown += part
-            if not answered and b"Carry this plan out?" in shown:
+            if not answered and b"Apply this plan?" in shown:
                 os.write(ours, f"{answer}\n".encode())
                 answered = True
         code = process.wait()

@@ -122,7 +122,7 @@ def test_models_train_by_a_new_service_and_by_data_behind_a_parameter(fresh: Any
 
     done = fresh.reconcile("--yes")
 
-    assert "converged: 4 converged" in done.stdout
+    assert "Done: 4 converged" in done.stdout
     jobs = fresh.studio.jobs()
     assert {("BreastCancerTraining", "pool-7"), ("Diabetes by URL [training exp.]", None)} == {
         (job["service"], job["pool"]) for job in jobs
@@ -162,10 +162,10 @@ def test_names_that_a_service_does_not_know_are_told_before_anything_is_sent(
     def told(name: str) -> str:
         return f"{blocked[name]['reasons'][0]['text']} -> {blocked[name]['remedy']}"
 
-    assert 'New web service BreastCancerTraining, on pool pool-7: it has no input "Input1"' in told("breast-cancer")
-    assert told("breast-cancer").endswith('it has "input1" -> did you mean "input1"?')
-    assert 'it has no parameter "URL"; it has "URI" -> did you mean "URI"?' in told("by-blob")
-    assert 'it has no output "metrics"; it has "output1", "output2"' in told("by-file")
+    assert 'New web service BreastCancerTraining, on pool pool-7: unknown input "Input1"' in told("breast-cancer")
+    assert told("breast-cancer").endswith('(the service has "input1") -> Did you mean "input1"?')
+    assert 'unknown parameter "URL" (the service has "URI") -> Did you mean "URI"?' in told("by-blob")
+    assert 'unknown output "metrics" (the service has "output1", "output2")' in told("by-file")
     assert {"breast-cancer", "by-blob", "by-file"} == set(blocked)
     asked = [each["path"] for each in bystander.studio.requests()[sent:] if "swagger.json" in each["path"]]
     trainers = [path for path in asked if asked.count(path) > 1]
@@ -183,10 +183,8 @@ def test_data_of_a_file_that_lack_a_column_or_differ_in_it_are_told_before_anyth
         part.write_text(part.read_text().replace("diagnosis", "verdict", 1))
     (lack,) = bystander.plan("--select", "breast-cancer", code=1)["blocked"]
 
-    assert (
-        'part-1.csv is not that of specs/data/2026-11/part-0.csv: it lacks "diagnosis"' in differ["reasons"][0]["text"]
-    )
-    assert 'the data of input "input1" lack the column "diagnosis"' in lack["reasons"][0]["text"]
+    assert 'part-1.csv lacks "diagnosis" and also has "verdict"' in differ["reasons"][0]["text"]
+    assert 'input "input1" is missing column "diagnosis"' in lack["reasons"][0]["text"]
 
 
 def test_data_that_change_while_a_job_runs_are_noticed(fresh: Any, data: Path, served: str) -> None:
@@ -203,5 +201,5 @@ def test_data_that_change_while_a_job_runs_are_noticed(fresh: Any, data: Path, s
     assert run.returncode == 1, out + err
     assert "changed while job" in out
     assert "plan again" in out
-    assert "converged: 1 converged" in fresh.run("--yes", "--select", "by-url").stdout
+    assert "Done: 1 converged" in fresh.run("--yes", "--select", "by-url").stdout
     assert 2 == len(fresh.studio.jobs())

@@ -181,8 +181,8 @@ def test_training_data_that_are_missing_or_empty_block_the_targets_that_want_the
     data.unlink()
     missing = _blocked(bystander.plan(code=1))
 
-    assert "training input data/breast-cancer-2026-10.csv is empty" in empty["clinic-a"]
-    assert "training input data/breast-cancer-2026-10.csv: No such file" in missing["clinic-a"]
+    assert "Training input data/breast-cancer-2026-10.csv is empty" in empty["clinic-a"]
+    assert "Training input data/breast-cancer-2026-10.csv: No such file" in missing["clinic-a"]
     assert "(specs/data/breast-cancer-2026-10.csv)" in missing["clinic-a"], "where it was looked for"
     assert "blob datasets/diabetes-2026-13.csv does not exist" in missing["diabetes-progress"]
 
@@ -206,7 +206,7 @@ def test_what_does_not_exist_is_named_beside_what_does_and_the_others_come_home(
     assert "did you mean Diabetes [predictive exp.]?" in reasons["diabetes-progress"]
     assert "BreastCancr" in reasons["breast-cancer-new"]
     assert "does not exist" in reasons["breast-cancer-new"]
-    assert "partly: 1 converged, 3 failed" in done.stdout
+    assert "Partly converged: 1 converged, 3 failed" in done.stdout
     status = {target["name"]: target for target in fresh.status()["targets"]}
     assert "converged" == status["clinic-a"]["last_outcome"]
     for name, reason in reasons.items():
@@ -214,7 +214,7 @@ def test_what_does_not_exist_is_named_beside_what_does_and_the_others_come_home(
         assert reason.split(" ")[0] in status[name]["last_message"]
 
     (fresh.home / "specs" / "endpoints.yaml").write_text(text)
-    assert "converged: 1 in-sync, 3 converged" in fresh.run("--yes").stdout
+    assert "Done: 1 in sync, 3 converged" in fresh.run("--yes").stdout
 
 
 def test_training_by_a_service_or_an_input_that_there_is_not_can_be_corrected_under_the_same_label(
@@ -224,20 +224,20 @@ def test_training_by_a_service_or_an_input_that_there_is_not_can_be_corrected_un
     specs = converged.home / "specs" / "models.yaml"
     right = specs.read_text()
     converged.edit('name: diabetes, version: "2026-10"', 'name: diabetes, version: "2026-11"')
-    mistakes = {
+    wrong_texts = {
         '"Diabetes [training exp.]"': ('"Diabets [training exp.]"', "did you mean Diabetes [training exp.]?"),
         '{webService: "Diabetes [training exp.]"}': (
             '{webService: "Diabetes [training exp.]", endpoint: defautl}',
             "has no endpoint defautl; did you mean default?",
         ),
-        "input1: {blob": ("inptu1: {blob", 'it has no input "inptu1"; it has "input1"; did you mean "input1"?'),
+        "input1: {blob": ("inptu1: {blob", 'unknown input "inptu1" (the service has "input1"); Did you mean "input1"?'),
     }
-    for found, (wrong, said) in mistakes.items():
+    for found, (wrong, said) in wrong_texts.items():
         specs.write_text(right.replace(found, wrong))
         done = converged.run("--yes", code=5)
         assert said in done.stdout
         assert said in converged.run("status", "diabetes-progress").stdout
-        assert "3 in-sync, 1 failed" in done.stdout
+        assert "3 in sync, 1 failed" in done.stdout
     assert 2 == len(converged.studio.jobs())
 
     specs.write_text(right)
@@ -265,7 +265,7 @@ def test_a_recipe_changed_under_the_same_label_is_refused_with_both_fingerprints
     for fingerprint in (described, known["breast-cancer"]):
         assert all(fingerprint[:12] in reason for reason in reasons.values())
     assert "a new version label" in reasons["clinic-a"]
-    assert "partly: 1 in-sync, 3 failed" in done.stdout
+    assert "Partly converged: 1 in sync, 3 failed" in done.stdout
     assert 2 == len(converged.studio.jobs())
     data.write_text("".join(rows))
     assert "in sync: 4 targets" in converged.run("--yes").stdout
@@ -283,11 +283,11 @@ def test_a_job_that_fails_is_told_in_the_services_words_and_its_data_can_be_corr
     for attempt in (1, 2):
         done = converged.run("--yes", code=5)
         assert said in done.stdout
-        assert "3 in-sync, 1 failed" in done.stdout
+        assert "3 in sync, 1 failed" in done.stdout
         status = converged.run("status").stdout
         assert status.count(said) == 2, "of the target and the version"
         assert "trying the same again will not help" in status
-        begun = [line for line in _history(converged, "breast-cancer@2026-12") if "begun" in line]
+        begun = [line for line in _history(converged, "breast-cancer@2026-12") if "training started" in line]
         assert attempt == len(begun)
         failed = "failed once" if attempt == 1 else "failed 2 times in a row"
         assert status.count(f"{failed}, next attempt after ") == 2, "of the target and the version"
@@ -297,7 +297,7 @@ def test_a_job_that_fails_is_told_in_the_services_words_and_its_data_can_be_corr
     spoiled.write_text(good)
     (train,) = [step for version in converged.plan()["versions"] for step in version["steps"]]
     assert "Attempt 2 failed" in train["reasons"][0]["text"]
-    assert "converged: 3 in-sync, 1 converged" in converged.run("--yes").stdout
+    assert "Done: 3 in sync, 1 converged" in converged.run("--yes").stdout
 
     version = json.loads(converged.run("status", "breast-cancer@2026-12", "--output", "json").stdout)["versions"][0]
     assert ("usable", 3) == (version["state"], version["attempt"])
@@ -317,7 +317,7 @@ def test_two_labels_with_the_same_content_are_two_versions(converged: Any) -> No
 
     done = converged.run("--yes", "--select", "clinic-a")
 
-    assert "accepted: the marker was read back; the answers did not change" in done.stdout
+    assert "not confirmed: the marker was read back; the answers did not change" in done.stdout
     assert "breast-cancer@2026-10b" in converged.studio.endpoint("clinica")["Description"]
     versions = [version for version in converged.status()["versions"] if version["model"] == "breast-cancer"]
     assert 2 == len({version["relative_location"] for version in versions})
@@ -344,7 +344,7 @@ def test_a_ready_made_version_is_served_without_training_and_not_judged_without_
     assert "inconclusive" in converged.run("--yes", "--output", "markdown", code=4).stdout
 
     done = converged.run("--yes", "--force", "gate")
-    assert "converged: 2 in-sync, 2 converged" in done.stdout
+    assert "Done: 2 in sync, 2 converged" in done.stdout
     assert 2 == len(converged.studio.jobs())
     assert converged.studio.answers("clinicb") != converged.studio.answers("clinica")
     assert "breast-cancer@first" in converged.studio.endpoint("clinicb")["Description"]
@@ -374,7 +374,7 @@ def test_six_mistakes_in_a_tree_are_six_messages_with_their_places(bystander: An
     done = bystander.reconcile("validate", code=1)
 
     lines = [line for line in done.stderr.splitlines() if line.startswith("specs/")]
-    assert "6 mistakes" in done.stderr
+    assert "6 errors" in done.stderr
     places = {}
     for line in lines:
         file, row, column, field, _ = line.split(":", 4)

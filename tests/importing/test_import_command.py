@@ -31,7 +31,7 @@ def test_the_plan_over_what_was_imported_is_empty(bystander: Desk) -> None:
     done = bystander.run(*WHOLE)
 
     assert "imported 2 Classic endpoints, 1 New web service" in done.stdout
-    assert "verified: the plan over them is empty, 3 targets in sync" in done.stdout
+    assert "verified: the plan over the files is empty, 3 targets in sync" in done.stdout
     found = documents(bystander)
     clinic = found["ClassicEndpoint breast-cancer-clinica"]["spec"]
     assert ("Clinic A", "Low", "None") == (clinic["description"], clinic["throttleLevel"], clinic["diagnostics"])
@@ -59,7 +59,7 @@ def test_files_that_are_there_are_written_over_only_by_force(bystander: Desk) ->
     changed = bystander.home / "imported" / "models.yaml"
     changed.write_text("# mine\n")
     done = bystander.run(*WHOLE, code=1)
-    assert "already there, and not written over without --force: imported/" in done.stderr
+    assert "existing files would be overwritten: imported/" in done.stderr
     assert "models.yaml" in done.stderr
     assert "# mine\n" == changed.read_text()
     bystander.run(*WHOLE, "--force")
@@ -70,7 +70,7 @@ def test_what_the_specs_manage_already_is_left_out(bystander: Desk) -> None:
     """The example fleet has a document for each target that there is."""
     group = ("--subscription", SUBSCRIPTION, "--resource-group", "contoso-ml")
     done = bystander.run("import", "--workspace", "contoso", *group, "--out", "imported", "--verify")
-    assert "left out, because documents manage them already: 3 targets" in done.stdout
+    assert "skipped 3 targets that the specs have already" in done.stdout
     assert not (bystander.home / "imported").exists() or not list((bystander.home / "imported").iterdir())
 
 
@@ -83,7 +83,7 @@ def test_what_the_specs_manage_already_is_left_out(bystander: Desk) -> None:
         (("--workspace", f"my space={WORKSPACE}", "--region", "South Central US"), "name is not a valid name"),
         ((*NEW_WORKSPACE, "--token-env", "NOT_SET_ANYWHERE"), "NOT_SET_ANYWHERE"),
         ((*NEW_WORKSPACE, "--resource-group", "contoso-ml"), "--subscription"),
-        ((*NEW_WORKSPACE, "--subscription", "contoso"), "a GUID is wanted"),
+        ((*NEW_WORKSPACE, "--subscription", "contoso"), "is not a subscription id (a GUID)"),
         ((), "--workspace"),
     ],
 )
@@ -98,7 +98,7 @@ def test_what_can_not_be_listed_stops_nothing_of_the_rest(bystander: Desk) -> No
     done = bystander.run("import", *NEW_WORKSPACE, "--subscription", SUBSCRIPTION[:-1] + "0", *WHOLE[-3:], code=1)
     assert "imported 2 Classic endpoints, 0 New web services" in done.stdout
     assert "verified" in done.stdout
-    assert "could not be read: list New web services of subscription" in done.stderr
+    assert "not imported: list New web services of subscription" in done.stderr
     assert "SubscriptionNotFound" in done.stderr
 
 
@@ -113,7 +113,7 @@ def test_documents_of_the_specs_are_not_written_over_even_by_force(bystander: De
     done = bystander.run(*again, code=1)
 
     # Where a service shows its location, a file of models was written as well, and would lose its own.
-    assert re.search(r"classic-breast-cancer\.yaml(, \S+)* would lose documents of --specs", done.stderr)
+    assert re.search(r"classic-breast-cancer\.yaml(, \S+)* would lose documents that --specs needs", done.stderr)
     assert "endpoint: other" in path.read_text()
 
 
@@ -179,7 +179,7 @@ def test_what_was_imported_is_taken_over_by_the_first_converge_and_may_then_be_d
     assert fresh.studio.endpoint("clinica")["Description"].startswith(f"Clinic A [reconciler: {note}")
     after = fresh.plan(*imported)
     assert not [target for target in after["in_sync"] if target["steps"]]
-    assert "nothing was changed" not in fresh.run(*imported).stderr
+    assert "No changes were made" not in fresh.run(*imported).stderr
 
     for name, kind in (("classic-breast-cancer.yaml", "endpoint"), ("new-contoso-ml.yaml", "resourceId")):
         file = fresh.home / "imported" / name
@@ -203,7 +203,7 @@ def test_a_plan_that_is_not_empty_is_shown_and_is_a_failure(fresh: Desk, monkeyp
 
     monkeypatch.setattr(imports, "_write", meanwhile)
     done = fresh.run(*WHOLE, code=1)
-    assert "not verified: the plan over them is not empty" in done.stderr
+    assert "not verified: the plan over the files is not empty" in done.stderr
     assert "breast-cancer-clinica" in done.stderr
 
 
@@ -248,7 +248,7 @@ def test_a_fleet_of_1000_is_imported_by_one_list_a_service_and_its_plan_is_empty
 
     targets = SERVICES * ENDPOINTS + 2 + SERVICES + 1  # The New training service is none.
     done = large.run(*WHOLE, "--force")
-    assert f"verified: the plan over them is empty, {targets:,} targets in sync" in done.stdout
+    assert f"verified: the plan over the files is empty, {targets:,} targets in sync" in done.stdout
     kinds = [name.partition(" ")[0] for name in documents(large)]
     assert targets == kinds.count("ClassicEndpoint") + kinds.count("NewWebService")
     large.run("fmt", "--check", "imported")

@@ -104,7 +104,7 @@ async def adopt_artifact(run: Run, lease: Lease, desired: DesiredVersion, place:
             subject=str(desired.key),
             action="adopt",
             outcome="usable",
-            message=f"adopted, because an artifact of this recipe lies at {place.location.uri}",
+            message=f"an artifact of this recipe exists at {place.location.uri}",
             details={"metrics": dict(place.metrics or {})},
         )
 

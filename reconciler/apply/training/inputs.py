@@ -135,11 +135,11 @@ async def _identify_blob(given: BlobInput, model: Model, clients: Clients) -> Id
     if properties is None:
         raise RecipeError(
             "input-missing",
-            f"training input blob {given.blob} does not exist",
-            "upload it, or correct the path",
+            f"Training input blob {given.blob} does not exist",
+            "Upload the blob, or correct the path",
         )
     if properties.length == 0:
-        raise RecipeError("input-empty", f"training input blob {given.blob} is empty", "upload its content")
+        raise RecipeError("input-empty", f"Training input blob {given.blob} is empty", "Upload its content")
     # The content's hash where the account keeps one: an ETag changes when the same content is uploaded again.
     content = f"md5:{properties.md5.hex()}" if properties.md5 else f"etag:{properties.etag}"
     text = f"blob {given.blob} ({properties.length:,} bytes, {content})"
@@ -153,13 +153,14 @@ async def _identify_url(given: UrlInput, clients: Clients) -> Identified:
     except Unpinnable as error:
         raise RecipeError(
             "input-unpinned",
-            f"training input {shown}: its present content cannot be pinned: {error}",
-            "copy it into the workspace's storage and name it as {blob: container/path}, or serve it with an ETag",
+            f"Training input {shown}: its present content cannot be pinned: {error}",
+            "Copy the data into the workspace's storage and name them as {blob: container/path}, or serve them with an "
+            "ETag",
         ) from error
     except ServiceError as error:
-        answer = f"it answers {error.status}" if error.status else "nothing answers there"
+        answer = f"the server returned {error.status}" if error.status else "no server answers at this URL"
         raise RecipeError(
-            "input-unreachable", f"training input {shown}: {answer}", "correct the URL, or put the data there"
+            "input-unreachable", f"Training input {shown}: {answer}", "Correct the URL, or put the data there"
         ) from error
     return Identified(given, f"url:{given.url}:{content}", f"url {shown} ({content})")
 

@@ -71,9 +71,9 @@ async def _data_as_planned(
     except ContentChanged as error:
         raise _moved(key) from error
     except RecipeError as error:
-        raise TrainingFailed(f"{error}; {error.problem.remedy}", again=False) from error
+        raise TrainingFailed(f"{error}. {error.problem.remedy}", again=False) from error
     return data
 
 
 def _moved(key: VersionKey) -> TrainingFailed:
-    return TrainingFailed(f"the inputs of {key} changed since the plan was made; plan again", again=True)
+    return TrainingFailed(f"the training data of {key} changed after the plan was made; plan again", again=True)

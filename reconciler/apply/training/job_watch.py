@@ -76,13 +76,13 @@ async def look(run: Run, jobs: TrainingJobs, operation: Operation, watch: Watch)
         watch.unknown += 1
         if watch.unknown == _UNKNOWN_FOR_GOOD:
             raise JobLost(job_id) from error
-        run.report(subject, ProgressState.WAITING, f"the service does not know the job, looking again: {error}")
+        run.report(subject, ProgressState.WAITING, f"the service does not know the job, checking again: {error}")
     except (SignInError, Retired):
         raise
     except ServiceError as error:
         if overdue:
             raise  # It stays open: the next run looks again, and cancels it if it still runs.
-        run.report(subject, ProgressState.WAITING, f"the job cannot be seen now, looking again: {error}")
+        run.report(subject, ProgressState.WAITING, f"the job's state cannot be read, checking again: {error}")
     return look_again(run, operation)
 
 

@@ -79,13 +79,13 @@ def read_local_data(base: Path, given: str) -> LocalData:
         if table and b"\0" in piece.data:
             raise RecipeError(
                 "input-format",
-                f"training input {given} is not a text that can be read: it has NUL characters ({_where(files)})",
-                "save it as CSV in UTF-8; what a spreadsheet calls Unicode text is UTF-16",
+                f"Training input {given} is not a text file: it has NUL characters ({_where(files)})",
+                "Save it as CSV in UTF-8 (the Unicode text of a spreadsheet is UTF-16)",
             )
         rows = rows or (piece.is_rows and not piece.data.isspace())
     if not rows:
-        message = f"training input {given} has a header and no rows ({_where(files)})"
-        raise RecipeError("input-empty", message, "add rows to it")
+        message = f"Training input {given} has a header and no rows ({_where(files)})"
+        raise RecipeError("input-empty", message, "Add rows")
     return LocalData(given, files, size, digest.hexdigest(), columns)
 
 
@@ -104,16 +104,16 @@ def _find(base: Path, given: str) -> tuple[Path, ...]:
     if not files:
         raise RecipeError(
             "input-unreadable",
-            f"training input {given}: no file is called like that ({path})",
-            "put the files there, or correct the pattern",
+            f"Training input {given}: no file matches the pattern ({path})",
+            "Put the files there, or correct the pattern",
         )
     endings = sorted({file.suffix.lower() for file in files})
     if len(files) > 1 and (len(endings) > 1 or endings[0] not in _DELIMITERS):
         raise RecipeError(
             "input-format",
-            f"training input {given} matches {len(files)} files that end in {' and '.join(endings)}; "
-            "only .csv files, or only .tsv files, can be joined",
-            "correct the pattern",
+            f"Training input {given} matches {len(files)} files that end in {' and '.join(endings)}. "
+            "Only .csv files, or only .tsv files, can be joined",
+            "Correct the pattern",
         )
     return files
 
@@ -153,7 +153,7 @@ def _opened(given: str, file: Path) -> io.BufferedReader:
         stream = file.open("rb")
         if not stream.peek(1):
             stream.close()
-            raise RecipeError("input-empty", f"training input {given} is empty ({file})", "fill it")
+            raise RecipeError("input-empty", f"Training input {given} is empty ({file})", "Add its content")
     except OSError as error:
         raise _unreadable(given, file, error) from error
     return stream
@@ -167,9 +167,9 @@ def _read(given: str, file: Path, stream: io.BufferedReader) -> bytes:
 
 
 def _unreadable(given: str, file: Path, error: OSError) -> RecipeError:
-    reason = error.strerror or "it cannot be read"
+    reason = error.strerror or "the file cannot be read"
     return RecipeError(
-        "input-unreadable", f"training input {given}: {reason} ({file})", "put the file there, or correct the path"
+        "input-unreadable", f"Training input {given}: {reason} ({file})", "Put the file there, or correct the path"
     )
 
 
@@ -213,12 +213,12 @@ def _same(first: bytes, header: bytes, file: Path) -> bool:
 def _different(given: str, one: Path, first: bytes, other: Path, header: bytes) -> RecipeError:
     names, others = _names(first, one) or (), _names(header, other) or ()
     lacks, more = listed_columns(set(names) - set(others)), listed_columns(set(others) - set(names))
-    ways = [f"lacks {lacks}" if lacks else "", f"has {more} besides" if more else ""]
+    ways = [f"lacks {lacks}" if lacks else "", f"also has {more}" if more else ""]
     how = " and ".join(filter(None, ways)) or "has its columns in another order"
     return RecipeError(
         "input-headers",
-        f"training input {given}: the header of {other} is not that of {one}: it {how}",
-        "give all the files the same columns in the same order, or narrow the pattern",
+        f"Training input {given}: {other} and {one} have different headers: {other} {how}",
+        "Give all files the same columns in the same order, or narrow the pattern",
     )
 
 

@@ -38,7 +38,7 @@ def recipe_problem(
         return None
     return Problem(
         found[0].code,
-        f"training service {service}: " + "; ".join(problem.message for problem in found),
+        f"Training service {service}: " + "; ".join(problem.message for problem in found),
         "; ".join(dict.fromkeys(problem.remedy for problem in found)),
     )
 
@@ -47,8 +47,8 @@ def _inputs(training: Training, signature: JobSignature) -> Iterator[Problem]:
     if signature.inputs is not None:
         yield from _unknown("input", training.inputs, signature.inputs)
         if missing := _missing(training.inputs, signature.inputs, signature.inputs):
-            message = f"no data are given for its input {join_names(missing, quoted=True)}"
-            yield Problem("input-not-given", message, "name it in training.inputs")
+            message = f"the spec has no data for input {join_names(missing, quoted=True)}"
+            yield Problem("input-not-given", message, "Add the data to training.inputs")
 
 
 def _outputs(training: Training, signature: JobSignature) -> Iterator[Problem]:
@@ -58,17 +58,17 @@ def _outputs(training: Training, signature: JobSignature) -> Iterator[Problem]:
     yield from _unknown("output", [name for name in (wanted.model, wanted.evaluation) if name is not None], outputs)
     if (told := outputs.get(wanted.model)) and _MODEL not in told:
         models = [name for name, extensions in outputs.items() if _MODEL in extensions]
-        there = f"those that do: {join_names(sorted(models), quoted=True)}" if models else "none of its outputs does"
+        there = f"outputs that do: {join_names(sorted(models), quoted=True)}" if models else "no output does"
         yield Problem(
             "output-is-no-model",
-            f'its output "{wanted.model}" gives no trained model; {there}',
-            "correct outputs.model",
+            f'output "{wanted.model}" does not give a trained model ({there})',
+            "Correct outputs.model",
         )
     if wanted.evaluation is not None and outputs.get(wanted.evaluation) == frozenset({_MODEL}):
         yield Problem(
             "output-is-no-evaluation",
-            f'its output "{wanted.evaluation}" gives a trained model, and no evaluation',
-            "correct outputs.evaluation",
+            f'output "{wanted.evaluation}" gives a trained model, not an evaluation',
+            "Correct outputs.evaluation",
         )
 
 
@@ -76,8 +76,8 @@ def _parameters(training: Training, signature: JobSignature) -> Iterator[Problem
     if signature.parameters is not None:
         yield from _unknown("parameter", training.parameters, signature.parameters)
     if missing := _missing(training.parameters, signature.required, signature.parameters or ()):
-        message = f"no value is given for its parameter {join_names(missing, quoted=True)}, which has no default"
-        yield Problem("parameter-not-given", message, "name it in training.parameters")
+        message = f"the spec has no value for parameter {join_names(missing, quoted=True)}, which has no default"
+        yield Problem("parameter-not-given", message, "Add the value to training.parameters")
 
 
 def _columns(signature: JobSignature, columns: Mapping[str, Collection[str]]) -> Iterator[Problem]:
@@ -85,18 +85,18 @@ def _columns(signature: JobSignature, columns: Mapping[str, Collection[str]]) ->
         if missing := set(signature.columns.get(name, ())) - set(given):
             yield Problem(
                 "input-columns",
-                f'the data of input "{name}" lack the column {listed_columns(missing)}',
-                "add what is missing to the file",
+                f'input "{name}" is missing {"column" if len(missing) == 1 else "columns"} {listed_columns(missing)}',
+                "Add the missing columns to the data",
             )
 
 
 def _unknown(what: str, given: Iterable[str], known: Collection[str]) -> Iterator[Problem]:
-    there = f"it has {join_names(sorted(known), quoted=True)}" if known else f"it has no {what}s"
+    there = f"the service has {join_names(sorted(known), quoted=True)}" if known else f"the service has no {what}s"
     for name in given:
         if name not in known:
             meant = _meant(name, known)
-            remedy = f'did you mean "{meant}"?' if meant else f"correct the name of the {what}, or leave it out"
-            yield Problem(f"unknown-{what}", f'it has no {what} "{name}"; {there}', remedy)
+            remedy = f'Did you mean "{meant}"?' if meant else f"Correct the name of the {what}, or remove it"
+            yield Problem(f"unknown-{what}", f'unknown {what} "{name}" ({there})', remedy)
 
 
 def _missing(given: Collection[str], needed: Collection[str], known: Collection[str]) -> list[str]:

@@ -58,8 +58,8 @@ async def _desired_version(key: VersionKey, clients: Clients, known: KnownVersio
     if training is None:
         problem = Problem(
             "no-recipe",
-            f"model {key.model} has neither a training nor a ready-made version {key.label}",
-            f"add versions.{key.label} or a training to the model",
+            f"Model {key.model} has neither a training nor a ready-made version {key.label}",
+            f"Add versions.{key.label} or a training to the model",
         )
         return DesiredVersion(key, None, None, gates=model.spec.gates, problem=problem)
     return await _trained(key, model, training, clients, known)
@@ -95,7 +95,7 @@ async def _trained(
         # Its job runs already, and needs its inputs no more: it is seen through by the recipe that it was begun with.
         data, fingerprint = TrainingData(), known.fingerprint
     except (MissingSecret, StudioError) as error:
-        return replace(wanted, problem=Problem("recipe-unreadable", f"workspace {model.spec.workspace}: {error}"))
+        return replace(wanted, problem=Problem("recipe-unreadable", f"Workspace {model.spec.workspace}: {error}"))
     if known is None or known.state is VersionState.FAILED:
         problem, remark = await _training_problem(model, training, clients, data)
         if problem is not None:
@@ -136,8 +136,8 @@ def _elsewhere(key: VersionKey, location: Location, blobs: Blobs) -> Problem:
     """Return the problem of an artifact in another account: a store of one cloud must never steer another."""
     return Problem(
         "artefact-elsewhere",
-        f"the store has {key} at {location.uri}, but the workspace's storage is {blobs.base}",
-        "give the store that belongs to this cloud (--store), or an empty one",
+        f"The state store has {key} at {location.uri}, but the workspace's storage is {blobs.base}",
+        "Use the state store of this cloud (--store), or an empty one",
     )
 
 

@@ -29,7 +29,7 @@ class NoTrainingService(Exception):
     """There is nothing to train with. The message names what there is, and `problem` has it in parts."""
 
     def __init__(self, code: str, message: str, remedy: str = "") -> None:
-        super().__init__(f"{message}; {remedy}" if remedy else message)
+        super().__init__(f"{message}. {remedy}" if remedy else message)
         self.problem = Problem(code, message, remedy)
 
 
@@ -105,18 +105,18 @@ async def _find_classic(clients: Clients, workspace: str, wanted: ClassicTrainin
     name = wanted.web_service
     service = find_web_service(workspace, name, await clients.web_services(workspace))
     if isinstance(service, Problem):
-        raise NoTrainingService(service.code, f"{service.message} to train with", service.remedy)
+        raise NoTrainingService(service.code, f"Training service: {service.message}", service.remedy)
     management = clients.management(workspace)
     endpoint = await management.get_endpoint(service.id, wanted.endpoint)
     if endpoint is None:
         known = nearest(wanted.endpoint, [each.name for each in await management.list_endpoints(service.id)])
         raise NoTrainingService(
-            "training-endpoint-not-found", f"training service {name} has no endpoint {wanted.endpoint}", known
+            "training-endpoint-not-found", f"Training service {name} has no endpoint {wanted.endpoint}", known
         )
     if endpoint.api_location is None or endpoint.primary_key is None:
         raise NoTrainingService(
             "training-endpoint-unknown",
-            f"the service does not show where endpoint {wanted.endpoint} of {name} is called",
+            f"The service does not report the URL of endpoint {wanted.endpoint} of training service {name}",
         )
     return endpoint.api_location, endpoint.primary_key
 
@@ -127,14 +127,14 @@ async def _find_new(clients: Clients, wanted: NewTraining) -> tuple[str, SecretS
         definition = await clients.definitions.get(resource_id)
     except NotFound:
         raise NoTrainingService(
-            "service-not-found", f"{resource_id} does not exist to train with", "correct training.new.resourceId"
+            "service-not-found", f"Training service {resource_id} does not exist", "Correct training.new.resourceId"
         ) from None
     location = api_location(definition)
     if location is None:
         raise NoTrainingService(
             "training-service-unknown",
-            f"the definition of {resource_id} does not show where it is called (swaggerLocation)",
-            "wait until it is provisioned, or deploy it again",
+            f"The definition of training service {resource_id} has no URL to call (swaggerLocation)",
+            "Wait until the service is provisioned, or deploy the service again",
         )
     return location, await clients.definitions.list_keys(resource_id)
 
@@ -144,8 +144,8 @@ async def _signature(clients: Clients, location: str, key: SecretStr) -> tuple[J
     try:
         return job_signature(await clients.scoring(location, key).swagger()), ""
     except ServiceError as error:
-        status = f"it answers {error.status}" if error.status else "nothing answers"
-        return None, f"names are not checked, because its API document cannot be read: {status}"
+        status = f"status {error.status}" if error.status else "no answer"
+        return None, f"names are not checked, because the API document of the service cannot be read: {status}"
     except SwaggerError as error:
         return None, f"names are not checked: {error}"
 

@@ -99,7 +99,7 @@ def usable_as_planned(known: KnownVersion, desired: DesiredVersion) -> KnownVers
     """
     if desired.fingerprint not in (None, known.fingerprint):
         raise TrainingFailed(
-            f"{desired.key} was made by recipe {known.fingerprint[:12]}, but the plan is about "
+            f"version {desired.key} was trained from recipe {known.fingerprint[:12]}, but the plan has recipe "
             f"{(desired.fingerprint or '')[:12]}; plan again"
         )
     return known
@@ -107,7 +107,7 @@ def usable_as_planned(known: KnownVersion, desired: DesiredVersion) -> KnownVers
 
 async def _record_ready_made(run: Run, lease: Lease, desired: DesiredVersion) -> KnownVersion:
     if desired.location is None or desired.fingerprint is None:
-        raise TrainingFailed(f"{desired.key} is ready-made, but has no location")
+        raise TrainingFailed(f"ready-made version {desired.key} has no location")
     record = VersionRecord(
         model=desired.key.model,
         label=desired.key.label,
@@ -133,7 +133,7 @@ class _Trainer:
         self._model: Model = run.clients.fleet.models[desired.key.model]
         training = self._model.spec.training
         if training is None or desired.fingerprint is None:
-            raise TrainingFailed(f"{desired.key} has no recipe to train by")
+            raise TrainingFailed(f"version {desired.key} has no recipe")
         self._training: Training = training
         self._fingerprint: str = desired.fingerprint
         self._workspace = self._model.spec.workspace
@@ -148,14 +148,14 @@ class _Trainer:
         if operation is None:
             place = await find_place(self._run, self._desired, await self._next_attempt())
             if place.metrics is not None:
-                self._report(ProgressState.DONE, f"adopted: its artifact lies at {place.location.uri}")
+                self._report(ProgressState.DONE, f"adopted: its artifact exists at {place.location.uri}")
                 return known_version(await adopt_artifact(self._run, self._lease, self._desired, place))
             await self._training_jobs()  # A service that is not there must not leave an intent behind.
             operation = await self._begin(place.attempt)
         try:
             return await self._go_on(operation)
         except JobLost as lost:
-            await self._close(operation, "abandoned", f"the service does not know job {lost.job_id} any more")
+            await self._close(operation, "abandoned", f"the service no longer knows job {lost.job_id}")
             self._watch.unknown = 0
             self._watch.lost += 1
             if self._watch.lost == _LOST_TRIES:
@@ -190,13 +190,13 @@ class _Trainer:
         if operation.fingerprint != self._fingerprint:
             if operation.phase == "started":
                 raise TrainingFailed(
-                    f"a training of {self._key} with another recipe ({operation.fingerprint[:12]}) is in flight; "
-                    "restore its inputs until it has ended, or use a new label"
+                    f"version {self._key} is in training with another recipe ({operation.fingerprint[:12]}). "
+                    "Restore that recipe until the training has ended, or use a new version label"
                 )
-            return "its recipe changed before it was started"
+            return "the recipe changed before the job was started"
         signed = bool(self._training.resolve(self._key.label).parameter_data)
         if operation.phase == "registered" and signed and self._run.clock() - operation.created_at > SIGNED_FOR:
-            return "the signatures in its parameters expire too soon after it was left unstarted"
+            return "the job was not started in time: the signatures in its parameters expire too soon"
         return None
 
     async def _give_way(self, operation: Operation, reason: str) -> None:
@@ -209,7 +209,7 @@ class _Trainer:
     async def _go_on(self, operation: Operation) -> KnownVersion | LookAgain:
         jobs = await self._training_jobs()
         if operation.phase != "intent" and not self._watch.taken_up:
-            self._report(ProgressState.STARTED, f"taking up job {operation.job_id}, attempt {operation.attempt}")
+            self._report(ProgressState.STARTED, f"resuming job {operation.job_id}, attempt {operation.attempt}")
         self._watch.taken_up = True
         if operation.phase == "intent":
             operation = await self._register(jobs, operation)
@@ -220,13 +220,13 @@ class _Trainer:
         except JobOverdue as error:
             message = f"job {operation.job_id} did not end within {in_units(self._training.timeout)} and was cancelled"
             raise await self._failed(
-                operation, "cancelled", f"{message}; raise training.timeout if it needs longer", again=None
+                operation, "cancelled", f"{message}. Raise training.timeout if the job needs longer", again=None
             ) from error
         if isinstance(status, LookAgain):
             return status
         if status.state is JobState.FINISHED:
             return await self._record(operation, status)
-        reason = redact(status.details) or "the service gives no reason"
+        reason = redact(status.details) or "the service reports no reason"
         outcome: Outcome = "cancelled" if status.state is JobState.CANCELLED else "failed"
         again = can_help(status.details)
         raise await self._failed(
@@ -256,11 +256,11 @@ class _Trainer:
         def write(transaction: Transaction) -> Operation:
             transaction.put_version(version)
             written = transaction.put_operation(operation)
-            self._event(transaction, "begun", f"attempt {attempt} with {self._desired.training}")
+            self._event(transaction, "begun", f"attempt {attempt} by {self._desired.training}")
             return written
 
         operation = await self._run.store.write(self._lease, write)
-        self._report(ProgressState.STARTED, f"training, attempt {attempt}")
+        self._report(ProgressState.STARTED, f"training started, attempt {attempt}")
         return operation
 
     async def _training_jobs(self) -> TrainingJobs:
@@ -305,7 +305,9 @@ class _Trainer:
             raise JobLost(job_id) from error
         except (LostReply, ServiceUnavailable, Throttled) as error:
             # It may have been started or not; from here on it counts as started, and the next look starts it if not.
-            self._report(ProgressState.WAITING, f"whether the job was started cannot be seen now: {error}")
+            self._report(
+                ProgressState.WAITING, f"the reply to the start of the job was lost, checking the job: {error}"
+            )
         now = self._run.clock()
         started = replace(operation, phase="started", started_at=now, deadline=now + self._training.timeout)
         return await self._run.store.write(self._lease, lambda transaction: transaction.put_operation(started))
@@ -321,7 +323,7 @@ class _Trainer:
                 operation, "failed", f"job {operation.job_id} finished, but its model {output} {what}"
             )
         if changed := await self._changed_under_the_job():
-            message = f"{changed} changed while job {operation.job_id} ran, so what it read is not known; plan again"
+            message = f"{changed} changed while job {operation.job_id} ran, so what the job read is unknown; plan again"
             raise await self._failed(operation, "failed", message, again=True)
         metrics = await self._metrics(status)
         now = self._run.clock()
@@ -343,7 +345,7 @@ class _Trainer:
             self._event(transaction, "usable", shown or "no metrics", {"job": operation.job_id})
 
         await self._run.store.write(self._lease, write)
-        self._report(ProgressState.DONE, f"trained: {shown}" if shown else "trained; it has no metrics")
+        self._report(ProgressState.DONE, f"trained: {shown}" if shown else "trained, without metrics")
         return known_version(usable)
 
     # -- what they need

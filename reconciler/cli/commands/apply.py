@@ -1,4 +1,4 @@
-"""``reconcile apply``: what `reconcile --dry-run --out` saved is carried out, if it still fits."""
+"""``reconcile apply``: apply a plan that `reconcile --dry-run --out` saved, unless it is stale."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ from reconciler.cli.options import DEFAULT_STORE, Format
 
 
 def apply(
-    plan: Annotated[Path, typer.Argument(metavar="PLAN.json", help="A plan that --dry-run wrote with --out.")],
+    plan: Annotated[
+        Path, typer.Argument(metavar="PLAN", help="The plan: a file of `reconcile --dry-run --out PLAN.json`.")
+    ],
     specs: options.Specs = None,
     cloud: options.CloudName = None,
     store: options.StoreUrl = DEFAULT_STORE,
@@ -21,7 +23,10 @@ def apply(
     probes: options.Probes = 200,
     output: options.Output = Format.TEXT,
 ) -> ExitCode:
-    """Apply exactly a saved plan; refused (exit 3) if the live state or the specs changed since."""
+    """Apply a saved plan, and nothing else.
+
+    A plan is stale if the live state or the specs changed since it was made. A stale plan is refused (exit 3).
+    """
     from reconciler.cli.commands.converge import Request, apply_saved
 
     request = Request(

@@ -1,4 +1,4 @@
-"""``reconcile chaos``: a seeded mix of faults on a running emulator, for as long as the command runs."""
+"""``reconcile chaos``: inject faults into a running emulator, for as long as the command runs."""
 
 from __future__ import annotations
 
@@ -27,25 +27,34 @@ def chaos(
     cloud_file: Annotated[
         Path | None, typer.Option("--cloud-file", metavar="FILE", help="The cloud file of a running emulator.")
     ] = None,
-    url: Annotated[str | None, typer.Option("--url", help="Or its URL.")] = None,
-    seed: Annotated[int, typer.Option("--seed", help="The same seed gives the same mix.")] = 0,
+    url: Annotated[
+        str | None, typer.Option("--url", metavar="URL", help="The URL of a running emulator, instead of --cloud-file.")
+    ] = None,
+    seed: Annotated[
+        int, typer.Option("--seed", metavar="N", help="Selects the faults. The same seed gives the same faults.")
+    ] = 0,
     share: Annotated[
-        float, typer.Option("--share", min=0.001, max=1, help="About this share of the requests is hit.")
+        float,
+        typer.Option("--share", metavar="FRACTION", min=0.001, max=1, help="The share of requests that fail."),
     ] = 0.1,
     lasts: Annotated[
-        float | None, typer.Option("--for", metavar="SECONDS", min=0.1, help="How long. Default: until Ctrl-C.")
+        float | None,
+        typer.Option("--for", metavar="SECONDS", min=0.1, help="Stop after this time. Default: run until Ctrl-C."),
     ] = None,
     retired: Annotated[
         str | None,
         typer.Option(
             "--retired",
             metavar="FORM",
-            help="Instead of a mix: the whole service has ended, as refused (goes with --for), reset, 404, 410, "
-            "NoRegisteredProviderFound or name-not-found.",
+            help="Instead of random faults, behave like a retired service: refused (requires --for), reset, 404, "
+            "410, NoRegisteredProviderFound or name-not-found.",
         ),
     ] = None,
 ) -> int:
-    """Make a running emulator fail here and there, until Ctrl-C: a seeded mix of faults, printed and then removed."""
+    """Inject random faults into a running emulator.
+
+    The faults are printed first and removed at the end: after --for, or on Ctrl-C.
+    """
     from reconciler.emulator.faults.chaos import mix, retirement
 
     span = None if lasts is None else timedelta(seconds=lasts)
@@ -55,52 +64,58 @@ def chaos(
     except ValueError as error:
         raise UserError(f"--retired: {error}") from error
     rules = file.model_dump(mode="json", by_alias=True, exclude_defaults=True)
-    with _told_to_end() as told:
+    with _end_requested() as requested:
         added = _call("POST", faults, rules)["added"]
         try:
-            what = f"chaos with seed {seed} on about {share:.0%} of the requests" if retired is None else "retired"
+            what = f"faults of seed {seed} in about {share:.0%} of requests" if retired is None else "retired service"
             _print_rules(what, rules["rules"], span)
-            told.wait(lasts)
+            requested.wait(lasts)
         finally:
-            fired = _take_away(faults, added)
-    print(f"removed; {fired}")
+            fired = _remove(faults, added)
+    print(f"Faults removed: {fired}.")
     return ExitCode.OK
 
 
 def _emulator(url: str | None, cloud_file: Path | None) -> str:
     if (url is None) == (cloud_file is None):
-        raise UserError("chaos needs one of --url and --cloud-file")
+        raise UserError("chaos requires either --url or --cloud-file")
     if cloud_file is not None:
         try:
             url = str(read_json(cloud_file.read_text("utf-8"))["emulatorUrl"])
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise UserError(f"{cloud_file} is not the cloud file of an emulator: {error!r}") from error
+            raise UserError(f"{cloud_file} is not the cloud file of an emulator: {_reason(error)}") from error
     found = (url or "").rstrip("/")
     if urlsplit(found).hostname not in {"localhost", "127.0.0.1", "::1"}:
-        raise UserError(f"chaos is for an emulator of this machine; {found} is not on loopback")
+        raise UserError(f"chaos works only on an emulator of this machine, and {found} is not a loopback address")
     return found
 
 
+def _reason(error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return "it has no emulatorUrl" if isinstance(error, KeyError | TypeError) else str(error)
+
+
 def _print_rules(what: str, rules: list[dict[str, Any]], lasts: timedelta | None) -> None:
-    until = "Ctrl-C ends it" if lasts is None else f"for {lasts.total_seconds():g} s, or until Ctrl-C"
-    print(f"{what}, {until}:")
+    until = "until Ctrl-C" if lasts is None else f"for {lasts.total_seconds():g} s, or until Ctrl-C"
+    print(f"Injecting {what}, {until}:")
     for rule in rules:
         shown = {name: value for name, value in rule.items() if name not in {"name", "share", "lasts"}}
         print(f"  {rule.get('share', 1):7.2%}  {rule['name']:<24} {json.dumps(shown)}")
     sys.stdout.flush()
 
 
-def _take_away(faults: str, added: list[str]) -> str:
+def _remove(faults: str, added: list[str]) -> str:
     try:
         listed = [rule for rule in _call("GET", faults)["rules"] if rule["id"] in added]
         for rule in listed:
             _call("DELETE", f"{faults}/{rule['id']}")
     except UserError as error:
         # The rules end with the process that held them.
-        return f"the emulator is gone, and its rules with it ({error})"
+        return f"the emulator has stopped ({error})"
     if not listed:
-        return "its time was over, and the emulator had removed it already"
-    return f"{sum(rule['fired'] for rule in listed)} of {max(rule['calls'] for rule in listed)} requests were hit"
+        return "the emulator removed them when their time was over"
+    return f"{sum(rule['fired'] for rule in listed):,} of {max(rule['calls'] for rule in listed):,} requests failed"
 
 
 def _call(method: str, url: str, body: Any = None) -> Any:
@@ -117,24 +132,24 @@ def _call(method: str, url: str, body: Any = None) -> Any:
         with error:
             reason = error.read().decode(errors="replace")
         if error.code == 404 and method == "DELETE":
-            return None  # Its time was over in this moment.
-        raise UserError(f"{url} answers {error.code}: {reason}") from error
+            return None  # The emulator removed the rule in this moment, because its time was over.
+        raise UserError(f"{url} returned {error.code}: {reason}") from error
     except (OSError, URLError) as error:
-        raise UserError(f"no emulator answers at {url}: {error}") from error
+        raise UserError(f"no emulator answers at {url}: {getattr(error, 'reason', error)}") from error
     return json.loads(text) if text else None
 
 
 @contextmanager
-def _told_to_end() -> Iterator[threading.Event]:
+def _end_requested() -> Iterator[threading.Event]:
     """Return an event that Ctrl-C and SIGTERM set, instead of ending the program between two requests."""
-    told = threading.Event()
+    requested = threading.Event()
 
-    def tell(_number: int, _frame: FrameType | None) -> None:
-        told.set()
+    def request_end(_number: int, _frame: FrameType | None) -> None:
+        requested.set()
 
-    before = {number: signal.signal(number, tell) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.signal(number, request_end) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield told
+        yield requested
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -1,4 +1,4 @@
-"""``reconcile``, ``reconcile --dry-run`` and ``reconcile apply``: what is printed, asked and answered around a pass."""
+"""``reconcile``, ``reconcile --dry-run`` and ``reconcile apply``: what a pass prints, and the question for approval."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class Request:
         unknown = sorted(self.unfolded - fleet.sets.keys())
         if unknown:
             known = did_you_mean(unknown[0], fleet.sets) or f"sets: {join_names(fleet.sets) or 'none'}"
-            raise UserError(f"--unfold {unknown[0]}: there is no such set; {known}")
+            raise UserError(f"--unfold {unknown[0]}: no such set; {known}")
         return fleet.select(self.select) if self.select else fleet
 
     def options(self) -> Options:
@@ -73,7 +73,7 @@ class Request:
 def converge(
     request: Request, *, dry_run: bool, detailed: bool, output: Format, out: Path | None, yes: bool
 ) -> ExitCode:
-    """Plan, show, ask, carry out."""
+    """Make a plan, show it, ask for approval and apply it."""
     fleet = request.fleet()
 
     async def work(cloud: Cloud, store: Store) -> ExitCode:
@@ -90,13 +90,15 @@ def converge(
 
 
 def apply_saved(request: Request, path: Path, *, output: Format) -> ExitCode:
-    """Carry out a saved plan, if it still fits."""
+    """Apply a saved plan, unless it is stale."""
     try:
         plan = load_plan(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} cannot be read: {error}") from error
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path} is not a plan file: it is not UTF-8 text") from error
     if plan.partial and not request.select:
-        raise UserError(f"{path} was made with --select; give the same --select to apply it")
+        raise UserError(f"{path} was made with --select. Apply it with the same --select")
     fleet = request.fleet()
     request = Request(
         request.specs, request.cloud, request.store, request.select, frozenset(plan.forced), request.probes
@@ -120,27 +122,30 @@ async def _carry_out(
     if plan.writes and not yes:
         if output is not Format.TEXT:
             print(render.text(plan, unfolded=unfolded), file=sys.stderr)
-        notes = f"the ownership marker is missing on {count(len(plan.adopted), 'target')}"
-        if not _agreed("changes are pending" if plan.pending else notes):
-            print("nothing was changed", file=sys.stderr)
+        markers = f"{count(len(plan.adopted), 'ownership marker')} will be added"
+        if not _approved("Changes are pending" if plan.pending else markers):
+            print("Not approved. No changes were made.", file=sys.stderr)
             return ExitCode.HELD
     with progress_on(_names(plan), _longest_retrain(plan)) as progress:
         report = await one.apply(plan, progress)
     return _finish(plan, report, output)
 
 
-def _agreed(what: str) -> bool:
+def _approved(what: str) -> bool:
     if not sys.stdin.isatty():
-        raise UserError(f"{what} and nobody can be asked here: add --yes to carry the plan out", ExitCode.HELD)
-    print("Carry this plan out? [y/N] ", end="", file=sys.stderr, flush=True)
+        text = f"{what}, but no terminal is attached to ask for approval. Use --yes to apply without asking."
+        raise UserError(text, ExitCode.HELD)
+    print("Apply this plan? [y/N] ", end="", file=sys.stderr, flush=True)
     loop = asyncio.get_running_loop()
-    # While a person is asked nothing runs that would have to be ended in order: Ctrl-C ends it all at once.
+    # Nothing that needs an orderly end runs while the question is open, so Ctrl-C may end the program at once.
     for number in _SIGNALS:
         loop.remove_signal_handler(number)
     try:
         answer = input()
     except EOFError:
         return False
+    except KeyboardInterrupt:
+        raise UserError("Cancelled. No changes were made.", ExitCode.INTERRUPTED) from None
     finally:
         _end_on_signals(loop, asyncio.current_task())
     return answer.strip().lower() in {"y", "yes"}
@@ -181,13 +186,13 @@ def _as_json(report: Report) -> dict[str, Any]:
 
 
 def _names(plan: Plan) -> frozenset[str]:
-    """Return the names of the targets that progress is shown for: the others are in sync, or left unchanged."""
+    """Return the names of the targets that progress is shown for: the others are in sync or left unchanged."""
     quiet = {TargetStatus.IN_SYNC, TargetStatus.ORPHANED}
     return frozenset(target.name for target in plan.targets if target.steps or target.status not in quiet)
 
 
 def _longest_retrain(plan: Plan) -> float | None:
-    """How long the retrains will take together, in seconds, if earlier ones tell of all of them."""
+    """Return how many seconds the training jobs will take together; None unless all of them have earlier times."""
     estimate = plan.preflight.estimate
     return estimate.seconds if estimate is not None and estimate.timed == estimate.retrains else None
 
@@ -235,7 +240,7 @@ def _store(url: str, *, read_only: bool) -> Store:
 
 
 def _run(work: Coroutine[Any, Any, ExitCode]) -> ExitCode:
-    """Run to the end, or until Ctrl-C or SIGTERM, which end every task in order."""
+    """Run to the end, or until Ctrl-C or SIGTERM, which cancel every task in order."""
 
     async def interruptible() -> ExitCode:
         task = asyncio.create_task(work)
@@ -244,7 +249,7 @@ def _run(work: Coroutine[Any, Any, ExitCode]) -> ExitCode:
             return await task
         except asyncio.CancelledError:
             print(
-                "interrupted: what runs on the service runs on and is remembered; the next run takes it up",
+                "Interrupted. Jobs that were started keep running on the service; the next run resumes them.",
                 file=sys.stderr,
             )
             return ExitCode.INTERRUPTED

@@ -1,7 +1,7 @@
-"""``reconcile demo``: the whole main job on a local Studio, told step by step.
+"""``reconcile demo``: a release, a second release and a held release on the local emulator, step by step.
 
-It runs the very commands that a user would type, as processes of their own, and stops at the first that does not end
-as it should, so that a demo that reaches its end is a proof.
+The demo runs the commands that a user would type, as processes of their own, and stops at the first that does not end
+as expected. A demo that reaches its end is a test of all of them.
 """
 
 from __future__ import annotations
@@ -35,40 +35,44 @@ def demo(
         typer.Option(
             "--directory",
             metavar="DIR",
-            help="Where to work. Default: a new temporary directory, removed at the end.",
+            help="The directory to work in; its files are kept. Default: a temporary directory, removed at the end.",
         ),
     ] = None,
 ) -> ExitCode:
-    """Walk through the main job on a local Studio with real data: two minutes, nothing but loopback."""
+    """Show the main workflow on the local emulator.
+
+    Trains, releases and holds model versions with real data, in about two minutes. Connects to nothing outside this
+    machine.
+    """
     with ExitStack() as stack:
         if directory is None:
             home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="reconcile-demo-")))
         else:
             home = directory.resolve()
-            _take(home)
+            _create(home)
         return _Demo(home, stack).run()
 
 
-def _take(home: Path) -> None:
+def _create(home: Path) -> None:
     if home.exists() and (not home.is_dir() or any(home.iterdir())):
-        raise UserError(f"{home} is not an empty directory: name another for --directory")
+        raise UserError(f"{home} is not an empty directory. Choose another --directory")
     home.mkdir(parents=True, exist_ok=True)
 
 
 def example_fleet() -> Path:
-    """Return the example fleet, which lies beside the package in a checkout.
+    """Return the directory of the example fleet, which is beside the package in a checkout.
 
     Raises:
-        UserError: this is no checkout.
+        UserError: the package was not installed from a checkout.
     """
     place = Path(__file__).resolve().parents[3] / "specs"
     if not (place / _TARGETS).is_file():
-        raise UserError("the demo works on the example fleet of a checkout: clone the repository and run it there")
+        raise UserError("the demo needs the example specs of the repository. Clone it and run the demo from the clone")
     return place
 
 
 class _Demo:
-    """The walk, in its directory."""
+    """The steps of the demo, in its directory."""
 
     def __init__(self, home: Path, stack: ExitStack) -> None:
         self._home = home
@@ -84,18 +88,18 @@ class _Demo:
         self._bump()
         self._refusal()
         seconds = time.monotonic() - self._began
-        _heading(f"That was the main job, in {seconds:.0f} seconds.")
+        _heading(f"Done in {seconds:.0f} seconds.")
         _say(
-            "Four targets, two kinds of service, and the only thing that a person did was to edit a file. README.md "
-            "says where to look next."
+            "All four targets, of two kinds of service, were updated from one edited file. To keep the files and try "
+            "more, run: reconcile demo --directory DIR. README.md describes each command."
         )
         return ExitCode.OK
 
     def _start_studio(self) -> None:
-        _heading("1. A local Studio")
+        _heading("1. The local emulator")
         _say(
-            "Microsoft retired the service in 2024. This Studio speaks its protocol on loopback, and trains and scores "
-            "for real; real models and real data make the proofs below real."
+            "Microsoft retired the service in 2024. The emulator speaks its protocol on this machine, and trains and "
+            "scores real models with real data."
         )
         arguments = [
             "emulator",
@@ -111,44 +115,42 @@ class _Demo:
         print(json.dumps(ready))
 
     def _first_converge(self) -> None:
-        _heading("2. What would happen?")
-        _say("The specs name a model version for each target. Nothing has been trained yet. --dry-run only looks:")
+        _heading("2. Plan")
+        _say("The specs name a model version for each target. No version has been trained. --dry-run changes nothing:")
         self._reconcile(["--dry-run"], ExitCode.OK)
-        _heading("3. Make it so")
+        _heading("3. Apply")
         _say(
-            "Each missing version is trained by one batch job and judged by its gates; then every target is pointed at "
-            "it, read back, and scored before and after."
+            "One batch job trains each missing version, and its gates judge the result. Then each target is pointed "
+            "at the version and verified: read back, and scored before and after."
         )
         self._reconcile(["--yes"], ExitCode.OK)
-        _heading("4. Again: in sync")
-        _say("A second run finds nothing to do and sends no write.")
+        _heading("4. Apply again: in sync")
+        _say("A second run finds no changes and writes nothing.")
         self._reconcile(["--yes"], ExitCode.OK, expect="in sync")
 
     def _bump(self) -> None:
-        _heading("5. New data has come: a new version, by a commit")
-        _say(
-            "November's file has more rows than October's. Asking for it is an edit of the spec, as a commit shows it:"
-        )
+        _heading("5. Release a new version")
+        _say("The data of November have more rows than those of October. A release is an edit of the spec, as in git:")
         self._edit('version: "2026-10"', 'version: "2026-11"', model="breast-cancer")
-        _say("The plan of it. With --detailed-exitcode, exit code 2 says that changes are pending:")
+        _say("The plan. With --detailed-exitcode, exit code 2 means that changes are pending:")
         self._reconcile(["--dry-run", "--detailed-exitcode"], ExitCode.PENDING)
         self._reconcile(["--yes"], ExitCode.OK)
 
     def _refusal(self) -> None:
-        _heading("6. Bad data has come, and the gate refuses it")
-        _say("In the December file somebody mixed up the labels. The spec asks for it all the same:")
+        _heading("6. A gate holds a bad version")
+        _say("The labels of December's data are shuffled, as after a broken join. The spec asks for that version:")
         _spoil(
             self._home / "specs" / "data" / "breast-cancer-2026-11.csv",
             self._home / "specs" / "data" / "breast-cancer-2026-12.csv",
         )
         self._edit('version: "2026-11"', 'version: "2026-12"', model="breast-cancer")
-        _say("The version is trained, judged, and not promoted: exit code 4, and every target serves what it served.")
+        _say("The version is trained and fails its gate: exit code 4, and each target keeps its version.")
         self._reconcile(["--yes"], ExitCode.HELD)
-        _say("Why, and since when:")
+        _say("The recorded state, with the reason:")
         self._reconcile(["status"], ExitCode.OK, cloud=False)
 
     def _edit(self, old: str, new: str, *, model: str) -> None:
-        """Change the version that targets of one model name, and show it as a commit would."""
+        """Change the version of the targets that serve a model, and show the edit as a diff."""
         before = self._targets.read_text(encoding="utf-8")
         after = "\n---\n".join(
             document.replace(old, new) if f"name: {model}" in document else document
@@ -180,9 +182,8 @@ class _Demo:
         print(done.stdout.rstrip())
         print(f"(exit code {done.returncode})\n")
         if done.returncode != code or expect not in done.stdout:
-            raise UserError(
-                f"the demo stops: `reconcile {' '.join(shown)}` should have ended with {int(code)} {expect}".rstrip()
-            )
+            wanted = f"exit code {int(code)}" + (f" and {expect!r} in its output" if expect else "")
+            raise UserError(f"the demo stops: `reconcile {' '.join(shown)}` should have ended with {wanted}")
 
 
 def _clean_environment() -> dict[str, str]:
@@ -192,7 +193,7 @@ def _clean_environment() -> dict[str, str]:
 
 
 def _spoil(good: Path, bad: Path) -> None:
-    """Write the same rows with their labels shuffled, as a broken join would do."""
+    """Write the same rows with their labels shuffled, as after a broken join."""
     with good.open(newline="", encoding="utf-8") as stream:
         rows = list(csv.DictReader(stream))
     labels = [row["diagnosis"] for row in rows]

@@ -1,4 +1,4 @@
-"""``reconcile doctor``: what works and what does not. It changes nothing, and half a setup is enough for it."""
+"""``reconcile doctor``: checks of everything that a run needs. Changes nothing, and works with an unfinished setup."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ def doctor(
     select: options.Select = None,
     output: options.AsListing = Listing.TEXT,
 ) -> ExitCode:
-    """Check sign-in, hosts, clocks, permissions, storage and quotas. Changes nothing.
+    """Check sign-in, hosts, permissions, storage and quotas.
 
-    Exit code 1 when something failed, else 0.
+    Also checks clocks, keys and commitment plans. Changes nothing. Exits 1 if a check failed, else 0.
     """
     import asyncio
 
@@ -70,18 +70,18 @@ def _specs(paths: Sequence[Path], select: Sequence[str]) -> tuple[Fleet, list[Ch
     from reconciler.spec.fleet import load_sound
     from reconciler.targets import kinds
 
-    fleet, mistakes = load_sound(paths or (DEFAULT_SPECS,), kinds.documents(), *kinds.rules())
+    fleet, errors = load_sound(paths or (DEFAULT_SPECS,), kinds.documents(), *kinds.rules())
     checks = [
         Check(
             name="specs",
-            subject=str(mistake.position),
+            subject=str(error.position),
             outcome=CheckOutcome.FAILED,
-            text=f"{mistake.field}: {mistake.summary}" if mistake.field else mistake.summary,
-            remedy=mistake.remedy or mistake.detail,
+            text=f"{error.field}: {error.summary}" if error.field else error.summary,
+            remedy=error.remedy or error.detail,
         )
-        for mistake in mistakes
+        for error in errors
     ]
-    if not mistakes:
+    if not errors:
         text = f"{count(len(fleet.targets), 'target')}, revision {fleet.revision}"
         subject = ", ".join(map(str, paths or (DEFAULT_SPECS,)))
         checks.append(Check(name="specs", subject=subject, outcome=CheckOutcome.OK, text=text))

@@ -1,4 +1,4 @@
-"""``reconcile export``: a live New web service as a definition file that a spec can name."""
+"""``reconcile export``: the definition of a live New web service as a file for a spec."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from reconciler.cli.errors import UserError
 from reconciler.cli.exit_codes import ExitCode
 from reconciler.cli.local_studio import the_cloud
 from reconciler.cli.options import DEFAULT_SPECS
-from reconciler.spec.diagnostics import did_you_mean
+from reconciler.spec.diagnostics import did_you_mean, join_names
 from reconciler.spec.loading.files import replace_file
 
 if TYPE_CHECKING:
@@ -29,16 +29,20 @@ def export(
     service: Annotated[
         str,
         typer.Argument(
-            metavar="NAME|RESOURCE_ID", help="A New web service, by its name in the specs or its resource id."
+            metavar="NAME|RESOURCE_ID", help="The New web service: its name in the specs, or its resource id."
         ),
     ],
     specs: options.Specs = None,
     cloud: options.CloudName = None,
     out: Annotated[
-        Path | None, typer.Option("--out", metavar="FILE", help="Write it here. Default: standard output.")
+        Path | None,
+        typer.Option("--out", metavar="FILE", help="Write the definition to FILE. Default: standard output."),
     ] = None,
 ) -> ExitCode:
-    """Write a New web service's definition, without secrets, as `definition: {file: …}` of a spec takes it."""
+    """Write the definition of a live New web service.
+
+    The file has no secrets. A spec refers to it with `definition: {file: …}`.
+    """
     import asyncio
 
     from reconciler.spec.fleet import Fleet, load_fleet
@@ -65,7 +69,7 @@ def export(
 
 def _write(out: Path, text: str) -> None:
     if out.is_file():
-        replace_file(out, text)  # It may be the only copy: it is not lost when the disk is full.
+        replace_file(out, text)  # Keeps the old file if the disk is full: it may be the only copy.
     else:
         out.write_text(text, encoding="utf-8")
 
@@ -98,7 +102,8 @@ def _named(fleet: Fleet, name: str) -> tuple[Kind, str]:
     if document is None or document.kind not in exporting:
         others = [target.name for target in fleet.targets if target.kind in exporting]
         other = "" if document is None else f" (it is a {kind_in_words(document.kind)}, which has no definition)"
-        remedy = did_you_mean(name, others) or "give its name, or a resource id"
+        known = f"the specs have {join_names(others)}" if others else "use a resource id"
+        remedy = did_you_mean(name, others) or known
         raise UserError(f"the specs have no {kind_in_words(next(iter(exporting)))} {name!r}{other}; {remedy}")
     return exporting[document.kind], str(document.at(document.IDENTITY[0]))
 

@@ -1,4 +1,4 @@
-"""``reconcile import``: spec files for what is live, and the proof that nothing is left to do over them."""
+"""``reconcile import``: spec files for live targets, and the check that a plan over them is empty."""
 
 from __future__ import annotations
 
@@ -53,46 +53,53 @@ def import_live(
         typer.Option(
             "--workspace",
             metavar="NAME|ID|NAME=ID",
-            help="A Workspace document of --specs by its name, or a workspace by its id; may be repeated.",
+            help="The workspace: the name of a Workspace document in --specs, or a workspace id; may be repeated.",
         ),
     ],
-    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where the files go.")],
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="The directory to write the files to.")],
     specs: options.Specs = None,
     region: Annotated[
-        str | None, typer.Option("--region", help="Of a workspace given by its id: as the portal shows it.")
+        str | None,
+        typer.Option("--region", metavar="REGION", help="The region of a workspace given by its id, as in the portal."),
     ] = None,
     token_env: Annotated[
         str | None,
-        typer.Option("--token-env", metavar="VARIABLE", help="The variable that holds its authorization token."),
+        typer.Option("--token-env", metavar="VARIABLE", help="Environment variable with the authorization token."),
     ] = None,
     storage_env: Annotated[
         str | None,
         typer.Option(
-            "--storage-env", metavar="VARIABLE", help="The variable that holds its storage's connection string."
+            "--storage-env", metavar="VARIABLE", help="Environment variable with the storage's connection string."
         ),
     ] = None,
     container: Annotated[
-        str | None, typer.Option("--container", help="The container for inputs and models. Default: models.")
+        str | None,
+        typer.Option(
+            "--container", metavar="NAME", help="The blob container for training data and models. Default: models."
+        ),
     ] = None,
     subscription: Annotated[
         str | None,
-        typer.Option("--subscription", metavar="ID", help="Import New web services of this subscription too."),
+        typer.Option("--subscription", metavar="ID", help="Also import New web services of this subscription."),
     ] = None,
     resource_group: Annotated[
         list[str] | None,
-        typer.Option("--resource-group", metavar="NAME", help="Only those of this resource group; may be repeated."),
+        typer.Option(
+            "--resource-group", metavar="NAME", help="Only New web services of this resource group; may be repeated."
+        ),
     ] = None,
     verify: Annotated[
-        bool, typer.Option("--verify", help="Make the plan over what was written; exit 1 unless it is empty.")
+        bool, typer.Option("--verify", help="Make a plan over the written files; exit 1 unless it is empty.")
     ] = False,
-    force: Annotated[bool, typer.Option("--force", help="Write over files that are there.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite existing files.")] = False,
     cloud: options.CloudName = None,
     store: options.StoreUrl = DEFAULT_STORE,
     probes: options.Probes = 200,
 ) -> ExitCode:
-    """Write spec files for what is live: endpoints with their settings, New web services, models as far as known.
+    """Write spec files for live targets.
 
-    Nothing but files is written. Targets that have documents in --specs are left out.
+    Covers endpoints with their settings, New web services, and their models as far as known. Changes nothing on the
+    service. Skips targets that are in --specs already.
     """
     import asyncio
 
@@ -102,9 +109,9 @@ def import_live(
     from reconciler.targets.inventory import Scope
 
     if resource_group and subscription is None:
-        raise typer.BadParameter("--resource-group goes with --subscription")
+        raise typer.BadParameter("--resource-group requires --subscription")
     if subscription is not None and not options.is_subscription(subscription):
-        raise typer.BadParameter(f"--subscription {subscription} is not the id of a subscription: a GUID is wanted")
+        raise typer.BadParameter(f"--subscription {subscription} is not a subscription id (a GUID)")
     groups: list[str | None] = [*(resource_group or [])] or [None]
     request = ImportRequest(
         workspaces=tuple(workspace),
@@ -145,9 +152,9 @@ async def _import(request: ImportRequest, of: Meant, cloud: Cloud, store: Store,
         inventory = joined(await asyncio.gather(*(driver.inventory(request.scopes) for driver in drivers)))
     drafts = draft(inventory, known_of(of, ledger))
     written = _write(files_of(drafts), request, of)
-    print(_told(drafts))
+    print(_summary(drafts))
     for problem in drafts.problems:
-        print(f"could not be read: {problem}", file=sys.stderr)
+        print(f"not imported: {problem}", file=sys.stderr)
     if request.verify and written:
         fleet = _written_targets(request, of, written)
         async with Reconciliation(fleet, cloud, store, secrets, Options(partial=True, probes=request.probes)) as one:
@@ -157,7 +164,7 @@ async def _import(request: ImportRequest, of: Meant, cloud: Cloud, store: Store,
 
 
 def _workspaces_alone(of: Meant, out: Path) -> Fleet:
-    """Return the workspaces as a fleet. One that is not written yet will lie where its document goes."""
+    """Return a fleet of the workspaces alone. A new one has the position where its document will be written."""
     from reconciler.importing.files import WORKSPACES
     from reconciler.spec.diagnostics import Position
     from reconciler.spec.fleet import Fleet
@@ -169,16 +176,19 @@ def _workspaces_alone(of: Meant, out: Path) -> Fleet:
 
 
 def _write(files: Mapping[str, str], request: ImportRequest, of: Meant) -> list[Path]:
-    """Write the files, none of which may be there already unless that is forced."""
+    """Write the files. An existing file is an error unless ``request.force``.
+
+    Raises:
+        UserError: a file exists, cannot be written, or has other documents that would be lost.
+    """
     paths = {request.out / name: text for name, text in files.items()}
     there = [str(path) for path in paths if path.exists()]
     needed = {} if of.fleet is None else {place.file.resolve(): place.file for place in of.fleet.positions.values()}
     lost = [str(path) for path in paths if path.resolve() in needed]
     if lost:
-        text = f"{', '.join(lost)} would lose documents of --specs, which are not written again; give another --out"
-        raise UserError(text)
+        raise UserError(f"{', '.join(lost)} would lose documents that --specs needs. Use another --out")
     if there and not request.force:
-        raise UserError(f"already there, and not written over without --force: {', '.join(there)}")
+        raise UserError(f"existing files would be overwritten: {', '.join(there)}. Use --force, or another --out")
     try:
         request.out.mkdir(parents=True, exist_ok=True)
         for path, text in paths.items():
@@ -189,7 +199,7 @@ def _write(files: Mapping[str, str], request: ImportRequest, of: Meant) -> list[
     return list(paths)
 
 
-def _told(drafts: Drafts) -> str:
+def _summary(drafts: Drafts) -> str:
     from reconciler.plan.render.phrases import kind_in_words
     from reconciler.targets.kinds import KINDS
 
@@ -197,14 +207,14 @@ def _told(drafts: Drafts) -> str:
     found = [count(drafts.counts[name], kind_in_words(name)) for name in names]
     lines = [f"imported {', '.join(found)}, {count(len(drafts.models), 'model')}"]
     if drafts.managed:
-        lines.append(f"left out, because documents manage them already: {count(drafts.managed, 'target')}")
+        lines.append(f"skipped {count(drafts.managed, 'target')} that the specs have already")
     if drafts.unsaid:
-        lines.append(f"left out, because no document can say them: {count(drafts.unsaid, 'target')}; see the comments")
+        lines.append(f"skipped {count(drafts.unsaid, 'target')} that no document can describe; see the comments")
     return "\n".join(lines)
 
 
 def _written_targets(request: ImportRequest, of: Meant, written: list[Path]) -> Fleet:
-    """Return the targets that were written, with whatever documents they refer to."""
+    """Return a fleet of the written targets, with the documents that they refer to."""
     from reconciler.spec.fleet import load_fleet
     from reconciler.targets import kinds
 
@@ -222,17 +232,17 @@ def _written_targets(request: ImportRequest, of: Meant, written: list[Path]) -> 
 
 
 def _empty(plan: Plan) -> bool:
-    """Say whether nothing is left to do over what was written."""
+    """Print whether the plan over the written files is empty, and return it."""
     from reconciler.plan import render
 
     if len(plan.in_sync) == len(plan.targets):
-        print(f"verified: the plan over them is empty, {count(len(plan.targets), 'target')} in sync")
+        print(f"verified: the plan over the files is empty, {count(len(plan.targets), 'target')} in sync")
         if plan.adopted:
             print(
-                f"The first apply will adopt {count(len(plan.adopted), 'target')} by adding ownership markers. "
+                f"The next run will adopt {count(len(plan.adopted), 'target')} by adding an ownership marker. "
                 "Nothing else changes."
             )
         return True
     print(render.text(plan), file=sys.stderr)
-    print("not verified: the plan over them is not empty", file=sys.stderr)
+    print("not verified: the plan over the files is not empty", file=sys.stderr)
     return False

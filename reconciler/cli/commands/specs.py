@@ -19,13 +19,14 @@ from reconciler.plan.text import count
 if TYPE_CHECKING:
     from reconciler.spec.diagnostics import Diagnostic
 
-Paths = Annotated[
-    list[Path] | None, typer.Argument(metavar="[PATH]...", help="Spec files or directories. Default: specs.")
-]
+Paths = Annotated[list[Path] | None, typer.Argument(metavar="PATH", help="Spec files or directories. Default: specs.")]
 
 
 def validate(paths: Paths = None, specs: options.Specs = None) -> ExitCode:
-    """Check the specs and their definition files; report every mistake at once, with its place. No network."""
+    """Check the specs without connecting to anything.
+
+    Also checks the definition files that specs name. Reports all errors at once, each with its place.
+    """
     from reconciler.spec.diagnostics import SpecErrors
     from reconciler.spec.fleet import load_fleet
     from reconciler.targets import kinds
@@ -33,7 +34,7 @@ def validate(paths: Paths = None, specs: options.Specs = None) -> ExitCode:
     try:
         fleet = load_fleet(_given(paths, specs), kinds.documents(), *kinds.rules())
     except SpecErrors as errors:
-        return _mistakes(errors.diagnostics)
+        return _print_errors(errors.diagnostics)
     print(
         f"valid: {count(len(fleet.workspaces), 'workspace')}, {count(len(fleet.models), 'model')}, "
         f"{count(len(fleet.targets), 'target')} (revision {fleet.revision})"
@@ -45,10 +46,10 @@ def _given(paths: list[Path] | None, specs: list[Path] | None) -> Sequence[Path]
     return [*(paths or ()), *(specs or ())] or [DEFAULT_SPECS]
 
 
-def _mistakes(diagnostics: Sequence[Diagnostic]) -> ExitCode:
+def _print_errors(diagnostics: Sequence[Diagnostic]) -> ExitCode:
     for diagnostic in diagnostics:
         print(diagnostic, file=sys.stderr)
-    print(count(len(diagnostics), "mistake"), file=sys.stderr)
+    print(count(len(diagnostics), "error"), file=sys.stderr)
     return ExitCode.ERROR
 
 
@@ -56,14 +57,13 @@ def fmt(
     paths: Paths = None,
     specs: options.Specs = None,
     check: Annotated[
-        bool, typer.Option("--check", help="Change nothing; name the files that would change, and exit 1 for them.")
+        bool, typer.Option("--check", help="Change nothing; print the files that would change, and exit 1 if any.")
     ] = False,
-    diff: Annotated[bool, typer.Option("--diff", help="Change nothing; show what would change.")] = False,
+    diff: Annotated[bool, typer.Option("--diff", help="Change nothing; print the differences.")] = False,
 ) -> ExitCode:
-    """Bring spec files into their canonical form: order of fields, quotes, indentation. Comments stay.
+    """Format spec files: order of fields, quotes, indentation.
 
-    Prints the names of the files that it changed. A file with mistakes is left as it is and reported (exit 1). No
-    network.
+    Keeps comments. Prints the names of changed files. Leaves a file with errors unchanged, reports it and exits 1.
     """
     from reconciler.spec.diagnostics import Diagnostic, Position
     from reconciler.spec.loading.files import replace_file, spec_files
@@ -90,14 +90,14 @@ def fmt(
                 continue
         print(file)
     would = "would be " if check or diff else ""
-    print(f"{count(changed, 'file')} {would}formatted, {kept} in form already", file=sys.stderr)
+    print(f"{count(changed, 'file')} {would}formatted, {count(kept, 'file')} already formatted", file=sys.stderr)
     if diagnostics:
-        return _mistakes(diagnostics)
+        return _print_errors(diagnostics)
     return ExitCode.ERROR if check and changed else ExitCode.OK
 
 
 def _forms(file: Path, diagnostics: list[Diagnostic]) -> tuple[str, str] | None:
-    """Return the text of a file and its canonical form; None if it has mistakes, which are added then."""
+    """Return the text of a file and its canonical form; None if the file has errors, which are added then."""
     from reconciler.spec.diagnostics import Diagnostic, Position
     from reconciler.spec.formatting.formatter import Unformattable, formatted
     from reconciler.spec.loading.loader import Tree, read_file
@@ -112,8 +112,8 @@ def _forms(file: Path, diagnostics: list[Diagnostic]) -> tuple[str, str] | None:
     try:
         return now, formatted(now.removeprefix("\ufeff"), tree.kinds, as_json=file.suffix.lower() == ".json")
     except Unformattable:
-        summary = "its canonical form would not say the same, so it is left as it is"
-        remedy = "this is a mistake of reconcile: please report it, with the file"
+        summary = "the formatted file would have another meaning, so the file is left unchanged"
+        remedy = "this is a bug of reconciler: please report it with the file"
         diagnostics.append(Diagnostic(summary, Position(file), remedy=remedy))
         return None
 
@@ -124,21 +124,25 @@ def _print_difference(file: Path, now: str, wanted: str) -> None:
     name = str(file)
     lines = difflib.unified_diff(now.splitlines(keepends=True), wanted.splitlines(keepends=True), name, name)
     for line in lines:
-        print(line, end="" if line.endswith("\n") else "\n\\ no line end at the end of the file\n")
+        print(line, end="" if line.endswith("\n") else "\n\\ No newline at end of file\n")
 
 
 def schema(
     kind: Annotated[
-        str | None, typer.Argument(help="A kind of document, or `plan`. Default: all kinds of document.")
+        str | None,
+        typer.Argument(metavar="KIND", help="A kind of document, or `plan`. Default: all kinds of document."),
     ] = None,
 ) -> ExitCode:
-    """Print a JSON Schema that an editor can use."""
+    """Print the JSON Schema of specs or of plans.
+
+    An editor that has the schema checks and completes spec files.
+    """
     from reconciler.plan.document import plan_schema
     from reconciler.spec.json_schema import json_schema
     from reconciler.targets import kinds
 
     known = kinds.documents()
     if kind is not None and kind not in (*known, "plan"):
-        raise UserError(f"there is no kind {kind}; there are {', '.join(known)} and plan")
+        raise UserError(f"unknown kind {kind!r}; allowed: {', '.join(known)}, plan")
     print(json.dumps(plan_schema() if kind == "plan" else json_schema(known, kind), indent=2))
     return ExitCode.OK

@@ -1,4 +1,4 @@
-"""``reconcile status`` and ``reconcile history``: what the store has. They read it and send nothing."""
+"""``reconcile status`` and ``reconcile history``: what the state store has. They connect to nothing."""
 
 from __future__ import annotations
 
@@ -14,18 +14,24 @@ from reconciler.cli import options
 from reconciler.cli.errors import UserError
 from reconciler.cli.exit_codes import ExitCode
 from reconciler.cli.options import DEFAULT_STORE, Listing
-from reconciler.plan.text import printable
+from reconciler.plan.text import printable, proof_in_words
 
 if TYPE_CHECKING:
     from reconciler.store import Event, Operation, Store, TargetRecord, VersionRecord
 
 
 def status(
-    name: Annotated[str | None, typer.Argument(help="Only this target or version.")] = None,
+    name: Annotated[
+        str | None, typer.Argument(metavar="NAME", help="Only this target, model or version (MODEL@VERSION).")
+    ] = None,
     store: options.StoreUrl = DEFAULT_STORE,
     output: options.AsListing = Listing.TEXT,
 ) -> ExitCode:
-    """Show what the store has: targets, their holds and failures, versions and metrics, jobs in flight. No network."""
+    """Show targets, versions and running jobs from the state store.
+
+    Includes why targets are held or failed, and the metrics of versions. Connects to nothing: for the live state, use
+    `reconcile --dry-run`.
+    """
     with _open(store) as opened:
         targets = [record for record in opened.targets() if name in (None, record.name)]
         versions = [
@@ -35,7 +41,7 @@ def status(
             record for record in opened.operations(open_only=True) if name in (None, f"{record.model}@{record.label}")
         ]
     if name is not None and not (targets or versions or running):
-        raise UserError(f"the store has no target and no version {name}")
+        raise UserError(f"the state store has no target and no version {name}")
     if output is Listing.JSON:
         body = {
             "targets": [asdict(record) for record in targets],
@@ -49,12 +55,17 @@ def status(
 
 
 def history(
-    subject: Annotated[str | None, typer.Argument(help="Only this target, or this model@version.")] = None,
+    subject: Annotated[
+        str | None, typer.Argument(metavar="NAME", help="Only this target or version (MODEL@VERSION).")
+    ] = None,
     store: options.StoreUrl = DEFAULT_STORE,
-    limit: Annotated[int, typer.Option("--limit", min=1, help="At most so many, newest first.")] = 50,
+    limit: Annotated[int, typer.Option("--limit", metavar="N", min=1, help="Show the newest N entries.")] = 50,
     output: options.AsListing = Listing.TEXT,
 ) -> ExitCode:
-    """Show what was done, newest first. No network."""
+    """Show past changes from the state store, newest first.
+
+    Connects to nothing.
+    """
     with _open(store) as opened:
         events = list(opened.events(subject, limit=limit))
     if output is Listing.JSON:
@@ -62,7 +73,7 @@ def history(
     elif events:
         print("\n".join(_event_line(event) for event in events))
     else:
-        print("nothing was done yet" if subject is None else f"nothing is known of {subject}")
+        print("no history yet" if subject is None else f"no history of {subject}")
     return ExitCode.OK
 
 
@@ -76,14 +87,14 @@ def _status_lines(
     targets: list[TargetRecord], versions: list[VersionRecord], running: list[Operation]
 ) -> Iterable[str]:
     if not (targets or versions or running):
-        yield "nothing was converged yet. `reconcile --dry-run` shows what would change"
+        yield "The state store is empty: nothing was applied yet. `reconcile --dry-run` shows what would change."
         return
-    yield "Targets (as the last run left them; `reconcile --dry-run` looks at them now)"
+    yield "Targets (last recorded state; `reconcile --dry-run` checks the live state)"
     for target in targets:
         at = "never converged"
         if target.converged_at is not None:
             served = ", ".join(f"{model.model}@{model.label}" for model in target.models) or "its settings"
-            at = f"{served}, {target.proof}, since {_moment(target.converged_at)}"
+            at = f"{served}, {proof_in_words(target.proof)}, since {_moment(target.converged_at)}"
         yield f"  {target.name}  {target.last_outcome}  {at}"
         if target.last_outcome != "converged":
             yield f"      {_moment(target.last_at)}: {printable(target.last_message)}"
@@ -95,12 +106,13 @@ def _status_lines(
         metrics = ", ".join(f"{name} {value:.4g}" for name, value in version.metrics.items())
         took = f" in {version.trained_seconds:.1f} s" if version.trained_seconds is not None else ""
         name = f"{version.model}@{version.label}"
-        yield f"  {name}  {version.state}{took}  {version.fingerprint[:12]}  {metrics}".rstrip()
+        state = "trained" if version.state == "usable" and version.attempt else version.state
+        yield f"  {name}  {state}{took}  {version.fingerprint[:12]}  {metrics}".rstrip()
         if version.message:
             yield f"      {printable(version.message)}"
         yield from _failures(version)
     if running:
-        yield "In flight"
+        yield "Running jobs"
     for operation in running:
         yield (
             f"  {operation.model}@{operation.label}  attempt {operation.attempt}  {operation.phase}"
@@ -109,14 +121,30 @@ def _status_lines(
 
 
 def _failures(record: TargetRecord | VersionRecord) -> Iterable[str]:
-    """Say how often something failed in a row; nothing if that was not counted."""
+    """Yield how often something failed in a row; nothing if the failures were not counted."""
     if record.failures and record.next_attempt_at is not None:
         often = "failed once" if record.failures == 1 else f"failed {record.failures} times in a row"
         yield f"      {often}, next attempt after {_moment(record.next_attempt_at)}"
 
 
+_EVENTS = {
+    ("converge", "converged"): "converged",
+    ("converge", "held"): "held",
+    ("converge", "failed"): "failed",
+    ("delete", "deleted"): "deleted",
+    ("adopt", "usable"): "artifact adopted",
+    ("train", "begun"): "training started",
+    ("train", "usable"): "trained",
+    ("train", "failed"): "training failed",
+    ("train", "cancelled"): "training cancelled",
+    ("train", "abandoned"): "training abandoned",
+}
+"""What an event's action and outcome are called."""
+
+
 def _event_line(event: Event) -> str:
-    text = f"{_moment(event.at)}  {event.subject}  {event.action} {event.outcome}"
+    what = _EVENTS.get((event.action, event.outcome), f"{event.action} {event.outcome}")
+    text = f"{_moment(event.at)}  {event.subject}  {what}"
     return f"{text}: {printable(event.message)}" if event.message else text
 
 

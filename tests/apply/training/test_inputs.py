@@ -121,7 +121,7 @@ async def test_data_that_change_between_plan_and_start_are_refused(
         (tmp_path / "d.csv").write_bytes(CSV + b"3,4\n")
         for name, fingerprint in before.items():
             with pytest.raises(
-                TrainingFailed, match=f"the inputs of {name}@1 changed since the plan was made; plan again"
+                TrainingFailed, match=f"the training data of {name}@1 changed after the plan was made; plan again"
             ):
                 await request_for(run, fingerprint, name)
 
@@ -135,7 +135,7 @@ async def test_what_changes_while_a_file_is_uploaded_is_noticed(peer: Peer, open
     peer.on("HEAD", "/public.csv", same, same, other)
     async with opened(m=training(f"inputs: {{f: {{file: d.csv}}, u: {{url: '{peer.url}/public.csv'}}}}")) as run:
         fingerprint = await planned(run)
-        with pytest.raises(TrainingFailed, match="changed since the plan was made"):
+        with pytest.raises(TrainingFailed, match="changed after the plan was made"):
             await request_for(run, fingerprint)
 
     assert 1 == len(peer.seen_of("PUT", UPLOADED))

@@ -96,42 +96,47 @@ def test_what_can_not_be_trained_on_is_refused_with_its_place(tmp_path: Path) ->
     write(tmp_path, empty_csv="", header_csv="a,b\n \r\n", d__a_csv="a,b\n1,2\n", d__b_csv="")
 
     assert refusal(tmp_path, "missing.csv") == (
-        "[input-unreadable] training input missing.csv: No such file or directory (missing.csv)"
-        " -> put the file there, or correct the path"
+        "[input-unreadable] Training input missing.csv: No such file or directory (missing.csv)"
+        " -> Put the file there, or correct the path"
     )
-    assert refusal(tmp_path, "d").startswith("[input-unreadable] training input d: Is a directory (d)")
-    assert refusal(tmp_path, "empty.csv") == "[input-empty] training input empty.csv is empty (empty.csv) -> fill it"
-    assert refusal(tmp_path, "d/*.csv") == "[input-empty] training input d/*.csv is empty (d/b.csv) -> fill it"
+    assert refusal(tmp_path, "d").startswith("[input-unreadable] Training input d: Is a directory (d)")
+    assert (
+        refusal(tmp_path, "empty.csv")
+        == "[input-empty] Training input empty.csv is empty (empty.csv) -> Add its content"
+    )
+    assert refusal(tmp_path, "d/*.csv") == "[input-empty] Training input d/*.csv is empty (d/b.csv) -> Add its content"
     assert refusal(tmp_path, "header.csv") == (
-        "[input-empty] training input header.csv has a header and no rows (header.csv) -> add rows to it"
+        "[input-empty] Training input header.csv has a header and no rows (header.csv) -> Add rows"
     )
     (tmp_path / "wide.csv").write_bytes("a,b\n1,2\n".encode("utf-16"))
     assert refusal(tmp_path, "wide.csv").startswith(
-        "[input-format] training input wide.csv is not a text that can be read: it has NUL characters (wide.csv)"
+        "[input-format] Training input wide.csv is not a text file: it has NUL characters (wide.csv)"
     )
     assert refusal(tmp_path, "*.json").startswith(
-        "[input-unreadable] training input *.json: no file is called like that (*.json)"
+        "[input-unreadable] Training input *.json: no file matches the pattern (*.json)"
     )
 
 
 def test_files_of_other_columns_are_not_joined_and_both_are_named(tmp_path: Path) -> None:
     write(tmp_path, a_csv="a,b,c\n1,2,3\n", b_csv="a,b,d\n1,2,3\n")
     assert refusal(tmp_path, "*.csv") == (
-        '[input-headers] training input *.csv: the header of b.csv is not that of a.csv: it lacks "c" and has "d" '
-        "besides -> give all the files the same columns in the same order, or narrow the pattern"
+        '[input-headers] Training input *.csv: b.csv and a.csv have different headers: b.csv lacks "c" and '
+        'also has "d" -> Give all files the same columns in the same order, or narrow the pattern'
     )
 
     write(tmp_path, b_csv="c,b,a\n1,2,3\n")
-    assert "the header of b.csv is not that of a.csv: it has its columns in another order" in refusal(tmp_path, "*.csv")
+    assert "b.csv and a.csv have different headers: b.csv has its columns in another order" in refusal(
+        tmp_path, "*.csv"
+    )
 
 
 def test_files_of_different_formats_are_not_joined(tmp_path: Path) -> None:
     write(tmp_path, d__a_csv="a,b\n1,2\n", d__b_tsv="a\tb\n1\t2\n", d__c_arff="x", d__d_arff="y")
 
-    assert "matches 2 files that end in .csv and .tsv; only .csv files, or only" in refusal_of_glob(
+    assert "matches 2 files that end in .csv and .tsv. Only .csv files, or only" in refusal_of_glob(
         tmp_path, "d/[ab].*"
     )
-    assert "matches 2 files that end in .arff;" in refusal_of_glob(tmp_path, "d/*.arff")
+    assert "matches 2 files that end in .arff." in refusal_of_glob(tmp_path, "d/*.arff")
 
 
 def refusal_of_glob(base: Path, given: str) -> str:

@@ -38,50 +38,50 @@ def test_a_recipe_of_the_right_names_is_no_problem() -> None:
 
 def test_a_wrong_name_is_told_with_the_right_ones_and_the_nearest() -> None:
     assert problem_of(inputs={"Input1": {"file": "a.csv"}, "extra rows": {"file": "b.csv"}}) == (
-        '[unknown-input] training service Training, endpoint default: it has no input "Input1"; '
-        'it has "extra rows", "input1" -> did you mean "input1"?'
+        '[unknown-input] Training service Training, endpoint default: unknown input "Input1" '
+        '(the service has "extra rows", "input1") -> Did you mean "input1"?'
     )
     assert problem_of(outputs={"model": "output1", "evaluation": "metrics"}) == (
-        '[unknown-output] training service Training, endpoint default: it has no output "metrics"; '
-        'it has "output1", "output2" -> correct the name of the output, or leave it out'
+        '[unknown-output] Training service Training, endpoint default: unknown output "metrics" '
+        '(the service has "output1", "output2") -> Correct the name of the output, or remove it'
     )
     assert problem_of(parameters={"uri": "x"}) == (
-        '[unknown-parameter] training service Training, endpoint default: it has no parameter "uri"; '
-        'it has "Rounds", "URI" -> did you mean "URI"?'
+        '[unknown-parameter] Training service Training, endpoint default: unknown parameter "uri" '
+        '(the service has "Rounds", "URI") -> Did you mean "URI"?'
     )
 
 
 def test_what_a_job_needs_and_is_not_given_is_named() -> None:
     assert problem_of(inputs={"input1": {"file": "a.csv"}}) == (
-        '[input-not-given] training service Training, endpoint default: no data are given for its input "extra rows"'
-        " -> name it in training.inputs"
+        '[input-not-given] Training service Training, endpoint default: the spec has no data for input "extra rows"'
+        " -> Add the data to training.inputs"
     )
-    assert 'no value is given for its parameter "URI", which has no default' in str(problem_of(parameters={}))
+    assert 'the spec has no value for parameter "URI", which has no default' in str(problem_of(parameters={}))
 
 
 def test_all_that_is_wrong_is_told_at_once() -> None:
     found = str(problem_of(inputs={}, outputs={"model": "outptu1"}, parameters={"Rounds": 1}))
 
-    assert 'for its input "extra rows", "input1"' in found
-    assert 'no output "outptu1"' in found
-    assert 'for its parameter "URI"' in found
+    assert 'for input "extra rows", "input1"' in found
+    assert 'unknown output "outptu1"' in found
+    assert 'for parameter "URI"' in found
     assert found.startswith("[input-not-given]")
 
 
 def test_an_output_of_another_kind_is_refused() -> None:
     assert problem_of(outputs={"model": "output2", "evaluation": "output1"}) == (
-        "[output-is-no-model] training service Training, endpoint default: "
-        'its output "output2" gives no trained model; those that do: "output1"; '
-        'its output "output1" gives a trained model, and no evaluation -> correct outputs.model; '
-        "correct outputs.evaluation"
+        "[output-is-no-model] Training service Training, endpoint default: "
+        'output "output2" does not give a trained model (outputs that do: "output1"); '
+        'output "output1" gives a trained model, not an evaluation -> Correct outputs.model; '
+        "Correct outputs.evaluation"
     )
 
 
 def test_columns_that_the_data_lack_are_named() -> None:
     assert problem_of(columns={"input1": ("smoker", "age", "more"), "extra rows": ("x",)}) is None
     assert problem_of(columns={"input1": ("smoker", "Age")}) == (
-        '[input-columns] training service Training, endpoint default: the data of input "input1" lack the column "age"'
-        " -> add what is missing to the file"
+        '[input-columns] Training service Training, endpoint default: input "input1" is missing column "age"'
+        " -> Add the missing columns to the data"
     )
 
 
@@ -91,6 +91,6 @@ def test_what_the_service_does_not_tell_is_not_checked() -> None:
 
 
 def test_a_service_without_inputs_says_so() -> None:
-    assert "it has no inputs -> correct the name of the input, or leave it out" in str(
+    assert "(the service has no inputs) -> Correct the name of the input, or remove it" in str(
         problem_of(JobSignature(inputs=frozenset()))
     )

@@ -62,7 +62,8 @@ async def test_names_are_not_checked_where_the_document_can_not_be_read_and_that
 
     assert unreadable.problem is None
     assert unreadable.training == (
-        "Training, endpoint default; names are not checked, because its API document cannot be read: it answers 404"
+        "Training, endpoint default; names are not checked, because the API document of the service cannot be read: "
+        "status 404"
     )
     assert useless.training.endswith("; names are not checked: the swagger document describes no batch jobs")
 

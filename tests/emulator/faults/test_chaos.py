@@ -46,7 +46,7 @@ class TestChaos:
         with running("chaos", "--url", url, "--seed", "5", "--share", "0.9") as chaos:
             assert chaos.stdout is not None
             first = await asyncio.to_thread(chaos.stdout.readline)
-            assert first == "chaos with seed 5 on about 90% of the requests, Ctrl-C ends it:\n"
+            assert first == "Injecting faults of seed 5 in about 90% of requests, until Ctrl-C:\n"
             ids = [rule["id"] for rule in faulty.faults.listing()]
             assert all(name.startswith("chaos-") for name in ids)
             await asyncio.gather(
@@ -59,7 +59,7 @@ class TestChaos:
             assert await asyncio.to_thread(chaos.wait) == 0
         for rule_id in ids:
             assert rule_id in output
-        assert output.splitlines()[-1].startswith("removed; ")
+        assert output.splitlines()[-1].startswith("Faults removed: ")
         assert faulty.faults.listing() == []
 
     async def test_it_ends_by_itself_and_leaves_other_rules_alone(self, faulty: Any) -> None:
@@ -75,7 +75,7 @@ class TestChaos:
         cloud_file, there = faulty.studio.cloud_file, faulty.studio.cloud_file.read_text()
         with running("chaos", "--cloud-file", str(cloud_file), "--retired", "name-not-found") as chaos:
             assert chaos.stdout is not None
-            assert await asyncio.to_thread(chaos.stdout.readline) == "retired, Ctrl-C ends it:\n"
+            assert await asyncio.to_thread(chaos.stdout.readline) == "Injecting retired service, until Ctrl-C:\n"
             assert json.loads(cloud_file.read_text())["managementUrl"].endswith(".invalid")
             chaos.send_signal(signal.SIGTERM)
             assert await asyncio.to_thread(chaos.wait) == 0
@@ -84,8 +84,8 @@ class TestChaos:
     @pytest.mark.parametrize(
         ("arguments", "message"),
         [
-            ((), "chaos needs one of --url and --cloud-file"),
-            (("--url", "https://management.azureml.net"), "chaos is for an emulator of this machine"),
+            ((), "chaos requires either --url or --cloud-file"),
+            (("--url", "https://management.azureml.net"), "chaos works only on an emulator of this machine"),
             (("--url", "http://127.0.0.1:1"), "no emulator answers at http://127.0.0.1:1/_studio/faults"),
             (("--cloud-file", "/nowhere.json"), "/nowhere.json is not the cloud file of an emulator"),
             (("--url", "http://127.0.0.1:1", "--retired", "gone"), "--retired: Input should be 'refused', 'reset'"),

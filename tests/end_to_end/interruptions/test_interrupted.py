@@ -24,7 +24,7 @@ def test_interrupted_in_a_training_the_next_run_takes_up_the_same_job(rig: Any, 
     first.send_signal(number)
     _, err = rig.end(first, 130)
 
-    assert "interrupted: what runs on the service runs on and is remembered" in err
+    assert "Interrupted. Jobs that were started keep running on the service" in err
     assert set() == rig.holders()
     (job,) = rig.jobs()
     assert job["state"] in {"Queued", "Running", "Finished"}
@@ -34,7 +34,7 @@ def test_interrupted_in_a_training_the_next_run_takes_up_the_same_job(rig: Any, 
 
     second = rig.reconcile("--yes")
 
-    assert f"taking up job {job['id']}" in second.stderr
+    assert f"resuming job {job['id']}" in second.stderr
     assert [job["id"]] == [each["id"] for each in rig.jobs()]
     rig.assert_home()
 
@@ -51,7 +51,7 @@ def test_interrupted_while_a_target_is_written_the_next_run_finds_out_what_came_
     first.send_signal(number)
     _, err = rig.end(first, 130)
 
-    assert "interrupted" in err
+    assert "Interrupted." in err
     assert set() == rig.holders()
     hold.drop()
     rig.reconcile("--yes")

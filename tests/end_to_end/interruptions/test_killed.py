@@ -55,7 +55,7 @@ def test_killed_while_the_job_runs_the_next_run_takes_up_that_job(rig: Any) -> N
 
     (job,) = rig.jobs()
     second = rig.reconcile("--yes")
-    assert f"taking up job {job['id']}" in second.stderr
+    assert f"resuming job {job['id']}" in second.stderr
     rig.assert_home()
     assert [job["id"]] == [each["id"] for each in rig.jobs()]
 

@@ -76,7 +76,7 @@ def test_a_job_that_cannot_be_seen_for_a_while_is_still_waited_for(rig: Any) -> 
     done = rig.run("--yes")
 
     assert 0 == rule.left
-    assert "the job cannot be seen now, looking again" in done.stderr
+    assert "the job's state cannot be read, checking again" in done.stderr
     rig.assert_home()
 
 
@@ -105,11 +105,11 @@ def test_a_training_that_takes_too_long_is_cancelled_and_the_next_attempt_goes_e
     (job,) = rig.jobs()
     assert "Cancelled" == job["state"]
     assert f"job {job['id']} did not end within 1s and was cancelled" in first.stdout
-    assert "raise training.timeout" in first.stdout
+    assert "Raise training.timeout" in first.stdout
     with rig.open_store() as store:
         (version,), (operation,) = store.versions(), store.operations()
         assert ("failed", "cancelled") == (version.state, operation.outcome)
-        assert "raise training.timeout" in version.message
+        assert "Raise training.timeout" in version.message
         assert () == store.leases()
     for rule in rules:
         rule.end()

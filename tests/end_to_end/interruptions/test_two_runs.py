@@ -51,7 +51,7 @@ def test_the_second_run_says_who_holds_it_and_touches_nothing(rig: Any, where: s
         rule.end()
     hold.go()
     out, _ = rig.end(first, 0)
-    assert "converged: 1 converged" in out
+    assert "Done: 1 converged" in out
     rig.assert_home()
     assert 1 == len(rig.jobs())
 
@@ -78,7 +78,7 @@ def test_while_one_run_puts_our_note_on_a_target_it_is_in_sync_for_the_other(rig
     first = rig.begin()
     hold.wait(first)
 
-    assert "in-sync: 1 in-sync" in rig.run("--yes").stdout
+    assert "No changes: 1 target is in sync" in rig.run("--yes").stdout
 
     hold.go()
     rig.end(first, 0)
@@ -134,7 +134,7 @@ async def test_a_run_that_slept_through_its_lease_records_nothing_when_it_wakes_
     (outcome,) = (await sleeper).outcomes
     if where == "in a training":
         # It holds nothing between two looks, and finds at the next one that all is done.
-        assert (Result.CONVERGED, "another run converged it") == (outcome.result, outcome.text.partition(":")[0])
+        assert (Result.CONVERGED, "converged by another run") == (outcome.result, outcome.text.partition(":")[0])
     else:
         assert Result.HELD is outcome.result
         assert "is lost: " in outcome.text

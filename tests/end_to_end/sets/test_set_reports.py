@@ -28,7 +28,7 @@ def test_the_same_reason_of_many_items_is_one_line_with_the_count_and_the_first_
         created_at=datetime(2026, 11, 24, tzinfo=UTC), cloud="local", spec_revision="r",
         targets=(planned("clinic-a"), *(planned(name, "bikes") for name in names)),
     )  # fmt: skip
-    outcomes = [Outcome("clinic-a", KIND, Result.CONVERGED, "serves breast-cancer@2026-11, proven")]
+    outcomes = [Outcome("clinic-a", KIND, Result.CONVERGED, "serves breast-cancer@2026-11, verified")]
     for number, name in enumerate(names):
         reason = f"{name}@2026-11 cannot be used: job {number:032x} failed: BikeRental{name[-3:]}.csv has no column cnt"
         if number < 12:
@@ -37,23 +37,23 @@ def test_the_same_reason_of_many_items_is_one_line_with_the_count_and_the_first_
             outcomes.append(Outcome(name, KIND, Result.FAILED, "the storage answers 503"))
         else:
             outcomes.append(
-                Outcome(name, KIND, Result.CONVERGED, f"serves {name}@2026-11, proven: it answers otherwise")
+                Outcome(name, KIND, Result.CONVERGED, f"serves {name}@2026-11, verified: the answers changed")
             )
 
     lines = summary(plan, Report(tuple(outcomes))).splitlines()
 
     assert [
-        "clinic-a: converged: serves breast-cancer@2026-11, proven",
+        "clinic-a: converged: serves breast-cancer@2026-11, verified",
         (
             "bikes: 12 failed: … cannot be used: job … failed: BikeRental….csv has no column cnt "
             "(bikes-000, bikes-001, bikes-002, bikes-003, bikes-004 and 7 more)"
         ),
         "bikes-012: failed: the storage answers 503",
         (
-            "bikes: 27 converged: serves …, proven: it answers otherwise "
+            "bikes: 27 converged: serves …, verified: the answers changed "
             "(bikes-013, bikes-014, bikes-015, bikes-016, bikes-017 and 22 more)"
         ),
-        "partly: 28 converged, 13 failed",
+        "Partly converged: 28 converged, 13 failed",
     ] == lines
 
 
@@ -62,7 +62,7 @@ def test_the_progress_of_a_thousand_is_twenty_lines_and_what_failed():
     stream = io.StringIO()
     lines = Lines(stream, frozenset(names))
     for number, name in enumerate(names):
-        lines(ProgressEvent(f"{name}@2026-11", ProgressState.STARTED, "training, attempt 1"))
+        lines(ProgressEvent(f"{name}@2026-11", ProgressState.STARTED, "training started, attempt 1"))
         lines(ProgressEvent(f"{name}@2026-11", ProgressState.DONE, "trained"))
         lines(ProgressEvent(name, ProgressState.STARTED, "pointing it"))
         lines(
@@ -75,7 +75,7 @@ def test_the_progress_of_a_thousand_is_twenty_lines_and_what_failed():
 
     assert 21 == len(shown)
     assert "bikes-007: failed: why" == shown[0]
-    assert "1,000 of 1,000 targets done, 1,000 versions made, 1 failed" == shown[-1]
+    assert "1,000/1,000 targets, 1,000 versions trained, 1 failed" == shown[-1]
 
 
 def test_the_progress_of_a_few_tells_each_step():
