@@ -159,6 +159,12 @@ class Database:
             raise StoreError(f"the store {self._path} failed: {_reason(error)}") from error
 
 
+def is_open(connection: Connection) -> bool:
+    """Whether the connection's transaction is still open: the database ends it by itself when the disk is full."""
+    driver = connection.connection.dbapi_connection
+    return bool(getattr(driver, "in_transaction", True))
+
+
 def path_of(where: str | Path) -> Path:
     """Return the file that a store URL or a plain path means.
 

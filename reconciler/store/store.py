@@ -17,7 +17,7 @@ from typing import Any, Self
 from sqlalchemy import Connection
 
 from reconciler.store import history, leases, operations, targets, versions
-from reconciler.store.database import Database
+from reconciler.store.database import Database, is_open
 from reconciler.store.errors import StoreError
 from reconciler.store.processes import is_dead
 from reconciler.store.records import Event, Holder, Lease, Operation, TargetRecord, VersionRecord
@@ -128,6 +128,8 @@ class Store:
         self._holder_is_dead = holder_is_dead
         self._write_lock = threading.RLock()
         self._writing = False
+        self._grouping: Connection | None = None
+        """The transaction of `together`, while it is open."""
 
     @classmethod
     def open(
@@ -315,6 +317,26 @@ class Store:
             )
 
     @contextmanager
+    def together(self, *, durable: bool = True) -> Iterator[None]:
+        """Make the writes of this thread in the block one transaction; see `Database.writing` for ``durable``.
+
+        A write that raises is undone alone, and the others stay. Nothing is there for anybody before the block has
+        ended.
+
+        Raises:
+            StoreError: They could not be committed; nothing of them was written.
+        """
+        with self._write_lock, self._database.writing(durable=durable) as connection:
+            self._grouping = connection
+            try:
+                yield
+            finally:
+                self._grouping = None
+            if not is_open(connection):
+                # A full disk undoes the whole transaction, and a commit would say nothing of it.
+                raise StoreError("the database undid a transaction; nothing of it was written")
+
+    @contextmanager
     def _writing_transaction(self, *, durable: bool = True) -> Iterator[Connection]:
         # The threads of a process queue here, in fairness, instead of polling for the file's lock.
         with self._write_lock:
@@ -322,7 +344,11 @@ class Store:
                 raise StoreError("a write transaction is open in this thread already; use it, or end it first")
             self._writing = True
             try:
-                with self._database.writing(durable=durable) as connection:
-                    yield connection
+                if self._grouping is not None:
+                    with self._grouping.begin_nested():
+                        yield self._grouping
+                else:
+                    with self._database.writing(durable=durable) as connection:
+                        yield connection
             finally:
                 self._writing = False
