@@ -5,29 +5,37 @@ from __future__ import annotations
 import asyncio
 from datetime import timedelta
 
-_LONGEST_PAUSE = 5.0
+from reconciler.plan.backoff import Backoff
+
+_LONGEST_PAUSE = timedelta(seconds=5)
 
 
-class Backoff:
+def pauses(first: timedelta, longest: timedelta = _LONGEST_PAUSE) -> Backoff:
+    """Return the pauses of somebody who waits: each half as long again as the one before."""
+    return Backoff(first, longest, factor=1.5, jitter=0)
+
+
+class Patience:
     """Pauses between tries, until the time that a change takes to settle is over.
 
     Args:
-        settle: for how long to go on.
-        first_pause: the first pause; each is half as long again as the one before, up to five seconds.
-        tries: so many tries there are in any case.
+        settle: For how long to go on.
+        first_pause: The first pause; see `pauses`.
+        tries: So many tries there are in any case.
     """
 
     def __init__(self, settle: timedelta, first_pause: timedelta, *, tries: int = 1) -> None:
-        self._pause = first_pause.total_seconds()
+        self._pauses = pauses(first_pause)
         self._end = asyncio.get_running_loop().time() + settle.total_seconds()
-        self._tries_left = tries - 1
+        self._tries = tries
+        self._tried = 0
 
     async def again(self) -> bool:
-        """Pauses and says True, or says False at once: the time is over."""
+        """Pause and return True, or return False at once: the time is over."""
+        self._tried += 1
         left = self._end - asyncio.get_running_loop().time()
-        if left <= 0 and self._tries_left <= 0:
+        if left <= 0 and self._tried >= self._tries:
             return False
-        self._tries_left -= 1
-        await asyncio.sleep(min(self._pause, left) if left > 0 else self._pause)
-        self._pause = min(self._pause * 1.5, _LONGEST_PAUSE)
+        pause = self._pauses.delay(self._tried, 0.5).total_seconds()
+        await asyncio.sleep(min(pause, left) if left > 0 else pause)
         return True

@@ -16,6 +16,7 @@ from typing import Any, TypeAlias
 from reconciler.azure.errors import ServiceError, SwaggerError
 from reconciler.azure.execution.scoring import Scoring, answers_digest, probe_rows
 from reconciler.spec.documents import Probe
+from reconciler.targets.polling import pauses
 
 Row = Mapping[str, Any]
 Rows: TypeAlias = tuple[str, Sequence[Row]]
@@ -67,12 +68,13 @@ async def until_changed(
     """
     loop = asyncio.get_running_loop()
     end = loop.time() + settle.total_seconds()
-    pause = first_pause.total_seconds()
+    tried = 0
     while True:
         # The last question is asked when the time is over: one that was asked before and answered late tells nothing.
         last = loop.time() >= end
         answers = await ask()
         if last or (comparable(before, answers) and answers != before):
             return answers
+        tried += 1
+        pause = pauses(first_pause).delay(tried, 0.5).total_seconds()
         await asyncio.sleep(min(pause, max(end - loop.time(), 0.0)))
-        pause = min(pause * 1.5, 5.0)

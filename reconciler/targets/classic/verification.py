@@ -18,7 +18,7 @@ from reconciler.targets.classic.state import is_copy
 from reconciler.targets.classic.writer import Before
 from reconciler.targets.driver import Artifacts, Notify, TargetError, Verified
 from reconciler.targets.ownership import markers_for
-from reconciler.targets.polling import Backoff
+from reconciler.targets.polling import Patience
 
 _TRIES = 3
 
@@ -83,7 +83,7 @@ class Verification:
 
         Whether a read shows a PATCH before it has taken effect is unknown (classic-protocol 6).
         """
-        patience = Backoff(self.cloud.settle, self.cloud.poll, tries=_TRIES)
+        patience = Patience(self.cloud.settle, self.cloud.poll, tries=_TRIES)
         while True:
             live = await self.read()
             taken = all(live.settings.get(name) == value for name, value in self.target.settings.items())

@@ -16,7 +16,7 @@ from reconciler.targets.classic.state import Service
 from reconciler.targets.clients import Clients
 from reconciler.targets.driver import Artifacts, TargetChangedError, TargetError
 from reconciler.targets.ownership import TooLong, marked_description, markers_for, split_description
-from reconciler.targets.polling import Backoff
+from reconciler.targets.polling import Patience
 
 _TRIES = 3
 
@@ -190,6 +190,6 @@ class Writer:
                 raise TargetError(f"endpoint {name} is still there, though the service did not refuse to delete it")
         service.endpoints.pop(name, None)
 
-    def _patience(self) -> Backoff:
+    def _patience(self) -> Patience:
         cloud = self._clients.cloud
-        return Backoff(cloud.settle, cloud.poll, tries=_TRIES)
+        return Patience(cloud.settle, cloud.poll, tries=_TRIES)

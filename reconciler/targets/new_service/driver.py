@@ -51,7 +51,7 @@ from reconciler.targets.new_service.state import (
 )
 from reconciler.targets.new_service.writer import Writer
 from reconciler.targets.ownership import markers_for, tag_count_with_marker, with_tags
-from reconciler.targets.polling import Backoff
+from reconciler.targets.polling import Patience
 
 __all__ = ["NewWebServices", "live_definition"]
 
@@ -124,7 +124,7 @@ class NewWebServices(Driver):
     async def _provisioned(self, identity: str) -> Definition:
         """Return the definition; that of a service which is being created, when it has one."""
         cloud = self._clients.cloud
-        patience = Backoff(cloud.settle, cloud.poll, tries=_TRIES)
+        patience = Patience(cloud.settle, cloud.poll, tries=_TRIES)
         while True:
             definition = await self.read(identity)
             creating = is_never_provisioned(definition) and is_being_provisioned(definition)
