@@ -1,4 +1,4 @@
-"""One pass, wired: observe, plan, and carry the plan out. The command line and every other caller use this.
+"""One pass: observe, make a plan, and apply it. The command line and every other caller use this.
 
 A pass always starts from what is live now. `Reconciliation.plan` reads and changes nothing anywhere;
 `Reconciliation.apply` does what the plan says and nothing else.
@@ -40,7 +40,7 @@ __all__ = ["Options", "Outcome", "Reconciliation", "Report", "Result", "StalePla
 
 
 class StalePlanError(Exception):
-    """A saved plan no longer fits: carrying it out was refused, and nothing was changed."""
+    """A saved plan is stale. It was not applied, and nothing was changed."""
 
     def __init__(self, moved: tuple[str, ...]) -> None:
         super().__init__(f"the saved plan is stale: {'; '.join(moved)}. Make a new plan")

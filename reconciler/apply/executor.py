@@ -29,7 +29,7 @@ from reconciler.spec.secrets import MissingSecret
 from reconciler.store import LeaseHeld, LeaseLost, StoreError
 
 FORESEEN = (StudioError, MissingSecret, StoreError, RecipeError, OSError)
-"""What may go wrong with one target without being a mistake of this program."""
+"""What may go wrong with one target without being a bug of reconciler."""
 _LOCKED_LOOKS = 3
 """After so many looks at a version that another run has locked, its targets are left to that run."""
 
@@ -40,7 +40,7 @@ async def see_through(execution: Execution) -> Report:
     When the task is cancelled, what runs on the service runs on and is remembered, and the leases are given back.
 
     Raises:
-        ExceptionGroup: a mistake of this program, after all other targets have come to their ends.
+        ExceptionGroup: a bug of reconciler, after all other targets have come to their ends.
     """
     try:
         due = (await execution.advance()).due
@@ -72,7 +72,7 @@ class Execution:
         """By identity, the versions that a target waits for."""
         self._waited_for: dict[str, list[TargetPlan]] = defaultdict(list)
         """The targets that wait for a version."""
-        self._mistakes: list[Exception] = []
+        self._bugs: list[Exception] = []
         for target in _in_order(plan):
             wanted = {version for version in self._wanted(target) if self._versions.is_open(version)}
             if not wanted:
@@ -109,10 +109,10 @@ class Execution:
         """Return every target's end, in the plan's order, when all have come to one.
 
         Raises:
-            ExceptionGroup: a mistake of this program ended some of them.
+            ExceptionGroup: a bug of reconciler ended some of them.
         """
-        if self._mistakes:
-            raise ExceptionGroup("targets failed because of a bug of reconciler", self._mistakes)
+        if self._bugs:
+            raise ExceptionGroup("targets failed because of a bug of reconciler", self._bugs)
         return Report(tuple(self._outcomes[target.identity] for target in _in_order(self._plan)))
 
     async def sleep_until(self, due: datetime) -> None:
@@ -158,8 +158,8 @@ class Execution:
             return await self._work(target)()
         except FORESEEN as error:
             text = str(error)
-        except Exception as error:  # noqa: BLE001 - it is raised at the end: a mistake here stops no other target
-            self._mistakes.append(error)
+        except Exception as error:  # noqa: BLE001 - it is raised at the end: a bug here stops no other target
+            self._bugs.append(error)
             text = f"{type(error).__name__}: a bug of reconciler, whose traceback follows at the end"
         try:
             return await record_unchanged(self._run, target, Result.FAILED, text)
@@ -348,4 +348,4 @@ def _as_planned(run: Run, key: VersionKey) -> KnownVersion:
 
 def _why(target: TargetPlan) -> str:
     text = "; ".join(reason.text for reason in target.reasons) or target.status.value
-    return f"{text}; {target.remedy}" if target.remedy else text
+    return f"{text}. {target.remedy}" if target.remedy else text

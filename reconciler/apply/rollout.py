@@ -63,7 +63,7 @@ async def roll_out(
 
 
 async def record_unchanged(run: Run, plan: TargetPlan, result: Result, text: str) -> Outcome:
-    """Remember and tell that a target stays where it is, and why."""
+    """Record and report that a target is left unchanged, and why."""
     last: LastOutcome = "held" if result is Result.HELD else "failed"
     run.report(plan.name, ProgressState.HELD if result is Result.HELD else ProgressState.FAILED, text)
     earlier = await run.store.target(plan.identity)

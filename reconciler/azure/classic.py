@@ -227,7 +227,11 @@ class ClassicManagement:
             return _endpoint(item)
         made = await self.get_endpoint(service_id, name)
         if made is None:
-            raise InvalidReply("it was accepted, and is not there", operation=operation, status=reply.status)
+            raise InvalidReply(
+                "the service accepted the endpoint, but the endpoint does not exist",
+                operation=operation,
+                status=reply.status,
+            )
         return made
 
     async def patch_endpoint(self, service_id: str, name: str, patch: EndpointPatch) -> None:

@@ -105,8 +105,8 @@ class Cloud:
         """
         if self.key_vaults is None:
             raise CloudError(
-                f"cloud {self.name!r} does not say where its Key Vaults are; add keyVaultUrl to its file, "
-                "as in https://{name}.vault.azure.net"
+                f"cloud {self.name!r} has no Key Vault URL. Add keyVaultUrl to its file, "
+                "for example https://{name}.vault.azure.net"
             )
         if "://" not in vault:
             return self.key_vaults.replace("{name}", vault.lower())
@@ -115,8 +115,8 @@ class Cloud:
         if not re.fullmatch(f"{re.escape(before)}[a-z][a-z0-9-]*{re.escape(after)}", url):
             shown = self.key_vaults.replace("{name}", "NAME")
             raise CloudError(
-                f"{vault} is not a Key Vault of cloud {self.name!r}, whose vaults are {shown}; "
-                "write the vault's name alone, which is found in every cloud"
+                f"{vault} is not a Key Vault of cloud {self.name!r}, whose vaults are {shown}. "
+                "Write only the name of the vault, which works in every cloud"
             )
         return url
 
@@ -196,7 +196,7 @@ def load_cloud(name_or_path: str | Path) -> Cloud:
     except ValueError as error:  # nested too deep, or a number with too many digits
         raise CloudError(f"cloud file {path} cannot be read: {error}") from error
     if not isinstance(content, dict):
-        raise CloudError(f"cloud file {path} must hold a JSON object")
+        raise CloudError(f"cloud file {path} must be a JSON object")
     return _CloudFile(path, content).cloud()
 
 
@@ -204,7 +204,7 @@ def _not_found(name_or_path: str | Path) -> str:
     near = difflib.get_close_matches(str(name_or_path), BUILT_IN, n=1)
     hint = f"; did you mean {near[0]!r}?" if near else ""
     known = " and ".join(repr(name) for name in BUILT_IN)
-    origin = f"built in are {known}; the emulator writes a file when it starts"
+    origin = f"built-in clouds: {known}; `reconcile emulator` writes a cloud file when it starts"
     return f"no cloud file {str(name_or_path)!r}{hint} ({origin})"
 
 
@@ -218,7 +218,7 @@ class _CloudFile:
     def cloud(self) -> Cloud:
         version = self._text(self.content, "formatVersion")
         if version.split(".")[0] != FORMAT_MAJOR:
-            raise self._error("formatVersion", f"is {version!r}; this program reads {FORMAT_MAJOR}.x")
+            raise self._error("formatVersion", f"is {version!r}; this version of reconciler reads {FORMAT_MAJOR}.x")
         sign_in = self.content.get("signIn")
         if sign_in is not None and not isinstance(sign_in, dict):
             raise self._error("signIn", "must be an object")
@@ -228,7 +228,7 @@ class _CloudFile:
         authority, tenant, client_id, client_secret = PUBLIC.authority, None, None, None
         if sign_in is not None:
             authority = self._authority(sign_in)
-            # No client: the default chain finds one. Half a client is a mistake.
+            # No client: the default chain finds one. Half a client is an error.
             if not sign_in.keys().isdisjoint({"tenantId", "clientId", "clientSecret"}):
                 tenant = self._text(sign_in, "tenantId", "signIn.")
                 client_id = self._variable(sign_in, "clientId")
@@ -281,7 +281,7 @@ class _CloudFile:
         if parts.scheme not in {"http", "https"} or not host:
             raise self._error(prefix + member, f"must be an http or https URL, not {value!r}")
         if parts.username is not None or parts.password is not None or parts.query:
-            raise self._error(prefix + member, "must hold neither credentials nor a query")
+            raise self._error(prefix + member, "must not have credentials or a query")
         if parts.scheme == "http" and not is_loopback(host):
             raise self._error(prefix + member, f"uses http on {host!r}, which would send keys in the clear: use https")
         return value.rstrip("/")
@@ -322,13 +322,13 @@ class _CloudFile:
         except FileNotFoundError:
             raise self._error("caFile", f"names {path}, which does not exist") from None
         except OSError as error:
-            raise self._error("caFile", f"names {path}, which holds no certificate in PEM: {error}") from error
+            raise self._error("caFile", f"names {path}, which is not a certificate in PEM format: {error}") from error
         return path
 
     def _variable(self, sign_in: Mapping[str, Any], member: str) -> str:
         value = sign_in.get(member)
         if not isinstance(value, dict) or not isinstance(value.get("env"), str) or not value["env"]:
-            raise self._error(f"signIn.{member}", 'must be {"env": "NAME"}: the file holds no secrets')
+            raise self._error(f"signIn.{member}", 'must be {"env": "NAME"}: the file must not hold secrets')
         return str(value["env"])
 
     def _seconds(self, member: str, default: timedelta) -> timedelta:

@@ -10,7 +10,7 @@ from pydantic import SecretStr
 
 from reconciler.azure.errors import SignInError
 
-ANOTHER_ONE = "looked up again it was another one, which is refused too"
+ANOTHER_ONE = "its new value was refused too"
 
 _T = TypeVar("_T")
 
@@ -89,7 +89,7 @@ async def call_with_refresh(
 def refused(error: SignInError, credential: RefreshableSecret, reason: str) -> SignInError:
     """Return the error with the reference whose secret was refused, and why no other one could be sent."""
     return SignInError(
-        f"{error.message.rstrip('. ')}; what is refused is {credential.name}: {reason}",
+        f"{error.message.rstrip('. ')}. Refused: {credential.name}: {reason}",
         operation=error.operation,
         status=error.status,
         code=error.code,

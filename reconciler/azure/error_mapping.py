@@ -206,7 +206,7 @@ def error_of(
     kind: type[ServiceError]
     message = body.message
     if status in {404, 410} and not body.structured and not host_is_alive:
-        kind, message = Retired, f"{call.host} answers {status} to everything: {RETIREMENT}"
+        kind, message = Retired, f"{call.host} returns {status} to every request: {RETIREMENT}"
     elif codes & _NO_PROVIDER:
         kind, message = Retired, f"{message.rstrip('.')}. {RETIREMENT}"
     elif status == 503 and codes & _THROTTLING:
@@ -216,7 +216,7 @@ def error_of(
     else:
         kind = _BY_STATUS.get(status, ServiceError)
     return kind(
-        message or "the answer has no message",
+        message or "the response has no message",
         operation=call.operation,
         status=status,
         code=redact(code, call.secrets),
@@ -238,7 +238,7 @@ def connection_error(call: Call, error: AzureError) -> ServiceError:
     if isinstance(inner, _NEVER_CONNECTED) or isinstance(error, ServiceRequestTimeoutError):
         kind, message = Unreachable, f"no connection to {call.host}: {reason}"
     else:
-        kind, message = LostReply, f"the connection to {call.host} broke before its answer was here: {reason}"
+        kind, message = LostReply, f"the connection to {call.host} broke before the response arrived: {reason}"
     return kind(message, operation=call.operation, request_id=call.own_id)
 
 
@@ -252,7 +252,7 @@ def is_unknown_name(error: AzureError) -> bool:
 
 def retired_host(call: Call) -> Retired:
     """Return the diagnosis for a host of Studio's own whose name does not exist."""
-    message = f"there is no host {call.host}: {RETIREMENT}"
+    message = f"host {call.host} does not exist: {RETIREMENT}"
     return Retired(message, operation=call.operation, request_id=call.own_id)
 
 

@@ -30,7 +30,7 @@ from collections.abc import Iterable
 
 RETIREMENT = (
     "Microsoft retired Machine Learning Studio (classic) and its web services on 31 August 2024, "
-    "so nothing answers there any more; use an emulator's cloud file (--cloud)"
+    "so nothing answers there any more. Use an emulator's cloud file (--cloud)"
 )
 
 _SECRETS = (

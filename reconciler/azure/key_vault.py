@@ -94,7 +94,7 @@ class KeyVaults:
             raise _translated(call, error) from None
         except (ValueError, TypeError, AttributeError):
             # The library's words for a challenge or a body of another shape; they may repeat the body.
-            raise InvalidReply(f"{call.host} does not answer as a Key Vault does", operation=call.operation) from None
+            raise InvalidReply(f"{call.host} does not respond like a Key Vault", operation=call.operation) from None
         if not isinstance(found.value, str):
             raise InvalidReply("the answer has no value", operation=call.operation, status=200)
         return VaultSecret(SecretStr(found.value), found.properties.version or "", found.properties.expires_on)
@@ -165,7 +165,7 @@ def _translated(call: Call, error: AzureError) -> ServiceError:
     if isinstance(error, HttpResponseError) and error.response is not None and (error.status_code or 0) < 400:
         # The body is half of a secret, perhaps: it is not repeated.
         return InvalidReply(
-            "the answer is not a secret as a Key Vault gives it",
+            "the response is not a secret of a Key Vault",
             operation=call.operation,
             status=error.status_code or 0,
         )

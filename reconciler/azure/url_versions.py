@@ -44,8 +44,8 @@ async def url_pin(http: Http, url: str, *, largest: int = LARGEST_HASHED) -> str
             size += len(chunk)
             if size > largest:
                 raise Unpinnable(
-                    "its server says neither ETag nor Last-Modified, and it is larger than the "
-                    f"{largest >> 20} MB that are fetched to hash it"
+                    "the server sends neither ETag nor Last-Modified, and the file is larger than the "
+                    f"{largest >> 20} MB that reconciler downloads to hash it"
                 )
     return f"sha256:{digest.hexdigest()}"
 

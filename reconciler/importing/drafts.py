@@ -139,7 +139,7 @@ class _Drafter:
         ]
         if not bindings and live.markers:
             noted = ", ".join(str(marker.version) for marker in live.markers)
-            comments.append(f"Its ownership marker names {noted}, whose location is unknown: no model is managed.")
+            comments.append(f"The ownership marker names {noted}, whose location is unknown: no model is managed.")
         if len(bindings) > 1:
             return {"models": tuple(bindings)}
         return {"model": bindings[0]} if bindings else {}

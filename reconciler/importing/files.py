@@ -25,7 +25,7 @@ MODELS = "models.yaml"
 _FILE_NAME = 70
 _SAMPLE, _ENTRY = "    ", "- "
 """Begin lines of a comment that are not wrapped: a piece of a spec, an entry of a list."""
-_NOT_MANAGED = "What is left out is not managed."
+_NOT_MANAGED = "Fields that are left out are not managed."
 _BLOCKS = frozenset({"spec", "storage", "versions", "models"})
 """The fields whose mappings and lists are written on lines of their own; others stand in braces where they fit."""
 
@@ -47,12 +47,12 @@ def files_of(drafts: Drafts) -> dict[str, str]:
     return dict(sorted(files.items()))
 
 
-_WORKSPACES_HEAD = ("Workspaces, as `reconcile import` was told of them. Secrets are named here and never written.",)
+_WORKSPACES_HEAD = ("Workspaces of `reconcile import`. The secrets are references; no secret is in this file.",)
 
 
 def _head(part: GroupDrafts) -> Iterator[str]:
     group = part.group
-    yield f"{group.heading}, as they were live when `reconcile import` read them. {_NOT_MANAGED}"
+    yield f"{group.heading}, as `reconcile import` found them. {_NOT_MANAGED}"
     yield from _unknown_models(part)
     if part.unsaid:
         names = ", ".join(part.unsaid)
@@ -77,13 +77,13 @@ def _models_head(drafts: Drafts) -> list[str]:
     lines = []
     if drafts.models:
         lines.append(
-            "Models whose versions were found live: ready-made, since what they were trained from is not known. One "
-            "in another storage account than its workspace's needs a sasToken before anything else is pointed at it."
+            "Models whose versions were found live. They are ready-made versions, because their training is unknown. "
+            "A version in another storage account than the workspace's needs a sasToken before targets can serve it."
         )
     training = [service for service in drafts.idle if not service.heading]
     if training:
         lines.append(
-            "Training services, to which nothing here refers. To have versions trained by one, write into a model:"
+            "Training services that no model here uses. To train the versions of a model with one, add to the model:"
         )
         lines.append(
             f"{_SAMPLE}training: {{classic: {{webService: NAME}}, inputs: …, outputs: …}}  # or new: {{resourceId: ID}}"

@@ -66,12 +66,14 @@ def meant(references: Sequence[str], specs: Sequence[Path], default: Path, said:
             found[by_id[studio_id.lower()]] = documents[by_id[studio_id.lower()]]
         elif name in documents or name in written:
             raise SpecError(
-                f"there is a Workspace {name} with another id: call the new one otherwise (NAME={studio_id})"
+                f"Workspace {name} exists with another id. Give the new one another name: --workspace NAME={studio_id}"
             )
         else:
             written[name] = _new(name, studio_id, said)
     if len(written) > 1 and (said.token_env or said.storage_env):
-        raise SpecError("--token-env and --storage-env are of one workspace: import those without documents one by one")
+        raise SpecError(
+            "--token-env and --storage-env apply to one workspace. Import workspaces without documents one by one"
+        )
     return Meant({**found, **written}, frozenset(written), fleet)
 
 
@@ -81,23 +83,23 @@ def _parsed(reference: str) -> tuple[str, str | None]:
     if _ID.fullmatch(studio_id if equals else reference):
         return name if equals else f"workspace-{reference[:8].lower()}", studio_id
     if equals:
-        raise SpecError(f"--workspace {reference}: what stands behind '=' is not a workspace id, 32 hexadecimal digits")
+        raise SpecError(f"--workspace {reference}: the text after '=' is not a workspace id (32 hexadecimal digits)")
     return reference, None
 
 
 def _document(name: str, documents: Mapping[str, Workspace]) -> Workspace:
     if name not in documents:
-        there = f"there are {join_names(sorted(documents))}" if documents else "there is none"
+        there = f"documents: {join_names(sorted(documents))}" if documents else "there are no documents"
         raise SpecError(
-            f"--workspace {name} is neither the id of a workspace nor the name of a Workspace document ({there}); "
-            + did_you_mean(name, documents)
+            f"--workspace {name} is neither a workspace id nor the name of a Workspace document ({there})"
+            + (f"; {guess}" if (guess := did_you_mean(name, documents)) else "")
         )
     return documents[name]
 
 
 def _new(name: str, studio_id: str, said: NewWorkspace) -> Workspace:
     if said.region is None:
-        raise SpecError(f"workspace {studio_id} has no document: say --region too, for example 'South Central US'")
+        raise SpecError(f"workspace {studio_id} has no document. Add --region, for example --region 'South Central US'")
     prefix = re.sub(r"[^A-Z0-9]+", "_", name.upper()).strip("_")
     try:
         return Workspace(

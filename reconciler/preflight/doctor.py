@@ -121,7 +121,7 @@ async def _storage(clients: Clients, workspace: str, hosts: Hosts) -> list[Check
     except MissingSecret:
         base = ""
     if base and hosts.is_silent(base):
-        text = "its host does not answer"
+        text = "the host does not answer"
         return [Check(name="storage", subject=f"workspace {workspace}", outcome=CheckOutcome.SKIPPED, text=text)]
     account = await ask_storage(clients, workspace)
     return [finding.check for finding in judge_storage({account: frozenset()})]
@@ -130,7 +130,7 @@ async def _storage(clients: Clients, workspace: str, hosts: Hosts) -> list[Check
 async def _handed_over(clients: Clients, key: AccountKey, hosts: Hosts) -> list[Check]:
     with suppress(CloudError):
         if hosts.is_silent(await clients.account_url(key.account)):
-            text = "its host does not answer"
+            text = "the host does not answer"
             return [Check(name="storage", subject=key.subject, outcome=CheckOutcome.SKIPPED, text=text)]
     account = await ask_account(clients, key)
     return [finding.check for finding in judge_storage({account: frozenset()})]

@@ -49,7 +49,7 @@ class Hosts:
         others = ", ".join(sorted(host.netloc for host, (_, unknown) in answers.items() if unknown and not host.studio))
         for host, (text, unknown) in answers.items():
             # Where names that are not Studio's are not known either, that says nothing of Studio.
-            offline = f"there is no host {host.netloc}, nor {others}: is this machine without a network?"
+            offline = f"the hosts {host.netloc} and {others} do not exist: check the network of this machine"
             self._silent[host.origin] = offline if unknown and host.studio and others else text
         self._asked |= new
         return [self._check(host) for host in new.values()]
@@ -65,7 +65,7 @@ class Hosts:
     def _check(self, host: Host) -> Check:
         roles, silence = ", ".join(self._roles[host.origin]), self._silent[host.origin]
         outcome = CheckOutcome.FAILED if silence else CheckOutcome.OK
-        text = f"{silence} (needed for {roles})" if silence else f"it answers ({roles})"
+        text = f"{silence} (needed for {roles})" if silence else f"answers ({roles})"
         return Check(name="host", subject=host.origin, outcome=outcome, text=text)
 
     def _pool(self, host: Host) -> Http:
@@ -79,5 +79,5 @@ class Hosts:
             # An error status is an answer: somebody is there. Without one the call itself failed.
             if not error.status:
                 unknown = isinstance(error, Retired)
-                return (f"there is no host {host.netloc}" if unknown and not host.studio else error.message), unknown
+                return (f"host {host.netloc} does not exist" if unknown and not host.studio else error.message), unknown
         return "", False

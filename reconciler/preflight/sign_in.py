@@ -34,13 +34,13 @@ async def check_sign_in(clients: Clients, is_silent: Callable[[str], bool]) -> C
 
 
 _REMEDIES = {
-    "AADSTS90002": "correct the tenant: signIn.tenantId of the cloud file, or AZURE_TENANT_ID",
-    "AADSTS900023": "correct the tenant: signIn.tenantId of the cloud file, or AZURE_TENANT_ID",
-    "AADSTS700016": "correct the client id, or the tenant: that tenant has no such application",
-    "AADSTS7000215": "correct the client's secret: its value is wanted, not its id",
-    "AADSTS7000222": "the client's secret has expired: make a new one",
-    "AADSTS700027": "correct the client's certificate: the application does not know it",
-    "AADSTS7000112": "have the application enabled again",
+    "AADSTS90002": "Correct the tenant: signIn.tenantId of the cloud file, or AZURE_TENANT_ID",
+    "AADSTS900023": "Correct the tenant: signIn.tenantId of the cloud file, or AZURE_TENANT_ID",
+    "AADSTS700016": "Correct the client id or the tenant: the tenant has no such application",
+    "AADSTS7000215": "Correct the client secret: use its value, not its id",
+    "AADSTS7000222": "The client secret has expired: create a new one",
+    "AADSTS700027": "Correct the client certificate: the application does not have it",
+    "AADSTS7000112": "Enable the application again",
 }
 """What to do about an answer of the identity platform (its documentation, "Error codes for debugging")."""
 
@@ -55,11 +55,14 @@ def _signed_in(clients: Clients, caller: Caller) -> Check:
     subject = f"cloud {cloud.name}"
     if not caller.tenant:
         return Check(
-            name="sign-in", subject=subject, outcome=CheckOutcome.OK, text="signed in; the token does not say who as"
+            name="sign-in",
+            subject=subject,
+            outcome=CheckOutcome.OK,
+            text="signed in; the token does not name the identity",
         )
     if cloud.tenant_id is not None and cloud.tenant_id.lower() != caller.tenant.lower():
-        text = f"signed in to tenant {caller.tenant}, and the cloud file names {cloud.tenant_id}"
-        return _failed("sign-in", subject, text, "correct signIn.tenantId, or the credentials")
+        text = f"signed in to tenant {caller.tenant}, but the cloud file names {cloud.tenant_id}"
+        return _failed("sign-in", subject, text, "Correct signIn.tenantId or the credentials")
     text = f"signed in as {caller.name} of tenant {caller.tenant}"
     return Check(name="sign-in", subject=subject, outcome=CheckOutcome.OK, text=text)
 

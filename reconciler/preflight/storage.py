@@ -43,14 +43,14 @@ async def ask_storage(clients: Clients, workspace: str) -> Storage:
     try:
         base = (await clients.blobs(workspace)).base  # That both are of one account is seen by it.
     except MissingSecret as error:
-        return Storage(subject, problem=f"its connection string cannot be used: {error}")
+        return Storage(subject, problem=f"the connection string cannot be used: {error}")
     keys = clients.storage_keys(workspace)
     tried = await asyncio.gather(*(_try(clients, workspace, field, source) for field, source in keys.items()))
     ahead = next((each.ahead for each in tried if each.ahead is not None), None)
     refused = [each for each in tried if each.refusal]
     unreached = next((each.unreached for each in tried if each.unreached), "")
     # Without the requests' ids, so that two plans of one world are the same.
-    told = " and ".join(f"that of {each.field} ({each.refusal})" for each in refused)
+    told = " and ".join(f"{each.field} ({each.refusal})" for each in refused)
     if len(refused) == len(tried):
         problem = f"{base} refuses the key ({refused[0].refusal})"
         if len(refused) > 1:
@@ -58,7 +58,7 @@ async def ask_storage(clients: Clients, workspace: str) -> Storage:
         return Storage(subject, base, problem, _remedy(workspace, refused), ahead=ahead)
     if unreached:
         return Storage(subject, base, unreached=unreached, ahead=ahead)
-    warning = f"{base} refuses one of the two keys ({told}); the other one is accepted and used" if told else ""
+    warning = f"{base} refuses one of the two keys: {told}. The other key is accepted and used" if told else ""
     remedy = _remedy(workspace, refused) if refused else ""
     return Storage(subject, base, remedy=remedy, warning=warning, keys=len(tried), ahead=ahead)
 
@@ -78,8 +78,8 @@ async def _try(clients: Clients, workspace: str, field: str, source: Refreshable
 def _remedy(workspace: str, refused: Sequence[_Tried]) -> str:
     fields = " and ".join(f"{each.field} of Workspace {workspace}" for each in refused)
     return (
-        f"if the account's key was rotated, put the new one into {fields}; the services that hold the old one "
-        "need it too (resync the workspace's storage keys, update the New web services)"
+        f"If the account key was rotated, put the new key into {fields}. Services that have the old key need "
+        "the new one too: resync the workspace's storage keys, and update the New web services"
     )
 
 
@@ -93,15 +93,15 @@ async def ask_account(clients: Clients, handed_over: AccountKey) -> Storage:
         base = await clients.account_url(handed_over.account)
         client = Blobs(connection_string_of(handed_over.account, handed_over.key, base))
     except (CloudError, ConnectionStringError) as error:
-        return Storage(subject, problem=str(error), remedy=f"correct {handed_over.field}")
+        return Storage(subject, problem=str(error), remedy=f"Correct {handed_over.field}")
     async with client as blobs:
         try:
             await blobs.look(ANY_CONTAINER)
         except ServiceError as error:
             if not error.has_code(REFUSED):
                 return Storage(subject, base, unreached=str(error), ahead=blobs.ahead)
-            problem = f"{base} refuses the key that {handed_over.reference} holds ({error.status} {error.code})"
-            remedy = f"put the account's key of today into {handed_over.reference}, to which {handed_over.field} refers"
+            problem = f"{base} refuses the key in {handed_over.reference} ({error.status} {error.code})"
+            remedy = f"Put the current account key into {handed_over.reference} (used by {handed_over.field})"
             return Storage(subject, base, problem, remedy, ahead=blobs.ahead)
         return Storage(subject, base, ahead=blobs.ahead)
 
@@ -118,5 +118,5 @@ async def read_signature_validity(clients: Clients, model: str, label: str) -> S
             ready.location.sas_token, base, wanted_for=f"Model {model}, spec.versions.{label}.location.sasToken"
         )
     except MissingSecret as error:
-        return Signature(subject, problem=f"its SAS cannot be had: {error}")
+        return Signature(subject, problem=f"the SAS cannot be read: {error}")
     return read_signature(subject, token.get_secret_value())

@@ -30,7 +30,7 @@ async def check_workspace(clients: Clients, workspace: str, reach: Reach) -> tup
         listed = await clients.web_services(workspace)
     except (ServiceError, MissingSecret, CloudError) as error:
         return [failed(subject, await workspace_problem(clients, workspace, error))], []
-    text = f"its token lists {count(len(listed), 'web service')} in {spec.region}"
+    text = f"the token lists {count(len(listed), 'web service')} in {spec.region}"
     checks = [Check(name="token", subject=subject, outcome=CheckOutcome.OK, text=text)]
     found: list[WebService] = []
     for name in _training_services(clients.fleet, workspace):

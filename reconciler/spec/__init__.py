@@ -1,1 +1,1 @@
-"""What users write: the documents of a spec tree, read with all of their mistakes at once."""
+"""What users write: the documents of a spec tree, read with all of their errors at once."""

@@ -1,7 +1,7 @@
 """What is wrong with a user's file, as values: collected over the whole tree, then shown together.
 
 SpecError                what a user wrote or asked for cannot be used
-└── SpecErrors           a spec tree with mistakes: all of them, each a `Diagnostic`
+└── SpecErrors           a spec tree with errors: all of them, each a `Diagnostic`
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Position:
 
 @dataclass(frozen=True, slots=True)
 class Diagnostic:
-    """One mistake.
+    """One error.
 
     Attributes:
         summary: What is wrong, with what was found; one line, and never a secret.
@@ -60,7 +60,7 @@ class SpecError(Exception):
 
 
 class SpecErrors(SpecError):
-    """All mistakes of a spec tree, in the order of files and lines."""
+    """All errors of a spec tree, in the order of files and lines."""
 
     def __init__(self, diagnostics: Iterable[Diagnostic]) -> None:
         self.diagnostics: tuple[Diagnostic, ...] = tuple(sorted(diagnostics, key=lambda each: each.position))

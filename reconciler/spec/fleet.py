@@ -143,8 +143,8 @@ class Fleet:
         else:
             of_set = f"{SET_LABEL}={selector}"
             guess = f"the endpoints of a set are {of_set}" if selector in self.sets else did_you_mean(selector, names)
-            known = f"targets: {join_names(names)}" if names else "there are no targets"
-        return f"--select {selector!r} picks no target" + (f"; {guess}" if guess else "") + f" ({known})"
+            known = f"targets: {join_names(names)}" if names else "the specs have no targets"
+        return f"--select {selector!r} matches no target" + (f"; {guess}" if guess else "") + f" ({known})"
 
 
 Rule: TypeAlias = Callable[[Tree], Iterable[Diagnostic]]
@@ -160,30 +160,30 @@ def load_fleet(paths: Sequence[Path], kinds: Kinds, *rules: Rule) -> Fleet:
         rules: What the tree has to meet beside the rules of this package.
 
     Raises:
-        SpecErrors: there are mistakes; it holds all of them.
+        SpecErrors: there are errors; it holds all of them.
     """
     tree = read_tree(paths, kinds)
     sets = expand_sets(tree)
-    diagnostics = _mistakes(tree, rules)
+    diagnostics = _errors(tree, rules)
     if diagnostics:
         raise SpecErrors(diagnostics)
     return _fleet(tree, [found.document for found in tree.found if found.document is not None], sets)
 
 
-def _mistakes(tree: Tree, rules: Iterable[Rule]) -> Collection[Diagnostic]:
+def _errors(tree: Tree, rules: Iterable[Rule]) -> Collection[Diagnostic]:
     # What is wrong with a set's template is found once for each of its items.
-    return dict.fromkeys([*tree.diagnostics, *(mistake for rule in (check, *rules) for mistake in rule(tree))])
+    return dict.fromkeys([*tree.diagnostics, *(error for rule in (check, *rules) for error in rule(tree))])
 
 
 def load_sound(paths: Sequence[Path], kinds: Kinds, *rules: Rule) -> tuple[Fleet, tuple[Diagnostic, ...]]:
     """Return the valid part of a spec tree and all of its errors, to look at one half while the other is broken.
 
-    Left out are documents with mistakes of their own, and those that refer to one that is not there. ``rules`` are as
+    Left out are documents with errors of their own, and those that refer to one that is not there. ``rules`` are as
     for `load_fleet`, and what breaks one is not left out.
     """
     tree = read_tree(paths, kinds)
     sets = expand_sets(tree)
-    mistakes = SpecErrors(_mistakes(tree, rules)).diagnostics
+    errors = SpecErrors(_errors(tree, rules)).diagnostics
     documents = [found.document for found in tree.found if found.document is not None]
     workspaces = {each.name for each in documents if isinstance(each, Workspace)}
     models = {each.name for each in documents if isinstance(each, Model) and each.spec.workspace in workspaces}
@@ -201,7 +201,7 @@ def load_sound(paths: Sequence[Path], kinds: Kinds, *rules: Rule) -> tuple[Fleet
         or (isinstance(each, Model) and each.name in models)
         or (isinstance(each, Target) and refers_to_what_is_there(each))
     ]
-    return replace(_fleet(tree, sound, sets), whole=not mistakes), mistakes
+    return replace(_fleet(tree, sound, sets), whole=not errors), errors
 
 
 def _fleet(tree: Tree, documents: Sequence[Document], sets: Mapping[str, ExpandedSet]) -> Fleet:

@@ -1,4 +1,4 @@
-"""JSON Schema (draft 2020-12) of the documents, for editors: completion, descriptions and early mistakes."""
+"""JSON Schema (draft 2020-12) of the documents, for editors: completion, descriptions and early errors."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def json_schema(kinds: Kinds, kind: str | None = None) -> dict[str, Any]:
         return _all_kinds(kinds)
     if kind not in kinds:
         guess = did_you_mean(kind, kinds)
-        raise SpecError(f"there is no kind {kind!r}; there are {join_names(kinds)}" + (f"; {guess}" if guess else ""))
+        raise SpecError(f"unknown kind {kind!r}; allowed: {join_names(kinds)}" + (f"; {guess}" if guess else ""))
     return {"$schema": DIALECT, **_one_kind(kinds, kind)}
 
 
@@ -87,7 +87,7 @@ def _all_kinds(kinds: Kinds) -> dict[str, Any]:
             "kind": {"enum": list(kinds), "description": "What the document describes."},
         },
         "required": ["apiVersion", "kind", "metadata", "spec"],
-        # Branches instead of oneOf: an editor then speaks of the mistakes in the kind that is written there.
+        # Branches instead of oneOf: an editor then speaks of the errors in the kind that is written there.
         "allOf": branches,
         "$defs": definitions,
     }

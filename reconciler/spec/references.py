@@ -14,7 +14,7 @@ _MOST_GUESSES = 100
 
 
 def check(tree: Tree) -> Iterator[Diagnostic]:
-    """Every mistake between the documents of a tree, those with mistakes of their own included."""
+    """Every error between the documents of a tree, those with errors of their own included."""
     by_kind: dict[str, dict[str, Found]] = {}
     for found in tree.found:
         if found.name is not None:
@@ -58,13 +58,13 @@ def _duplicate_names(tree: Tree) -> Iterator[Diagnostic]:
         where = earlier.mentions["metadata.name"].position
         same = earlier.kind == found.kind
         yield Diagnostic(
-            f"duplicate name: there are two {found.kind} documents named {shown(mention.value)}"
+            f"duplicate name: two {found.kind} documents are named {shown(mention.value)}"
             if same
             else f"duplicate name: a {earlier.kind} is named {shown(mention.value)} too",
             mention.position,
             "metadata.name",
             f"the first is at {where}" + ("" if same else "; targets of all kinds share one space of names"),
-            "rename one of them, or take it out",
+            "rename one of them, or remove it",
         )
 
 
@@ -87,7 +87,7 @@ def _shared_identities(
             found.mentions[field].position,
             field,
             f"the first is at {earlier.mentions[field].position}",
-            "keep one of them: two would undo each other's changes for ever",
+            "keep one of them: two would undo each other's changes",
         )
 
 
@@ -105,10 +105,10 @@ class _Dangling:
             return
         names = self._names[kind]
         yield Diagnostic(
-            f"there is no {kind} named {shown(mention.value)}",
+            f"no {kind} is named {shown(mention.value)}",
             mention.position,
             field,
-            f"there are: {join_names(names)}" if names else f"there is no {kind} at all",
+            f"found: {join_names(names)}" if names else f"the specs have no {kind}",
             self._guess(kind, mention.value) or f"add a document of kind {kind}, or correct the name",
         )
 
@@ -126,8 +126,8 @@ def _underivable(use: MentionedUse, models: Mapping[str, Found]) -> Iterator[Dia
         return
     ready = join_names(sorted(model.ready)) if model.ready else "none"
     yield Diagnostic(
-        f"version {shown(version.value)} of model {shown(model.name or '?')} cannot be had: "
-        "the model has no training, and no ready-made version of this label",
+        f"version {shown(version.value)} of model {shown(model.name or '?')} does not exist: "
+        "the model has no training and no ready-made version with this label",
         version.position,
         f"{use.field}.version",
         f"its ready-made versions: {ready}; the model is at {model.position}",
@@ -149,11 +149,13 @@ def _training_services_as_targets(
         model = trained_by.get(service) if service is not None else None
         if model is not None:
             field = kind.SERVICE[-1]
-            what = "it cannot be a target" if kind.SERVICE == kind.IDENTITY else f"its {kind.NOUN}s cannot be targets"
+            what = (
+                "which cannot be a target" if kind.SERVICE == kind.IDENTITY else f"whose {kind.NOUN}s cannot be targets"
+            )
             yield Diagnostic(
-                f"{shown(found.mentions[field].value)} is a training web service; {what}",
+                f"{shown(found.mentions[field].value)} is a training web service, {what}",
                 found.mentions[field].position,
                 field,
-                f"model {shown(model.name or '?')} at {model.position} is trained by it",
+                f"it trains model {shown(model.name or '?')} at {model.position}",
                 "name the predictive web service",
             )

@@ -60,7 +60,7 @@ class SecretResolver:
             return SecretStr(value)
         state = "is empty" if name in self._environ or name in self._env() else "is not set"
         also = f" or add it to {self._env_file}" if self._env_file else ""
-        raise MissingSecret(f"the environment variable {name}{asked} {state}; set it{also}")
+        raise MissingSecret(f"environment variable {name}{asked} {state}. Set it{also}")
 
     def _env(self) -> Mapping[str, str]:
         if self._from_file is None:
@@ -70,21 +70,21 @@ class SecretResolver:
 
 def asked_by(wanted_for: str) -> str:
     """Return the clause of a message that says who asks for a secret; empty if nobody is named."""
-    return f", which {wanted_for} refers to," if wanted_for else ""
+    return f" (used by {wanted_for})" if wanted_for else ""
 
 
 def _file(path: Path, asked: str) -> SecretStr:
     try:
         text = path.read_text("utf-8-sig")
     except FileNotFoundError:
-        raise MissingSecret(f"the secret file {path}{asked} does not exist; create it") from None
+        raise MissingSecret(f"secret file {path}{asked} does not exist. Create it") from None
     except OSError as error:
-        raise MissingSecret(f"the secret file {path}{asked} cannot be read: {error.strerror}") from None
+        raise MissingSecret(f"secret file {path}{asked} cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
-        raise MissingSecret(f"the secret file {path}{asked} is not UTF-8; save it as UTF-8") from None
+        raise MissingSecret(f"secret file {path}{asked} is not UTF-8 text. Save it as UTF-8") from None
     text = without_newline(text)
     if not text:
-        raise MissingSecret(f"the secret file {path}{asked} is empty; write the secret into it")
+        raise MissingSecret(f"secret file {path}{asked} is empty. Write the secret into it")
     return SecretStr(text)
 
 
@@ -106,9 +106,9 @@ def read_env_file(path: Path) -> dict[str, str]:
     except FileNotFoundError:
         return {}
     except OSError as error:
-        raise MissingSecret(f"the env file {path} cannot be read: {error.strerror}") from None
+        raise MissingSecret(f"env file {path} cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
-        raise MissingSecret(f"the env file {path} is not UTF-8; save it as UTF-8") from None
+        raise MissingSecret(f"env file {path} is not UTF-8 text. Save it as UTF-8") from None
     variables: dict[str, str] = {}
     for number, line in enumerate(text.splitlines(), start=1):
         entry = line.strip().removeprefix("export ").strip()

@@ -287,8 +287,8 @@ def _sign_in_secret(cloud: Cloud, secrets: SecretResolver, name: str) -> SecretS
     value = read_env_file(env_file).get(name)
     if not value:
         raise MissingSecret(
-            f"the environment variable {name}, which {asked} refers to, is not set in its env file {env_file}; "
-            "add it there: the environment itself may hold credentials for another cloud, so it is not looked at"
+            f"environment variable {name} (used by {asked}) is not set in env file {env_file}. "
+            "Add it there: the environment is not used, because it may have credentials of another cloud"
         )
     return SecretStr(value)
 

@@ -168,7 +168,7 @@ def _why_not(field: str, value: Scalar, said: Mapping[str, Any], part: type[Part
         if looks_secret(value):
             return "looks like a secret"
         if value != value.strip():
-            return "begins or ends with a blank, which would be lost"
+            return "begins or ends with a space, which would be lost"
         if any("\ud800" <= character <= "\udfff" for character in value):
             return "holds half a character"
     try:
@@ -177,7 +177,7 @@ def _why_not(field: str, value: Scalar, said: Mapping[str, Any], part: type[Part
         names = {field, part.model_fields[field].alias}
         wrong = [each for each in error.errors(include_url=False, include_input=False) if names & set(each["loc"])]
         if wrong:
-            return str(wrong[0].get("ctx", {}).get("summary") or "is not what the rules of specs allow")
+            return str(wrong[0].get("ctx", {}).get("summary") or "is not allowed in specs")
     return ""
 
 

@@ -76,9 +76,9 @@ async def _new_definition(clients: Clients, resource_id: str) -> Exported:
 
 
 def _definition_files(tree: Tree) -> Iterable[Diagnostic]:
-    from reconciler.targets.new_service.definition.spec_rule import definition_mistakes  # noqa: PLC0415 - as above
+    from reconciler.targets.new_service.definition.spec_rule import definition_errors  # noqa: PLC0415 - as above
 
-    return definition_mistakes(tree)
+    return definition_errors(tree)
 
 
 KINDS: tuple[Kind, ...] = (

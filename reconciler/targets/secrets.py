@@ -26,8 +26,8 @@ may be refused at one time, and a vault counts its calls (Key Vault documentatio
 
 # What to do about an answer, by its detail codes.
 _REMEDIES = (
-    (("ForbiddenByFirewall", "ForbiddenByConnection"), "let this machine's address through the vault's firewall"),
-    (("SecretDisabled",), "enable it, or store a new version"),
+    (("ForbiddenByFirewall", "ForbiddenByConnection"), "Allow this machine's address in the vault's firewall"),
+    (("SecretDisabled",), "Enable the secret, or store a new version"),
 )
 
 
@@ -158,7 +158,7 @@ class _Source:
                     found = self._found = await self._look_up(True)
                     self._found_at = now
                 except (ServiceError, CloudError, MissingSecret) as error:
-                    return RefreshedSecret(None, f"it cannot be looked up again: {error}")
+                    return RefreshedSecret(None, f"its value cannot be read again: {error}")
                 if found.value != refused:
                     return RefreshedSecret(found.value)
                 self._same_since = now
@@ -167,7 +167,7 @@ class _Source:
     def _still_the_same(self, now: datetime) -> str:
         expires = None if self._found is None else self._found.expires
         past = f", and expired on {expires:%Y-%m-%d}" if expires is not None and expires <= now else ""
-        return f"looked up again it is the same{past}; put there what the service accepts now"
+        return f"its value has not changed{past}. Update it with the value that the service accepts"
 
 
 class _Reference:
@@ -214,18 +214,18 @@ class _LookupError:
         if self.where is None:
             return MissingSecret(str(error))
         version = f" (version {self.where.version})" if self.where.version else ""
-        secret = f"the secret {self.where.secret}{version} of Key Vault {self.where.vault}{self.asked}"
+        secret = f"secret {self.where.secret}{version} of Key Vault {self.where.vault}{self.asked}"
         if isinstance(error, CloudError):
-            return MissingSecret(f"{secret} cannot be asked for: {error}")
+            return MissingSecret(f"{secret} cannot be read: {error}")
         # Its operation says once more what is wanted; a failed sign-in has another one.
         said = str(error).removeprefix(f"get secret {self.where.secret} of Key Vault {self.where.vault}: ")
-        return MissingSecret(f"{secret} {_trouble(error)}: {said}; {_remedy(error)}")
+        return MissingSecret(f"{secret} {_trouble(error)}: {said.rstrip('.')}. {_remedy(error)}")
 
 
 def _trouble(error: ServiceError) -> str:
     if isinstance(error, NotFound):
-        return "is not there"
-    return "is not given" if error.status == 403 else "cannot be had"
+        return "does not exist"
+    return "cannot be read" if error.status == 403 else "is not available"
 
 
 def _remedy(error: ServiceError) -> str:
@@ -233,12 +233,16 @@ def _remedy(error: ServiceError) -> str:
         if error.has_code(*codes):
             return remedy
     if isinstance(error, NotFound):
-        return "store it there, or correct the reference"
+        return "Store the secret there, or correct the reference"
     if error.status == 403:
         return (
-            "let the identity that signs in get secrets of this vault, by an access policy (Get) or the role "
+            "Allow the signed-in identity to get secrets of this vault, with an access policy (Get) or the role "
             "Key Vault Secrets User"
         )
     if isinstance(error, SignInError):
-        return "check what the cloud is signed in to with, and that it is of the vault's tenant"
-    return "check the vault's name and the way to it" if isinstance(error, Unreachable) else "run again when it answers"
+        return "Check the sign-in of the cloud, and that it is in the vault's tenant"
+    return (
+        "Check the vault's name and the network"
+        if isinstance(error, Unreachable)
+        else "Run again when the vault answers"
+    )

@@ -33,18 +33,18 @@ async def workspace_problem(clients: Clients, workspace: str, error: Unlisted) -
         return await _unknown_here(clients, workspace, error)
     if isinstance(error, Retired) or (isinstance(error, ServiceError) and _is_nobodys(error)):
         gone = isinstance(error, Retired)
-        told = error.message if gone else f"its host answers {error.status} to it: {RETIREMENT}"
-        return Problem("retired", f"workspace {workspace}: {told}")
+        told = error.message if gone else f"the host returned {error.status}: {RETIREMENT}"
+        return Problem("retired", f"Workspace {workspace}: {told}")
     if isinstance(error, SignInError):
         remedy = (
-            f"copy the workspace's authorization token from Studio's settings into what spec.token of {field} names"
+            f"Copy the token from Studio > Settings > Authorization tokens into the secret of spec.token of {field}"
         )
-        return Problem("token-refused", f"workspace {workspace}: {error}", remedy)
+        return Problem("token-refused", f"Workspace {workspace}: {error}", remedy)
     if isinstance(error, ServiceError) and error.has_code("InvalidWorkspaceId"):
-        return Problem("workspace-unreadable", f"workspace {workspace}: {error}", f"correct spec.id of {field}")
+        return Problem("workspace-unreadable", f"Workspace {workspace}: {error}", f"Correct spec.id of {field}")
     if isinstance(error, CloudError):
-        return Problem("region-unknown", f"workspace {workspace}: {error}", f"correct spec.region of {field}")
-    return Problem("workspace-unreadable", f"workspace {workspace}: {error}")
+        return Problem("region-unknown", f"Workspace {workspace}: {error}", f"Correct spec.region of {field}")
+    return Problem("workspace-unreadable", f"Workspace {workspace}: {error}")
 
 
 def _is_nobodys(error: ServiceError) -> bool:
@@ -59,16 +59,16 @@ async def _unknown_here(clients: Clients, workspace: str, error: ServiceError) -
     if regions:
         return Problem(
             "wrong-region",
-            f"workspace {workspace} ({spec.id}) is not in {spec.region}, whose host answers {said}: it answers in "
-            f"{' and in '.join(regions)}",
-            f"write region: {regions[0]} in Workspace {workspace}",
+            f"Workspace {workspace} ({spec.id}) is not in {spec.region}, whose host returned {said}. "
+            f"The workspace is in {' and in '.join(regions)}",
+            f"Write region: {regions[0]} in Workspace {workspace}",
         )
     others = len(clients.cloud.other_regions(spec.region))
     elsewhere = f", nor do those of {count(others, 'other region')}" if others else ""
     return Problem(
         "workspace-unknown",
-        f"the host of {spec.region} does not know workspace {workspace} ({spec.id}): {said}{elsewhere}",
-        f"correct spec.id or spec.region of Workspace {workspace}; a workspace that was deleted is gone",
+        f"The host of {spec.region} does not know workspace {workspace} ({spec.id}): {said}{elsewhere}",
+        f"Correct spec.id or spec.region of Workspace {workspace}, if the workspace was not deleted",
     )
 
 
@@ -102,10 +102,10 @@ def find_web_service(workspace: str, name: str, listed: Sequence[WebService]) ->
     if found:
         ids = ", ".join(service.id for service in found)
         text = f"{len(found)} web services of workspace {workspace} are named {name}: {ids}"
-        return Problem("service-ambiguous", text, "name the one that is meant by its id")
+        return Problem("service-ambiguous", text, "Use the id of the web service instead of its name")
     return Problem(
         "service-not-found",
-        f"workspace {workspace} has no web service {name}",
+        f"Workspace {workspace} has no web service {name}",
         nearest(name, [service.name for service in listed]),
     )
 
@@ -118,7 +118,7 @@ def _bare(identifier: str) -> str:
 def nearest(name: str, known: Sequence[str]) -> str:
     """Return what may have been meant by a name that there is not."""
     near = difflib.get_close_matches(name, known, n=1)
-    return f"did you mean {near[0]}?" if near else f"there is {', '.join(known) or 'none'}"
+    return f"Did you mean {near[0]}?" if near else f"Found: {', '.join(known) or 'none'}"
 
 
 def is_reachable(clients: Clients, workspace: str, reach: Reach) -> bool:

@@ -241,7 +241,9 @@ async def test_a_service_whose_name_is_gone_is_the_retirement_and_no_resolver_is
             async with Http.for_cloud(cloud) as http:
                 token = local_studio.secret("CONTOSO_WORKSPACE_TOKEN")
                 gone = ClassicManagement(http, cloud.management_url("South Central US"), WORKSPACE, token)
-                with pytest.raises(Retired, match=r"no host management\.azureml\.invalid: Microsoft retired .* 2024"):
+                with pytest.raises(
+                    Retired, match=r"host management\.azureml\.invalid does not exist: Microsoft retired .* 2024"
+                ):
                     await gone.list_services()
         finally:
             async with control.delete(f"{faults}/{rule}"):

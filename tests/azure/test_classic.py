@@ -187,7 +187,7 @@ async def test_a_creation_that_leaves_nothing_is_an_invalid_reply(peer, manageme
     peer.on("PUT", f"{ENDPOINTS}/a", peer.nothing(200))
     peer.on("GET", f"{ENDPOINTS}/a", peer.nothing())
 
-    with pytest.raises(InvalidReply, match="accepted, and is not there"):
+    with pytest.raises(InvalidReply, match="accepted the endpoint, but the endpoint does not exist"):
         await management.create_endpoint(S, "a")
 
 

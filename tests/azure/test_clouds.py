@@ -150,7 +150,7 @@ def test_without_sign_in_and_paces_the_real_ones_hold(write):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"formatVersion": "2.0"}, "formatVersion is '2.0'; this program reads 1.x"),
+        ({"formatVersion": "2.0"}, "formatVersion is '2.0'; this version of reconciler reads 1.x"),
         ({"formatVersion": None}, "formatVersion is missing"),
         ({"name": 7}, "name must be a text"),
         ({"managementUrl": None}, "managementUrl is missing"),
@@ -160,7 +160,7 @@ def test_without_sign_in_and_paces_the_real_ones_hold(write):
         ({"managementUrl": "ftp://x"}, "managementUrl must be an http or https URL"),
         ({"managementUrl": "http://studio.example"}, "managementUrl uses http on 'studio.example'"),
         ({"resourceManagerUrl": "http://10.0.0.1"}, "resourceManagerUrl uses http on '10.0.0.1'"),
-        ({"resourceManagerUrl": "https://u:p@host"}, "resourceManagerUrl must hold neither credentials nor a query"),
+        ({"resourceManagerUrl": "https://u:p@host"}, "resourceManagerUrl must not have credentials or a query"),
         ({"resourceManagerUrl": "https://[x"}, "resourceManagerUrl is not a URL"),
         ({"settleSeconds": -1}, "settleSeconds must be a number of seconds"),
         ({"pollSeconds": True}, "pollSeconds must be a number of seconds"),
@@ -171,7 +171,7 @@ def test_without_sign_in_and_paces_the_real_ones_hold(write):
         ({"signIn": {"tenantId": "t-1"}}, "signIn.authority is missing"),
         ({"signIn": {"authority": "https://login.example", "tenantId": "t-1"}}, "signIn.clientId must be"),
         ({"caFile": "ca.pem"}, "ca.pem, which does not exist"),
-        ({"caFile": "cloud.json"}, "cloud.json, which holds no certificate in PEM"),
+        ({"caFile": "cloud.json"}, "cloud.json, which is not a certificate in PEM"),
         ({"caFile": 1}, "caFile must be a text"),
     ],
 )
@@ -190,7 +190,7 @@ def test_a_literal_secret_in_a_cloud_file_is_not_repeated(write):
     assert "pa55word" not in str(raised.value)
 
 
-@pytest.mark.parametrize(("text", "words"), [("{\n x", "is not JSON: line 2"), ("[]", "must hold a JSON object")])
+@pytest.mark.parametrize(("text", "words"), [("{\n x", "is not JSON: line 2"), ("[]", "must be a JSON object")])
 def test_a_file_of_another_kind_is_no_cloud_file(write, text, words):
     with pytest.raises(CloudError, match=words):
         load_cloud(write(text))
@@ -206,7 +206,7 @@ def test_a_file_that_is_no_text_is_no_cloud_file(tmp_path):
 
 def test_a_missing_file_is_said_to_be_missing_with_what_is_built_in():
     with pytest.raises(
-        CloudError, match=r"no cloud file 'publc'; did you mean 'public'.*built in are 'public' and 'germany'"
+        CloudError, match=r"no cloud file 'publc'; did you mean 'public'.*built-in clouds: 'public' and 'germany'"
     ):
         load_cloud("publc")
 
@@ -272,7 +272,7 @@ def test_a_cloud_file_that_does_not_say_so_has_no_vaults(write):
     cloud = load_cloud(write(CONTENT))
 
     for vault in ("contoso", "https://contoso.vault.azure.net"):
-        with pytest.raises(CloudError, match="cloud 'local' does not say where its Key Vaults are; add keyVaultUrl"):
+        with pytest.raises(CloudError, match=r"cloud 'local' has no Key Vault URL\. Add keyVaultUrl"):
             cloud.key_vault_url(vault)
 
 

@@ -33,7 +33,7 @@ class Place:
     async def refresh(self, refused):
         self.asked.append(refused.get_secret_value())
         if len(self.values) == 1:
-            return RefreshedSecret(None, "looked up again it is the same")
+            return RefreshedSecret(None, "its value has not changed")
         del self.values[0]
         return RefreshedSecret(self.values[0])
 
@@ -82,8 +82,8 @@ async def test_a_token_that_is_the_same_is_sent_once_and_its_reference_named(pee
 
     assert len(peer.seen) == 1
     assert str(raised.value).startswith(
-        "list web services of workspace w: 401 Unauthorized: The token does not belong here; "
-        f"what is refused is {NAME}: looked up again it is the same [request "
+        "list web services of workspace w: 401 Unauthorized: The token does not belong here. "
+        f"Refused: {NAME}: its value has not changed [request "
     )
     assert (raised.value.status, raised.value.code) == (401, "Unauthorized")
     assert "hush" not in str(raised.value)
@@ -92,7 +92,7 @@ async def test_a_token_that_is_the_same_is_sent_once_and_its_reference_named(pee
 async def test_another_token_that_is_refused_too_is_the_end(peer, http):
     peer.on_everything(unauthorized(peer))
 
-    with pytest.raises(SignInError, match=r"what is refused is .*it was another one, which is refused too"):
+    with pytest.raises(SignInError, match=r"Refused: .*its new value was refused too"):
         await ClassicManagement(http, peer.url, "w", Place("old", "new", "newer")).list_services()
 
     assert len(peer.seen) == 2
@@ -204,7 +204,7 @@ async def test_an_account_key_that_is_the_same_is_named(peer):
     peer.on_everything(denied(peer))
 
     async with client:
-        with pytest.raises(SignInError, match=r"403 AuthenticationFailed.*; what is refused is .*: looked up again"):
+        with pytest.raises(SignInError, match=r"403 AuthenticationFailed.*. Refused: .*: its value has not changed"):
             await client.read("models", "a")
 
     assert len(peer.seen) == 1
@@ -216,7 +216,10 @@ async def test_a_new_connection_string_of_another_account_is_not_taken_up(peer):
     peer.on_everything(denied(peer))
 
     async with client:
-        with pytest.raises(SignInError, match=r"it is of another account, http.*/fabrikam/; run again to go on there"):
+        with pytest.raises(
+            SignInError,
+            match=r"its new value is of another account, http.*/fabrikam/. Run again to continue with that account",
+        ):
             await client.read("models", "a")
 
     assert len(peer.seen) == 1
@@ -227,7 +230,7 @@ async def test_a_new_connection_string_that_is_none_is_not_repeated(peer):
     peer.on_everything(denied(peer))
 
     async with client:
-        with pytest.raises(SignInError, match=r"looked up again it is no good: .*no AccountName") as raised:
+        with pytest.raises(SignInError, match=r"its new value cannot be used: .*no AccountName") as raised:
             await client.read("models", "a")
 
     assert "hush" not in str(raised.value)
@@ -311,8 +314,8 @@ async def test_two_refused_keys_are_named_both_and_tried_once_each(peer):
             await client.read("models", "a")
 
     assert len(peer.seen) == 2
-    assert f"what is refused is {NAME}: looked up again it is the same" in str(raised.value)
-    assert f"what is refused is {OTHER}: looked up again it is the same" in str(raised.value)
+    assert f"Refused: {NAME}: its value has not changed" in str(raised.value)
+    assert f"Refused: {OTHER}: its value has not changed" in str(raised.value)
 
 
 async def test_calls_that_are_refused_at_one_time_take_up_the_other_key_together(peer):
@@ -350,7 +353,7 @@ async def test_an_account_with_one_key_is_not_asked_before_something_is_signed(p
     ("second", "said"),
     [
         ("hush hush hush", "no AccountName"),
-        (None, r"of the account http.*/fabrikam/, and the other one of http.*contoso/"),
+        (None, r"of account http.*/fabrikam/, and the other one of http.*contoso/"),
     ],
 )
 async def test_what_is_no_other_key_of_the_account_is_refused(peer, second, said):

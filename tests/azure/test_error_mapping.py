@@ -135,7 +135,7 @@ def test_without_a_request_id_of_the_service_ours_is_named():
 
 
 def test_an_empty_answer_is_said_to_be_empty():
-    assert "500: the answer has no message" in str(error_of(CALL, 500, "", {}))
+    assert "500: the response has no message" in str(error_of(CALL, 500, "", {}))
 
 
 @pytest.mark.parametrize(

@@ -228,7 +228,7 @@ async def test_a_patch_whose_connection_broke_is_a_lost_reply(peer, http):
     """azure-core reports this as a failed *request*, as if nothing had been sent."""
     peer.on("PATCH", "/a", peer.cuts)
 
-    with pytest.raises(LostReply, match=r"patch a: .* broke before its answer") as raised:
+    with pytest.raises(LostReply, match=r"patch a: .* broke before the response") as raised:
         await http.request("PATCH", f"{peer.url}/a", operation="patch a", json={})
 
     assert len(peer.seen) == 1
@@ -259,7 +259,9 @@ async def test_a_name_that_does_not_exist_is_the_retirement_and_is_asked_for_onc
     resolver = NoSuchName(socket.EAI_NONAME)
 
     async with Http(resolver=resolver, proxies=False) as http:
-        with pytest.raises(Retired, match=r"no host management\.azureml\.net: Microsoft retired .* 31 August 2024"):
+        with pytest.raises(
+            Retired, match=r"host management\.azureml\.net does not exist: Microsoft retired .* 31 August 2024"
+        ):
             await http.request("GET", "https://management.azureml.net/workspaces/w/webservices", operation="a")
 
     assert resolver.asked == 1
@@ -271,7 +273,7 @@ async def test_a_name_under_invalid_does_not_exist_and_nobody_is_asked_for_it(mo
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: pytest.fail("a resolver was asked"))
 
     async with Http(proxies=False) as http:
-        with pytest.raises(Retired, match=r"(?i)no host studio\.invalid"):
+        with pytest.raises(Retired, match=r"(?i)host studio\.invalid"):
             await http.request("GET", f"https://{host}/workspaces/w/webservices", operation="a")
 
 

@@ -63,7 +63,7 @@ async def test_a_server_that_knows_no_head_is_asked_for_the_content(peer, http, 
 async def test_what_is_too_large_to_be_hashed_is_refused_as_soon_as_that_is_seen(peer, http):
     peer.on_everything(bare(bytes(3 << 20)))
 
-    with pytest.raises(Unpinnable, match="neither ETag nor Last-Modified, and it is larger than the 1 MB"):
+    with pytest.raises(Unpinnable, match="neither ETag nor Last-Modified, and the file is larger than the 1 MB"):
         await url_pin(http, f"{peer.url}/a.csv", largest=1 << 20)
 
 

@@ -314,8 +314,11 @@ def test_endpoints_of_two_workspaces_in_two_regions_converge_in_one_run(clinic: 
 @pytest.mark.parametrize(
     ("region", "said"),
     [
-        ("Southeast Asia", ("is not in Southeast Asia", "it answers in West Europe", "write region: West Europe")),
-        ("West Eurpe", ("has no region 'West Eurpe', did you mean 'West Europe'?", "correct spec.region")),
+        (
+            "Southeast Asia",
+            ("is not in Southeast Asia", "The workspace is in West Europe", "Write region: West Europe"),
+        ),
+        ("West Eurpe", ("has no region 'West Eurpe', did you mean 'West Europe'?", "Correct spec.region")),
     ],
 )
 def test_a_wrong_region_is_recognised_and_the_right_one_is_named(clinic: Any, region: str, said: tuple[str]) -> None:

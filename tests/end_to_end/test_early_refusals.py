@@ -91,7 +91,7 @@ CASES = {
         _ENDPOINT.replace("endpoint: refused", "endpoint: default"),
     ),
     "a training service as the target": Refused(
-        ("is a training web service; its endpoints cannot be targets", "name the predictive web service"),
+        ("is a training web service, whose endpoints cannot be targets", "name the predictive web service"),
         _ENDPOINT.replace("[predictive exp.]", "[training exp.]"),
     ),
     "a training service that no spec trains by, as the target": Refused(
@@ -162,7 +162,7 @@ CASES = {
         offline=False,
     ),
     "the wrong region": Refused(
-        ("whose host answers", "it answers in South Central US", "write region: South Central US"),
+        ("whose host returned", "The workspace is in South Central US", "Write region: South Central US"),
         _ENDPOINT,
         edit=("region: South Central US", "region: West Europe", "contoso.yaml"),
         offline=False,

@@ -38,9 +38,9 @@ def _why_blocked(desk: Any) -> dict[str, str]:
 @pytest.mark.parametrize(
     ("vault", "secret", "said"),
     [
-        ("contoso-vault", "none", "which Workspace fabrikam, spec.token refers to, is not there: 404 SecretNotFound: "),
-        ("contoso-vault", "none", "; store it there, or correct the reference"),
-        ("nobodys-vault", "none", "is not there: 404 VaultNotFound: "),
+        ("contoso-vault", "none", "(used by Workspace fabrikam, spec.token) does not exist: 404 SecretNotFound: "),
+        ("contoso-vault", "none", ". Store the secret there, or correct the reference"),
+        ("nobodys-vault", "none", "does not exist: 404 VaultNotFound: "),
         (
             "https://contoso-vault.vault.azure.net",
             "workspace-token",
@@ -56,7 +56,7 @@ def test_a_secret_that_is_not_there_blocks_the_targets_of_that_workspace_alone(
     blocked = _why_blocked(bystander)
 
     assert {"diabetes-progress"} == blocked.keys()
-    assert f"the secret {secret} of Key Vault {vault}, which Workspace fabrikam" in blocked["diabetes-progress"]
+    assert f"secret {secret} of Key Vault {vault} (used by Workspace fabrikam" in blocked["diabetes-progress"]
     assert said in blocked["diabetes-progress"]
 
 
@@ -75,8 +75,8 @@ def test_an_identity_that_the_vault_does_not_know_is_told_what_it_needs(bystande
 
     # That identity may not update the New web service either, which the preflight tells.
     assert {"breast-cancer-new", "diabetes-progress"} == blocked.keys()
-    assert "is not given: 403 Forbidden/ForbiddenByPolicy: " in blocked["diabetes-progress"]
-    assert "let the identity that signs in get secrets of this vault" in blocked["diabetes-progress"]
+    assert "cannot be read: 403 Forbidden/ForbiddenByPolicy: " in blocked["diabetes-progress"]
+    assert "Allow the signed-in identity to get secrets of this vault" in blocked["diabetes-progress"]
 
 
 def test_a_vault_that_does_not_answer_is_said_to_be_unreachable(bystander: Any) -> None:
@@ -92,8 +92,8 @@ def test_a_vault_that_does_not_answer_is_said_to_be_unreachable(bystander: Any) 
         blocked = _why_blocked(bystander)
 
     assert {"diabetes-progress"} == blocked.keys()
-    assert "cannot be had: no connection to contoso-vault.vault.localhost" in blocked["diabetes-progress"]
-    assert "; check the vault's name and the way to it" in blocked["diabetes-progress"]
+    assert "is not available: no connection to contoso-vault.vault.localhost" in blocked["diabetes-progress"]
+    assert ". Check the vault's name and the network" in blocked["diabetes-progress"]
 
 
 def test_a_vault_is_not_asked_for_what_is_not_selected(bystander: Any) -> None:

@@ -54,7 +54,7 @@ def test_a_wrong_workspace_token_blocks_the_targets_of_that_workspace_alone(
     plan = bystander.plan(code=1)
 
     assert ["diabetes-progress"] == [target["name"] for target in plan["blocked"]]
-    assert "workspace fabrikam: " in _blocked(plan)["diabetes-progress"]
+    assert "Workspace fabrikam: " in _blocked(plan)["diabetes-progress"]
     assert "401" in _blocked(plan)["diabetes-progress"]
     assert {"breast-cancer-new", "clinic-a", "clinic-b"} == {target["name"] for target in plan["changes"]}
     assert "not-the-token" not in "".join(bystander.outputs)
@@ -86,7 +86,7 @@ def test_a_missing_secret_is_named_with_who_asks_for_it(
 
     assert blocked == reasons.keys()
     for reason in reasons.values():
-        assert f"the environment variable {variable}, which {asks} refers to, is not set" in reason
+        assert f"environment variable {variable} (used by {asks}) is not set" in reason
 
 
 def test_real_credentials_in_the_environment_are_not_what_signs_in(
@@ -203,7 +203,7 @@ def test_what_does_not_exist_is_named_beside_what_does_and_the_others_come_home(
     done = fresh.run("--yes", code=5)
 
     assert 'It has "Breast Cancer [trained model]"' in reasons["clinic-b"]
-    assert "did you mean Diabetes [predictive exp.]?" in reasons["diabetes-progress"]
+    assert "Did you mean Diabetes [predictive exp.]?" in reasons["diabetes-progress"]
     assert "BreastCancr" in reasons["breast-cancer-new"]
     assert "does not exist" in reasons["breast-cancer-new"]
     assert "Partly converged: 1 converged, 3 failed" in done.stdout
@@ -225,12 +225,12 @@ def test_training_by_a_service_or_an_input_that_there_is_not_can_be_corrected_un
     right = specs.read_text()
     converged.edit('name: diabetes, version: "2026-10"', 'name: diabetes, version: "2026-11"')
     wrong_texts = {
-        '"Diabetes [training exp.]"': ('"Diabets [training exp.]"', "did you mean Diabetes [training exp.]?"),
+        '"Diabetes [training exp.]"': ('"Diabets [training exp.]"', "Did you mean Diabetes [training exp.]?"),
         '{webService: "Diabetes [training exp.]"}': (
             '{webService: "Diabetes [training exp.]", endpoint: defautl}',
-            "has no endpoint defautl; did you mean default?",
+            "has no endpoint defautl. Did you mean default?",
         ),
-        "input1: {blob": ("inptu1: {blob", 'unknown input "inptu1" (the service has "input1"); Did you mean "input1"?'),
+        "input1: {blob": ("inptu1: {blob", 'unknown input "inptu1" (the service has "input1"). Did you mean "input1"?'),
     }
     for found, (wrong, said) in wrong_texts.items():
         specs.write_text(right.replace(found, wrong))
@@ -286,7 +286,7 @@ def test_a_job_that_fails_is_told_in_the_services_words_and_its_data_can_be_corr
         assert "3 in sync, 1 failed" in done.stdout
         status = converged.run("status").stdout
         assert status.count(said) == 2, "of the target and the version"
-        assert "trying the same again will not help" in status
+        assert "a retry will not help" in status
         begun = [line for line in _history(converged, "breast-cancer@2026-12") if "training started" in line]
         assert attempt == len(begun)
         failed = "failed once" if attempt == 1 else "failed 2 times in a row"
@@ -317,7 +317,7 @@ def test_two_labels_with_the_same_content_are_two_versions(converged: Any) -> No
 
     done = converged.run("--yes", "--select", "clinic-a")
 
-    assert "not confirmed: the marker was read back; the answers did not change" in done.stdout
+    assert "not confirmed: the endpoint has the marker; the answers did not change" in done.stdout
     assert "breast-cancer@2026-10b" in converged.studio.endpoint("clinica")["Description"]
     versions = [version for version in converged.status()["versions"] if version["model"] == "breast-cancer"]
     assert 2 == len({version["relative_location"] for version in versions})

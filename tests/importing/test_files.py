@@ -67,7 +67,7 @@ def test_an_unknown_model_is_a_comment_and_not_a_guess(a, written):
 
 def test_a_note_whose_version_lies_nowhere_known_is_told(a, written):
     files, _ = written(a.inventory(a.service(a.endpoint(markers=[a.marker(KEY)]))))
-    assert "# Its ownership marker names breast-cancer@2026-10" in files["classic-breast-cancer.yaml"]
+    assert "# The ownership marker names breast-cancer@2026-10" in files["classic-breast-cancer.yaml"]
 
 
 @pytest.mark.parametrize(

@@ -77,8 +77,8 @@ def test_what_the_specs_manage_already_is_left_out(bystander: Desk) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("--workspace", "fabrikam"), "there are contoso"),
-        (("--workspace", WORKSPACE), "say --region too"),
+        (("--workspace", "fabrikam"), "documents: contoso"),
+        (("--workspace", WORKSPACE), "Add --region"),
         (("--workspace", "contoso=abc"), "is not a workspace id"),
         (("--workspace", f"my space={WORKSPACE}", "--region", "South Central US"), "name is not a valid name"),
         ((*NEW_WORKSPACE, "--token-env", "NOT_SET_ANYWHERE"), "NOT_SET_ANYWHERE"),

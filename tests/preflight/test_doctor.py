@@ -124,8 +124,8 @@ def test_one_key_of_two_that_is_refused_is_a_warning_that_names_it_and_stops_not
     storage = _only(_checks(bystander), "storage")
 
     assert storage["outcome"] == "warning"
-    assert f"that of {field} (403 AuthenticationFailed)); the other one is accepted and used" in storage["text"]
-    assert f"put the new one into {field} of Workspace contoso" in storage["remedy"]
+    assert f"{field} (403 AuthenticationFailed). The other key is accepted and used" in storage["text"]
+    assert f"put the new key into {field} of Workspace contoso" in storage["remedy"]
     plan = bystander.plan("--select", "clinic-a")
     assert ["clinic-a"] == [target["name"] for target in plan["changes"]]
     assert "warning" in {check["outcome"] for check in plan["preflight"]["checks"] if check["name"] == "storage"}
@@ -153,8 +153,8 @@ def test_keys_of_two_accounts_are_no_two_keys(bystander: Any, monkeypatch: pytes
 
     storage = _only(_checks(bystander, code=1), "storage")
 
-    assert "spec.storage.secondaryConnectionString: it is of the account " in storage["text"]
-    assert "give the two keys of one account" in storage["text"]
+    assert "spec.storage.secondaryConnectionString: this connection string is of account " in storage["text"]
+    assert "Use two keys of one account" in storage["text"]
 
 
 def test_a_service_that_is_down_is_told_once_and_what_rests_on_it_is_skipped(bystander: Any, tmp_path: Path) -> None:
@@ -182,14 +182,14 @@ def test_a_tenant_that_is_wrong_is_told_with_its_remedy(bystander: Any, tmp_path
     sign_in = _only(_checks(bystander, code=1), "sign-in", "failed")
 
     assert "AADSTS90002" in sign_in["text"]
-    assert "correct the tenant" in sign_in["remedy"]
+    assert "Correct the tenant" in sign_in["remedy"]
 
 
 @pytest.mark.parametrize(
     ("wrong", "subject", "remedy"),
     [
         ("contoso-ml/providers", "resource group contoso-mi", "Correct the resource group in resourceId"),
-        ("webServices/BreastCancer", "BreastCancor", "correct its resourceId, or give it a definition"),
+        ("webServices/BreastCancer", "BreastCancor", "Correct resourceId, or add a definition"),
     ],
 )
 def test_what_is_not_there_is_a_failure_unless_it_is_to_be_created(
@@ -212,7 +212,7 @@ def test_a_host_that_has_gone_is_the_retirement_said_in_one_sentence(bystander: 
     checks = _checks(bystander, code=1)
 
     gone = _only(checks, "host", "failed")
-    assert "there is no host management.invalid: Microsoft retired" in gone["text"]
+    assert "host management.invalid does not exist: Microsoft retired" in gone["text"]
     assert "31 August 2024" in gone["text"]
     assert "retired" not in "".join(check["text"] for check in checks if check is not gone)
 

@@ -96,7 +96,7 @@ def test_a_free_workspace_has_no_throttle_level_high(bystander: Any) -> None:
 
     plan = bystander.plan("--select", "clinic-a", code=1)
 
-    assert "throttleLevel is Low alone" in _told(plan["blocked"][0])
+    assert "allow only throttleLevel Low" in _told(plan["blocked"][0])
 
 
 def test_where_nothing_tells_the_kind_of_workspace_it_is_a_warning(bystander: Any) -> None:

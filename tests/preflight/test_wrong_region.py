@@ -108,9 +108,9 @@ async def test_the_region_that_knows_the_workspace_is_named(fleet, hosts, tmp_pa
     blocked = await planned(fleet, cloud, tmp_path)
 
     assert [reason.code for reason in blocked.reasons] == ["wrong-region"]
-    assert f"is not in South Central US, whose host answers {status} {code}" in blocked.reasons[0].text
-    assert "it answers in West Europe" in blocked.reasons[0].text
-    assert blocked.remedy == "write region: West Europe in Workspace contoso"
+    assert f"is not in South Central US, whose host returned {status} {code}" in blocked.reasons[0].text
+    assert "The workspace is in West Europe" in blocked.reasons[0].text
+    assert blocked.remedy == "Write region: West Europe in Workspace contoso"
     checks = await examine(fleet, cloud, SecretResolver(SECRETS), clock)
     (told,) = [check for check in checks if check.name == "wrong-region"]
     assert (told.outcome, told.remedy) == ("failed", blocked.remedy)

@@ -109,4 +109,4 @@ def test_a_byte_order_mark_goes(tree):
 
 def test_a_path_that_is_not_there_is_a_mistake(tree, capsys):
     assert fmt([tree / "nowhere.yaml"], check=True, diff=False) is ExitCode.ERROR
-    assert "there is no such file or directory" in capsys.readouterr().err
+    assert "no such file or directory" in capsys.readouterr().err

@@ -189,7 +189,7 @@ def test_a_selector_that_picks_nothing_is_an_error_that_names_the_nearest(load, 
 def test_a_name_is_given_once_in_a_kind(load, mistakes, valid):
     (found,) = mistakes({"a.yaml": endpoint("twice", "one"), "b.yaml": endpoint("twice", "two"), "fleet.yaml": valid})
 
-    assert found.summary == "duplicate name: there are two ClassicEndpoint documents named 'twice'"
+    assert found.summary == "duplicate name: two ClassicEndpoint documents are named 'twice'"
     assert str(found.position) == "specs/b.yaml:4:18"
     assert "the first is at specs/a.yaml:4:18" in found.detail
 
@@ -245,7 +245,7 @@ def test_paths_that_lead_nowhere_are_reported_together(tmp_path, monkeypatch):
     assert [str(each) for each in raised.value.diagnostics] == [
         "empty: the directory has no spec files\n    looked for .yaml, .yml, .json",
         "notes.txt: is not a spec file\n    allowed: .yaml, .yml, .json, or a directory",
-        "spec: there is no such file or directory\n    did you mean 'specs'?",
+        "spec: no such file or directory\n    did you mean 'specs'?",
     ]
 
 
@@ -253,7 +253,7 @@ def test_paths_that_lead_nowhere_are_reported_together(tmp_path, monkeypatch):
 def test_files_without_documents_are_reported(text, mistakes):
     (found,) = mistakes({"a.yaml": text})
 
-    assert str(found) == "specs: there are no documents in it"
+    assert str(found) == "specs: the file has no documents"
 
 
 def test_empty_documents_between_others_are_skipped(load, valid):

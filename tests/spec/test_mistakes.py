@@ -40,11 +40,11 @@ DOCUMENT_CASES = {
     ),
     "date as version": Case(
         'breast-cancer, version: "2026-10"', "breast-cancer, version: ¦2026-11-01", "spec.model.version",
-        "a text is wanted here, found 2026-11-01 (a date)", 'quote it: "2026-11-01"',
+        "a text is expected here, found 2026-11-01 (a date)", 'quote it: "2026-11-01"',
     ),
     "number as version": Case(
         'breast-cancer, version: "2026-10"', "breast-cancer, version: ¦2026.10", "spec.model.version",
-        "a text is wanted here, found 2026.10 (a number)", 'quote it: "2026.10"',
+        "a text is expected here, found 2026.10 (a number)", 'quote it: "2026.10"',
     ),
     "number as label of a ready version": Case(
         '    "2026-09":\n', "    ¦2026.09: {location: {baseLocation: https://a.b/, relativeLocation: c/d.ilearner}}\n"
@@ -54,18 +54,18 @@ DOCUMENT_CASES = {
     ),
     "boolean as text": Case(
         "description: Clinic A", "description: ¦yes", "spec.description",
-        "a text is wanted here, found yes (a boolean)", 'quote it: "yes"',
+        "a text is expected here, found yes (a boolean)", 'quote it: "yes"',
     ),
     "quoted number": Case(
         "  throttleLevel: High\n  maxConcurrentCalls: 20", '  throttleLevel: High\n  maxConcurrentCalls: ¦"20"',
-        "spec.maxConcurrentCalls", "a whole number is wanted here, found '20'", "write it without quotes: 20",
+        "spec.maxConcurrentCalls", "a whole number is expected here, found '20'", "write it without quotes: 20",
     ),
     "mapping left empty": Case(
         "    parameters: {Rounds: 20}", "    parameters:¦", "spec.training.parameters",
-        "a mapping is wanted here, found nothing (null)", "leave the field out, or write {}",
+        "a mapping is expected here, found nothing (null)", "leave the field out, or write {}",
     ),
     "label that is no text": Case(
-        "{region: emea}", "{region: ¦7}", "metadata.labels.region", "a text is wanted here, found 7 (a number)"
+        "{region: emea}", "{region: ¦7}", "metadata.labels.region", "a text is expected here, found 7 (a number)"
     ),
     "label key with an equals sign": Case(
         "{region: emea}", '{¦"a=b": emea}', 'metadata.labels["a=b"]', "the key 'a=b' is not a valid label key"
@@ -82,7 +82,7 @@ DOCUMENT_CASES = {
     ),
     "the default endpoint": Case(
         "endpoint: clinica", "endpoint: ¦default", "spec.endpoint", "'default' cannot be a target",
-        "the reconciler creates it",
+        "reconciler creates it",
     ),
     "description too long": Case(
         "description: Clinic A", f"description: ¦{'x' * 1881}", "spec.description", "is too long: 1881 characters",
@@ -90,7 +90,7 @@ DOCUMENT_CASES = {
     ),
     "description with our marker": Case(
         "description: Clinic A", 'description: ¦"A [reconciler: m@v 0123456789ab]"', "spec.description",
-        "with which the reconciler's own marker begins",
+        "with which reconciler's own marker begins",
     ),
     "too many calls for Low": Case(
         "throttleLevel: High\n  maxConcurrentCalls: 20", "throttleLevel: Low\n  maxConcurrentCalls: ¦5",
@@ -255,15 +255,15 @@ DOCUMENT_CASES = {
     ),
     "unknown workspace": Case(
         "  workspace: contoso\n  webService", "  workspace: ¦contosso\n  webService", "spec.workspace",
-        "there is no Workspace named 'contosso'", "did you mean 'contoso'?",
+        "no Workspace is named 'contosso'", "did you mean 'contoso'?",
     ),
     "unknown model": Case(
         "name: breast-cancer, version", "name: ¦breast-cancr, version", "spec.model.name",
-        "there is no Model named 'breast-cancr'", "did you mean 'breast-cancer'?",
+        "no Model is named 'breast-cancr'", "did you mean 'breast-cancer'?",
     ),
     "version that cannot be had": Case(
         'name: bought, version: "2026-09"', 'name: bought, version: ¦"2026-08"', "spec.model.version",
-        "version '2026-08' of model 'bought' cannot be had", "its ready-made versions: 2026-09",
+        "version '2026-08' of model 'bought' does not exist", "its ready-made versions: 2026-09",
     ),
     "target in a training service": Case(
         'webService: "Breast Cancer [predictive exp.]"', 'webService: ¦"Breast Cancer [training exp.]"',
@@ -302,7 +302,7 @@ DOCUMENT_CASES = {
     "secret reference to no version": Case(
         "{env: CONTOSO_STORAGE}", "{keyVault: {vault: contoso-vault, secret: s, version: ¦latest}}",
         "spec.storage.connectionString.keyVault.version",
-        "not the version of a secret", "leave it out for the current version",
+        "not the version of a secret", "remove it to use the current version",
     ),
     "secret reference with a typo": Case(
         "{env: CONTOSO_STORAGE}", "{¦enV: CONTOSO_STORAGE}", "spec.storage.connectionString.enV",
@@ -358,7 +358,7 @@ def test_a_new_training_service_is_no_target_however_its_id_is_spelt(valid, mist
     )
 
     assert found.field == "spec.resourceId"
-    assert "is a training web service; it cannot be a target" in found.summary
+    assert "is a training web service, which cannot be a target" in found.summary
     assert "model 'breast-cancer'" in found.detail
 
 
@@ -371,7 +371,7 @@ SYNTAX_CASES = {
     "bad indentation": ("a:\n  b: c\n d: e\n", 3, 2, "not valid YAML: did not find expected key"),
     "list on top": ("- a\n- b\n", 1, 1, "a document must be a mapping, found a list"),
     "text on top": ("hello\n", 1, 1, "a document must be a mapping, found 'hello'"),
-    "alias within itself": ("a: &x\n  b: [*x]\n", 2, 7, "the alias 'x' is a part of what it stands for"),
+    "alias within itself": ("a: &x\n  b: [*x]\n", 2, 7, "the alias 'x' refers to a value that contains the alias"),
     "nesting": ("a: " + "[" * 70, 1, 67, "the document is nested more than 64 deep"),
     "control character": ("a: b\nc: d\x07e\n", 2, 5, "the file has a control character: U+0007"),
     "NUL": ("a: \0\n", 1, 4, "the file has a control character: U+0000"),
@@ -456,10 +456,10 @@ def test_all_six_mistakes_of_a_tree_are_reported_at_once(valid, mistakes):
     found = mistakes(files)
 
     assert [f"{each.position}: {each.summary}" for each in found] == [
-        "specs/a/workspace.yaml:5:7: a text is wanted here, found 12 (a number)",
+        "specs/a/workspace.yaml:5:7: a text is expected here, found 12 (a number)",
         "specs/b.json:1:41: unknown kind 'Modell'",
         "specs/c.yml:2:1: not valid YAML: did not find expected node content",
-        "specs/c.yml:6:19: there is no Workspace named 'contosso'",
+        "specs/c.yml:6:19: no Workspace is named 'contosso'",
         "specs/d.yaml:1:1: the file is UTF-16, not UTF-8",
         "specs/fleet.yaml:48:18: 'Hihg' is not allowed here",
     ]

@@ -62,8 +62,8 @@ def test_a_missing_variable_says_who_wants_it_and_where_to_put_it(tmp_path):
         resolver.resolve(BY_ENV, tmp_path, wanted_for="Workspace contoso, spec.storage.connectionString")
 
     assert str(raised.value) == (
-        "the environment variable CONTOSO_STORAGE, which Workspace contoso, spec.storage.connectionString refers to, "
-        f"is not set; set it or add it to {tmp_path / 'emulator.env'}"
+        "environment variable CONTOSO_STORAGE (used by Workspace contoso, spec.storage.connectionString) "
+        f"is not set. Set it or add it to {tmp_path / 'emulator.env'}"
     )
 
 

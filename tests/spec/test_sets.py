@@ -72,7 +72,7 @@ def test_what_a_set_made_is_selected_by_its_label_and_leads_back_to_its_row(load
 
 
 def test_who_selects_a_set_by_its_name_is_told_its_label(load, files):
-    with pytest.raises(SpecError, match="picks no target; the endpoints of a set are set=bikes"):
+    with pytest.raises(SpecError, match="matches no target; the endpoints of a set are set=bikes"):
         load(files).select(["bikes"])
 
 
@@ -127,24 +127,24 @@ def test_an_empty_set_has_no_endpoints_and_still_knows_its_web_service(load, fil
 
 
 MISTAKES = {
-    "no such column": ("{name} {{at night}}", "{nmae}", "bikes.yaml", 16, "the placeholder '{nmae}' is no column"),
+    "no such column": ("{name} {{at night}}", "{nmae}", "bikes.yaml", 16, "the placeholder '{nmae}' is not a column"),
     "unknown form": ("{location:03}.csv", "{location:x}.csv", "bikes.yaml", 10, "unknown form"),
-    "number beside text": ('"{calls:n}"', '"{calls:n} calls"', "bikes.yaml", 17, "has something beside it"),
+    "number beside text": ('"{calls:n}"', '"{calls:n} calls"', "bikes.yaml", 17, "has other text beside it"),
     "field of the template": ("maxConcurrentCalls:", "maxConcurentCalls:", "bikes.yaml", 17, "unknown field"),
-    "no such CSV": ("data/locations", "data/location", "bikes.yaml", 5, "there is no such CSV"),
+    "no such CSV": ("data/locations", "data/location", "bikes.yaml", 5, "the CSV file does not exist"),
     "no such workspace": ("    workspace: contoso\n    webS", "    workspace: cotoso\n    webS", "bikes.yaml", 13,
-                          "there is no Workspace named 'cotoso'"),
+                          "no Workspace is named 'cotoso'"),
     "label": ("team:", "set:", "bikes.yaml", 3, "has the label 'set'"),
     "override": ("  model:\n    w", '  overrides: {"3": {endpoint: {}}}\n  model:\n    w', "bikes.yaml", 6,
-                 "there is no item '3' to override"),
-    "brace left open": ("{location:03}.csv", "{location:03.csv", "bikes.yaml", 10, "a brace without its partner"),
-    "directory": ("data/locations.csv}", "data}", "bikes.yaml", 5, "a directory is no CSV"),
+                 "unknown item '3' in overrides"),
+    "brace left open": ("{location:03}.csv", "{location:03.csv", "bikes.yaml", 10, "unbalanced brace"),
+    "directory": ("data/locations.csv}", "data}", "bikes.yaml", 5, "a directory is not a CSV file"),
     "same endpoint": ("rental{location:03}", "rental", "bikes.yaml", 15, "every item has the same endpoint 'rental'"),
     "no such model": ("{resource: Bikes,", "{resource: Bikes, name: biks,", "bikes.yaml", 18,
-                      "there is no Model named 'biks'"),
+                      "no Model is named 'biks'"),
     "model of nobody": ('\n    model: {resource: Bikes, version: "2026-11"}', "", "bikes.yaml", 13,
-                        "the set makes a model of each item, and its endpoints serve none"),
-    "key": ("  model:\n    w", "  key: nme\n  model:\n    w", "bikes.yaml", 6, "'nme' is no column"),
+                        "the set makes a model of each item, but its endpoints serve no model"),
+    "key": ("  model:\n    w", "  key: nme\n  model:\n    w", "bikes.yaml", 6, "'nme' is not a column"),
 }  # fmt: skip
 
 
@@ -159,13 +159,13 @@ def test_a_mistake_of_the_set_is_told_once_at_its_place(mistakes, files, old, ne
 ROWS = {
     "too short": ("02,Bern,5\n", "02,Bern\n", 3, "the row has 2 values, the header names 3 columns"),
     "no key": ("02,Bern,5\n", ",Bern,5\n", 3, "the row has no 'location'"),
-    "twice": ("02,Bern,5\n", "1,Bern,5\n", 3, "the item '1' is there twice"),
+    "twice": ("02,Bern,5\n", "1,Bern,5\n", 3, "duplicate item '1'"),
     "not a number": ("02,Bern,5\n", "02,Bern,five\n", 3, "'five' in column calls is not a number"),
     "out of range": ("02,Bern,5\n", "02,Bern,500\n", 3, "500 (a number) is out of range"),
-    "not to be padded": ("02,Bern,5\n", "b2,Bern,5\n", 3, "is no whole number"),
+    "not to be padded": ("02,Bern,5\n", "b2,Bern,5\n", 3, "is not a whole number"),
     "secret": ("Bern,5\n", "AccountKey=abcdefghijkl,5\n", 3, "a literal secret"),
     "no column name": ("location,name,calls", "location,,calls", 1, "column 2 has no name"),
-    "column twice": ("location,name,calls", "location,name,name", 1, "the column 'name' is there twice"),
+    "column twice": ("location,name,calls", "location,name,name", 1, "duplicate column 'name'"),
     "after a row of two lines": ('"Alma, north",20\n02,', '"Alma,\nnorth",20\n02,x,', 4, "the row has 4 values"),
 }
 
@@ -226,7 +226,7 @@ def test_a_mistake_of_all_items_is_told_for_the_first_and_counted_for_the_others
     found = mistakes({**files, "data/locations.csv": f"location,name,calls\n{rows}"})
 
     assert 21 == len(found)
-    assert "80 more items have a mistake here" in [each.summary for each in found]
+    assert "80 more items have an error here" in [each.summary for each in found]
 
 
 def test_what_fits_no_placeholder_is_told_for_the_first_and_counted_for_the_others(mistakes, files):
@@ -235,4 +235,4 @@ def test_what_fits_no_placeholder_is_told_for_the_first_and_counted_for_the_othe
 
     assert 42 == len(found)
     assert {"spec.model", "spec.endpoint"} == {each.field for each in found}
-    assert 2 == [each.summary for each in found].count("80 more items have a mistake here")
+    assert 2 == [each.summary for each in found].count("80 more items have an error here")

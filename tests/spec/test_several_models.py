@@ -45,11 +45,11 @@ def test_a_description_leaves_room_for_the_marker_of_each_model() -> None:
 
 def test_more_models_than_a_description_has_room_for_are_refused() -> None:
     assert 19 == len(_endpoint(19, "").bindings)
-    with pytest.raises(ValidationError, match="names 20 models, and their markers don't fit"):
+    with pytest.raises(ValidationError, match="names 20 models, and their markers do not fit"):
         _endpoint(20, "")
 
 
 def test_more_models_than_a_tag_has_room_for_are_refused() -> None:
     assert NewWebServiceSpec.model_validate({"resourceId": ID, "models": _models(2)}).bindings
-    with pytest.raises(ValidationError, match="names 3 models, and their markers don't fit into a tag"):
+    with pytest.raises(ValidationError, match="names 3 models, and their markers do not fit into a tag"):
         NewWebServiceSpec.model_validate({"resourceId": ID, "models": _models(3)})

@@ -96,7 +96,7 @@ async def test_a_vault_that_failed_is_not_asked_again_and_each_is_told_who_wante
     vaults, found = references(Unreachable("no connection to contoso-vault.vault.azure.net", operation="get secret"))
 
     for wanted in ("Workspace a, spec.token", "Workspace b, spec.token"):
-        with pytest.raises(MissingSecret, match=f"Key Vault contoso-vault, which {wanted} refers to, cannot be had"):
+        with pytest.raises(MissingSecret, match=f"Key Vault contoso-vault .used by {wanted}. is not available"):
             await found.secret(IN_VAULT, tmp_path, wanted_for=wanted)
 
     assert len(vaults.asked) == 1
@@ -110,42 +110,45 @@ OPERATION = "get secret token of Key Vault contoso-vault"
     [
         (
             NotFound("A secret was not found.", operation=OPERATION, status=404, code="SecretNotFound"),
-            "is not there: 404 SecretNotFound: A secret was not found.; store it there, or correct the reference",
+            (
+                "does not exist: 404 SecretNotFound: A secret was not found. Store the secret there, or "
+                "correct the reference"
+            ),
         ),
         (
             SignInError("no", operation=OPERATION, status=403, code="Forbidden", detail_codes=("ForbiddenByPolicy",)),
             (
-                "is not given: 403 Forbidden/ForbiddenByPolicy: no; let the identity that signs in get secrets of this "
-                "vault, by an access policy (Get) or the role Key Vault Secrets User"
+                "cannot be read: 403 Forbidden/ForbiddenByPolicy: no. Allow the signed-in identity to get secrets of "
+                "this vault, with an access policy (Get) or the role Key Vault Secrets User"
             ),
         ),
         (
             SignInError("no", operation=OPERATION, status=403, code="Forbidden", detail_codes=("ForbiddenByFirewall",)),
             (
-                "is not given: 403 Forbidden/ForbiddenByFirewall: no; let this machine's address through the vault's "
+                "cannot be read: 403 Forbidden/ForbiddenByFirewall: no. Allow this machine's address in the vault's "
                 "firewall"
             ),
         ),
         (
             SignInError("off", operation=OPERATION, status=403, code="Forbidden", detail_codes=("SecretDisabled",)),
-            "is not given: 403 Forbidden/SecretDisabled: off; enable it, or store a new version",
+            "cannot be read: 403 Forbidden/SecretDisabled: off. Enable the secret, or store a new version",
         ),
         (
             SignInError("AADSTS7000215", operation="sign in to local", status=401, code="invalid_client"),
             (
-                "cannot be had: sign in to local: 401 invalid_client: AADSTS7000215; check what the cloud is signed in "
-                "to with, and that it is of the vault's tenant"
+                "is not available: sign in to local: 401 invalid_client: AADSTS7000215. Check the sign-in of the "
+                "cloud, and that it is in the vault's tenant"
             ),
         ),
         (
             Unreachable("no connection to x", operation=OPERATION),
-            "cannot be had: no connection to x; check the vault's name and the way to it",
+            "is not available: no connection to x. Check the vault's name and the network",
         ),
         (
             ServiceUnavailable("busy", operation=OPERATION, status=503),
-            "cannot be had: 503: busy; run again when it answers",
+            "is not available: 503: busy. Run again when the vault answers",
         ),
-        (CloudError("no vaults here"), "cannot be asked for: no vaults here"),
+        (CloudError("no vaults here"), "cannot be read: no vaults here"),
     ],
 )
 async def test_a_secret_that_is_not_to_be_had_says_who_wants_it_why_not_and_what_to_do(
@@ -156,7 +159,7 @@ async def test_a_secret_that_is_not_to_be_had_says_who_wants_it_why_not_and_what
     with pytest.raises(MissingSecret) as raised:
         await found.secret(IN_VAULT, tmp_path, wanted_for=WANTED)
 
-    asked = "the secret token of Key Vault contoso-vault, which Workspace contoso, spec.token refers to,"
+    asked = "secret token of Key Vault contoso-vault (used by Workspace contoso, spec.token)"
     assert str(raised.value) == f"{asked} {said}"
 
 
@@ -169,7 +172,7 @@ async def test_a_secret_loses_one_newline_at_its_end_as_in_a_file(references, tm
 async def test_an_empty_secret_is_none(references, tmp_path):
     _, found = references("")
 
-    with pytest.raises(MissingSecret, match="is not there: it is empty"):
+    with pytest.raises(MissingSecret, match="does not exist: it is empty"):
         await found.secret(IN_VAULT, tmp_path)
 
 
@@ -206,7 +209,7 @@ async def test_one_that_is_the_same_is_left_alone_for_a_while(references, tmp_pa
     for _ in range(5):
         renewal = await credential.refresh(first)
         assert renewal.value is None
-        assert renewal.reason == "looked up again it is the same; put there what the service accepts now"
+        assert renewal.reason == "its value has not changed. Update it with the value that the service accepts"
     assert len(vaults.asked) == 2
 
     clock.now += LEFT_ALONE_FOR
@@ -220,7 +223,7 @@ async def test_one_that_has_expired_is_said_to_have(references, tmp_path, clock)
 
     renewal = await credential.refresh(await credential.current())
 
-    assert renewal.reason.startswith("looked up again it is the same, and expired on 2026-11-23; ")
+    assert renewal.reason.startswith("its value has not changed, and expired on 2026-11-23. ")
 
 
 async def test_what_goes_wrong_when_looking_again_is_the_reason_and_no_error(references, tmp_path):
@@ -230,7 +233,7 @@ async def test_what_goes_wrong_when_looking_again_is_the_reason_and_no_error(ref
 
     renewal = await credential.refresh(first)
 
-    assert (renewal.value, renewal.reason) == (None, f"it cannot be looked up again: {OPERATION}: 400: gone")
+    assert (renewal.value, renewal.reason) == (None, f"its value cannot be read again: {OPERATION}: 400: gone")
     assert shown(await credential.current()) == "one"
     assert shown((await credential.refresh(first)).value) == "two"
 
@@ -267,5 +270,5 @@ async def test_a_file_that_went_away_is_the_reason(references, tmp_path):
 
     renewal = await credential.refresh(first)
 
-    assert renewal.reason.startswith("it cannot be looked up again: the secret file ")
-    assert f"which {WANTED} refers to, does not exist" in renewal.reason
+    assert renewal.reason.startswith("its value cannot be read again: secret file ")
+    assert f"(used by {WANTED}) does not exist" in renewal.reason

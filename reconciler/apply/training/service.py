@@ -105,7 +105,7 @@ async def _find_classic(clients: Clients, workspace: str, wanted: ClassicTrainin
     name = wanted.web_service
     service = find_web_service(workspace, name, await clients.web_services(workspace))
     if isinstance(service, Problem):
-        raise NoTrainingService(service.code, f"Training service: {service.message}", service.remedy)
+        raise NoTrainingService(service.code, f"Training service not found: {service.message}", service.remedy)
     management = clients.management(workspace)
     endpoint = await management.get_endpoint(service.id, wanted.endpoint)
     if endpoint is None:

@@ -93,7 +93,7 @@ def _resources(definition: Mapping[str, Any]) -> list[tuple[str, Any, str]]:
 def _not_one(name: str, found: list[tuple[str, Any, str]], there: list[str]) -> str:
     if found:
         keys = ", ".join(entry[0] for entry in found)
-        return f"the definition has {len(found)} resources called {name!r} ({keys}); which one is meant is unclear"
+        return f"the definition has {len(found)} resources named {name!r} ({keys}), so the name is ambiguous"
     if not there:
         return f"the definition has no trained model {name!r}, nor any other resource"
     near = difflib.get_close_matches(name, there, n=1)

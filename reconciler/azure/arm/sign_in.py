@@ -35,7 +35,7 @@ class ResourceManagerSignIn(AsyncBearerTokenCredentialPolicy[HttpRequest, AsyncH
         """Add the token; raises InvalidReply where the request leads elsewhere, SignInError where it goes in clear."""
         parts = urlsplit(request.http_request.url)
         if parts.netloc != self._host and not parts.netloc.endswith(f".{self._host}"):
-            message = f"the service leads to {parts.netloc}, which is not {self._host}; no token is sent there"
+            message = f"the service links to {parts.netloc}, not {self._host}, so no token is sent"
             raise InvalidReply(message, operation="follow a link")
         if parts.scheme != "https":
             if not self._allow_http or not is_loopback(parts.hostname or ""):

@@ -79,7 +79,7 @@ class ServiceWrites:
             raise ServiceUnavailable(message, operation=operation) from None
         if _state(poll) != "succeeded":
             said = read_error_body(json.dumps(poll))
-            message = said.message if said.code else "and does not say why"
+            message = said.message if said.code else "and reports no reason"
             raise ServiceError(
                 f"the operation failed: {message}", operation=operation, code=said.code, detail_codes=said.detail_codes
             )

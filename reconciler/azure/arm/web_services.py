@@ -248,7 +248,7 @@ class Definitions:
 def _failed_operation(call: Call, error: HttpResponseError) -> ServiceError:
     """Return what a failed operation says, in ``error`` or, as the spec has it, in ``errorInfo`` (new-protocol 3)."""
     body = read_error_body(redact(body_of(error), call.secrets))
-    message = body.message if body.structured else "and does not say why"
+    message = body.message if body.structured else "and reports no reason"
     return ServiceError(
         f"the operation failed: {message}",
         operation=call.operation,

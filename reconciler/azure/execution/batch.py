@@ -137,7 +137,7 @@ class BatchExecution:
         (classic-protocol 3).
 
         Raises:
-            NotFound: there is no such job.
+            NotFound: the job does not exist.
             ServiceError: as `Http.request`; of these, `LostReply` and `ServiceUnavailable` leave it open
                 whether the job was started.
         """
@@ -168,7 +168,7 @@ class BatchExecution:
         """Return a job as it stands, its results with fresh signatures.
 
         Raises:
-            NotFound: there is no such job.
+            NotFound: the job does not exist.
             ServiceError: as `Http.request`.
         """
         operation = f"get batch job {job_id}"
@@ -180,7 +180,7 @@ class BatchExecution:
             raise _as_not_found(error) from None
         content = reply.expect(dict, operation)
         if content is None:
-            raise NotFound("there is no such job", operation=operation, status=reply.status)
+            raise NotFound("the job does not exist", operation=operation, status=reply.status)
         return _status(content, operation)
 
     async def cancel(self, job_id: str) -> None:

@@ -147,7 +147,7 @@ def _by_code(codes: Iterable[str]) -> bool | None:
 def advice(again: bool | None) -> str:
     """`can_help` in words, for the end of a message."""
     return {
-        True: "trying again may help",
-        False: "trying the same again will not help",
-        None: "whether trying again can help is not known",
+        True: "a retry may help",
+        False: "a retry will not help",
+        None: "whether a retry can help is unknown",
     }[again]

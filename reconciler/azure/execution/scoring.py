@@ -138,10 +138,10 @@ def probe_rows(swagger: Mapping[str, Any], input_name: str | None = None) -> tup
     document = SwaggerDocument(swagger)
     inputs = document.inputs()
     if not inputs:
-        raise SwaggerError("the swagger document names no inputs; give the probe's rows in the spec")
+        raise SwaggerError("the swagger document names no inputs. Add the probe's rows to the spec")
     name = input_name or next(iter(inputs))
     if name not in inputs:
-        raise SwaggerError(f"the swagger document has no input {name!r}; it has {', '.join(map(repr, inputs))}")
+        raise SwaggerError(f"the swagger document has no input {name!r}; found: {', '.join(map(repr, inputs))}")
     columns = document.columns(inputs[name])
     example = document.example_row(name, inputs[name])
     if not columns and not example:

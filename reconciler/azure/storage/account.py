@@ -64,8 +64,8 @@ class StorageAccount:
         in_clear = "http" in {place.scheme, parts.get("defaultendpointsprotocol", "").lower()}
         if in_clear and not is_loopback(place.hostname or ""):
             raise ConnectionStringError(
-                f"the storage connection string leads to {place.netloc} without TLS, where data would go in clear; "
-                "write DefaultEndpointsProtocol=https, or an https BlobEndpoint"
+                f"the storage connection string would send data to {place.netloc} without TLS. "
+                "Write DefaultEndpointsProtocol=https, or an https BlobEndpoint"
             )
 
     def also(self, connection_string: SecretStr, source: RefreshableSecret | None) -> None:
@@ -77,7 +77,8 @@ class StorageAccount:
         other = StorageAccount(connection_string, source, self._retry_pause)
         if not self.holds(other.base):
             raise ConnectionStringError(
-                f"it is of the account {other.base}, and the other one of {self.base}; give the two keys of one account"
+                f"this connection string is of account {other.base}, and the other one of {self.base}. "
+                "Use two keys of one account"
             )
         self._known.append(_Known(connection_string, source))
 
@@ -164,7 +165,7 @@ class StorageAccount:
         string = known.connection_string
         if string.get_secret_value() in refusals:
             if known.source is None:
-                return "it is refused"
+                return "the value was refused"
             renewal = await known.source.refresh(string)
             if renewal.value is None:
                 return renewal.reason
@@ -175,11 +176,12 @@ class StorageAccount:
         try:
             service = _service(string, self._retry_pause)
         except ConnectionStringError as error:
-            return f"looked up again it is no good: {error}"
+            return f"its new value cannot be used: {error}"
         if not self.holds(service.url.split("?")[0]):
             # What is known of blobs, in the store and in plans, is known of the account that the run began with.
             await service.close()
-            return f"looked up again it is of another account, {service.url.split('?')[0]}; run again to go on there"
+            other = service.url.split("?")[0]
+            return f"its new value is of another account, {other}. Run again to continue with that account"
         self._replaced.append(self.service)
         self.service, self.connection_string = service, string
         known.connection_string, self._in_use, self._exchanged = string, known, True
@@ -238,8 +240,8 @@ def _parts(connection_string: str) -> dict[str, str]:
     missing = [name for name in ("AccountName", "AccountKey") if not parts.get(name.lower())]
     if missing:
         raise ConnectionStringError(
-            f"the storage connection string has no {' and no '.join(missing)}; "
-            "it should read like DefaultEndpointsProtocol=https;AccountName=…;AccountKey=…"
+            f"the storage connection string has no {' and no '.join(missing)}. "
+            "Expected: DefaultEndpointsProtocol=https;AccountName=…;AccountKey=…"
         )
     return parts
 

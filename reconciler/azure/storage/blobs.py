@@ -296,7 +296,7 @@ class Blobs:
         found = await self.properties(container, name)
         if found is not None and found.length != size:
             raise Conflict(
-                f"a blob of {found.length} bytes is there already, and the content has {size}",
+                f"a blob of {found.length:,} bytes exists already, and the new content has {size:,} bytes",
                 operation=f"upload blob {container}/{name}",
             )
         return found is not None

@@ -120,7 +120,7 @@ class _Reader:
         more = self._stream.read(1)
         wanted = self._content.sha256
         if self._read != self._content.size or more or wanted not in (None, self._digest.hexdigest()):
-            raise ContentChanged("the content changed while it was uploaded; nothing was stored")
+            raise ContentChanged("the content changed during the upload, so nothing was stored")
 
     def close(self) -> None:
         self._stream.close()

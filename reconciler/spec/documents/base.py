@@ -108,13 +108,13 @@ class KeyVaultReference(Part):
     """A secret in an Azure Key Vault."""
 
     vault: Annotated[str, AfterValidator(rules.vault), shape(pattern=rules.VAULT_PATTERN)] = Field(
-        description="The vault: its name, which is found in any cloud, or its URL, https://NAME.vault.azure.net."
+        description="Name of the vault, valid in any cloud, or its URL, https://NAME.vault.azure.net."
     )
     secret: Annotated[str, AfterValidator(rules.vault_secret), shape(pattern=rules.IN_VAULT_PATTERN)] = Field(
         description="Name of the secret in the vault."
     )
     version: Annotated[str, AfterValidator(rules.vault_version), shape(pattern=rules.VAULT_VERSION_PATTERN)] | None = (
-        Field(default=None, description="Version of the secret; its current one if left out.")
+        Field(default=None, description="Version of the secret. Default: the current version.")
     )
 
 
@@ -130,9 +130,7 @@ class SecretReference(Part):
         default=None,
         description="File that holds the secret, relative to the directory of this document's file.",
     )
-    key_vault: KeyVaultReference | None = Field(
-        default=None, description="The secret in an Azure Key Vault that is meant."
-    )
+    key_vault: KeyVaultReference | None = Field(default=None, description="The secret in an Azure Key Vault.")
 
     def __str__(self) -> str:
         """Return what is referred to, as messages call it: ``env CONTOSO_WORKSPACE_TOKEN``."""

@@ -37,19 +37,19 @@ class ClassicEndpointSpec(Serving):
         default=None, description="Low caps maxConcurrentCalls at 4, High at 200."
     )
     max_concurrent_calls: Annotated[Whole, Field(ge=1, le=200)] | None = Field(
-        default=None, description="How many Execute calls may run at once."
+        default=None, description="How many Execute calls may run at the same time."
     )
     diagnostics: TraceLevel | None = Field(default=None, description="DiagnosticsTraceLevel.")
     refresh: bool = Field(
         default=False,
-        description="Refresh it when the default endpoint was republished since; its trained models are kept.",
+        description="Refresh the endpoint when its experiment was published again; it keeps its trained models.",
     )
 
     @field_validator("models")
     @classmethod
     def _markers_fit(cls, value: tuple[ModelUse, ...]) -> tuple[ModelUse, ...]:
         if rules.room_beside(versions_of(value)) < 0:
-            allowed = f"markers of together {rules.DESCRIPTION_LIMIT} characters"
+            allowed = f"markers of {rules.DESCRIPTION_LIMIT} characters in total"
             raise rules.too_many_markers(len(value), "the endpoint's description", allowed)
         return value
 
@@ -61,7 +61,7 @@ class ClassicEndpointSpec(Serving):
             raise rules.broken(
                 f"is too long: {len(value)} characters",
                 allowed=f"at most {room} characters beside the markers of its models",
-                remedy="shorten it, or the names of the models and their labels",
+                remedy="shorten the description, or the names and labels of the models",
             )
         return value
 

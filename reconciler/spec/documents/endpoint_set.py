@@ -45,7 +45,7 @@ class ItemRange(Part):
     to: Annotated[Whole, Field(ge=0)] = Field(description="The last number.")
     step: Annotated[Whole, Field(ge=1)] = Field(default=1, description="From one number to the next.")
     pad: Annotated[Whole, Field(ge=0, le=20)] = Field(
-        default=0, description="Digits that each number has at least; zeros are put before it."
+        default=0, description="The least number of digits; shorter numbers get leading zeros."
     )
 
     @field_validator("to")
@@ -96,21 +96,21 @@ class EndpointSetSpec(Part):
     """
 
     items: Items
-    key: Text | None = Field(default=None, description="The column that names an item; the first one if left out.")
+    key: Text | None = Field(default=None, description="The column that names an item. Default: the first column.")
     model: Template | None = Field(
         default=None,
-        description="Spec of a Model of each item, called <set>-<item>. Left out, the endpoint names a Model.",
+        description="Spec of one Model for each item, named <set>-<item>. Without it, the endpoint names a Model.",
     )
     endpoint: Template = Field(
-        description="Spec of the ClassicEndpoint of each item, called <set>-<item>. Beside model its model.name may be "
-        "left out."
+        description="Spec of one ClassicEndpoint for each item, named <set>-<item>. With model, "
+        "model.name may be left out."
     )
     prune: bool = Field(
         default=False,
         description="Delete endpoints that were removed from the set, but only those with the ownership marker.",
     )
     overrides: dict[Text, Override] = Field(
-        default_factory=dict, description="By item: what of its model and endpoint is otherwise."
+        default_factory=dict, description="Overrides by item: parts of its model's and endpoint's spec."
     )
 
 
@@ -121,7 +121,7 @@ class SetMetadata(Metadata):
     @classmethod
     def _own_label(cls, value: dict[str, str]) -> dict[str, str]:
         if SET_LABEL in value:
-            raise rules.broken("has the label 'set', which names the set an endpoint is of", allowed="other labels")
+            raise rules.broken("has the label 'set', which is reserved for the name of the set", allowed="other labels")
         return value
 
 

@@ -62,7 +62,7 @@ class FileInput(Part):
 
     file: Annotated[str, AfterValidator(rules.file_path)] = Field(
         description="Path relative to this document's file; {version} is replaced by the label. A glob (*, ?, [...]) "
-        "stands for all the CSV files that it matches, joined in the order of their names under their one header."
+        "stands for all the CSV files that it matches, joined in the order of their names under one header."
     )
 
 
@@ -125,9 +125,9 @@ TrainingParameter: TypeAlias = Annotated[
 class Outputs(Part):
     """The names of the training service's web service outputs."""
 
-    model: Text = Field(description="The output that gives the trained model.")
+    model: Text = Field(description="The output with the trained model.")
     evaluation: Text | None = Field(
-        default=None, description="The output that gives Evaluate Model's metrics; gates need it."
+        default=None, description="The output with the metrics of Evaluate Model; gates need it."
     )
 
     @field_validator("evaluation")
@@ -218,10 +218,10 @@ class Gate(Part):
     model_config = ConfigDict(json_schema_extra=one_of("min", "max", "maxDrop"))
 
     metric: Text = Field(description="The metric's name as Evaluate Model writes it, for example AUC.")
-    min: Number | None = Field(default=None, description="The least value that passes.")
-    max: Number | None = Field(default=None, description="The greatest value that passes.")
+    min: Number | None = Field(default=None, description="The lowest value that passes.")
+    max: Number | None = Field(default=None, description="The highest value that passes.")
     max_drop: Annotated[float, Strict(), Field(ge=0), AfterValidator(rules.finite)] | None = Field(
-        default=None, description="How far the metric may fall below that of the version now live."
+        default=None, description="How far the metric may drop below that of the live version."
     )
 
     @model_validator(mode="before")
@@ -254,10 +254,10 @@ class ReadyVersion(Part):
 class ModelSpec(Part):
     """A line of trained models: one recipe, and versions of it."""
 
-    workspace: str = Field(description="Name of the Workspace it is trained in.")
+    workspace: str = Field(description="Name of the Workspace that the model is trained in.")
     training: Training | None = None
     gates: tuple[Gate, ...] = Field(
-        default=(), description="Rules that a version must meet before any target moves to it."
+        default=(), description="Rules that a version must meet before targets are pointed at it."
     )
     versions: dict[VersionLabel, ReadyVersion] = Field(
         default_factory=dict, description="Ready-made versions by label; these are not trained."

@@ -39,7 +39,9 @@ class NewStorage(Part):
     """The storage account of a New web service, which has its models. Its key can be written and never read."""
 
     account: Text = Field(description="Name of the storage account.")
-    key: SecretReference = Field(description="Reference to the account's key; another key is written to the service.")
+    key: SecretReference = Field(
+        description="Reference to the account's key; a key that differs from the live one is written to the service."
+    )
 
 
 class NewKeys(Part):
@@ -65,7 +67,7 @@ class NewSettings(Part):
     title: Text | None = Field(default=None, description="Its title.")
     description: Text | None = Field(default=None, description="Its description.")
     expose_sample_data: bool | None = Field(
-        default=None, description="Whether its API description shows rows of the data that it was made with."
+        default=None, description="Whether the API description of the service shows sample rows of its training data."
     )
 
 
@@ -78,34 +80,35 @@ class NewWebServiceSpec(Serving):
     resource_id: ResourceId = Field(description=rules.RESOURCE_ID_SHAPE)
     settings: NewSettings = Field(default_factory=NewSettings)
     definition: DefinitionFile | None = Field(
-        default=None, description="What it is made of, and kept at but for its models, settings and tags."
+        default=None,
+        description="The definition to create the service with and keep it at, except for models, settings and tags.",
     )
     copy_of: Text | None = Field(
         default=None,
-        description="The service that it is created as a copy of, in another region: a resource id, or the name of a "
-        "NewWebService. Needs location, storage and commitmentPlan.",
+        description="Create the service as a copy of this one, in another region: a resource id, or the name of a "
+        "NewWebService. Requires location, storage and commitmentPlan.",
     )
     location: Text | None = Field(
-        default=None, description="The region that it is created in, as in West Europe; it cannot be changed."
+        default=None, description="The region to create the service in, for example West Europe. Cannot be changed."
     )
     storage: NewStorage | None = None
     commitment_plan: CommitmentPlanId | None = Field(
-        default=None, description=f"The plan that pays for it: {rules.COMMITMENT_PLAN_SHAPE}"
+        default=None, description=f"The commitment plan that pays for the service: {rules.COMMITMENT_PLAN_SHAPE}"
     )
     keys: NewKeys | None = None
     tags: Tags = Field(default_factory=dict, description="Tags to set. Other tags are left unchanged.")
     ignore: tuple[JsonPointer, ...] = Field(
-        default=(), description="Places of the definition (JSON Pointers) that may differ from the file."
+        default=(), description="Places in the definition (JSON Pointers) that may differ from the file."
     )
     arm_version: Literal["2017-01-01", "2016-05-01-preview"] = Field(
-        default="2017-01-01", description="The api-version that Resource Manager is spoken to in."
+        default="2017-01-01", description="The api-version of the calls to Azure Resource Manager."
     )
 
     @field_validator("models")
     @classmethod
     def _markers_fit(cls, value: tuple[ModelUse, ...]) -> tuple[ModelUse, ...]:
         if len(", ".join(versions_of(value))) > TAG_LIMIT:
-            allowed = f"names of models with their labels of together {TAG_LIMIT} characters"
+            allowed = f"model names and labels of {TAG_LIMIT} characters in total"
             raise rules.too_many_markers(len(value), "a tag of the service", allowed)
         return value
 
@@ -137,7 +140,7 @@ class NewWebServiceSpec(Serving):
         if self.copy_of is not None and missing:
             raise rules.broken(
                 f"is a copy and has no {' and no '.join(missing)}",
-                allowed="copyOf with location, storage and commitmentPlan, which are all of one region",
+                allowed="copyOf with location, storage and commitmentPlan, all in one region",
             )
         return self
 

@@ -120,7 +120,7 @@ def endpoint_name(value: str) -> str:
         raise broken(
             "the endpoint 'default' cannot be a target: the service refuses to patch it",
             allowed="an endpoint added to the predictive web service",
-            remedy="add an endpoint of another name; the reconciler creates it when it does not exist",
+            remedy="add an endpoint of another name; reconciler creates it when it does not exist",
         )
     if not _ENDPOINT.match(value) or value.endswith("\n"):
         raise broken(
@@ -137,13 +137,13 @@ def description(value: str) -> str:
         raise broken(
             f"is too long: {len(value)} characters",
             allowed=f"at most {room} characters: the service takes {DESCRIPTION_LIMIT}, "
-            f"and {MARKER_ROOM} of them are kept for the reconciler's marker",
+            f"and {MARKER_ROOM} of them are kept for reconciler's marker",
         )
     if OUR_NOTE in value:
         raise broken(
-            f"contains {OUR_NOTE!r}, with which the reconciler's own marker begins",
+            f"contains {OUR_NOTE!r}, with which reconciler's own marker begins",
             allowed="any other text",
-            remedy="leave the marker out; the reconciler adds it by itself",
+            remedy="remove the marker; reconciler adds it",
         )
     return value
 
@@ -164,9 +164,9 @@ def note_length(versions: Sequence[str]) -> int:
 def too_many_markers(models: int, place: str, allowed: str) -> PydanticCustomError:
     """Return the models of one target whose markers don't fit into the place where they are kept."""
     return broken(
-        f"names {models} models, and their markers don't fit into {place}",
+        f"names {models} models, and their markers do not fit into {place}",
         allowed=allowed,
-        remedy="manage fewer models of it, or give them shorter names and labels",
+        remedy="manage fewer models, or give them shorter names and labels",
     )
 
 
@@ -200,7 +200,7 @@ def json_pointer(value: str) -> str:
         )
     if not value.casefold().startswith("/properties/"):
         raise broken(
-            "is no place in the properties of a definition, and nothing else of it is compared",
+            "is not a place in the properties of a definition; only properties are compared",
             allowed="/properties/…, as in /properties/title",
         )
     return value
@@ -213,7 +213,7 @@ def variable(value: str) -> str:
         raise broken(
             "not the name of an environment variable",
             allowed="letters, digits and '_', not beginning with a digit",
-            remedy="name the variable that holds the secret; never write the secret itself",
+            remedy="write the name of the variable that holds the secret; never write the secret itself",
         )
     return value
 
@@ -236,7 +236,7 @@ def vault_secret(value: str) -> str:
         raise broken(
             "not the name of a secret",
             allowed="1 to 127 letters, digits and hyphens",
-            remedy="name the secret as it is called in the vault; never write the secret itself",
+            remedy="write the name of the secret in the vault; never write the secret itself",
         )
     return value
 
@@ -247,7 +247,7 @@ def vault_version(value: str) -> str:
         raise broken(
             "not the version of a secret",
             allowed="32 hexadecimal digits, as the secret's identifier ends with",
-            remedy="leave it out for the current version",
+            remedy="remove it to use the current version",
         )
     return value
 

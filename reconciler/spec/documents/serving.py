@@ -26,7 +26,7 @@ class Probe(Part):
     """Rows to score before and after a change; left out, they are made from the service's swagger."""
 
     rows: Annotated[tuple[dict[Text, ProbeValue], ...], shape(minItems=1)] = Field(description="Rows by column name.")
-    input: Text | None = Field(default=None, description="The web service input's name; the first one if left out.")
+    input: Text | None = Field(default=None, description="Name of the web service input. Default: the first input.")
 
     @field_validator("rows")
     @classmethod
@@ -42,9 +42,9 @@ class Serving(Part):
     state: Literal["present", "absent"] = Field(
         default="present", description="absent deletes the target, but only if it has the ownership marker."
     )
-    model: ModelUse | None = Field(default=None, description="What its one trained model serves.")
+    model: ModelUse | None = Field(default=None, description="The version that the target's one trained model serves.")
     models: Annotated[tuple[ModelUse, ...], shape(minItems=1)] = Field(
-        default=(), description="Instead of model, where the service has several trained models."
+        default=(), description="Use instead of model if the service has several trained models."
     )
     probe: Probe | None = None
 
@@ -52,7 +52,7 @@ class Serving(Part):
     @classmethod
     def _each_resource_once(cls, value: tuple[ModelUse, ...], info: ValidationInfo) -> tuple[ModelUse, ...]:
         if not value:
-            raise rules.broken("has no models", allowed="at least one; leave it out to manage none")
+            raise rules.broken("has no models", allowed="at least one; remove the field to manage no model")
         if info.data.get("model") is not None:
             raise rules.broken("stands beside model", allowed="model or models, not both")
         twice = next((name for name, times in Counter(use.resource for use in value).items() if times > 1), None)

@@ -19,7 +19,7 @@ _NOT_IN_TAG_NAMES = re.compile(r"[<>%&\\?/\x00-\x1f\x7f]")
 def tag_name(value: str) -> str:
     """Return the name of a tag of the user's (Azure documentation, "Tag resources", limitations)."""
     if present(value).casefold().startswith(OUR_TAGS):
-        raise broken(f"begins with {OUR_TAGS!r}, as the tags do that the reconciler writes", allowed="any other name")
+        raise broken(f"begins with {OUR_TAGS!r}, which is reserved for tags of reconciler", allowed="any other name")
     if len(value) > TAG_NAME_LIMIT or _NOT_IN_TAG_NAMES.search(value) or value != value.strip():
         raise broken(
             "is not a tag name that Azure accepts",
@@ -31,7 +31,7 @@ def tag_name(value: str) -> str:
 def tag_value(value: str) -> str:
     """Return the value of a tag (Azure documentation, "Tag resources", limitations)."""
     if len(value) > TAG_LIMIT:
-        raise broken(f"has {len(value)} characters, more than Azure takes", allowed=f"{TAG_LIMIT} characters at most")
+        raise broken(f"has {len(value)} characters, more than Azure allows", allowed=f"at most {TAG_LIMIT} characters")
     return value
 
 
@@ -40,13 +40,11 @@ def tags(value: dict[str, str]) -> dict[str, str]:
     folded: dict[str, str] = {}
     for name in value:
         if name.casefold() in folded:
-            raise broken(
-                "names a tag twice: to Azure names are the same that differ by casing alone", remedy="keep one of them"
-            )
+            raise broken("has a tag twice: Azure ignores the case of tag names", remedy="keep one of them")
         folded[name.casefold()] = name
     if len(value) > TAGS_LIMIT:
         raise broken(
-            f"has {len(value)} tags, more than Azure takes",
-            allowed=f"{TAGS_LIMIT} at most, including those of the ownership marker",
+            f"has {len(value)} tags, more than Azure allows",
+            allowed=f"at most {TAGS_LIMIT}, including those of the ownership marker",
         )
     return value

@@ -41,8 +41,8 @@ class WorkspaceSpec(Part):
     region: Text = Field(description="The region as the portal shows it, for example South Central US.")
     tier: Literal["free", "standard"] | None = Field(
         default=None,
-        description="What kind of workspace it is, which the service does not tell. A free one has three endpoints a "
-        "web service and throttleLevel Low alone; left out, a plan that goes beyond that is warned of.",
+        description="The kind of workspace, which the service does not report. A free workspace allows three "
+        "endpoints a web service, and only throttleLevel Low. Without it, a plan that needs more has a warning.",
     )
     token: SecretReference = Field(description="Reference to the workspace authorization token.")
     storage: Storage

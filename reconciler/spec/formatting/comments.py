@@ -91,7 +91,7 @@ class _Line:
 
 
 class CommentedReader:
-    """Reads a text that is known to be valid: `reconciler.spec.loading.loader` has found no mistake in it.
+    """Reads a text that is known to be valid: `reconciler.spec.loading.loader` has found no error in it.
 
     A line end of it is one character.
     """

@@ -29,11 +29,11 @@ _DOCUMENT = ("apiVersion", "kind", "metadata", "spec")
 
 
 class Unformattable(Exception):
-    """The canonical form would not say the same: a mistake of this program, and the file has to be left as it is."""
+    """The canonical form would not say the same: a bug of reconciler, so the file is left unchanged."""
 
 
 def formatted(text: str, kinds: Kinds, *, as_json: bool) -> str:
-    """Return the canonical form of a file's text in which `reconciler.spec.loading.loader` finds no mistake.
+    """Return the canonical form of a file's text in which `reconciler.spec.loading.loader` finds no error.
 
     Raises:
         Unformattable: it would not say the same, or not have all the comments.

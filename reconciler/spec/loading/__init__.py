@@ -1,1 +1,1 @@
-"""Reads spec files: YAML and JSON with positions, and all their mistakes."""
+"""Reads spec files: YAML and JSON with positions, and all their errors."""

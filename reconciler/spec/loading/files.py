@@ -60,7 +60,7 @@ def _files_of(path: Path, diagnostics: list[Diagnostic]) -> list[Path]:
         diagnostics.append(Diagnostic(f"cannot be read: {_reason(error)}", Position(path)))
         return []
     if not exists:
-        diagnostics.append(Diagnostic("there is no such file or directory", Position(path), remedy=_nearby(path)))
+        diagnostics.append(Diagnostic("no such file or directory", Position(path), remedy=_nearby(path)))
         return []
     if path.suffix.lower() not in SUFFIXES:
         diagnostics.append(

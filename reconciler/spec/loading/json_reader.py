@@ -79,7 +79,7 @@ class JsonReader:
 
     def _check_text(self, text: str, line: int, column: int) -> None:
         if _SURROGATE.search(text):
-            raise self._builder.abandon(line, column, "the text has half of a surrogate pair, which is no character")
+            raise self._builder.abandon(line, column, "the text has half of a surrogate pair, which is not a character")
 
     def _mapping(self, line: int, column: int) -> Node:
         builder = self._builder

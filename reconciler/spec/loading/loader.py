@@ -1,4 +1,4 @@
-"""Reads a spec tree: every document that can be made out, and every mistake of every file."""
+"""Reads a spec tree: every document that can be made out, and every error of every file."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class MentionedUse:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A document of a known kind. ``document`` is None when it has mistakes of its own, which are reported."""
+    """A document of a known kind. ``document`` is None when it has errors of its own, which are reported."""
 
     kind: str
     file: Path
@@ -100,10 +100,10 @@ def read_tree(paths: Sequence[Path], kinds: Kinds) -> Tree:
         files += 1
         documents += read_file(file, tree)
     if not paths:
-        tree.diagnostics.append(Diagnostic("no spec files were named", Position(Path())))
+        tree.diagnostics.append(Diagnostic("no spec files were given", Position(Path())))
     elif files and not documents and not tree.diagnostics:
         where = paths[0]
-        tree.diagnostics.append(Diagnostic("there are no documents in it", Position(where)))
+        tree.diagnostics.append(Diagnostic("the file has no documents", Position(where)))
     return tree
 
 

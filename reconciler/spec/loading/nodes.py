@@ -88,13 +88,13 @@ class TreeBuilder:
         self._size = 0
 
     def report(self, line: int, column: int, summary: str, detail: str = "", remedy: str = "") -> None:
-        """Note a mistake at a place of this file, under the path that is being built."""
+        """Note an error at a place of this file, under the path that is being built."""
         self.diagnostics.append(
             Diagnostic(summary, Position(self.file, line, column), field_path(self.path), detail, remedy)
         )
 
     def abandon(self, line: int, column: int, summary: str, detail: str = "", remedy: str = "") -> Abandoned:
-        """Note a mistake after which the document cannot be read on; raise what this returns."""
+        """Note an error after which the document cannot be read on; raise what this returns."""
         self.report(line, column, summary, detail, remedy)
         return Abandoned()
 
@@ -128,8 +128,8 @@ class TreeBuilder:
             line,
             column,
             LITERAL_SECRET + ": the text looks like a key, token, SAS or password (not shown)",
-            f"allowed: a reference, {REFERENCE_FORMS}, where a secret is wanted; none anywhere else",
-            "take it out, and change it at the service: it may have been committed",
+            f"allowed: a reference, {REFERENCE_FORMS}, in fields for secrets, and no secret elsewhere",
+            "remove the secret and change it at the service: it may have been committed",
         )
 
     def mapping(self, line: int, column: int) -> Node:

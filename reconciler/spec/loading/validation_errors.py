@@ -99,7 +99,7 @@ def _say(  # noqa: PLR0911 - one return for each thing that pydantic says
     """Summary, detail and remedy."""
     name, context = error["type"], error.get("ctx", {})
     if name in _WANTED and _in_secret_reference(model, error["loc"]):
-        return f"{_WANTED[name]} is wanted here (what was found is not shown)", f"allowed: {_REFERENCE}", ""
+        return f"{_WANTED[name]} is expected here (the found value is not shown)", f"allowed: {_REFERENCE}", ""
     found = describe(place.node)
     if name == "missing":
         return f"missing field {str(place.path[-1])!r}", _about(model, error["loc"]), ""
@@ -121,7 +121,7 @@ def _say(  # noqa: PLR0911 - one return for each thing that pydantic says
         key, words = _LIMITS[name]
         return f"{found} is out of range", f"allowed: {words} {context[key]}", ""
     if name in _WANTED:
-        return f"{_WANTED[name]} is wanted here, found {found}", "", _as_wanted(name, place.node)
+        return f"{_WANTED[name]} is expected here, found {found}", "", _as_wanted(name, place.node)
     return f"{error['msg']}; found {found}", "", ""
 
 

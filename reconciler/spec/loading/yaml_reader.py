@@ -2,7 +2,7 @@
 
 The events are taken one by one, because PyYAML's C composer recurses on the C stack and crashes the process on
 input that is nested deep enough. After a syntax error reading goes on at the next ``---``, which cannot be part of
-any value, so that the mistakes of all documents of a file are found at once.
+any value, so that the errors of all documents of a file are found at once.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _TRUE = frozenset({"yes", "true", "on"})
 _ADVICE = {
     "mapping values are not allowed": "quote a text that contains ': '; or the indentation of this line is wrong",
     "did not find expected key": "the indentation of this line differs from that of the lines before it",
-    "could not find expected ':'": "a key needs a ':' after it",
+    "could not find expected ':'": "add a ':' after the key",
 }
 
 
@@ -105,7 +105,7 @@ class YamlReader:
         marked = error if isinstance(error, yaml.MarkedYAMLError) else yaml.MarkedYAMLError()
         mark = marked.problem_mark or marked.context_mark
         line, column = _within(text, mark.line, mark.column) if mark else (0, 0)
-        problem = marked.problem or "it cannot be read"
+        problem = marked.problem or "the file cannot be read"
         self._builder.path.clear()
         self._failed_line = self._offset + line
         if "cannot start any token" in problem and _line(text, line)[column : column + 1] == "\t":
@@ -151,7 +151,9 @@ class YamlReader:
         name = str(event.anchor)
         node = self._anchors.get(name)
         if name in self._open_anchors:
-            raise self._builder.abandon(line, column, f"the alias {shown(name)} is a part of what it stands for")
+            raise self._builder.abandon(
+                line, column, f"the alias {shown(name)} refers to a value that contains the alias"
+            )
         if node is None:
             self._builder.report(
                 line, column, f"unknown alias {shown(name)}", remedy="quote a text that begins with '*'"

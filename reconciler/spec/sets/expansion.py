@@ -26,7 +26,7 @@ from reconciler.spec.sets.items import Item, ItemReader, Table
 from reconciler.spec.sets.templates import Template, Unfit, merged
 
 _MOST_TOLD = 20
-"""So many items are named that have a mistake in one field; the others are counted."""
+"""So many items are named that have an error in one field; the others are counted."""
 _ENDPOINT = EndpointSet.ENDPOINT
 
 
@@ -54,7 +54,7 @@ class ExpandedSet:
 
 
 def expand_sets(tree: Tree) -> Mapping[str, ExpandedSet]:
-    """Add what the sets of a tree make to it, and give the sets by name. Mistakes are added to the tree's."""
+    """Add what the sets of a tree make to it, and give the sets by name. Errors are added to the tree's."""
     expanded: dict[str, ExpandedSet] = {}
     for found in [each for each in tree.found if each.root is not None]:
         document = found.document
@@ -86,7 +86,7 @@ class _Expansion:
     file: Path
     tree: Tree
     wrong: Counter[str] = field(default_factory=Counter)
-    """How many items have a mistake in a field."""
+    """How many items have an error in a field."""
     names: dict[type[Document], set[str]] = field(default_factory=lambda: {Model: set(), _ENDPOINT: set()})
     shared: set[str] = field(default_factory=set)
     services: set[tuple[str, str]] = field(default_factory=set)
@@ -107,7 +107,7 @@ class _Expansion:
         self.shared.update(_fixed_models(endpoint.template) if len(parts) == 1 else ())
         self._check_endpoint(endpoint, table, fixed, own_model=len(parts) > 1)
         if table.columns and len(self.tree.diagnostics) == before:
-            # A mistake of the set itself would only be repeated by each item.
+            # An error of the set itself would only be repeated by each item.
             own_model = len(parts) > 1
             for part in parts:
                 self._check_places(part, table.items)
@@ -159,7 +159,7 @@ class _Expansion:
             if key not in known and node is not None:
                 self.tree.diagnostics.append(
                     Diagnostic(
-                        f"there is no item {shown(key)} to override",
+                        f"unknown item {shown(key)} in overrides",
                         Position(self.file, node.line, node.column),
                         f"spec.overrides.{key}",
                         f"items: {join_names(keys)}" if keys else "the set has no items",
@@ -176,11 +176,11 @@ class _Expansion:
         if own_model and not {"model", "models", "state"} & set(root.entries or ()):
             self.tree.diagnostics.append(
                 Diagnostic(
-                    "the set makes a model of each item, and its endpoints serve none",
+                    "the set makes a model of each item, but its endpoints serve no model",
                     place,
                     "spec.endpoint",
                     "allowed: model: {resource: …, version: …} in it, or no spec.model",
-                    "name the trained model of the web service that it is for",
+                    "add model with the trained model of the web service",
                 )
             )
         name = endpoint.template.fixed("endpoint")
@@ -193,7 +193,7 @@ class _Expansion:
                     Position(self.file, node.line, node.column),
                     "spec.endpoint.endpoint",
                     f"columns: {join_names(table.columns)}",
-                    f"let its name depend on the item, as in {name}-{{{table.columns[0]}}}",
+                    f"make the name depend on the item, as in {name}-{{{table.columns[0]}}}",
                 )
             )
 
@@ -216,14 +216,14 @@ class _Expansion:
                             item.position,
                             "spec.model.versions",
                             f"the first is at {earlier}",
-                            "let its path depend on the item",
+                            "make the path depend on the item",
                         )
                     )
 
     # -- an item's documents
 
     def _make(self, part: _Part, item: Item, *, own_model: bool) -> None:
-        """Add an item's document of one kind to the tree, or what is wrong with it to the mistakes."""
+        """Add an item's document of one kind to the tree, or what is wrong with it to the errors."""
         name = f"{self.document.name}-{item.key}"
         template = part.of(item)
         try:
@@ -290,7 +290,7 @@ class _Expansion:
             self.places[key] = Position(self.file, node.line, node.column) if node is not None and fixed else None
         return self.places[key] or item.position
 
-    # -- mistakes
+    # -- errors
 
     def _explain(self, part: _Part, template: Template, item: Item, error: ValidationError) -> None:
         first = error.errors(include_url=False, include_input=False)[0]["loc"]
@@ -324,14 +324,14 @@ class _Expansion:
         )
 
     def _is_enough(self, name: str) -> bool:
-        """Whether a field's mistakes have been told for enough items; if so, this one is counted."""
+        """Whether a field's errors have been told for enough items; if so, this one is counted."""
         enough = self.wrong[name] >= _MOST_TOLD
         self.wrong[name] += enough
         return enough
 
     def _wrong(self, name: str, told: list[Diagnostic]) -> None:
         known = self.tree.diagnostics
-        # A mistake of the template is the same for every item.
+        # An error of the template is the same for every item.
         fresh = [each for each in told if each not in known[-_MOST_TOLD * 4 :]]
         if fresh:
             self.wrong[name] += 1
@@ -342,7 +342,7 @@ class _Expansion:
             if times > _MOST_TOLD:
                 more = times - _MOST_TOLD
                 place = Position(self.file, self.root.line, self.root.column)
-                self.tree.diagnostics.append(Diagnostic(f"{more:,} more items have a mistake here", place, name))
+                self.tree.diagnostics.append(Diagnostic(f"{more:,} more items have an error here", place, name))
 
 
 def _field_of(part: _Part, loc: tuple[str | int, ...]) -> str:

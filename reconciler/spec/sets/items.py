@@ -40,7 +40,7 @@ class Table:
 
 
 class ItemReader:
-    """Reads one set's items; mistakes are added to ``diagnostics``, and the items without one are kept."""
+    """Reads one set's items; errors are added to ``diagnostics``, and the items without one are kept."""
 
     def __init__(self, document: EndpointSet, root: Node, file: Path, diagnostics: list[Diagnostic]) -> None:
         self._spec = document.spec
@@ -66,11 +66,11 @@ class ItemReader:
         if not file.exists():
             place = self._place("spec", "items", "csv")
             near = did_you_mean(file.name, _neighbours(file))
-            self._report("there is no such CSV", place, "spec.items.csv", f"looked for {file}", near)
+            self._report("the CSV file does not exist", place, "spec.items.csv", f"looked for {file}", near)
             return Table((), ())
         if file.is_dir():
-            self._report("a directory is no CSV", self._place("spec", "items", "csv"), "spec.items.csv",
-                         f"found {file}", "name the file in it")  # fmt: skip
+            self._report("a directory is not a CSV file", self._place("spec", "items", "csv"), "spec.items.csv",
+                         f"found {file}", "name a file in the directory")  # fmt: skip
             return Table((), ())
         text = read(file, found).text
         self._diagnostics.extend(found)
@@ -79,7 +79,9 @@ class ItemReader:
         rows = self._rows(file, text)
         place, columns = next(rows, (Position(file, 1, 1), ()))
         if not columns:
-            self._report("the CSV is empty", place, detail="allowed: a header that names the columns, a row an item")
+            self._report(
+                "the CSV is empty", place, detail="allowed: a header with the column names, and one row for each item"
+            )
             return Table((), ())
         key = self._key_column(columns, place)
         if not self._good_header(columns, place) or key is None:
@@ -106,9 +108,9 @@ class ItemReader:
                 self._report(f"column {number} has no name", place, remedy="name it in the header")
             elif _IN_PLACEHOLDERS & set(column):
                 self._report(f"the column {shown(column)} has a brace or a colon in its name", place,
-                             "", "a placeholder could not name it", "rename it")  # fmt: skip
+                             "", "placeholders cannot refer to such a name", "rename it")  # fmt: skip
             elif column in seen:
-                self._report(f"the column {shown(column)} is there twice", place, remedy="rename one of them")
+                self._report(f"duplicate column {shown(column)}", place, remedy="rename one of them")
             seen.add(column)
         if len(columns) == 1 and any(mark in columns[0] for mark in ";\t|"):
             self._report("the header has one column", place, remedy="separate columns with commas")
@@ -120,7 +122,7 @@ class ItemReader:
         index = columns.index(key)
         for count, (place, row) in enumerate(rows, 1):
             if count > MOST_ITEMS:
-                self._report(f"a set has at most {MOST_ITEMS:,} items", place, remedy="make several sets of it")
+                self._report(f"a set has at most {MOST_ITEMS:,} items", place, remedy="split the set")
                 return
             if len(row) != len(columns):
                 what = f"the row has {len(row)} values, the header names {len(columns)} columns"
@@ -157,7 +159,7 @@ class ItemReader:
             entries = node.entries or {}
             if set(entries) != set(columns):
                 differing = join_names(sorted(set(entries) ^ set(columns)))
-                what = f"the item has other columns than the first one: {differing}"
+                what = f"the item has other columns than the first item: {differing}"
                 self._report(what, place, f"spec.items.list[{index}]", f"columns: {join_names(columns)}")
                 continue
             values = {name: _text(entry.node) for name, entry in entries.items()}
@@ -179,7 +181,7 @@ class ItemReader:
         where = self._place("spec", "key")
         columns_there = f"columns at {place}: {join_names(columns)}"
         guess = did_you_mean(self._key, columns)
-        self._report(f"{shown(self._key)} is no column", where, "spec.key", columns_there, guess)
+        self._report(f"{shown(self._key)} is not a column", where, "spec.key", columns_there, guess)
         return None
 
     def _unique(self, items: Iterator[Item]) -> Iterator[Item]:
@@ -189,15 +191,15 @@ class ItemReader:
             if earlier is item.position:
                 yield item
             else:
-                self._report(f"the item {shown(item.key)} is there twice", item.position, "",
-                             f"the first is at {earlier}", "take one of them out")  # fmt: skip
+                self._report(f"duplicate item {shown(item.key)}", item.position, "",
+                             f"the first is at {earlier}", "remove one of them")  # fmt: skip
 
     def _no_secret(self, row: tuple[str, ...], place: Position) -> bool:
         if not any(map(looks_secret, row)):
             return True
         self._report(f"{LITERAL_SECRET}: a value looks like a key, token, SAS or password (not shown)", place, "",
-                     "allowed: names of what holds secrets, for references such as {env: NAME_{item}}",
-                     "take it out, and change it at the service: it may have been committed")  # fmt: skip
+                     "allowed: names of variables, files or secrets, for references such as {env: NAME_{item}}",
+                     "remove the secret and change it at the service: it may have been committed")  # fmt: skip
         return False
 
     def _place(self, *path: str) -> Position:

@@ -133,8 +133,8 @@ class Template:
             return lambda _: text, False
         if "{" in (lonely := _TOKEN.sub("", text)) or "}" in lonely:
             self._builder.report(
-                node.line, node.column, "a brace without its partner",
-                f"allowed: {_FORMS}", "write {{ and }} for braces that are meant",
+                node.line, node.column, "unbalanced brace",
+                f"allowed: {_FORMS}", "write {{ and }} for literal braces",
             )  # fmt: skip
         parts = [(part, fixed) for part, fixed in self._parts(text) if fixed or self._known(part, text, node)]
         if all(fixed for _, fixed in parts):
@@ -169,10 +169,10 @@ class Template:
         if column not in self._columns:
             self._builder.report(
                 *place,
-                f"the placeholder {shown('{' + part + '}')} is no column of the set",
+                f"the placeholder {shown('{' + part + '}')} is not a column of the set",
                 f"columns: {join_names(self._columns) or 'none'}"
                 + (f"; {VERSION_PLACEHOLDER} is the label" * bool(self._own)),
-                did_you_mean(column, self._columns) or "write {{ and }} for braces that are meant",
+                did_you_mean(column, self._columns) or "write {{ and }} for literal braces",
             )
             return False
         if form and form != "n" and not _PADDING.match(form):
@@ -181,7 +181,7 @@ class Template:
             )
             return False
         if form == "n" and text != f"{{{part}}}":
-            self._builder.report(*place, f"the placeholder {{{column}:n}} has something beside it",
+            self._builder.report(*place, f"the placeholder {{{column}:n}} has other text beside it",
                                  "a number stands alone", f"write {{{column}}}, or {{{column}:n}} alone")  # fmt: skip
             return False
         return True
@@ -245,7 +245,7 @@ def _filler(part: str) -> Fill:
 def _padded(item: Item, column: str, width: int) -> str:
     text = item.values[column]
     if not text.isascii() or not text.isdigit():
-        raise Unfit(f"{shown(text)} in column {column} is no whole number, which {{{column}:{width:02}}} wants")
+        raise Unfit(f"{shown(text)} in column {column} is not a whole number, which {{{column}:{width:02}}} requires")
     return text.lstrip("0").rjust(width, "0") if width else text
 
 
@@ -255,7 +255,7 @@ def _number(item: Item, column: str) -> int | float:
         return known
     text = item.values[column]
     if not _NUMBER.match(text):
-        raise Unfit(f"{shown(text)} in column {column} is not a number, which {{{column}:n}} wants")
+        raise Unfit(f"{shown(text)} in column {column} is not a number, which {{{column}:n}} requires")
     return float(text) if "." in text else int(text)
 
 

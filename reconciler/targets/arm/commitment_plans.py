@@ -57,7 +57,7 @@ async def _of_subscription(definitions: Definitions, subscription: str, wanted: 
         ]
         lists = await asyncio.gather(*(services_of(definitions, plan) for plan in plans[:_LISTS_ASKED]))
     except (ServiceError, MissingSecret) as error:
-        text = f"what is left of its commitment plans is unknown: {error}"
+        text = f"the remaining quota of its commitment plans is unknown: {error}"
         return Payers({}, (Check(name="commitment-plan", subject=subject, outcome=CheckOutcome.UNKNOWN, text=text),))
     return Payers(
         {

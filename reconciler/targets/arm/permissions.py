@@ -76,7 +76,7 @@ async def _access(definitions: Definitions, scope: str) -> Access:
         found = await permissions(definitions, scope)
     except (ServiceError, MissingSecret) as error:
         code = f"{error.status} {error.code}" if isinstance(error, ServiceError) and error.code else str(error)
-        return Access(unknown=f"the question is answered {code}")
+        return Access(unknown=f"the service returned {code}")
     return Access(tuple(Grant(each.actions, each.not_actions) for each in found))
 
 

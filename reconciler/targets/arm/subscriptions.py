@@ -15,16 +15,21 @@ async def check_subscription(clients: Clients, subscription_id: str) -> list[Che
         name, state = await subscription(clients.definitions, subscription_id)
     except ServiceError as error:
         if not isinstance(error, SignInError):
-            return [_failed("subscription", subject, str(error), "correct the subscription in resourceId")]
+            return [_failed("subscription", subject, str(error), "Correct the subscription in resourceId")]
         # To read the subscription itself is a role of its own; one on a group or a service does for the work.
-        text = f"not readable for the signed-in identity ({error.status} {error.code}); its work does not need that"
+        text = f"not readable for the signed-in identity ({error.status} {error.code}), which is not required"
         return [Check(name="subscription", subject=subject, outcome=CheckOutcome.UNKNOWN, text=text)]
     if state.lower() not in {"enabled", ""}:
-        text = f"{name or 'it'} is {state}"
-        return [_failed("subscription", subject, text, "have it enabled again: nothing in it can be changed")]
+        text = f"{name or 'the subscription'} is {state}"
+        return [
+            _failed("subscription", subject, text, "Enable the subscription again: nothing in it can be changed now")
+        ]
     found = [
         Check(
-            name="subscription", subject=subject, outcome=CheckOutcome.OK, text=f"{name or 'it'} is {state or 'seen'}"
+            name="subscription",
+            subject=subject,
+            outcome=CheckOutcome.OK,
+            text=f"{name or 'the subscription'} is {state or 'readable'}",
         )
     ]
     return [*found, await _provider(clients, subscription_id)]
@@ -40,9 +45,9 @@ async def _provider(clients: Clients, subscription_id: str) -> Check:
         text = f"unknown whether it is registered: {error}"
         return Check(name="provider", subject=subject, outcome=CheckOutcome.UNKNOWN, text=text)
     if state.lower() != "registered":
-        remedy = f"register it: az provider register --namespace {PROVIDER}"
-        return _failed("provider", subject, f"it is {state or 'not registered'}", remedy)
-    return Check(name="provider", subject=subject, outcome=CheckOutcome.OK, text="it is registered")
+        remedy = f"Register the provider: az provider register --namespace {PROVIDER}"
+        return _failed("provider", subject, state or "not registered", remedy)
+    return Check(name="provider", subject=subject, outcome=CheckOutcome.OK, text="registered")
 
 
 def _failed(name: str, subject: str, text: str, remedy: str = "") -> Check:

@@ -61,10 +61,10 @@ def _room(clients: Clients, workspace: str, service: WebService, endpoints: int)
     subject = f"web service {service.name} of workspace {workspace}"
     quota = endpoint_quota(subject, workspace, tier, service.endpoint_count or 0)
     if endpoints + 1 > quota.limit:
-        text = f"the specs name {endpoints:,} endpoints of it beside default, and it may have {quota.limit:,} in all"
+        text = f"the specs name {endpoints:,} endpoints besides default, and the limit is {quota.limit:,} in all"
         yield Check(name="quota", subject=quota.subject, outcome=CheckOutcome.FAILED, text=text)
     elif service.endpoint_count is None:
-        text = f"it does not tell how many of at most {quota.limit:,} endpoints it has"
+        text = f"the service does not report how many of at most {quota.limit:,} endpoints exist"
         yield Check(name="quota", subject=quota.subject, outcome=CheckOutcome.UNKNOWN, text=text)
     else:
         yield check_quota(quota)

@@ -152,7 +152,7 @@ def _idle(service: LiveService) -> FoundService:
     return FoundService(
         title=f"{in_full(service.name)} of workspace {service.workspace}, id {service.id}",
         services=frozenset((service.workspace, name) for name in service.names),
-        heading="" if service.training else "Services with no endpoint but default, which cannot be patched:",
+        heading="" if service.training else "Services with only the endpoint default, which cannot be patched:",
     )
 
 

@@ -133,8 +133,8 @@ def not_in_a_free_workspace(spec: ClassicEndpointSpec) -> Problem | None:
         return None
     return Problem(
         "free-workspace",
-        f"workspace {spec.workspace} is a free one, and there throttleLevel is Low alone",
-        "write throttleLevel: Low, or leave it out",
+        f"Workspace {spec.workspace} is free, and free workspaces allow only throttleLevel Low",
+        "Write throttleLevel: Low, or remove it",
     )
 
 
@@ -171,10 +171,8 @@ def check_unmoved(now: Endpoint, planned_on: Endpoint | None, intended: tuple[Ma
     was, found = (split_description(endpoint.description).markers for endpoint in (planned_on, now))
     if found not in (was, intended):
         versions = ", ".join(str(marker.version) for marker in found)
-        shown = f"the marker of {versions}" if found else "no marker any more"
-        raise TargetChangedError(
-            f"since the plan was made it was changed by somebody else: it carries {shown}; plan again"
-        )
+        shown = f"the marker of {versions}" if found else "no marker"
+        raise TargetChangedError(f"the target was changed after the plan was made: it has {shown}; plan again")
 
 
 def check_resource(endpoint: Endpoint, resource: str, service: str) -> None:
@@ -185,8 +183,8 @@ def check_resource(endpoint: Endpoint, resource: str, service: str) -> None:
     """
     if endpoint.resources is None or any(found.name == resource for found in endpoint.resources):
         return
-    offered = ", ".join(found.name for found in endpoint.resources) or "nothing: is it a training service?"
-    raise TargetError(f"{service} offers no updatable resource {resource}; it offers {offered}")
+    offered = ", ".join(found.name for found in endpoint.resources) or "nothing, like a training service"
+    raise TargetError(f"{service} has no updatable resource {resource}; it has {offered}")
 
 
 def _fingerprint(*observed: object) -> str:

@@ -89,7 +89,7 @@ class Verification:
             taken = all(live.settings.get(name) == value for name, value in self.target.settings.items())
             if (self._is_noted(live) and self._moved(live.bound) and taken) or not await patience.again():
                 return live
-            self.notify("waiting for the endpoint to show what was written")
+            self.notify("waiting for the endpoint to show the update")
 
     def _is_noted(self, live: LiveTarget) -> bool:
         """Return whether the endpoint has the ownership marker; one without a managed model may have none."""
@@ -113,16 +113,16 @@ class Verification:
                 self.notify("waiting for the new model to take effect")
                 await asyncio.sleep(self.cloud.settle.total_seconds())
             answers = await self.score()
-            text = "the marker was read back; there are no earlier answers to compare"
+            text = "the endpoint has the marker; there are no earlier answers to compare with"
             return Verified(Proof.ACCEPTED, text, answers, ignored_settings)
-        self.notify("waiting for other answers from the new model")
+        self.notify("waiting for the endpoint to score with the new model")
         answers = await probing.until_changed(self.score, before, settle=self.cloud.settle, first_pause=self.cloud.poll)
         if answers is None:
             return Verified(
-                Proof.ACCEPTED, "the marker was read back; the probe could not be scored", None, ignored_settings
+                Proof.ACCEPTED, "the endpoint has the marker; the probe could not be scored", None, ignored_settings
             )
         if probing.comparable(before, answers) and answers != before:
             return Verified(Proof.PROVEN, "the answers to the probe changed", answers, ignored_settings)
         return Verified(
-            Proof.ACCEPTED, "the marker was read back; the answers did not change", answers, ignored_settings
+            Proof.ACCEPTED, "the endpoint has the marker; the answers did not change", answers, ignored_settings
         )

@@ -50,7 +50,7 @@ class Writer:
         """Return an endpoint as it is now."""
         endpoint = await self._management(service).get_endpoint(service.id, name)
         if endpoint is None:
-            raise TargetError(f"endpoint {name} of {service.name} is gone; run again to create it")
+            raise TargetError(f"endpoint {name} of {service.name} does not exist any more. Run again to create it")
         service.endpoints[name] = endpoint
         return endpoint
 
@@ -74,7 +74,7 @@ class Writer:
                 if endpoint is None and not isinstance(error, LostReply | Conflict):
                     raise
         if endpoint is None:
-            raise TargetError(f"endpoint {name} was not created, though the service did not refuse it; run again")
+            raise TargetError(f"endpoint {name} was not created, although the service reported success. Run again")
         service.endpoints[name] = endpoint
 
     async def refresh(self, service: Service, name: str) -> None:
@@ -160,7 +160,7 @@ class Writer:
         endpoint = await self.read(service, name)
         classic_state.check_unmoved(endpoint, planned_on, markers)
         if planned_on is not None and classic_state.places(endpoint) != classic_state.places(planned_on):
-            raise TargetChangedError("since the plan was made it was pointed elsewhere; plan again")
+            raise TargetChangedError("the endpoint was pointed to another model after the plan was made; plan again")
         text, markers_found, managed = split_description(endpoint.description)
         if not managed or markers_found != markers:
             await self._patch(service, name, EndpointPatch(description=marked_description(text, markers)))
@@ -181,13 +181,13 @@ class Writer:
         endpoint = await management.get_endpoint(service.id, name)
         while endpoint is not None:
             if not split_description(endpoint.description).managed:
-                raise TargetChangedError(f"endpoint {name} no longer has the ownership marker; nothing was deleted")
+                raise TargetChangedError(f"endpoint {name} no longer has the ownership marker, so it was not deleted")
             classic_state.check_unmoved(endpoint, planned_on, intended=())
             with suppress(LostReply, ServiceUnavailable):  # The next look tells whether it was done.
                 await management.delete_endpoint(service.id, name)
             endpoint = await management.get_endpoint(service.id, name)
             if endpoint is not None and not await patience.again():
-                raise TargetError(f"endpoint {name} is still there, though the service did not refuse to delete it")
+                raise TargetError(f"endpoint {name} still exists, although the service reported that it was deleted")
         service.endpoints.pop(name, None)
 
     def _patience(self) -> Patience:

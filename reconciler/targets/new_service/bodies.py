@@ -43,7 +43,7 @@ def repoint_body(definition: Definition, step: Step, artifacts: Artifacts) -> di
     ) as error:
         shown = ", ".join(without_query(asset.uri) for asset in found.values())
         raise TargetChangedError(
-            f"the definition's trained model is now {shown}, which is not what was planned on; plan again"
+            f"the definition's trained model is now {shown}, not the one of the plan; plan again"
         ) from error
     properties = member(patched, "properties")
     assets = spelling(properties, "assets") or "assets"
@@ -103,7 +103,7 @@ def patched_definition(definition: Definition, operations: Sequence[PatchOperati
     try:
         patched: dict[str, Any] = jsonpatch.apply_patch(copy.deepcopy(dict(definition)), writes)
     except (jsonpatch.JsonPatchConflict, jsonpatch.JsonPointerException) as error:
-        raise TargetChangedError("the definition is not the one any more that was planned on; plan again") from error
+        raise TargetChangedError("the definition changed after the plan was made; plan again") from error
     return patched
 
 

@@ -112,7 +112,7 @@ async def _payers(clients: Clients, ids: list[str], now: datetime) -> list[Check
     payers = await ask_payers(clients.definitions, frozenset(ids))
     found = [check_headroom(payer, [], now) for payer in dict.fromkeys(payers.of.values())]
     if not found and not payers.checks:
-        text = "none that stops its web services when it is used up pays for one of these"
+        text = "no commitment plan will stop these services when its quota is used up"
         subject = "commitment plans"
         found = [Check(name="commitment-plan", subject=subject, outcome=CheckOutcome.OK, text=text)]
     return [*payers.checks, *found]
@@ -138,7 +138,7 @@ async def _look(clients: Clients, ids: list[str]) -> tuple[list[Check], list[Hos
             continue
         state = str((item.get("properties") or {}).get("provisioningState") or "there")
         outcome = CheckOutcome.WARNING if state.lower() == "failed" else CheckOutcome.OK
-        checks.append(Check(name="web-service", subject=name, outcome=outcome, text=f"it is {state}"))
+        checks.append(Check(name="web-service", subject=name, outcome=outcome, text=state))
         base = api_location(item)
         if base is not None:
             hosts.append(Host(base, "execution of New web services", studio=True))
@@ -147,16 +147,18 @@ async def _look(clients: Clients, ids: list[str]) -> tuple[list[Check], list[Hos
 
 def _absent(name: str, document: NewWebService | None) -> Check:
     """Return what it means that a service is not there; without a document, a model is to be trained by it."""
-    text = "it does not exist"
+    text = "does not exist"
     if document is None:
-        remedy = "correct training.new.resourceId of the model"
+        remedy = "Correct training.new.resourceId of the model"
         return Check(name="web-service", subject=name, outcome=CheckOutcome.FAILED, text=text, remedy=remedy)
     if document.spec.state == "absent":
-        return Check(name="web-service", subject=name, outcome=CheckOutcome.OK, text=f"{text}, as its spec says")
+        return Check(name="web-service", subject=name, outcome=CheckOutcome.OK, text=f"{text}, as the spec wants")
     if document.spec.definition is not None or document.spec.copy_of is not None:
-        return Check(name="web-service", subject=name, outcome=CheckOutcome.OK, text=f"{text} yet: it will be created")
-    remedy = "correct its resourceId, or give it a definition (`reconcile export` writes one) or copyOf"
-    text = f"{text}, and its spec does not say what it is to be made of"
+        return Check(
+            name="web-service", subject=name, outcome=CheckOutcome.OK, text=f"{text} yet: the next run will create it"
+        )
+    remedy = "Correct resourceId, or add a definition (`reconcile export` writes one) or copyOf to the spec"
+    text = f"{text}, and the spec has no definition to create it from"
     return Check(name="web-service", subject=name, outcome=CheckOutcome.FAILED, text=text, remedy=remedy)
 
 
@@ -164,7 +166,7 @@ async def _list(clients: Clients, subscription_id: str, group: str) -> tuple[dic
     try:
         listed = await clients.definitions.list_group(subscription_id, group)
     except ServiceError as error:
-        subject, text = f"resource group {group}", f"its web services cannot be listed: {error}"
+        subject, text = f"resource group {group}", f"the web services cannot be listed: {error}"
         missing = isinstance(error, NotFound)
         outcome = CheckOutcome.FAILED if missing else CheckOutcome.UNKNOWN
         remedy = "Correct the resource group in resourceId, or create it: reconciler does not" if missing else ""

@@ -144,7 +144,7 @@ class NewWebServices(Driver):
                 find_trained_model({"properties": properties}, use.resource)  # Else no PUT of it is to be tried.
         except DefinitionError as error:
             made_from = document.spec.copy_of or (document.spec.definition and document.spec.definition.file)
-            problem = Problem("no-trained-model", f"{made_from}: {error}", "correct model.resource in the spec")
+            problem = Problem("no-trained-model", f"{made_from}: {error}", "Correct model.resource in the spec")
             return LiveTarget(identity, exists=False, problem=problem, fingerprint=digest("absent"))
         tags = with_tags({} if given.file is None else given.file.tags, document.spec.tags)
         problem = too_many_tags(tag_count_with_marker(tags, made=True, marked=bool(document.spec.bindings)))
@@ -360,12 +360,12 @@ def _misplaced(document: NewWebService, given: ResolvedDocument, definition: Def
     region = str(member(definition, "location") or "")
     wanted = spec.location or (given.file.location if given.file is not None else None)
     if wanted is not None and region and not same_place(wanted, region):
-        text = f"it is in {region}, the spec says {wanted}; a service cannot be moved to another region"
+        text = f"The service is in {region}, but the spec says {wanted}. A service cannot be moved to another region"
         return Problem(
-            "other-region", text, "correct the location, or make a copy there: copyOf in a document of its own"
+            "other-region", text, "Correct location, or create a copy in that region (copyOf in a document of its own)"
         )
     account = str(member(definition, "properties", "storageAccount", "name") or "")
     if spec.storage is not None and account and account.casefold() != spec.storage.account.casefold():
-        text = f"its storage account is {account}, the spec says {spec.storage.account}; it cannot be changed"
-        return Problem("other-storage-account", text, "correct spec.storage.account")
+        text = f"The service has storage account {account}, not {spec.storage.account}, and cannot change it"
+        return Problem("other-storage-account", text, "Correct spec.storage.account")
     return None

@@ -20,5 +20,5 @@ async def exported(clients: Clients, resource_id: str) -> Exported:
     definition = await clients.definitions.get(resource_id)
     if is_never_provisioned(definition):
         state = str(member(definition, "properties", "provisioningState") or "Unknown")
-        raise TargetError(f"{resource_id} has no definition to be exported: its creation is {state}")
+        raise TargetError(f"{resource_id} has no definition to export: its creation is {state}")
     return export_definition(await with_payload(clients.http, definition))

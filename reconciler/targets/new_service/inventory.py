@@ -145,7 +145,7 @@ def _tags(live: LiveTarget, resource_id: str, comments: list[str]) -> dict[str, 
         if fits and not looks_secret(tag) and not looks_secret(value):
             said[tag] = value
         else:
-            comments.append(f"The tag {in_full(tag)} is left out, so it is not managed: a spec cannot say it.")
+            comments.append(f"The tag {in_full(tag)} is left out, so it is not managed: specs do not allow it.")
     return said
 
 

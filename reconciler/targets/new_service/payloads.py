@@ -34,7 +34,9 @@ async def with_payload(http: Http, definition: Definition) -> Definition:
         return definition
     uri = member(definition, "properties", "payloadsLocation", "uri")
     if not isinstance(uri, str) or not uri:
-        raise DefinitionError("the definition keeps its payload in a blob (payloadsInBlobStorage), and not says where")
+        raise DefinitionError(
+            "the definition keeps its payload in a blob (payloadsInBlobStorage), but does not name the blob"
+        )
     base, _, query = uri.partition("?")
     reply = await http.request("GET", base, operation="read the payload of a definition", params=dict(parse_qsl(query)))
     if not isinstance(reply.json, Mapping):

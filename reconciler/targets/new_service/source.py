@@ -93,7 +93,7 @@ class ServiceSources:
                 if not is_storage_key(storage_key):
                     text = f"{KIND} {document.name}, spec.storage.key: the secret is not a storage account key"
                     return ResolvedDocument(
-                        problem=Problem("storage-key-malformed", text, "refer to the key alone, in base64")
+                        problem=Problem("storage-key-malformed", text, "Refer to the key only, in base64")
                     )
             references = {} if spec.keys is None else {"primary": spec.keys.primary, "secondary": spec.keys.secondary}
             keys = {
@@ -162,18 +162,18 @@ class ServiceSources:
         if spec.definition is None and spec.copy_of is None:
             return Problem(
                 "nothing-to-create-from",
-                f"{spec.resource_id} does not exist, and the spec does not say what it is to be made of",
-                "correct its resourceId, or give it a definition (`reconcile export` writes one) or copyOf",
+                f"{spec.resource_id} does not exist, and the spec has no definition to create it from",
+                "Correct resourceId, or add a definition (`reconcile export` writes one) or copyOf to the spec",
             )
         located = spec.location is not None or (given.file is not None and given.file.location is not None)
         needed = {"location": located, "storage": spec.storage, "commitmentPlan": spec.commitment_plan}
         missing = [name for name, value in needed.items() if not value]
         if missing:
-            told = ": no definition carries them" if "location" not in missing else ""
+            told = ", which definitions do not have" if "location" not in missing else ""
             return Problem(
                 "cannot-create",
                 f"{spec.resource_id} does not exist, and cannot be created without {' and '.join(missing)}",
-                f"add {', '.join(f'spec.{name}' for name in missing)}{told}",
+                f"Add {', '.join(f'spec.{name}' for name in missing)}{told}",
             )
         return None
 

@@ -108,7 +108,7 @@ def live_definition(identity: str, resources: Sequence[str], definition: Definit
     try:
         assets = {resource: find_trained_model(definition, resource) for resource in resources}
     except DefinitionError as error:
-        problem = Problem("no-trained-model", str(error), "correct model.resource in the spec")
+        problem = Problem("no-trained-model", str(error), "Correct model.resource in the spec")
         return replace(seen, problem=problem, fingerprint=digest(state))
     return replace(
         seen,
@@ -140,7 +140,7 @@ def too_many_tags(count: int) -> Problem | None:
     text = (
         f"With the tags of the spec and of the ownership marker there would be {count} tags; Azure allows {TAGS_LIMIT}"
     )
-    return Problem("too-many-tags", text, "take tags away that are not needed, at the service or in the spec")
+    return Problem("too-many-tags", text, "Remove tags that are not needed, from the service or from the spec")
 
 
 def with_secrets_and_plan(

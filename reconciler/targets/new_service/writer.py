@@ -78,11 +78,13 @@ class Writer:
             except NotFound:
                 definition = None
             if definition is not None and is_being_provisioned(definition):
-                raise Conflict("it is being provisioned", operation=f"create {target.name}")
+                raise Conflict("waiting for the service to be provisioned", operation=f"create {target.name}")
             if definition is not None and not is_never_provisioned(definition):
                 tags = member(definition, "tags") or {}
                 if not is_ours(tags):
-                    raise TargetChangedError("somebody else has created it since the plan was made; plan again")
+                    raise TargetChangedError(
+                        "the service was created by somebody else after the plan was made; plan again"
+                    )
                 return
             body = await self._origins.body(document, given, artifacts)
             await self._put(document, given, body)
@@ -110,7 +112,7 @@ class Writer:
         async def once() -> None:
             definition = await self._read(target.identity)
             if not is_repointed(definition, artifacts):
-                raise TargetChangedError("since the plan was made it was pointed elsewhere; plan again")
+                raise TargetChangedError("the service was pointed to another model after the plan was made; plan again")
             tags = member(definition, "tags") or {}
             if not carries(tags, markers_for(artifacts)):
                 body = {"tags": tags_with_marker(tags, markers_for(artifacts)), "properties": {"packageType": "Graph"}}
@@ -141,9 +143,9 @@ class Writer:
             operations = definition_changes(live.definition)
             if operations and not step.patch and target.identity in self._created:
                 differing = "; ".join(live.definition.sentences[:3])
-                raise TargetError(f"it was created, but the service did not take all of its definition: {differing}")
+                raise TargetError(f"the service was created, but its definition differs from the spec: {differing}")
             if operations not in ((), step.patch):
-                raise TargetChangedError("its definition changed since the plan was made; plan again")
+                raise TargetChangedError("the definition changed after the plan was made; plan again")
             if COMMITMENT_PLAN in changed:
                 await self._move(document, str(changed.pop(COMMITMENT_PLAN)))
             if changed or operations:
@@ -206,7 +208,7 @@ class Writer:
                 await self._clients.definitions.get(spec.resource_id, spec.arm_version)
             except NotFound:
                 return
-            raise TargetError(f"{target.name}: the service answered with success, and it is still there")
+            raise TargetError(f"{target.name}: still exists, although the service reported that it was deleted")
 
         await self._retry_while_busy(once)
 
@@ -271,7 +273,10 @@ class Writer:
         """How to reach the service's own storage account: where a model of its lies, if one does."""
         storage, key = document.spec.storage, given.storage_key
         if storage is None or key is None:
-            raise TargetError("its payload is too large to be sent, and spec.storage does not say where to put it")
+            raise TargetError(
+                "the payload of the definition is too large to send, and spec.storage does not name an "
+                "account to put it in"
+            )
         uris = [value for path, value in walk(definition) if path[-1:] and path[-1].casefold() == "uri"]
         near = [uri for uri in uris if isinstance(uri, str) and uri.startswith("http")]
         at_home = next((uri for uri in near if account_of(uri).casefold() == storage.account.casefold()), None)
@@ -289,8 +294,8 @@ def _whole_body(
     spec = document.spec
     if spec.storage is None or given.storage_key is None:
         raise TargetError(
-            "something is to be taken out of its definition, which only a PUT of the whole does, and that needs the "
-            "storage account's key; add spec.storage"
+            "a part of the definition has to be removed, which needs a PUT of the whole definition and so the "
+            "storage account's key. Add spec.storage"
         )
     left_out = SERVER_SET | HANDED_OVER | {"commitmentplan"}
     shown = member(patched, "properties") or {}

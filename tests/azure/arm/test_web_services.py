@@ -222,7 +222,7 @@ async def test_an_operation_that_does_not_end_is_given_up(peer, definitions):
 async def test_a_token_does_not_follow_a_link_to_another_host(peer, definitions):
     peer.on("PATCH", ID, peer.says({}, Azure_AsyncOperation="https://elsewhere.example/operation"))
 
-    with pytest.raises(InvalidReply, match=r"leads to elsewhere\.example"):
+    with pytest.raises(InvalidReply, match=r"links to elsewhere\.example"):
         await definitions.patch(ID, {})
 
 
@@ -366,11 +366,11 @@ def test_a_name_that_differs_in_letter_case_will_do_if_it_is_the_only_one():
         (definition(a={"name": "Model A", "type": "Module"}), "no trained model 'Model A', nor any other resource"),
         (
             definition(a={"name": "Model A", "type": "Resource"}, b={"name": "Model A", "type": "Resource"}),
-            r"2 resources called 'Model A' \(a, b\)",
+            r"2 resources named 'Model A' \(a, b\)",
         ),
         (
             definition(a={"name": "MODEL A", "type": "Resource"}, b={"name": "model a", "type": "Resource"}),
-            r"2 resources called 'Model A' \(a, b\)",
+            r"2 resources named 'Model A' \(a, b\)",
         ),
         (
             definition(a={"name": "Model A", "type": "Resource", "locationInfo": {}}),

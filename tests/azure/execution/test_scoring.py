@@ -156,7 +156,7 @@ def test_the_input_can_be_named():
     document = swagger({"a": {"type": "integer"}})
 
     assert probe_rows(document, "input1")[0] == "input1"
-    with pytest.raises(SwaggerError, match="no input 'input2'; it has 'input1'"):
+    with pytest.raises(SwaggerError, match="no input 'input2'; found: 'input1'"):
         probe_rows(document, "input2")
 
 

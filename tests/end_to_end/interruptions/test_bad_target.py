@@ -65,4 +65,4 @@ def test_a_job_that_the_service_has_forgotten_is_abandoned_and_the_version_train
     assert "Finished" == anew["state"]
     assert lost["outputs"]["output1"] != anew["outputs"]["output1"]
     history = desk.run("history", rig.version).stdout
-    assert f"training abandoned: the service does not know job {lost['id']} any more" in history
+    assert f"training abandoned: the service no longer knows job {lost['id']}" in history

@@ -128,10 +128,8 @@ def test_a_token_that_is_refused_and_nowhere_newer_is_named(rig: Any) -> None:
     (blocked,) = plan["blocked"]
     (reason,) = {reason["text"] for reason in blocked["reasons"]}
     assert "401" in reason
-    assert (
-        "what is refused is Workspace contoso, spec.token (Key Vault contoso-vault, secret workspace-token): " in reason
-    )
-    assert "looked up again it is the same; put there what the service accepts now" in reason
+    assert "Refused: Workspace contoso, spec.token (Key Vault contoso-vault, secret workspace-token): " in reason
+    assert "its value has not changed. Update it with the value that the service accepts" in reason
     # Once to begin with, and once more, however many calls were refused.
     assert 2 == sum(name == "workspace-token" for name, _ in rig.studio.asked_of_vaults()[before:])
     assert [] == rig.plan()["blocked"]

@@ -232,7 +232,7 @@ async def test_a_service_that_is_read_only_is_refused_and_can_be_deleted(desk):
     [
         ("storage", "cannot be created without storage"),
         ("commitmentPlan", "cannot be created without commitmentPlan"),
-        ("definition", "the spec does not say what it is to be made of"),
+        ("definition", "the spec has no definition to create it from"),
     ],
 )
 async def test_what_a_creation_lacks_is_said(desk, left_out, said):
@@ -260,7 +260,7 @@ async def test_a_definition_that_names_no_region_is_told_where_one_can_be_given(
     desk.file(content)
     planned = only(await desk.plan(nowhere=desk.service("Nowhere")))
     assert planned.reasons[0].text.endswith("cannot be created without location")
-    assert planned.remedy == "add spec.location"
+    assert planned.remedy == "Add spec.location"
 
 
 async def test_the_casing_of_a_tags_name_makes_no_difference_and_tags_beyond_the_limit_are_told(desk):
@@ -284,7 +284,7 @@ async def test_a_member_that_the_service_does_not_take_is_told_at_the_creation(d
     await desk.export(somethingElse="x")
     report = await desk.converge(unknown=desk.service("Unknown"))
     (outcome,) = report.outcomes
-    assert "did not take all of its definition: properties/somethingElse" in outcome.text
+    assert "its definition differs from the spec: properties/somethingElse" in outcome.text
 
 
 async def test_the_older_api_version_manages_a_service_too(desk):

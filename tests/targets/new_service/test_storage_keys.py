@@ -36,9 +36,9 @@ async def test_a_service_is_not_created_with_a_key_that_its_account_refuses(desk
     (blocked,) = plan.blocked
     assert (blocked.name, ["right"]) == ("wrong", [each.name for each in plan.changes])
     told = blocked.reasons[0].text
-    assert f"{desk.base} refuses the key that env OLD_KEY holds (403 AuthenticationFailed)" in told
+    assert f"{desk.base} refuses the key in env OLD_KEY (403 AuthenticationFailed)" in told
     assert blocked.remedy == (
-        "put the account's key of today into env OLD_KEY, to which spec.storage.key of NewWebService wrong refers"
+        "Put the current account key into env OLD_KEY (used by spec.storage.key of NewWebService wrong)"
     )
     assert (await desk.plan(**services)).digest == plan.digest
     checks = await storage_checks(desk, **services)
@@ -58,7 +58,7 @@ async def test_a_service_is_not_given_another_key_that_its_account_refuses(desk,
 
     (blocked,) = (await desk.plan(rotated=service)).blocked
 
-    assert "refuses the key that env STORAGE_KEY holds" in blocked.reasons[0].text
+    assert "refuses the key in env STORAGE_KEY" in blocked.reasons[0].text
 
 
 async def test_nothing_is_asked_of_storage_where_nothing_is_to_be_done(desk):

@@ -70,20 +70,20 @@ def read_definition(path: Path) -> Written:
     Raises:
         DefinitionFileError: it cannot be read, is no definition, or holds a secret.
     """
-    content, mistakes = examine(path)
+    content, errors = examine(path)
     if content is None:
-        first = mistakes[0]
+        first = errors[0]
         text = (
             f"{first.position}: {first.field}: {first.summary}" if first.field else f"{first.position}: {first.summary}"
         )
-        more = f"{count(len(mistakes) - 1, 'more mistake')} of it: `reconcile validate` lists them"
-        told = [text, first.detail, first.remedy, more if len(mistakes) > 1 else ""]
+        more = f"{count(len(errors) - 1, 'more error')}: `reconcile validate` lists them"
+        told = [text, first.detail, first.remedy, more if len(errors) > 1 else ""]
         raise DefinitionFileError("; ".join(part for part in told if part))
     return usable(content)
 
 
 def usable(content: Mapping[str, Any]) -> Written:
-    """Return what `examine` found of a file without mistakes, but for what the service alone writes."""
+    """Return what `examine` found of a file without errors, but for what the service alone writes."""
     given = content["properties"]
     kept = {name: value for name, value in given.items() if name.casefold() not in SERVER_SET | HANDED_OVER}
     return Written({**content, "properties": {**kept, "packageType": "Graph"}})
@@ -109,8 +109,8 @@ def export_definition(definition: Definition) -> Exported:
         notes.append(f"left out: {count(withheld, 'tag')} that might hold a secret")
     account = member(properties, "storageAccount", "name")
     notes.append(
-        f"give storage: {{account: {account or 'NAME'}, key: …}} and commitmentPlan in the spec that creates it: "
-        "no service shows them"
+        f"a spec that creates this service needs storage: {{account: {account or 'NAME'}, key: …}} and commitmentPlan, "
+        "which the service does not report"
     )
     return Exported(content, tuple(notes))
 
@@ -132,7 +132,7 @@ def _without_secrets(value: Any, path: tuple[str, ...], name: str, notes: list[s
             result[key] = _reference(place, name, notes)
         elif secret and key.casefold() == "uri" and "?" in inner:
             result[key] = without_query(inner)
-            notes.append(f"{pointer(place)} was read with a signature, which is left out")
+            notes.append(f"{pointer(place)} has a signature on the service, which is left out")
         else:
             result[key] = _without_secrets(inner, place, name, notes)
     return result
@@ -140,7 +140,7 @@ def _without_secrets(value: Any, path: tuple[str, ...], name: str, notes: list[s
 
 def _reference(path: tuple[str, ...], name: str, notes: list[str]) -> dict[str, Any]:
     variable = variable_for(name, path)
-    notes.append(f"{pointer(path)} is a secret: set the variable {variable}, or write another reference there")
+    notes.append(f"{pointer(path)} is a secret: set the environment variable {variable}, or change the reference")
     return {SECRET: {"env": variable}}
 
 

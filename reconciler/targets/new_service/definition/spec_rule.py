@@ -16,10 +16,10 @@ from reconciler.targets.new_service.definition.validation import examine
 _FIELD = "spec.definition.file"
 
 
-def definition_mistakes(tree: Tree) -> Iterator[Diagnostic]:
+def definition_errors(tree: Tree) -> Iterator[Diagnostic]:
     """Return what is wrong with the definition files of a tree's New web services, and between them and the specs.
 
-    A document with mistakes of its own has its file looked at all the same.
+    A document with errors of its own has its file looked at all the same.
     """
     told = {each.position for each in tree.diagnostics if each.position.line}
     examined: dict[Path, tuple[dict[str, Any] | None, tuple[Diagnostic, ...]]] = {}
@@ -30,25 +30,25 @@ def definition_mistakes(tree: Tree) -> Iterator[Diagnostic]:
         file = (found.home or found.file).parent / named.value
         if file not in examined:
             examined[file] = examine(file)
-        content, mistakes = examined[file]
-        for mistake in mistakes:
+        content, errors = examined[file]
+        for error in errors:
             # A file that lies in the tree was read with it, and what is not JSON is reported already.
-            if mistake.position not in told:
-                yield _at_both(mistake, found, named)
-            if mistake.position.line:
-                told.add(mistake.position)
+            if error.position not in told:
+                yield _at_both(error, found, named)
+            if error.position.line:
+                told.add(error.position)
         if content is not None:
             yield from _resources(found, content, file)
 
 
-def _at_both(mistake: Diagnostic, found: Found, named: Mention) -> Diagnostic:
-    """Return the mistake where it stands in the file, with the spec that names it; at the spec if it stands nowhere."""
-    if not mistake.position.line:
-        summary = f"{mistake.position}: {mistake.summary}"
-        return Diagnostic(summary, named.position, _FIELD, mistake.detail, mistake.remedy)
+def _at_both(error: Diagnostic, found: Found, named: Mention) -> Diagnostic:
+    """Return the error where it stands in the file, with the spec that names it; at the spec if it stands nowhere."""
+    if not error.position.line:
+        summary = f"{error.position}: {error.summary}"
+        return Diagnostic(summary, named.position, _FIELD, error.detail, error.remedy)
     whose = f"it is the definition of {shown(found.name or '?')}, named at {named.position}"
-    detail = "\n".join(filter(None, (mistake.detail, whose)))
-    return Diagnostic(mistake.summary, mistake.position, mistake.field, detail, mistake.remedy)
+    detail = "\n".join(filter(None, (error.detail, whose)))
+    return Diagnostic(error.summary, error.position, error.field, detail, error.remedy)
 
 
 def _resources(found: Found, content: dict[str, Any], file: Path) -> Iterator[Diagnostic]:

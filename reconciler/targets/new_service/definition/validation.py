@@ -1,6 +1,6 @@
-"""What is wrong with a definition file: all of it at once, each mistake with its place. No network.
+"""What is wrong with a definition file: all of it at once, each error with its place. No network.
 
-The plan refuses a file with the first of its mistakes (`reconciler.targets.new_service.definition.file`),
+The plan refuses a file with the first of its errors (`reconciler.targets.new_service.definition.file`),
 ``reconcile validate`` tells all of them (`reconciler.targets.new_service.definition.spec_rule`).
 """
 
@@ -50,15 +50,15 @@ def examine(file: Path) -> tuple[dict[str, Any] | None, tuple[Diagnostic, ...]]:
 
     Returns:
         Its ``location``, ``tags`` and ``properties``, as far as it has them, the properties in the service's own
-        spelling and their parameters in the newer form; None if it has mistakes. And those.
+        spelling and their parameters in the newer form; None if it has errors. And those.
     """
-    mistakes: list[Diagnostic] = []
-    text = _text(file, mistakes)
-    content = None if text is None else _parsed(text, file, mistakes)
-    if text is not None and not mistakes:
-        mistakes += misread(text, file)
-    if text is None or mistakes:
-        return None, tuple(mistakes)
+    errors: list[Diagnostic] = []
+    text = _text(file, errors)
+    content = None if text is None else _parsed(text, file, errors)
+    if text is not None and not errors:
+        errors += misread(text, file)
+    if text is None or errors:
+        return None, tuple(errors)
     properties = member(content, "properties")
     if not isinstance(properties, Mapping):
         what = "it has no properties" if properties is None else f"its properties are {kind_of(properties)}"
@@ -69,12 +69,12 @@ def examine(file: Path) -> tuple[dict[str, Any] | None, tuple[Diagnostic, ...]]:
         "properties": current_form(named(properties)),
     }
     places = _Places(file, text)
-    mistakes += [
+    errors += [
         Diagnostic(summary, places.of(("properties", name)), pointer(("properties", name)), remedy=remedy)
         for name, summary, remedy in slips(properties, _PROPERTIES)
     ]
-    mistakes += [*_misshapen(whole, places), *_secrets(whole, places)]
-    return (None, tuple(mistakes)) if mistakes else (whole, ())
+    errors += [*_misshapen(whole, places), *_secrets(whole, places)]
+    return (None, tuple(errors)) if errors else (whole, ())
 
 
 def named(properties: Mapping[str, Any]) -> dict[str, Any]:
@@ -96,18 +96,18 @@ def variable_for(service: str, path: tuple[str, ...]) -> str:
     return name if name[:1].isalpha() else f"SERVICE_{name}"
 
 
-def _text(file: Path, mistakes: list[Diagnostic]) -> str | None:
+def _text(file: Path, errors: list[Diagnostic]) -> str | None:
     try:
         if file.exists():
-            return read(file, mistakes).text
-        summary, remedy = "there is no such file", "`reconcile export` writes one"
+            return read(file, errors).text
+        summary, remedy = "the file does not exist", "`reconcile export` writes one"
     except (OSError, ValueError):
         summary, remedy = "cannot be read: the path is not valid", ""
-    mistakes.append(Diagnostic(summary, Position(file), remedy=remedy))
+    errors.append(Diagnostic(summary, Position(file), remedy=remedy))
     return None
 
 
-def _parsed(text: str, file: Path, mistakes: list[Diagnostic]) -> Any:
+def _parsed(text: str, file: Path, errors: list[Diagnostic]) -> Any:
     try:
         return read_json(text)
     except json.JSONDecodeError as error:
@@ -116,7 +116,7 @@ def _parsed(text: str, file: Path, mistakes: list[Diagnostic]) -> Any:
         summary, position = error.summary, Position(file, error.line, error.column)
     except ValueError:  # the interpreter's limit on the digits of a whole number
         summary, position = "a number in the document has too many digits", Position(file, 1, 1)
-    mistakes.append(Diagnostic(summary, position))
+    errors.append(Diagnostic(summary, position))
     return None
 
 
@@ -165,7 +165,7 @@ def _misshapen(content: Definition, places: _Places) -> Iterator[Diagnostic]:
     package_type = member(content, "properties", "packageType")
     if isinstance(package_type, str) and package_type.casefold() != "graph":
         place = ("properties", "packageType")
-        yield Diagnostic("there is no other than Graph", places.of(place), pointer(place))
+        yield Diagnostic("only Graph is allowed", places.of(place), pointer(place))
     for name in _names(content, _ASSETS):
         asset = (*_ASSETS, name)
         for text in ("name", "type"):
@@ -184,7 +184,7 @@ def _path(text: str) -> tuple[str, ...]:
 
 
 def _unless(kind: Any, what: str, content: Definition, path: tuple[str, ...], places: _Places) -> Iterator[Diagnostic]:
-    """Return a mistake if there is something of another kind at a place; a secret may stand anywhere."""
+    """Return an error if there is something of another kind at a place; a secret may stand anywhere."""
     value = member(content, *path)
     if value is not None and not isinstance(value, kind) and spelling(value, SECRET) is None:
         yield Diagnostic(f"must be {what}, found {kind_of(value)}", places.of(path), pointer(path))
@@ -195,7 +195,7 @@ def _secrets(content: Definition, places: _Places) -> Iterator[Diagnostic]:
     for path, value in walk(content):
         if isinstance(value, Mapping) and SECRET in value:
             if not _is_reference(value):
-                summary = "is no reference to a secret"
+                summary = "is not a reference to a secret"
                 yield Diagnostic(summary, places.of(path), pointer(path), _REFERENCES)
         elif _is_secret(content, path, value):
             variable = variable_for(places.file.stem, path)
@@ -265,7 +265,7 @@ def slips(properties: Mapping[str, Any], known: Sequence[str]) -> Iterator[tuple
         del others[name]
         first = spelling(others, name)
         if first is not None:
-            yield name, f"is there twice, as {first} too", "keep one of them"
+            yield name, f"is a duplicate of {first}", "keep one of them"
         near = get_close_matches(name.casefold(), folded, n=1, cutoff=0.8)
         if near and near[0] != name.casefold():
-            yield name, f"there is no such member; did you mean {folded[near[0]]}?", ""
+            yield name, f"unknown member; did you mean {folded[near[0]]}?", ""

@@ -45,25 +45,25 @@ def test_what_only_the_service_writes_is_not_taken_and_casing_does_not_matter(fi
         ),
         ({"properties": {"assets": {"a": {"locationInfo": {"uri": "https://x/y?sv=1&sig=abcdefgh"}}}}}, "literal"),
         ({"properties": {"assets": {"a": {"locationInfo": {"credentials": "AccountKey=k"}}}}}, "literal"),
-        ({"properties": {"title": {"$secret": "plain"}}}, "is no reference to a secret"),
-        ({"properties": {"title": {"$secret": {"env": "A"}, "more": 1}}}, "is no reference to a secret"),
+        ({"properties": {"title": {"$secret": "plain"}}}, "is not a reference to a secret"),
+        ({"properties": {"title": {"$secret": {"env": "A"}, "more": 1}}}, "is not a reference to a secret"),
         ({"properties": {"payloadsLocation": {"uri": "https://x/y?sig=abcdefgh"}}}, "payloadsLocation/uri: a literal"),
         (
             '{"properties": {"title": "a",\n "title": "b"}}',
             r"mine\.json:2:2: .*duplicate key .*mine\.json:1:17",
         ),
-        ('{"properties": {"title": "a", "Title": "b"}}', "/properties/title: is there twice, as Title too"),
+        ('{"properties": {"title": "a", "Title": "b"}}', "/properties/title: is a duplicate of Title"),
         ('{"properties": {"exampleRequest": NaN}}', r"mine\.json:1:35: .*NaN is not a JSON value"),
         ('{"properties": {"title": "\\ud800"}}', r"mine\.json:1:26: .*half of a surrogate pair"),
         ('{"properties": {"title": ' + "1" * 5000 + "}}", "too many digits"),
         ({"properties": {}, "location": 5}, "/location: must be a text"),
         ({"properties": {}, "tags": {"a": {"$secret": {"env": "A"}}}}, "/tags/a: must be a text"),
-        ({"properties": {"packageType": "Tree"}}, "no other than Graph"),
-        ({"properties": {"pakage": {}}}, "/properties/pakage: there is no such member; did you mean package?"),
+        ({"properties": {"packageType": "Tree"}}, "only Graph is allowed"),
+        ({"properties": {"pakage": {}}}, "/properties/pakage: unknown member; did you mean package?"),
         ({"properties": []}, "its properties are a list"),
         ({"tags": ["a"], "properties": {}}, r"mine\.json:1:\d+: /tags: must be an object, found a list"),
         ({"properties": {"assets": [1]}}, "/properties/assets: must be an object"),
-        ({"properties": {"title": 1, "assets": {"a": 2}}}, "title: must be a text, found a number; 1 more mistake of"),
+        ({"properties": {"title": 1, "assets": {"a": 2}}}, "title: must be a text, found a number; 1 more error: "),
     ],
 )
 def test_what_can_not_be_used_is_refused_with_its_place_and_without_the_secret(file, content, said):
@@ -79,7 +79,7 @@ def test_a_file_of_windows_is_taken_and_so_is_a_member_that_is_not_known(file):
 
 
 def test_a_file_that_is_not_there_is_said(tmp_path):
-    with pytest.raises(DefinitionFileError, match="there is no such file; `reconcile export` writes one"):
+    with pytest.raises(DefinitionFileError, match="the file does not exist; `reconcile export` writes one"):
         read_definition(tmp_path / "none.json")
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from reconciler.cli.commands import specs
 from reconciler.spec.diagnostics import SpecErrors
-from reconciler.targets.new_service.definition.spec_rule import definition_mistakes
+from reconciler.targets.new_service.definition.spec_rule import definition_errors
 from tests.support.fleets import load_fleet, load_sound
 
 GROUP = "/subscriptions/6f1d7c1e-8a53-4c56-9a0e-2f6f6f0d4b11/resourceGroups/g/providers/Microsoft.MachineLearning"
@@ -54,7 +54,7 @@ def mistakes(tmp_path, monkeypatch):
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(content if isinstance(content, str) else json.dumps(content, indent=1))
         try:
-            load_fleet([Path("specs")], definition_mistakes)
+            load_fleet([Path("specs")], definition_errors)
         except SpecErrors as errors:
             return [str(each) for each in errors.diagnostics]
         return []
@@ -71,7 +71,7 @@ def test_a_sound_definition_has_nothing_said_of_it(mistakes):
 def test_a_file_that_is_not_there_is_told_at_the_field_that_names_it(mistakes):
     (one,) = mistakes({"mine.yaml": service(file="definitions/none.json")})
     assert one.startswith(
-        "specs/mine.yaml:6:22: spec.definition.file: specs/definitions/none.json: there is no such file"
+        "specs/mine.yaml:6:22: spec.definition.file: specs/definitions/none.json: the file does not exist"
     )
     assert "reconcile export" in one
 
@@ -91,7 +91,7 @@ def test_what_is_wrong_in_the_file_is_told_at_its_place_there_and_who_names_it(m
 def test_a_malformed_reference_is_told_with_what_is_allowed(mistakes):
     content = {"properties": {"parameters": {"Key": {"value": {"$secret": {"environment": "KEY"}}}}}}
     (one,) = mistakes({"mine.yaml": service(), "mine.json": content})
-    assert "/properties/parameters/Key/value: is no reference to a secret" in one
+    assert "/properties/parameters/Key/value: is not a reference to a secret" in one
     assert '"keyVault"' in one
 
 
@@ -128,11 +128,11 @@ def test_all_mistakes_come_together_and_a_document_that_is_wrong_hides_none_of_i
     assert ["specs/a.yaml:6:", "specs/mine.yaml:6:", "specs/mine.yaml:7:"] == [
         each[: each.index(":") + 3] for each in found
     ]
-    fleet, told = load_sound([Path("specs")], definition_mistakes)
+    fleet, told = load_sound([Path("specs")], definition_errors)
     assert (list(fleet.target_documents), len(told)) == (["a"], 3)
 
 
 def test_the_command_fails_with_them_and_says_how_many(mistakes, capsys):
     mistakes({"mine.yaml": service()})
     assert specs.validate([]) == 1
-    assert "mine.json: there is no such file" in capsys.readouterr().err
+    assert "mine.json: the file does not exist" in capsys.readouterr().err
