@@ -26,11 +26,11 @@ RETIRED = {
     r"\blets? be\b": "left unchanged",
     r"\bworld moved\b": "the saved plan is stale",
     r"\b[Aa]rtefacts?\b": "artifact",
-    r"\bis no (plan|file|spec|version|key|endpoint|service|list|object|text|number|name|table|JSON|column)\b": "not a …",
+    r"\bis no (plan|file|spec|version|key|endpoint|service|list|object|text|number|name|table|JSON)\b": "not a …",
     r"\bno longer fits\b": "the saved plan is stale",
     r"as they were left|nobody can be asked|[Cc]arry (this|the) plan out": "approve, apply",
     r"held by its gates|stays where it is": "gate not passed, left unchanged",
-    r"looked up again it|; what is refused is": "its value has not changed; refused: …",
+    r"looked up again it": "its value has not changed; refused: …",
     r"(mistake|mistakes) of (this program|reconcile)\b": "a bug of reconciler",
     r"\ba local Studio\b|\bthe local Studio\b": "the local emulator",
 }
