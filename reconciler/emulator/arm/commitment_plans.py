@@ -289,7 +289,7 @@ class CommitmentPlans:
         raise resource_not_found(ASSOCIATION_TYPE, f"{plan.id}/commitmentAssociations/{name}", f"{plan.name}/{name}")
 
     def check_usable(self, plan_id: str, location: str) -> Plan:
-        """Return the plan of that id, if a web service at `location` can have it; what is refused is inferred [I].
+        """Return the plan of that id, if a web service at `location` can have it. The refusals are inferred [I].
 
         Raises:
             ArmError: 400, if there is no such plan, it is in another region (plans are region-specific), or is full.
