@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -43,8 +43,9 @@ async def begun(desk: Desk, store: Store, limits: Limits | None = None) -> Async
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return Store.open(tmp_path / "state" / "state.db", clock=now)
+def store(tmp_path: Path) -> Iterator[Store]:
+    with Store.open(tmp_path / "state" / "state.db", clock=now) as opened:
+        yield opened
 
 
 def bump(desk: Desk) -> None:
